@@ -1,0 +1,86 @@
+# Everything runs in .venv, made here from the user's own python3. A target installs what it needs and no
+# more; what it installed is remembered by a stamp, which is stale once a file that decides it changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml constraints.txt setup.py $(wildcard src/aldis/core/*.[ch])
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The build tools are installed first and used as they are, so that they too are the pinned ones.
+define install
+	$(PIP) install -c constraints.txt setuptools
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[$(1)]"
+	@touch $@
+endef
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo demo-serve test lint types bench downstream coverage clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
+
+demo: $(VENV)/.demo  ## run the example shop once, in the terminal
+	$(BIN)/python -m examples.shop.demo
+
+demo-serve: $(VENV)/.demo  ## serve the example shop on this machine
+	$(BIN)/python -m examples.shop.serve
+
+test: $(VENV)/.test  ## run the tests (ARGS="-k word" chooses)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## check style, format and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev  ## check the source with mypy, what users type against with mypy and pyright
+	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/pyright
+
+bench: $(VENV)/.bench  ## measure against the other signal libraries
+	$(BIN)/python -m benchmarks
+
+downstream: $(VENV)/.test  ## run other people's libraries on aldis
+	$(BIN)/python -m tests.downstream
+
+coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+clean:  ## remove all that is made here
+	rm -rf $(VENV) build dist src/*.egg-info htmlcov .coverage .coverage.*
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests examples benchmarks -name '*.so' -delete 2>/dev/null || true
+	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+		echo 'aldis needs Python 3.11 or newer, and there is no "$(PYTHON)" here.' \
+			'Install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'aldis needs Python 3.11 or newer, and "$(PYTHON)" is' \
+			"$$("$(PYTHON)" --version 2>&1). Name a newer one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '"$(PYTHON)" cannot make virtual environments: install the package python3-venv.' >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made $(INPUTS)
+	$(call install,cli$(comma)flask)
+
+$(VENV)/.test: $(VENV)/.made $(INPUTS)
+	$(call install,test)
+
+$(VENV)/.dev: $(VENV)/.made $(INPUTS)
+	$(call install,dev)
+
+$(VENV)/.bench: $(VENV)/.made $(INPUTS)
+	$(call install,bench)
+
+comma := ,

@@ -1,0 +1,17 @@
+"""The part of the build that pyproject.toml cannot say: the compiled twin is optional.
+
+It is left out when its source is absent or ALDIS_NO_EXTENSIONS=1 is set, and a compiler that fails
+(or is missing) fails only the twin: the install succeeds and runs on the Python one.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+SOURCE = "src/aldis/core/_emit.c"
+
+wanted = os.environ.get("ALDIS_NO_EXTENSIONS") != "1" and Path(SOURCE).exists()
+emit = Extension("aldis.core._emit", sources=[SOURCE], optional=True)
+
+setup(ext_modules=[emit] if wanted else [])

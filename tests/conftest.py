@@ -1,0 +1,11 @@
+"""What every test shares."""
+
+import os
+
+from hypothesis import settings
+
+# The gate must fail only for what a change did: no deadlines, and the same examples for the same
+# code. At home hypothesis goes on looking for new ones.
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("home", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "home")
