@@ -1,0 +1,268 @@
+"""How a receiver is reached: from a receiver to what is really called, and back.
+
+A *shape* turns the object that a subscription holds on to (its anchor) into the receiver and what
+to call instead of it. A plain callable needs no shape: it is all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from weakref import ref
+
+from aldis.core.callables import location, name_of, unwrap_once
+from aldis.core.identity import method_owner
+from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
+
+__all__ = [
+    "Anatomy",
+    "BoundReceiver",
+    "Shape",
+    "SupportsBindSignal",
+    "anchor_of",
+    "check_receiver",
+    "check_weakness",
+    "delivery_of",
+    "dissect",
+]
+
+Shape: TypeAlias = Callable[[Any], "tuple[Any, Any] | None"]
+
+
+@runtime_checkable
+class SupportsBindSignal(Protocol):
+    """A receiver that decides itself how a signal reaches it.
+
+    The method is looked up on the receiver's *type*, as ``__get__`` is, once for each signal that
+    the receiver is connected to.
+    """
+
+    def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
+        """Return what ``signal`` shall call instead of this receiver.
+
+        A bound method of this receiver leaves it weakly held. Any other callable is held strongly,
+        and the receiver with it. When the receiver is a method's function, the callable gets the
+        method's object before the sender.
+        """
+
+
+class BoundReceiver:
+    """What is really called for a receiver whose delivery did not set ``__wrapped__`` itself."""
+
+    __slots__ = ("__weakref__", "__wrapped__", "_call")
+
+    def __init__(self, call: Callable[..., Any], receiver: Callable[..., Any]) -> None:
+        self._call = call
+        self.__wrapped__ = receiver
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{name_of(self.__wrapped__)} as delivered by {self._call!r}>"
+
+
+def has_delivery(receiver: Any) -> bool:
+    """Tell whether the type of ``receiver`` defines ``__bind_signal__``."""
+    return hasattr(type(receiver), "__bind_signal__")
+
+
+def delivery_of(receiver: Any) -> Any | None:
+    """Return the object that decides about delivery to ``receiver``: itself, a method's function.
+
+    ``None`` means that there is none: the receiver is called as it is.
+    """
+    if has_delivery(receiver):
+        return receiver
+    if type(receiver) is MethodType and has_delivery(receiver.__func__):
+        return receiver.__func__
+    return None
+
+
+def check_receiver(receiver: Any) -> None:
+    """Refuse what could never be called as it was meant.
+
+    Raises:
+        NotCallableError: It is not callable.
+        HiddenDeliveryError: A wrapper around it would bypass its delivery, or it has two.
+    """
+    if not callable(receiver):
+        message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"
+        raise NotCallableError(message)
+    decider = delivery_of(receiver)
+    inner = unwrap_once(receiver if decider is None else decider)
+    for _ in range(100):
+        if inner is None:
+            return
+        if has_delivery(inner):
+            _refuse_hidden(receiver, decider, inner)
+        inner = unwrap_once(inner)
+
+
+def _refuse_hidden(receiver: Any, decider: Any, inner: Any) -> None:
+    name, place = name_of(receiver), location(receiver)
+    hidden = type(inner).__name__
+    if decider is None:
+        problem = (
+            f"{name} ({place}) wraps a receiver with a delivery of its own ({hidden}) and would "
+            f"bypass it; put the {hidden} decorator outermost"
+        )
+    else:
+        problem = (
+            f"{name} ({place}) has two deliveries, {type(decider).__name__} around {hidden}; "
+            "a receiver has one: keep the one that you need"
+        )
+    raise HiddenDeliveryError(problem)
+
+
+def ask(decider: Any, signal: Any) -> Any:
+    """Let ``decider`` answer what ``signal`` shall call.
+
+    Raises:
+        NotCallableError: The answer cannot be called.
+    """
+    target = type(decider).__bind_signal__(decider, signal)
+    if not callable(target):
+        message = (
+            f"__bind_signal__ of {name_of(decider)} ({type(decider).__name__}) must return a "
+            f"callable, not {type(target).__name__}"
+        )
+        raise NotCallableError(message)
+    return target
+
+
+class WeakMethodShape:
+    """A bound method whose object is the anchor; its function is held weakly as well."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
+        function = self.function()
+        if function is None:
+            return None
+        method = MethodType(function, anchor)
+        return method, method
+
+
+class BuiltinMethodShape:
+    """A method written in C, looked up anew on the anchor."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
+        method = getattr(anchor, self.name)
+        return method, method
+
+
+class DeliveredShape:
+    """A receiver with a delivery: something else is called in its place.
+
+    Args:
+        inner: The receiver's own shape.
+        target: What to call.
+        takes: What ``target`` gets before the sender: nothing, the ``"receiver"`` itself (it is
+            the function of the receiver's own method) or the ``"instance"`` that a method is of.
+    """
+
+    __slots__ = ("inner", "takes", "target")
+
+    def __init__(self, inner: Shape | None, target: Callable[..., Any], takes: str | None) -> None:
+        self.inner = inner
+        self.target = target
+        self.takes = takes
+
+    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
+        receiver = anchor
+        if self.inner is not None:
+            pair = self.inner(anchor)
+            if pair is None:
+                return None
+            receiver = pair[0]
+        if self.takes is None:
+            return receiver, self.target
+        first = receiver if self.takes == "receiver" else receiver.__self__
+        return receiver, MethodType(self.target, first)
+
+
+class Anatomy(NamedTuple):
+    """A receiver taken apart, once for each signal that it is connected to."""
+
+    ref: ref[Any] | None
+    """The weak reference to the receiver's anchor; ``None`` when there can be none."""
+    function_ref: ref[Any] | None
+    """The weak reference to the function of a bound method."""
+    shape: Shape | None
+    """From the anchor to the receiver and what is called; ``None`` when all three are one."""
+    strong: bool
+    """Whether its delivery asks to be held strongly, whatever ``connect`` was told."""
+
+
+def anchor_of(receiver: Any) -> Any:
+    """Return what a connection holds on to: the receiver, or the object whose method it is."""
+    if type(receiver) is MethodType:
+        return receiver.__self__
+    owner = method_owner(receiver)
+    return receiver if owner is None else owner
+
+
+def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> Anatomy:
+    """Take ``receiver`` apart.
+
+    Args:
+        receiver: A callable that :func:`check_receiver` let pass.
+        signal: What it is connected to.
+        make_ref: Makes the weak references; its ``TypeError`` means that there can be none.
+
+    Raises:
+        NotCallableError: Its ``__bind_signal__`` answered with something that cannot be called.
+    """
+    function_ref: ref[Any] | None = None
+    shape: Shape | None = None
+    if type(receiver) is MethodType:
+        function = receiver.__func__
+        function_ref = _try(make_ref, function)
+        shape = WeakMethodShape(function_ref or (lambda: function))
+    elif method_owner(receiver) is not None:
+        shape = BuiltinMethodShape(receiver.__name__)
+    anchor_ref = _try(make_ref, anchor_of(receiver))
+    decider = delivery_of(receiver)
+    if decider is None:
+        return Anatomy(anchor_ref, function_ref, shape, strong=False)
+    target = ask(decider, signal)
+    own_method = type(target) is MethodType and target.__self__ is decider
+    if type(receiver) is MethodType:
+        delivered = DeliveredShape(shape, target, "instance")
+    elif own_method:
+        delivered = DeliveredShape(shape, target.__func__, "receiver")
+    else:
+        delivered = DeliveredShape(shape, target, None)
+    return Anatomy(anchor_ref, function_ref, delivered, strong=not own_method)
+
+
+def _try(make_ref: Callable[[Any], ref[Any]], target: Any) -> ref[Any] | None:
+    try:
+        return make_ref(target)
+    except TypeError:
+        return None
+
+
+def check_weakness(receiver: Any, anatomy: Anatomy) -> None:
+    """Refuse to hold weakly what cannot be.
+
+    Raises:
+        WeakReferenceError: There are no weak references to ``receiver``.
+    """
+    if anatomy.ref is None:
+        message = (
+            f"{name_of(receiver)} cannot be weakly referenced (its "
+            f"{type(anchor_of(receiver)).__qualname__} allows no weak references); connect it with "
+            "weak=False"
+        )
+        raise WeakReferenceError(message)

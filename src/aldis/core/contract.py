@@ -1,0 +1,175 @@
+"""What a signal carries, and who can receive it.
+
+A contract is a function: its name is the signal's name, its docstring the signal's doc, its
+keyword-only parameters the payload, and its return type what receivers may return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
+from typing import Any, Final, get_type_hints
+
+from aldis.core.callables import location, name_of
+from aldis.errors import ContractError
+
+__all__ = ["Contract"]
+
+RESERVED: Final = frozenset({"_async_wrapper", "_sync_wrapper"})
+
+POSITIONAL: Final = (
+    Parameter.POSITIONAL_ONLY,
+    Parameter.POSITIONAL_OR_KEYWORD,
+    Parameter.VAR_POSITIONAL,
+)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a signal declares about the arguments of its receivers.
+
+    Attributes:
+        function: The function that was given to ``define``.
+        payload: The keyword arguments by name.
+        open: Whether a send may carry arguments that are not declared (``**extra``).
+        advisory: Whether a receiver that does not fit is warned about instead of refused.
+        mutable: Whether receivers may change the containers that they are handed.
+    """
+
+    function: Callable[..., Any]
+    payload: Mapping[str, Parameter]
+    open: bool = False
+    advisory: bool = False
+    mutable: bool = False
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], *, advisory: bool = False, mutable: bool = False
+    ) -> Contract:
+        """Read the contract that ``function`` declares.
+
+        Raises:
+            ContractError: It is no plain function of one positional-only sender and keyword-only
+                arguments.
+        """
+        if not callable(function) or isinstance(function, type):
+            message = f"a contract is declared by a function, not by {function!r}"
+            raise ContractError(message)
+        if iscoroutinefunction(function):
+            raise _unusable(function, "it is async; whether receivers are is theirs to say")
+        first, *others = [*signature(function).parameters.values(), None]
+        if first is None or first.kind is not Parameter.POSITIONAL_ONLY:
+            raise _unusable(function, "its first parameter must be the sender: (sender, /, *, …)")
+        payload: dict[str, Parameter] = {}
+        open_ended = False
+        for parameter in others[:-1]:
+            assert parameter is not None
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                open_ended = True
+            elif parameter.kind is not Parameter.KEYWORD_ONLY:
+                problem = f"{parameter.name!r} must be keyword-only: put it after a *"
+                raise _unusable(function, problem)
+            elif parameter.name in RESERVED:
+                raise _unusable(function, f"{parameter.name!r} is an argument of send itself")
+            else:
+                payload[parameter.name] = parameter
+        return cls(function, payload, open_ended, advisory, mutable)
+
+    @property
+    def name(self) -> str:
+        """The contract's name: that of its function."""
+        return self.function.__name__
+
+    @property
+    def doc(self) -> str | None:
+        """The docstring of its function."""
+        return getdoc(self.function)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The arguments that every send carries."""
+        return frozenset(name for name, each in self.payload.items() if each.default is each.empty)
+
+    @cached_property
+    def types(self) -> Mapping[str, Any]:
+        """The arguments' types, as far as their annotations can be resolved."""
+        try:
+            hints = get_type_hints(self.function)
+        except (NameError, TypeError, AttributeError):
+            return {}
+        return {name: hints[name] for name in self.payload if name in hints}
+
+    def __str__(self) -> str:
+        return f"{self.name}{signature(self.function)}"
+
+    def same_as(self, other: Contract) -> bool:
+        """Tell whether ``other`` is this contract again, as after a reload of its module."""
+        mine, others = self.function, other.function
+        return (mine.__module__, mine.__qualname__, str(self)) == (
+            others.__module__,
+            others.__qualname__,
+            str(other),
+        )
+
+    def mismatch(self, receiver: Callable[..., Any]) -> str | None:
+        """Say why ``receiver`` could not be called with this payload, and what to do about it.
+
+        Args:
+            receiver: A callable. One without a readable signature is given the benefit of doubt.
+
+        Returns:
+            The text of an error, or ``None`` when it fits.
+        """
+        try:
+            takes = signature(receiver)
+        except (TypeError, ValueError):
+            return None
+        for problem in self._problems(takes):
+            place = location(receiver)
+            where = f" ({place})" if place else ""
+            return f"receiver {name_of(receiver)}{where} does not fit {self}: {problem}"
+        return None
+
+    def _problems(self, takes: Signature) -> Iterator[str]:
+        sender, *others = [*takes.parameters.values(), None]
+        if sender is None or sender.kind not in POSITIONAL:
+            yield "it takes no sender; make its first parameter the sender"
+            return
+        if sender.kind is Parameter.POSITIONAL_OR_KEYWORD and sender.name in self.payload:
+            yield (
+                f"its first parameter gets the sender, but is called {sender.name!r} like an "
+                "argument; put a parameter for the sender before it"
+            )
+        rest = [parameter for parameter in others if parameter is not None]
+        for parameter in rest:
+            if parameter.default is parameter.empty:
+                yield from self._unmet(parameter)
+        if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in rest):
+            yield from self._not_taken({each.name for each in rest if each.kind in _KEYWORD})
+
+    def _unmet(self, parameter: Parameter) -> Iterator[str]:
+        name = parameter.name
+        if parameter.kind is Parameter.POSITIONAL_ONLY:
+            yield f"it requires {name!r} by position, but gets only the sender so; remove the /"
+        elif parameter.kind in _KEYWORD and name not in self.payload:
+            yield f"it requires {name!r}, which this signal does not carry; give it a default"
+        elif parameter.kind in _KEYWORD and name not in self.required:
+            yield f"it requires {name!r}, which a send may leave out; give it a default"
+
+    def _not_taken(self, names: set[str]) -> Iterator[str]:
+        missing = [repr(name) for name in self.payload if name not in names]
+        if missing:
+            yield f"it does not take {', '.join(missing)}; add **extra"
+        elif self.open:
+            yield "a send may carry more arguments than are declared; add **extra"
+
+
+_KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
+
+def _unusable(function: Callable[..., Any], problem: str) -> ContractError:
+    return ContractError(
+        f"{name_of(function)} ({location(function)}) cannot be a signal's contract: {problem}"
+    )

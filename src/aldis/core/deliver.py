@@ -1,0 +1,232 @@
+"""Sending by the whole of the rules: what the call loop's short cut leaves out.
+
+Async receivers and wrappers, relays, observers, strict mode, errors that do not stop a send, and
+receivers that an overridden ``receivers_for`` chose.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from aldis.core import strict, tap
+from aldis.core.callables import is_async, location, name_of
+from aldis.core.outcome import Outcome
+from aldis.errors import AsyncReceiverError
+
+__all__ = ["Chosen", "Step", "deliver", "deliver_async"]
+
+_log = logging.getLogger("aldis")
+
+Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Step(Protocol):
+    """A receiver that a send may come to."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is still connected."""
+
+    @property
+    def receiver(self) -> object:
+        """What tells it from other receivers: one is called once."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it has to be awaited."""
+
+    @property
+    def relays(self) -> bool:
+        """Whether it is another signal's ``send``."""
+
+    def resolve(self) -> tuple[Any, Any] | None:
+        """Return the receiver and what to call, or ``None`` if it is dead."""
+
+
+class Chosen:
+    """A step for a callable that an overridden ``receivers_for`` yielded."""
+
+    live = True
+    relays = False
+
+    def __init__(self, call: Callable[..., Any], named: Callable[..., Any]) -> None:
+        self.receiver = self
+        self.is_async = is_async(call)
+        self._pair = (named, call)
+
+    def resolve(self) -> tuple[Any, Any]:
+        """Return the receiver that ``send`` names, and what to call."""
+        return self._pair
+
+
+def deliver(
+    signal: Any,
+    steps: Sequence[Step],
+    sender: Any,
+    payload: dict[str, Any],
+    *,
+    how: str,
+    wrapper: Wrapper | None = None,
+    robust: bool = False,
+) -> list[Outcome[Any]]:
+    """Call the receivers of ``steps`` one after the other.
+
+    Args:
+        signal: What is sent.
+        steps: The receivers, in order.
+        sender: The real sender.
+        payload: The keyword arguments.
+        how: The public method that was called, for observers.
+        wrapper: Makes an async receiver sync.
+        robust: Collect errors instead of stopping at the first.
+
+    Raises:
+        AsyncReceiverError: A receiver is async and there is no ``wrapper``; none has run.
+    """
+    with tap.emission(signal, sender, payload, how) as emission:
+        if emission is not None:
+            emission.muted = signal.is_muted
+        if wrapper is None:
+            _refuse_async(signal, steps)
+        watch = strict.watch_payload(signal, payload)
+        outcomes: list[Outcome[Any]] = []
+        for step, receiver, call in _turns(steps, emission):
+            run = _as_sync(step, call, wrapper)
+            try:
+                with tap.calling(emission, receiver, is_async=step.is_async):
+                    value = run(sender, **payload)
+            except Exception as error:
+                if not robust:
+                    raise
+                outcomes.append(_failed(signal, receiver, error))
+            else:
+                outcomes.append(Outcome(receiver, value))
+            if watch is not None:
+                watch.compare(receiver)
+        return outcomes
+
+
+async def deliver_async(
+    signal: Any,
+    steps: Sequence[Step],
+    sender: Any,
+    payload: dict[str, Any],
+    *,
+    how: str,
+    adapt: Callable[[Step, Any], Callable[..., Any]],
+    robust: bool = False,
+) -> list[Outcome[Any]]:
+    """Call or await the receivers of ``steps`` one after the other; see :func:`deliver`.
+
+    Args:
+        adapt: From a step and what it calls to what is called here.
+    """
+    with tap.emission(signal, sender, payload, how) as emission:
+        if emission is not None:
+            emission.muted = signal.is_muted
+        watch = strict.watch_payload(signal, payload)
+        outcomes: list[Outcome[Any]] = []
+        for step, receiver, call in _turns(steps, emission):
+            run = adapt(step, call)
+            try:
+                with tap.calling(emission, receiver, is_async=step.is_async):
+                    value = run(sender, **payload)
+                    if isinstance(value, Awaitable):
+                        value = await value
+            except Exception as error:
+                if not robust:
+                    raise
+                outcomes.append(_failed(signal, receiver, error))
+            else:
+                outcomes.append(Outcome(receiver, value))
+            if watch is not None:
+                watch.compare(receiver)
+        return outcomes
+
+
+def _turns(
+    steps: Sequence[Step], emission: tap.Emission | None
+) -> Iterator[tuple[Step, Any, Any]]:
+    """Yield who is called and what is called, looking at each when its turn has come.
+
+    A receiver connected both for this sender and for any is called once, at the first of its
+    connections that is still there.
+    """
+    seen = set()
+    for step in steps:
+        if step.receiver in seen:
+            continue
+        pair = step.resolve() if step.live else None
+        if pair is not None:
+            seen.add(step.receiver)
+            yield step, *pair
+        elif emission is not None:
+            reason = "dead" if step.live else "disconnected during this send"
+            emission.skip(None, reason)
+
+
+def _as_sync(step: Step, call: Any, wrapper: Wrapper | None) -> Callable[..., Any]:
+    if wrapper is None:
+        return call  # type: ignore[no-any-return]
+    if step.relays:
+        return partial(call, _async_wrapper=wrapper)
+    return wrapper(call) if step.is_async else call
+
+
+def adapt_mixed(step: Step, call: Any) -> Callable[..., Any]:
+    """Leave sync and async receivers as they are; a relay goes on as ``asend``."""
+    return call.__self__.asend if step.relays else call  # type: ignore[no-any-return]
+
+
+def adapt_async(
+    signal: Any, steps: Sequence[Step], wrapper: Wrapper | None
+) -> Callable[[Step, Any], Callable[..., Any]]:
+    """Return what makes every receiver awaitable, as ``send_async`` promises.
+
+    Raises:
+        AsyncReceiverError: A receiver is sync and there is no ``wrapper``.
+    """
+    if wrapper is None:
+        for step in steps:
+            if step.live and not (step.is_async or step.relays) and (pair := step.resolve()):
+                raise _mixed(
+                    signal, pair[0], "is sync: use asend, or give send_async a _sync_wrapper"
+                )
+
+    def adapt(step: Step, call: Any) -> Callable[..., Any]:
+        if step.relays:
+            return partial(call.__self__.send_async, _sync_wrapper=wrapper)
+        return call if step.is_async or wrapper is None else wrapper(call)
+
+    return adapt
+
+
+def _refuse_async(signal: Any, steps: Sequence[Step]) -> None:
+    for step in steps:
+        if step.is_async and step.live and (pair := step.resolve()):
+            raise _mixed(
+                signal,
+                pair[0],
+                "is async: await asend or send_async, or give send an _async_wrapper (in Flask: "
+                "app.ensure_sync)",
+            )
+
+
+def _mixed(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
+    return AsyncReceiverError(
+        f"{signal!r} was not sent: receiver {name_of(receiver)} ({location(receiver)}) {problem}"
+    )
+
+
+def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
+    _log.error(
+        "receiver %s (%s) of %r raised",
+        name_of(receiver),
+        location(receiver),
+        signal,
+        exc_info=error,
+    )
+    return Outcome(receiver, None, error)

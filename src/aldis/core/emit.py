@@ -1,0 +1,132 @@
+"""The call loop, in Python: the reference for its compiled twin.
+
+Dispatch is kept apart from registration. A :class:`Registry <aldis.core.registry.Registry>` decides
+who is called and publishes it in :class:`Routes` as tuples of :class:`Link`; :meth:`Emitter.send`
+only walks such a tuple. Whatever is not plain (async receivers, observers, muted signals …) is not
+published, and the send goes to :meth:`Emitter._deliver`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from aldis.core.identity import is_proxy, sender_key
+
+__all__ = ["Emitter", "Link", "Routes", "set_tap"]
+
+#: What :func:`set_tap` set: ``None`` while nobody observes.
+_tap: object | None = None
+
+_MISSING: Final = object()
+
+
+def set_tap(tap: object | None) -> None:
+    """Send every emission through :meth:`Emitter._deliver`, or, with ``None``, no more."""
+    global _tap  # noqa: PLW0603 - one pointer, tested by each send
+    _tap = tap
+
+
+class Link:
+    """One receiver connected for one sender, as the call loop needs it."""
+
+    __slots__ = ("anchor", "live", "ref", "shape")
+
+    live: bool
+    """False once the subscription is undone: a send under way skips it."""
+    anchor: Any
+    """What is held strongly, or ``None``."""
+    ref: Callable[[], Any] | None
+    """The weak reference to the anchor, used while ``anchor`` is ``None``."""
+    shape: Callable[[Any], tuple[Any, Any] | None] | None
+    """From the anchor to the receiver and what to call; ``None`` when all three are one."""
+
+    def resolve(self) -> tuple[Any, Any] | None:
+        """Return the receiver and what is called instead of it, or ``None`` if it is dead."""
+        anchor = self.anchor
+        if anchor is None:
+            anchor = self.ref() if self.ref is not None else None
+            if anchor is None:
+                return None
+        return (anchor, anchor) if self.shape is None else self.shape(anchor)
+
+
+class Routes:
+    """Which links a send walks, as far as they are known and plain.
+
+    Attributes:
+        everyone: Links of the receivers of any sender; ``None`` sends to ``_deliver``.
+        scoped: For each sender with receivers of its own: the ``everyone`` that was merged, and the
+            merged links; ``None`` when they have to be merged anew.
+        dead: Weak references that died and wait to be swept out of the registry.
+    """
+
+    __slots__ = ("dead", "everyone", "scoped")
+
+    def __init__(self, dead: deque[Any]) -> None:
+        self.everyone: tuple[Link, ...] | None = None
+        self.scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None] = {}
+        self.dead = dead
+
+    def find(self, sender: object) -> tuple[Link, ...] | None:
+        """Return the links for ``sender``, or ``None`` if they are not known or not plain."""
+        # A dead sender must be swept first: its id may be another object's by now.
+        if self.dead or is_proxy(sender):
+            return None
+        everyone = self.everyone
+        entry = self.scoped.get(sender_key(sender), _MISSING)
+        if entry is _MISSING:
+            return everyone
+        if entry is None or entry[0] is not everyone:  # type: ignore[index]
+            return None
+        return entry[1]  # type: ignore[index,no-any-return]
+
+
+class Emitter:
+    """What can send: the base of :class:`Signal <aldis.core.signal.Signal>`."""
+
+    __slots__ = ("__weakref__", "_routes")
+
+    _routes: Routes
+
+    def send(
+        self,
+        sender: Any = None,
+        /,
+        *,
+        _async_wrapper: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> list[tuple[Any, Any]]:
+        """Call the receivers connected to ``sender``, and to any sender, in connection order."""
+        routes = self._routes
+        links = routes.find(sender) if routes.scoped else routes.everyone
+        if links is None or _tap is not None:
+            return self._deliver(sender, _async_wrapper, kwargs)
+        results: list[tuple[Any, Any]] = []
+        if not links:
+            return results
+        if is_proxy(sender):
+            return self._deliver(sender, _async_wrapper, kwargs)
+        for link in links:
+            if not link.live:
+                continue
+            receiver = link.anchor
+            if receiver is None:
+                receiver = link.ref()  # type: ignore[misc]
+                if receiver is None:
+                    routes.everyone = None  # the next send sweeps
+                    continue
+            if link.shape is None:
+                results.append((receiver, receiver(sender, **kwargs)))
+                continue
+            pair = link.shape(receiver)
+            if pair is not None:
+                results.append((pair[0], pair[1](sender, **kwargs)))
+        return results
+
+    def _deliver(
+        self, sender: Any, wrapper: Callable[..., Any] | None, kwargs: dict[str, Any]
+    ) -> list[tuple[Any, Any]]:
+        """Send by the whole of the rules, where the published links are not enough."""
+        raise NotImplementedError

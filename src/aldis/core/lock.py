@@ -1,0 +1,52 @@
+"""A re-entrant lock that is new after a fork.
+
+The child of a fork has one thread. A lock that another thread of the parent held at that moment
+would stay locked in the child for ever.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import RLock
+
+__all__ = ["ForkSafeLock"]
+
+_forks = 0
+_renewing = RLock()
+
+
+def _count_fork() -> None:
+    global _forks, _renewing  # noqa: PLW0603 - facts about this process
+    _forks += 1
+    _renewing = RLock()
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class ForkSafeLock:
+    """A re-entrant lock, to be used as a context manager only.
+
+    Re-entrant, because the garbage collector may run a ``__del__`` that disconnects a receiver
+    while the same thread is connecting another one.
+    """
+
+    __slots__ = ("_forks", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._forks = _forks
+
+    def __enter__(self) -> None:
+        if self._forks != _forks:
+            self._renew()
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def _renew(self) -> None:
+        with _renewing:
+            if self._forks != _forks:
+                self._lock = RLock()
+                self._forks = _forks

@@ -1,0 +1,478 @@
+"""Who is connected to one signal: the bookkeeping under it.
+
+Any thread may connect, disconnect, send or lose its last reference at any time, and the garbage
+collector may run a ``__del__`` that does one of these in the middle of another on the same thread.
+Three habits make that harmless:
+
+- a weakref callback only appends to a deque, which the next operation sweeps;
+- everything that can run foreign code (allocation, comparison, a weak reference) happens before a
+  change, and the change itself is a straight line of stores, made when the version has not moved;
+- what a change lets go of dies after the lock is released.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from weakref import ref
+
+from aldis.core.binding import Anatomy, anchor_of, check_weakness, dissect
+from aldis.core.callables import is_async
+from aldis.core.identity import ANY, receiver_key, sender_key
+from aldis.core.lock import ForkSafeLock
+from aldis.core.twin import Emitter, Link, Routes
+
+__all__ = ["CONNECT", "Connection", "Registry"]
+
+#: The owner of what ``connect`` connected; every other owner is a subscription's handle.
+CONNECT: Final = "connect"
+
+Owners = tuple[tuple[object, bool], ...]
+
+
+class _Ref(ref[Any]):
+    """A weak reference that knows whose record it belongs to."""
+
+    __slots__ = ("key",)
+    key: object
+
+
+class _ReceiverRef(_Ref):
+    __slots__ = ()
+
+
+class _SenderRef(_Ref):
+    __slots__ = ()
+
+
+class ReceiverRecord:
+    """One receiver and all its connections to this signal.
+
+    It is in :attr:`Registry.receivers` exactly as long as it has connections.
+    """
+
+    __slots__ = ("anatomy", "is_async", "key", "links", "relays")
+
+    def __init__(self, key: object, receiver: Any, anatomy: Anatomy) -> None:
+        self.key = key
+        self.anatomy = anatomy
+        self.links: dict[object, Connection] = {}
+        self.is_async = is_async(receiver)
+        self.relays = _relays(receiver)
+
+    def held(self) -> Any:
+        """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
+        for link in tuple(self.links.values()):
+            if link.keep is not None:
+                return link.keep
+        return self.anatomy.ref
+
+    def owns(self, dead: _Ref) -> bool:
+        """Tell whether ``dead`` is this record's and not that of an earlier one with its key."""
+        return dead is self.anatomy.ref or dead is self.anatomy.function_ref
+
+
+class SenderRecord:
+    """One sender and all the connections for it; it stays as long as it has connections."""
+
+    __slots__ = ("held", "key", "links", "plan", "ref")
+
+    def __init__(self, key: object, sender: Any, sender_ref: _SenderRef | None) -> None:
+        self.key = key
+        self.ref = sender_ref
+        self.held = sender if sender_ref is None else None
+        self.links: dict[object, Connection] = {}
+        self.plan: Plan | None = None
+
+    def get(self) -> Any:
+        """Return the sender, or ``None`` when it is dead."""
+        return self.held if self.ref is None else self.ref()
+
+
+class Connection(Link):
+    """A link of the call loop with what the registry knows of it."""
+
+    __slots__ = ("keep", "origin", "owners", "receiver", "sender", "serial", "unheard")
+
+    def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
+        self.live = True
+        self.anchor = None
+        self.ref = receiver.anatomy.ref or gone
+        self.shape = receiver.anatomy.shape
+        self.receiver = receiver
+        self.sender = sender
+        self.origin = origin
+        self.unheard = True
+        self.serial = 0
+        self.owners: Owners = ()
+        self.keep: Any = None
+
+    @property
+    def weak(self) -> bool:
+        """Whether nothing but the application keeps the receiver alive."""
+        return self.keep is None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the receiver has to be awaited."""
+        return self.receiver.is_async
+
+    @property
+    def relays(self) -> bool:
+        """Whether the receiver is another signal's ``send``."""
+        return self.receiver.relays
+
+    def owned_weakly(self, owner: object) -> bool | None:
+        """Return whether ``owner`` holds the receiver weakly, or ``None`` if it is no owner."""
+        for each, weak in self.owners:
+            if each is owner:
+                return weak
+        return None
+
+    def owners_with(self, owner: object, weak: bool | None) -> Owners:
+        """Return the owners with ``owner`` holding it as ``weak`` says; ``None`` leaves it out."""
+        others = tuple(each for each in self.owners if each[0] is not owner)
+        return others if weak is None else (*others, (owner, weak))
+
+
+class Plan:
+    """The connections that one send walks, in connection order.
+
+    Attributes:
+        links: The connections.
+        base: For a sender's own plan: the plan of every sender that it was merged with.
+        plain: Whether the call loop can walk it without looking at anything else.
+    """
+
+    __slots__ = ("base", "links", "plain")
+
+    def __init__(self, links: tuple[Connection, ...], base: Plan | None, *, plain: bool) -> None:
+        self.links = links
+        self.base = base
+        self.plain = plain
+
+
+class Registry:
+    """The connections of one signal.
+
+    Args:
+        signal_ref: Gives the signal, for receivers that bind themselves to it.
+    """
+
+    def __init__(self, signal_ref: ref[Any]) -> None:
+        self.signal_ref = signal_ref
+        self.lock = ForkSafeLock()
+        self.version = 0
+        self.serial = 0
+        self.receivers: dict[object, ReceiverRecord] = {}
+        self.senders: dict[object, SenderRecord] = {}
+        self.everyone = SenderRecord(ANY, ANY, None)
+        self.dead: deque[_Ref] = deque()
+        self._bury = self.dead.append
+        self.routes = Routes(self.dead)
+        self.publishing = True
+        self.unheard: list[str] = []
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def connect(
+        self, receiver: Any, sender: Any, *, weak: bool, owner: object, origin: str | None = None
+    ) -> tuple[Connection, bool | None]:
+        """Let ``owner`` own the connection of ``receiver`` for ``sender``, new if there is none.
+
+        Returns:
+            The connection, and whether ``owner`` held it weakly before; ``None`` if not at all.
+
+        Raises:
+            WeakReferenceError: ``receiver`` shall be held weakly, and cannot be.
+        """
+        key = receiver_key(receiver)
+        anchor = anchor_of(receiver)
+        signal = self.signal_ref()
+        trash: list[object] = []
+        with self.lock:
+            while True:
+                self._sweep(trash)
+                version = self.version
+                record = self.receivers.get(key)
+                if record is None:
+                    record = ReceiverRecord(key, receiver, dissect(receiver, signal, self._watch(key)))
+                anatomy = record.anatomy
+                source = self._source(sender)
+                link = record.links.get(source.key)
+                if link is None:
+                    link = Connection(record, source, origin)
+                before = link.owned_weakly(owner)
+                weak = weak and not anatomy.strong
+                if weak and anatomy.ref is None:
+                    check_weakness(receiver, anatomy)
+                owners = link.owners_with(owner, weak)
+                strong = _any_strong(owners)
+                new = not link.owners
+                trash.append(link.keep)
+                if self.version == version:
+                    break
+            # Nothing can come between the stores from here on.
+            link.owners = owners
+            if strong:
+                link.keep = receiver
+                link.anchor = anchor
+            else:
+                link.anchor = None
+                link.keep = None
+            self.version += 1
+            if new:
+                self.serial = link.serial = self.serial + 1
+                record.links[source.key] = link
+                source.links[key] = link
+                self.receivers[key] = record
+                source.plan = None
+                if source is self.everyone:
+                    self.routes.everyone = None
+                else:
+                    self.senders[source.key] = source
+                    self.routes.scoped[source.key] = None
+        return link, before
+
+    def disown(self, link: Connection, owner: object) -> bool:
+        """Take ``owner`` from ``link``; its last owner takes the connection along.
+
+        Returns:
+            Whether the connection is gone by this.
+        """
+        trash: list[object] = [link.keep]
+        with self.lock:
+            self._sweep(trash)
+            while True:
+                version = self.version
+                owners = link.owners_with(owner, None)
+                strong = _any_strong(owners)
+                if self.version == version:
+                    break
+            if not link.live:
+                return False
+            link.owners = owners
+            if not strong:
+                link.anchor = None
+                link.keep = None
+            self.version += 1
+            if owners:
+                return False
+            self._drop(link, trash)
+            return True
+
+    def disconnect(self, receiver: Any, sender: Any) -> bool:
+        """Undo the connection of ``receiver`` for ``sender``; with ``ANY``, all of its connections.
+
+        Returns:
+            Whether there was one.
+        """
+        trash: list[object] = []
+        with self.lock:
+            self._sweep(trash)
+            record = self.receivers.get(receiver_key(receiver))
+            if record is None:
+                return False
+            if sender is ANY:
+                links = self._snapshot(record.links)
+            else:
+                link = record.links.get(sender_key(sender))
+                links = () if link is None else (link,)
+            for link in links:
+                self._drop(link, trash)
+        return bool(links)
+
+    def clear(self) -> None:
+        """Undo every connection."""
+        trash: list[object] = []
+        with self.lock:
+            self._sweep(trash)
+            for link in self.all():
+                self._drop(link, trash)
+
+    def sweep(self) -> None:
+        """Forget what has died."""
+        if self.dead:
+            trash: list[object] = []
+            with self.lock:
+                self._sweep(trash)
+
+    def _sweep(self, trash: list[object]) -> None:
+        while self.dead:
+            corpse = self.dead.popleft()
+            links = self._left_by(corpse)
+            for link in links:
+                if link.origin is not None and link.unheard and type(corpse) is _ReceiverRef:
+                    self.unheard.append(link.origin)
+                self._drop(link, trash)
+
+    def _left_by(self, corpse: _Ref) -> tuple[Connection, ...]:
+        record: ReceiverRecord | SenderRecord | None
+        if type(corpse) is _ReceiverRef:
+            record = self.receivers.get(corpse.key)
+            return () if record is None or not record.owns(corpse) else self._snapshot(record.links)
+        record = self.senders.get(corpse.key)
+        return () if record is None or record.ref is not corpse else self._snapshot(record.links)
+
+    def _drop(self, link: Connection, trash: list[object]) -> None:
+        """Take ``link`` out of every table; a second time does nothing."""
+        record, source = link.receiver, link.sender
+        trash += (link.keep, link.anchor, link.shape, record, source)
+        if not link.live:
+            return
+        # As above: only stores, and whatever they let go of is kept alive by the trash.
+        link.live = False
+        link.owners = ()
+        link.anchor = link.keep = None
+        link.ref = gone
+        if link.shape is not None:
+            link.shape = gone
+        del record.links[source.key]
+        del source.links[record.key]
+        if not record.links:
+            del self.receivers[record.key]
+        self.version += 1
+        source.plan = None
+        if source is self.everyone:
+            self.routes.everyone = None
+        elif source.links:
+            self.routes.scoped[source.key] = None
+        else:
+            del self.senders[source.key]
+            del self.routes.scoped[source.key]
+
+    def _watch(self, key: object) -> Callable[[Any], _ReceiverRef]:
+        bury = self._bury
+
+        def make(target: Any) -> _ReceiverRef:
+            made = _ReceiverRef(target, bury)
+            made.key = key
+            return made
+
+        return make
+
+    def _source(self, sender: Any) -> SenderRecord:
+        """Return the record of ``sender``, a new one if need be; it is not in the table then."""
+        if sender is ANY:
+            return self.everyone
+        key = sender_key(sender)
+        record = self.senders.get(key)
+        if record is not None:
+            return record
+        made = None
+        if type(key) is int:
+            try:
+                made = _SenderRef(sender, self._bury)
+                made.key = key
+            except TypeError:
+                pass  # it is held instead, so that its id is not given to a stranger
+        return SenderRecord(key, sender, made)
+
+    # -- planning ------------------------------------------------------------------------------
+
+    def links_for(self, sender: Any) -> tuple[Connection, ...]:
+        """Return the connections that a send from ``sender`` walks, in connection order."""
+        return self._plan_for(sender).links
+
+    def _plan_for(self, sender: Any) -> Plan:
+        trash: list[object] = []
+        with self.lock:
+            self._sweep(trash)
+            everyone = self._plan_everyone()
+            record = self.senders.get(sender_key(sender))
+            if record is None:
+                return everyone
+            plan = record.plan
+            if plan is None or plan.base is not everyone:
+                plan = self._plan_merged(record, everyone)
+            return plan
+
+    def _plan_everyone(self) -> Plan:
+        plan = self.everyone.plan
+        while plan is None:
+            version = self.version
+            links = self._snapshot(self.everyone.links)
+            made = Plan(links, None, plain=_plain(links))
+            if self.version == version:
+                self.everyone.plan = plan = made
+        if self.publishing and plan.plain:
+            self.routes.everyone = plan.links
+        return plan
+
+    def _plan_merged(self, record: SenderRecord, everyone: Plan) -> Plan:
+        while True:
+            version = self.version
+            own = self._snapshot(record.links)
+            links = tuple(sorted((*everyone.links, *own), key=_serial))
+            doubled = len({id(link.receiver) for link in links}) < len(links)
+            plain = everyone.plain and not doubled and _plain(own)
+            plan = Plan(links, everyone, plain=plain)
+            entry = (everyone.links, links) if plain else None
+            if self.version == version:
+                break
+        record.plan = plan
+        if self.publishing and record.links:
+            self.routes.scoped[record.key] = entry
+        return plan
+
+    def publish(self, *, allowed: bool) -> None:
+        """Let the call loop walk plain links by itself, or send everything through the rules."""
+        with self.lock:
+            self.publishing = allowed
+            self.routes.everyone = None
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def all(self) -> tuple[Connection, ...]:
+        """Return every living connection, in connection order."""
+        self.sweep()
+        with self.lock:
+            links = [
+                link
+                for record in self._snapshot(self.receivers)
+                for link in self._snapshot(record.links)
+            ]
+        return tuple(sorted(links, key=_serial))
+
+    def records(self) -> tuple[ReceiverRecord, ...]:
+        """Return the record of every living receiver."""
+        self.sweep()
+        with self.lock:
+            return self._snapshot(self.receivers)
+
+    def _snapshot(self, table: dict[object, Any]) -> tuple[Any, ...]:
+        """Copy the values, although the collector may change the table while they are copied."""
+        while True:
+            version = self.version
+            try:
+                values = tuple(table.values())
+            except RuntimeError:
+                if self.version == version:
+                    raise
+                continue
+            if self.version == version:
+                return values
+
+
+def _serial(link: Connection) -> int:
+    return link.serial
+
+
+def _plain(links: Iterable[Connection]) -> bool:
+    return not any(link.receiver.is_async or link.receiver.relays for link in links)
+
+
+def _any_strong(owners: Owners) -> bool:
+    return any(not weak for _, weak in owners)
+
+
+def gone(*_: object) -> None:
+    """Stand in for the references of a connection that is undone: there is nothing to call."""
+
+
+def _relays(receiver: Any) -> bool:
+    """Tell whether ``receiver`` is another signal's bound ``send``."""
+    return isinstance(getattr(receiver, "__self__", None), Emitter) and (
+        getattr(receiver, "__name__", None) == "send"
+    )

@@ -1,0 +1,544 @@
+"""Signals: what can be connected to and sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, overload
+from weakref import ref
+from warnings import warn
+
+from aldis.core import deliver, strict
+from aldis.core.binding import BoundReceiver, check_receiver
+from aldis.core.contract import Contract
+from aldis.core.explain import Explanation, explain
+from aldis.core.identity import ANY, ANY_ID, Symbol, make_id, real_sender, receiver_key
+from aldis.core.outcome import Outcome
+from aldis.core.registry import CONNECT, Connection, Registry
+from aldis.core.subscription import Subscription
+from aldis.core.twin import Emitter
+from aldis.core.views import ReceiversView
+from aldis.errors import ContractWarning, ReceiverMismatchError, SignalPickleError
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec, TypeVar
+
+    from aldis.core.namespace import Namespace
+
+    P = ParamSpec("P", default=...)
+    R = TypeVar("R", default=Any)
+else:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+__all__ = ["NamedSignal", "Signal"]
+
+Receiver = Callable[..., Any]
+
+
+class Signal(Emitter, Generic[P, R]):
+    """Calls the receivers that are connected to it, in connection order, each time it is sent.
+
+    Args:
+        doc: What the signal is for.
+
+    Attributes:
+        contract: What the signal carries, if it was declared with ``Namespace.define``.
+        every_receiver_runs: Whether a send goes on after a receiver has raised and raises the first
+            error at the end. For signals that are "always called", as Flask's at teardown.
+    """
+
+    ANY: ClassVar[Symbol] = ANY
+    #: Kept for those who set it, as blinker asked them to. Receivers run in connection order.
+    set_class: type[set[Any]] = set
+
+    contract: Contract | None
+
+    def __init__(self, doc: str | None = None) -> None:
+        if doc:
+            self.__doc__ = doc
+        self._registry = Registry(ref(self))
+        self._routes = self._registry.routes
+        self.contract = None
+        self.sent = False
+        self._muted = 0
+        self._muted_here: ContextVar[int] | None = None
+        self.every_receiver_runs = False
+        self._watch_overrides()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("receivers_for", "every_receiver_runs"):
+            self._watch_overrides()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name == "receivers_for":
+            self._watch_overrides()
+
+    def _watch_overrides(self) -> None:
+        """Let the call loop work by itself unless somebody wants a say in every send."""
+        self._overridden = (
+            "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
+        )
+        aside = self._overridden or self.every_receiver_runs or self._muted
+        self._registry.publish(allowed=not aside and self._muted_here is None)
+
+    @cached_property
+    def receiver_connected(self) -> Signal:
+        """Sent after ``connect``: this signal is the sender, ``connect``'s arguments the payload.
+
+        A receiver that raises undoes the connection that it was told of.
+        """
+        return Signal(doc="Sent after a receiver was connected.")
+
+    @cached_property
+    def receiver_disconnected(self) -> Signal:
+        """Sent after ``disconnect`` undid something: this signal is the sender.
+
+        What the garbage collector takes is not announced.
+        """
+        return Signal(doc="Sent after a receiver was disconnected.")
+
+    # -- connecting ----------------------------------------------------------------------------
+
+    @overload
+    def connect(
+        self,
+        receiver: Callable[P, R | Awaitable[R]],
+        sender: Any = ...,
+        weak: bool = ...,
+    ) -> Callable[P, R | Awaitable[R]]: ...
+
+    @overload
+    def connect(
+        self, *, sender: Any = ..., weak: bool = ...
+    ) -> Callable[[Callable[P, R | Awaitable[R]]], Callable[P, R | Awaitable[R]]]: ...
+
+    def connect(self, receiver: Any = None, sender: Any = ANY, weak: bool = True) -> Any:
+        """Call ``receiver`` whenever this signal is sent by ``sender``.
+
+        Without a receiver it returns a decorator: ``@signal.connect(sender=x)``. Connecting the
+        same receiver for the same sender again changes only whether it is held weakly.
+
+        Args:
+            receiver: Called with the sender and the keyword arguments of ``send``.
+            sender: Told by identity; ``str`` and ``int`` by value. ``ANY`` for every sender. A
+                proxy, such as Flask's ``current_app``, means the object it stands for.
+            weak: Whether the connection ends when nothing else refers to the receiver. Use
+                ``False`` for a function defined inside another one.
+
+        Returns:
+            ``receiver``.
+
+        Raises:
+            NotCallableError: ``receiver`` cannot be called.
+            WeakReferenceError: ``receiver`` cannot be held weakly.
+            HiddenDeliveryError: A wrapper would bypass the delivery of the receiver inside it.
+            ReceiverMismatchError: ``receiver`` could not be called with what this signal carries.
+            UnboundSenderError: ``sender`` is a proxy that stands for nothing at the moment.
+        """
+        if receiver is None:
+            return lambda function: self.connect(function, sender, weak)
+        sender = real_sender(sender)
+        link, before = self._connect(receiver, sender, weak, CONNECT)
+        try:
+            self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+        except BaseException:
+            if before is None:
+                self._registry.disown(link, CONNECT)
+            else:
+                self._registry.connect(receiver, sender, weak=before, owner=CONNECT)
+            raise
+        return receiver
+
+    def connect_via(
+        self, sender: Any, weak: bool = False
+    ) -> Callable[[Callable[P, R | Awaitable[R]]], Callable[P, R | Awaitable[R]]]:
+        """Return a decorator that connects a function for ``sender``; see :meth:`connect`."""
+        return lambda receiver: self.connect(receiver, sender, weak)
+
+    def subscribe(
+        self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY, weak: bool = True
+    ) -> Subscription:
+        """Connect ``receiver`` and return the handle that undoes exactly that.
+
+        What two owners subscribed stays until both have let go.
+
+        Args:
+            receiver: See :meth:`connect`, as for what is raised.
+            sender: See :meth:`connect`.
+            weak: See :meth:`connect`.
+        """
+        sender = real_sender(sender)
+        owner = object()
+        link, _ = self._connect(receiver, sender, weak, owner)
+        try:
+            self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+        except BaseException:
+            self._registry.disown(link, owner)
+            raise
+        return Subscription(self, link, owner)
+
+    @contextmanager
+    def connected_to(
+        self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY
+    ) -> Generator[None, None, None]:
+        """Connect ``receiver`` for the length of a ``with`` block, and undo exactly that.
+
+        Args:
+            receiver: Held strongly meanwhile; see :meth:`connect`.
+            sender: See :meth:`connect`.
+        """
+        with self.subscribe(receiver, sender, weak=False):
+            yield None
+
+    def disconnect(self, receiver: Receiver, sender: Any = ANY) -> None:
+        """Undo the connection of ``receiver`` for ``sender``, whoever made it.
+
+        Args:
+            receiver: What was connected. One that is not connected is no error.
+            sender: Only for this sender. By default, for all of them.
+        """
+        sender = real_sender(sender)
+        if self._registry.disconnect(receiver, sender):
+            self._announce("receiver_disconnected", receiver=receiver, sender=sender)
+
+    def _connect(
+        self, receiver: Any, sender: Any, weak: bool, owner: object
+    ) -> tuple[Connection, bool | None]:
+        check_receiver(receiver)
+        contract = self.contract
+        if contract is not None:
+            problem = contract.mismatch(receiver)
+            if problem is not None and not contract.advisory:
+                raise ReceiverMismatchError(problem)
+            if problem is not None:
+                warn(problem, ContractWarning, stacklevel=3)
+        origin = strict.origin_of(receiver, weak=weak)
+        return self._registry.connect(receiver, sender, weak=weak, owner=owner, origin=origin)
+
+    def _cancel(self, link: Connection, owner: object) -> None:
+        pair, sender = link.resolve(), link.sender.get()
+        if self._registry.disown(link, owner) and pair is not None:
+            self._announce("receiver_disconnected", receiver=pair[0], sender=sender)
+
+    def _announce(self, name: str, **payload: Any) -> None:
+        # Looked up, not made: most signals are never asked for theirs.
+        meta = self.__dict__.get(name)
+        if meta is not None and meta.receivers:
+            meta.send(self, **payload)
+
+    # -- muting --------------------------------------------------------------------------------
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether a send calls nobody at the moment, here."""
+        here = self._muted_here
+        return self._muted > 0 or (here is not None and here.get() > 0)
+
+    @is_muted.setter
+    def is_muted(self, muted: bool) -> None:
+        self._muted = int(muted)
+        self._watch_overrides()
+
+    @contextmanager
+    def muted(self, *, everywhere: bool = True) -> Generator[None, None, None]:
+        """Call nobody while a ``with`` block runs; blocks may be nested and overlap.
+
+        Args:
+            everywhere: In every thread and task. ``False`` mutes only what is sent in this context,
+                and in the tasks that it starts.
+        """
+        if everywhere:
+            self._count_mute(1)
+            try:
+                yield None
+            finally:
+                self._count_mute(-1)
+            return
+        with self._registry.lock:
+            if self._muted_here is None:
+                self._muted_here = ContextVar("aldis_muted", default=0)
+                self._watch_overrides()
+        here = self._muted_here
+        here.set(here.get() + 1)
+        try:
+            yield None
+        finally:
+            here.set(here.get() - 1)
+
+    def _count_mute(self, step: int) -> None:
+        with self._registry.lock:
+            self._muted = max(0, self._muted + step)
+            self._watch_overrides()
+
+    # -- sending -------------------------------------------------------------------------------
+
+    if TYPE_CHECKING:
+
+        def send(  # type: ignore[override]
+            self, *args: P.args, **kwargs: P.kwargs
+        ) -> list[tuple[Callable[P, R | Awaitable[R]], R]]:
+            """Call the receivers connected to the sender, and to any, in connection order.
+
+            An exception of a receiver propagates, and the rest are not called.
+
+            Args:
+                *args: The sender; ``None`` when it is left out.
+                **kwargs: The payload, handed to each receiver. ``_async_wrapper`` is not part of
+                    it: it makes an async receiver sync.
+
+            Returns:
+                The receivers, and what they returned.
+
+            Raises:
+                AsyncReceiverError: A receiver is async and there is no ``_async_wrapper``; none has
+                    been called.
+            """
+
+    def _deliver(self, sender: Any, wrapper: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any]]:
+        outcomes = self._run(sender, kwargs, "send", wrapper, robust=self.every_receiver_runs)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+        return _pairs(outcomes)
+
+    def send_robust(
+        self,
+        sender: Any = None,
+        /,
+        *,
+        _async_wrapper: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Outcome[R]]:
+        """Call every receiver, whatever the others raise; log the errors and return them.
+
+        Returns:
+            An :class:`Outcome` for each receiver, in the order of their calls.
+
+        Raises:
+            AsyncReceiverError: As :meth:`send`.
+        """
+        return self._run(sender, kwargs, "send_robust", _async_wrapper, robust=True)
+
+    def _run(
+        self, sender: Any, kwargs: dict[str, Any], how: str, wrapper: Any, *, robust: bool
+    ) -> list[Outcome[Any]]:
+        sender = real_sender(sender)
+        return deliver.deliver(
+            self, self._steps(sender), sender, kwargs, how=how, wrapper=wrapper, robust=robust
+        )
+
+    async def send_async(
+        self,
+        sender: Any = None,
+        /,
+        *,
+        _sync_wrapper: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> list[tuple[Receiver, R]]:
+        """Await the receivers one after the other, as blinker does.
+
+        Args:
+            sender: See :meth:`send`.
+            _sync_wrapper: Makes a sync receiver async.
+            **kwargs: See :meth:`send`.
+
+        Raises:
+            AsyncReceiverError: A receiver is sync and there is no ``_sync_wrapper``; none has been
+                called. :meth:`asend` takes both kinds.
+        """
+        sender = real_sender(sender)
+        steps = self._steps(sender)
+        adapt = deliver.adapt_async(self, steps, _sync_wrapper)
+        return _pairs(
+            await deliver.deliver_async(
+                self, steps, sender, kwargs, how="send_async", adapt=adapt
+            )
+        )
+
+    async def asend(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
+        """Call sync and await async receivers, one after the other in connection order.
+
+        A sync receiver runs in the event loop's thread. An exception propagates, and the rest are
+        not called.
+        """
+        return _pairs(await self._arun("asend", *args, robust=False, payload=kwargs))
+
+    async def asend_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
+        """Call or await every receiver, whatever the others raise; log and return the errors."""
+        return await self._arun("asend_robust", *args, robust=True, payload=kwargs)
+
+    async def _arun(
+        self,
+        how: str,
+        sender: Any = None,
+        /,
+        *,
+        robust: bool,
+        payload: dict[str, Any],
+    ) -> list[Outcome[Any]]:
+        sender = real_sender(sender)
+        steps = self._steps(sender)
+        return await deliver.deliver_async(
+            self, steps, sender, payload, how=how, adapt=deliver.adapt_mixed, robust=robust
+        )
+
+    def _steps(self, sender: Any) -> Sequence[deliver.Step]:
+        """Return whom a send from ``sender`` comes to now."""
+        self.sent = True
+        links = self._registry.links_for(sender)
+        if self._registry.unheard:
+            strict.warn_unheard(self, self._registry.unheard)
+        if self.is_muted:
+            return ()
+        if not self._overridden:
+            if strict.is_strict():
+                for link in links:
+                    link.unheard = False
+            return links
+        named = {receiver_key(call): receiver for receiver, call in _resolved(links)}
+        return [
+            deliver.Chosen(call, named.get(receiver_key(call), call))
+            for call in self.receivers_for(sender)
+        ]
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def has_receivers_for(self, sender: Any) -> bool:
+        """Tell whether a send from ``sender`` would find a receiver that is alive.
+
+        Args:
+            sender: ``ANY`` asks for receivers of every sender.
+        """
+        links = self._registry.links_for(real_sender(sender))
+        return any(link.resolve() is not None for link in links)
+
+    def receivers_for(self, sender: Any) -> Iterator[Receiver]:
+        """Yield what a send from ``sender`` calls, in its order.
+
+        For a receiver with a delivery that is not the receiver itself: it has a ``__wrapped__``.
+        Overridden in a subclass or on an instance, it decides what a send calls.
+        """
+        for receiver, call in _resolved(self._registry.links_for(real_sender(sender))):
+            if call is receiver or hasattr(call, "__wrapped__"):
+                yield call
+            else:
+                yield BoundReceiver(call, receiver)
+
+    def explain(self, sender: Any = ANY) -> Explanation:
+        """Say who would run for ``sender``, in which order, from where, how, and who would not.
+
+        Args:
+            sender: ``ANY`` looks at all receivers, whatever sender they are connected for.
+        """
+        return explain(self, self._registry.all(), real_sender(sender))
+
+    @property
+    def receivers(self) -> ReceiversView:
+        """A live view of the receivers that are connected; empty, it is false."""
+        return ReceiversView(self._registry)
+
+    @property
+    def _by_sender(self) -> dict[Any, set[Any]]:
+        """For those who look: from a sender's identifier to those of its receivers."""
+        table: dict[Any, set[Any]] = {}
+        for link in self._registry.all():
+            sender = link.sender.get()
+            key = ANY_ID if sender is ANY else make_id(sender)
+            table.setdefault(key, self.set_class()).add(link.receiver.key)
+        return table
+
+    @property
+    def _by_receiver(self) -> dict[Any, set[Any]]:
+        """For those who look: from a receiver's identifier to those of its senders."""
+        table: dict[Any, set[Any]] = {}
+        for link in self._registry.all():
+            sender = link.sender.get()
+            key = ANY_ID if sender is ANY else make_id(sender)
+            table.setdefault(link.receiver.key, self.set_class()).add(key)
+        return table
+
+    def _registered(self) -> list[Receiver]:
+        """Return every receiver that is alive, whatever sender it listens to."""
+        return [receiver for receiver, _ in _resolved(self._registry.all())]
+
+    @property
+    def documented(self) -> bool:
+        """Whether this signal, and not only its class, has a doc."""
+        return bool(self.__dict__.get("__doc__"))
+
+    def _cleanup_bookkeeping(self) -> None:
+        """Forget what has died, now instead of at the next operation."""
+        self._registry.sweep()
+
+    def _clear_state(self) -> None:
+        """Disconnect every receiver, for the tests of applications."""
+        self._registry.clear()
+
+    def __reduce__(self) -> Any:
+        message = (
+            f"{self!r} cannot be pickled or copied: only a named signal of a namespace that is a "
+            "module's global can be found again; make it with Namespace.signal or define"
+        )
+        raise SignalPickleError(message)
+
+
+class NamedSignal(Signal[P, R]):
+    """A signal with a name.
+
+    The name is for people; a signal made by ``Namespace.signal`` is found under it.
+
+    Args:
+        name: What it is called.
+        doc: What it is for.
+    """
+
+    def __init__(self, name: str, doc: str | None = None) -> None:
+        super().__init__(doc)
+        self.name: str = name
+        self._namespace: Callable[[], Namespace | None] = _no_namespace
+
+    @property
+    def namespace(self) -> Namespace | None:
+        """The namespace that the signal belongs to."""
+        return self._namespace()
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}; {self.name!r}>"
+
+    def __reduce__(self) -> Any:
+        namespace = self.namespace
+        if namespace is None or namespace.home is None:
+            return super().__reduce__()
+        return _signal_of, (namespace, self.name)
+
+
+def _no_namespace() -> None:
+    return None
+
+
+def _signal_of(namespace: Namespace, name: str) -> NamedSignal:
+    return namespace.signal(name)
+
+
+def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
+    """Yield each living receiver once, with what is called instead of it."""
+    seen = set()
+    for link in links:
+        pair = link.resolve()
+        if pair is not None and link.receiver not in seen:
+            seen.add(link.receiver)
+            yield pair
+
+
+def _pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
+    return [(outcome.receiver, outcome.value) for outcome in outcomes]
+
+
+_receivers_for = Signal.receivers_for

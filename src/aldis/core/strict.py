@@ -1,0 +1,171 @@
+"""Strict mode: the "never"s and "should"s of signals, as warnings that say where.
+
+Off, it costs nothing: what it looks at is only reached when the tap is awake.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any, Final
+from warnings import warn_explicit
+
+from aldis.core import tap
+from aldis.core.callables import location, name_of
+from aldis.core.contract import Contract
+from aldis.errors import StrictWarning
+
+__all__ = ["is_strict", "origin_of", "set_strict", "warn_unheard", "watch_payload"]
+
+_enabled = False
+
+#: A package's files: the frames that are not the user's.
+_HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+
+_CONTAINERS: Final = (dict, list, set, bytearray)
+
+
+def set_strict(enabled: bool = True) -> bool:  # noqa: FBT001, FBT002 - set_strict(False) reads well
+    """Turn strict mode on or off for the whole process; ``ALDIS_STRICT=1`` does it at import.
+
+    Returns:
+        Whether it was on before.
+    """
+    global _enabled  # noqa: PLW0603 - strict mode is a fact about the process
+    before, _enabled = _enabled, enabled
+    tap.wake("strict mode", wanted=enabled)
+    return before
+
+
+def is_strict() -> bool:
+    """Tell whether strict mode is on."""
+    return _enabled
+
+
+def warn(text: str) -> None:
+    """Warn at the innermost line that is not aldis's own."""
+    frame = sys._getframe(1)  # noqa: SLF001 - what warnings itself does
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOME):
+        frame = frame.f_back
+    warn_explicit(
+        text,
+        StrictWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+# -- receivers that die unheard --------------------------------------------------------------------
+
+
+def origin_of(receiver: Any, *, weak: bool) -> str | None:
+    """Describe ``receiver`` if it is of a kind that is easily lost, as an obituary would.
+
+    Returns:
+        ``None`` outside strict mode, and for what is held strongly or has a name to live by.
+    """
+    if not _enabled or not weak:
+        return None
+    if isinstance(receiver, partial):
+        kind = "a partial"
+    elif isinstance(receiver, MethodType):
+        kind = "a method of a temporary object"
+    elif type(receiver) is FunctionType and receiver.__name__ == "<lambda>":
+        kind = "a lambda"
+    elif type(receiver) is FunctionType and "<locals>" in receiver.__qualname__:
+        kind = "a local function"
+    else:
+        return None
+    return (
+        f"{name_of(receiver)} ({location(receiver)}), {kind}, was connected weakly and died "
+        "before it was ever called; keep a reference to it or connect it with weak=False"
+    )
+
+
+def warn_unheard(signal: Any, origins: list[str]) -> None:
+    """Report the receivers of ``signal`` that died unheard, and forget them."""
+    while origins:
+        warn(f"{signal!r}: {origins.pop()}")
+
+
+# -- payloads --------------------------------------------------------------------------------------
+
+
+class PayloadWatch:
+    """Notices a receiver that changes the built-in containers it was handed."""
+
+    def __init__(self, signal: Any, payload: dict[str, Any]) -> None:
+        self._signal = signal
+        self._payload = payload
+        self._before = {name: _picture(value) for name, value in payload.items()}
+
+    def compare(self, receiver: Any) -> None:
+        """Warn of what ``receiver``, which has just run, has changed."""
+        for name, value in self._payload.items():
+            now = _picture(value)
+            if now != self._before[name]:
+                self._before[name] = now
+                warn(
+                    f"{self._signal!r}: receiver {name_of(receiver)} ({location(receiver)}) "
+                    f"changed the {type(value).__name__} {name!r} that it was handed; work on a "
+                    "copy, or declare the signal with define(mutable=True)"
+                )
+
+
+def watch_payload(signal: Any, payload: dict[str, Any]) -> PayloadWatch | None:
+    """Check ``payload`` against the signal's contract, and watch over it during the send.
+
+    Returns:
+        ``None`` outside strict mode, without a contract, and where receivers may change things.
+    """
+    contract: Contract | None = signal.contract
+    if not _enabled or contract is None:
+        return None
+    for problem in _broken(contract, payload):
+        warn(f"{signal!r} was sent {problem}; its contract is {contract}")
+    return None if contract.mutable else PayloadWatch(signal, payload)
+
+
+def _broken(contract: Contract, payload: dict[str, Any]) -> list[str]:
+    missing = sorted(contract.required - payload.keys())
+    unknown = [] if contract.open else sorted(payload.keys() - contract.payload.keys())
+    problems = [f"without {name!r}" for name in missing]
+    problems += [f"with an undeclared {name!r}" for name in unknown]
+    for name, expected in contract.types.items():
+        if name in payload and not _may_be(payload[name], expected):
+            found = type(payload[name]).__qualname__
+            problems.append(f"with {name!r} of type {found} instead of {expected.__qualname__}")
+    return problems
+
+
+def _may_be(value: Any, expected: Any) -> bool:
+    """Check plain classes only: what typing knows beyond them is a type checker's work."""
+    if not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
+        return True
+    if expected is float:  # PEP 484: an int will do
+        return isinstance(value, (int, float))
+    try:
+        return isinstance(value, expected)
+    except TypeError:
+        return True
+
+
+def _picture(value: Any, depth: int = 4) -> Any:
+    """Copy the built-in containers in ``value``; everything else is told by its identity."""
+    kind = type(value)
+    if kind not in _CONTAINERS or depth == 0:
+        return id(value) if kind not in (int, str, bytes, float, bool) else (kind, value)
+    if kind is bytearray:
+        return bytes(value)
+    if kind is dict:
+        return [(_picture(key, 0), _picture(item, depth - 1)) for key, item in value.items()]
+    items = [_picture(item, depth - 1) for item in value]
+    return sorted(items, key=repr) if kind is set else items
+
+
+if os.environ.get("ALDIS_STRICT", "") not in ("", "0"):
+    set_strict()

@@ -1,0 +1,198 @@
+"""The one place where observers attach.
+
+While nobody observes, a send tests one pointer and knows nothing of this module. Otherwise it goes
+through the rules of :mod:`aldis.core.deliver`, which tell every observer what happens.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from threading import RLock
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, Final
+
+from aldis.core.twin import set_tap
+
+__all__ = ["Call", "Emission", "Observer", "attach", "current_call", "detach", "emission"]
+
+_log = logging.getLogger("aldis")
+
+_observers: tuple[Observer, ...] = ()
+_reasons: frozenset[str] = frozenset()
+_current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
+_NOBODY: Final[AbstractContextManager[None]] = nullcontext()
+_changing = RLock()
+
+
+class Observer:
+    """Is told of every send. Override what you need; what you raise is logged and goes no further.
+
+    The methods run in the thread and task of the sender, and delay it.
+    """
+
+    def emission_started(self, emission: Emission) -> None:
+        """A send began."""
+
+    def call_started(self, call: Call) -> None:
+        """A receiver is about to be called."""
+
+    def call_finished(self, call: Call) -> None:
+        """A receiver returned or raised: see ``call.error``."""
+
+    def receiver_skipped(self, emission: Emission, receiver: Any, reason: str) -> None:
+        """A receiver (``None`` if it is dead) was not called, for ``reason``."""
+
+    def emission_finished(self, emission: Emission) -> None:
+        """A send ended: see ``emission.error``."""
+
+
+class _Timed:
+    """Something with a beginning, an end and perhaps an error. Times in nanoseconds."""
+
+    __slots__ = ("error", "finished", "started")
+
+    def __init__(self) -> None:
+        self.started = perf_counter_ns()
+        self.finished: int | None = None
+        self.error: BaseException | None = None
+
+    @property
+    def elapsed(self) -> int:
+        """Nanoseconds from the beginning to the end, or to now."""
+        return (self.finished or perf_counter_ns()) - self.started
+
+
+class Emission(_Timed):
+    """One send, from its beginning to its end.
+
+    Attributes:
+        signal: What was sent.
+        sender: Who sent it.
+        payload: The keyword arguments. They are the receivers' own objects: do not change them.
+        how: The method that sent: ``"send"``, ``"asend"`` …
+        cause: The call of a receiver inside which this send happened, or ``None``.
+        muted: Whether nobody was called because the signal was muted.
+        observers: Who is told of it.
+    """
+
+    __slots__ = ("cause", "how", "muted", "observers", "payload", "sender", "signal")
+
+    def __init__(self, signal: Any, sender: Any, payload: dict[str, Any], how: str) -> None:
+        super().__init__()
+        self.signal = signal
+        self.sender = sender
+        self.payload = payload
+        self.how = how
+        self.cause = _current.get()
+        self.muted = False
+        self.observers = _observers
+
+    def tell(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
+        """Tell each observer; one that raises is logged and left out."""
+        for observer in self.observers:
+            try:
+                event(observer)(*facts)
+            except Exception:
+                _log.exception("aldis: the observer %r failed", observer)
+
+    def skip(self, receiver: Any, reason: str) -> None:
+        """Say that a receiver was not called."""
+        self.tell(lambda observer: observer.receiver_skipped, self, receiver, reason)
+
+    def __enter__(self) -> Emission:
+        self.tell(lambda observer: observer.emission_started, self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.finished = perf_counter_ns()
+        self.error = error
+        self.tell(lambda observer: observer.emission_finished, self)
+
+
+class Call(_Timed):
+    """One receiver's turn in an emission.
+
+    Attributes:
+        emission: The send.
+        receiver: The receiver, as it was connected.
+        is_async: Whether it is awaited.
+    """
+
+    __slots__ = ("emission", "is_async", "receiver")
+
+    def __init__(self, emission: Emission, receiver: Any, *, is_async: bool) -> None:
+        super().__init__()
+        self.emission = emission
+        self.receiver = receiver
+        self.is_async = is_async
+
+    def __enter__(self) -> Call:
+        self.emission.tell(lambda observer: observer.call_started, self)
+        _current.set(self)
+        self.started = perf_counter_ns()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.finished = perf_counter_ns()
+        self.error = error
+        # Not by a token: a coroutine that is thrown away may be closed in another context.
+        _current.set(self.emission.cause)
+        self.emission.tell(lambda observer: observer.call_finished, self)
+
+
+def emission(
+    signal: Any, sender: Any, payload: dict[str, Any], how: str
+) -> AbstractContextManager[Emission | None]:
+    """Begin a send; the context is ``None`` while nobody observes."""
+    return Emission(signal, sender, payload, how) if _observers else _NOBODY
+
+
+def calling(
+    emission: Emission | None, receiver: Any, *, is_async: bool
+) -> AbstractContextManager[object]:
+    """Begin a receiver's turn."""
+    return _NOBODY if emission is None else Call(emission, receiver, is_async=is_async)
+
+
+def attach(observer: Observer) -> None:
+    """Tell ``observer`` of every send from now on, in every thread. Twice is once."""
+    global _observers  # noqa: PLW0603 - the tap is the one place
+    with _changing:
+        if not any(each is observer for each in _observers):
+            _observers = (*_observers, observer)
+        wake("observers", wanted=True)
+
+
+def detach(observer: Observer) -> None:
+    """Tell ``observer`` no more; of a send under way it still hears the end."""
+    global _observers  # noqa: PLW0603 - the tap is the one place
+    with _changing:
+        _observers = tuple(each for each in _observers if each is not observer)
+        wake("observers", wanted=bool(_observers))
+
+
+def wake(reason: str, *, wanted: bool) -> None:
+    """Route every send through the rules while at least one reason wants it."""
+    global _reasons  # noqa: PLW0603 - the tap is the one place
+    with _changing:
+        _reasons = _reasons | {reason} if wanted else _reasons - {reason}
+        set_tap(_reasons or None)
+
+
+def current_call() -> Call | None:
+    """Return the receiver's turn in which this code runs, if it is observed."""
+    return _current.get()

@@ -1,0 +1,94 @@
+"""Deliveries that need no store: decorators that decide how a receiver is called.
+
+Each is an object around the receiver whose type has ``__bind_signal__``; see
+:class:`aldis.core.SupportsBindSignal` for writing another. Called directly, the object simply calls
+the receiver.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import update_wrapper
+from threading import Lock
+from types import MethodType
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from aldis.core.binding import check_undelivered
+from aldis.core.callables import is_async, location, name_of
+
+__all__ = ["Delivered", "once", "robust"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("aldis")
+
+
+class Delivered(Generic[P, R]):
+    """A receiver with a delivery of its own: the base of the decorators in this module.
+
+    It looks like the function that it wraps, works on methods, and is itself the receiver: connect
+    and disconnect it.
+
+    Args:
+        function: The receiver.
+
+    Raises:
+        NotCallableError: ``function`` cannot be called.
+        HiddenDeliveryError: ``function`` has a delivery already.
+    """
+
+    __wrapped__: Callable[P, R]
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        check_undelivered(function, type(self).__name__)
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the receiver, as if it had no delivery."""
+        return self.__wrapped__(*args, **kwargs)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Delivered[P, R]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
+
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {name_of(self.__wrapped__)}>"
+
+
+class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property
+    """Log what the receiver raises instead of letting it reach the sender and later receivers.
+
+    ``send`` gets ``None`` as its value then. Works on async receivers alike.
+    """
+
+    def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
+        """Return what a signal calls: the receiver, with its errors caught."""
+        return self._call_async if is_async(self.__wrapped__) else self._call
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.__wrapped__(*args, **kwargs)
+        except Exception:
+            self._log_error()
+            return None
+
+    async def _call_async(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await self.__wrapped__(*args, **kwargs)  # type: ignore[misc]
+        except Exception:
+            self._log_error()
+            return None
+
+    def _log_error(self) -> None:
+        function = self.__wrapped__
+        _log.exception("robust receiver %s (%s) raised", name_of(function), location(function))
