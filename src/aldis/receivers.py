@@ -8,11 +8,13 @@ the receiver.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import update_wrapper
 from threading import Lock
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
+from weakref import ref
 
 from aldis.core.binding import check_undelivered
 from aldis.core.callables import is_async, location, name_of
@@ -25,7 +27,7 @@ R = TypeVar("R")
 _log = logging.getLogger("aldis")
 
 
-class Delivered(Generic[P, R]):
+class Delivered(ABC, Generic[P, R]):
     """A receiver with a delivery of its own: the base of the decorators in this module.
 
     It looks like the function that it wraps, works on methods, and is itself the receiver: connect
@@ -58,8 +60,9 @@ class Delivered(Generic[P, R]):
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
+    @abstractmethod
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        raise NotImplementedError
+        """Return what ``signal`` calls instead of the receiver."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {name_of(self.__wrapped__)}>"
@@ -92,3 +95,45 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
     def _log_error(self) -> None:
         function = self.__wrapped__
         _log.exception("robust receiver %s (%s) raised", name_of(function), location(function))
+
+
+class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property
+    """Call the receiver for the first send only, and disconnect it before it runs.
+
+    Exactly once for each signal, whatever threads send and whether it raises or not. It is held
+    strongly until then: nobody else may be waiting with it. On a method: once for each instance.
+    Connected again after its call, it waits for one more.
+    """
+
+    def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
+        """Return what a signal calls: the receiver, if nobody has claimed the call before."""
+        claim = _Claim(self, ref(signal))
+        return claim.call_async if is_async(self.__wrapped__) else claim.call
+
+
+class _Claim:
+    """The one call of a ``once`` receiver that is connected to a signal."""
+
+    __slots__ = ("_lock", "_once", "_signal_ref")
+
+    def __init__(self, receiver: once[..., Any], signal_ref: ref[Any]) -> None:
+        self._once = receiver
+        self._signal_ref = signal_ref
+        self._lock = Lock()
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._once(*args, **kwargs) if self._take(args) else None
+
+    async def call_async(self, *args: Any, **kwargs: Any) -> Any:
+        return await self._once(*args, **kwargs) if self._take(args) else None
+
+    def _take(self, args: tuple[Any, ...]) -> bool:
+        # Never released: the call is taken for good.
+        if not self._lock.acquire(blocking=False):
+            return False
+        *instance, _sender = args
+        receiver = MethodType(self._once, *instance) if instance else self._once
+        signal = self._signal_ref()
+        if signal is not None:
+            signal.disconnect(receiver)
+        return True

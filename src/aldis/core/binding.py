@@ -7,21 +7,23 @@ to call instead of it. A plain callable needs no shape: it is all three.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MethodType
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from weakref import ref
 
-from aldis.core.callables import location, name_of, unwrap_once
+from aldis.core.callables import is_async, location, name_of, unwrap_once
 from aldis.core.identity import method_owner
 from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
 
 __all__ = [
     "Anatomy",
-    "BoundReceiver",
     "Shape",
     "SupportsBindSignal",
     "anchor_of",
+    "as_delivered",
     "check_receiver",
+    "check_undelivered",
     "check_weakness",
     "delivery_of",
     "dissect",
@@ -45,22 +47,6 @@ class SupportsBindSignal(Protocol):
         and the receiver with it. When the receiver is a method's function, the callable gets the
         method's object before the sender.
         """
-
-
-class BoundReceiver:
-    """What is really called for a receiver whose delivery did not set ``__wrapped__`` itself."""
-
-    __slots__ = ("__weakref__", "__wrapped__", "_call")
-
-    def __init__(self, call: Callable[..., Any], receiver: Callable[..., Any]) -> None:
-        self._call = call
-        self.__wrapped__ = receiver
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        return f"<{name_of(self.__wrapped__)} as delivered by {self._call!r}>"
 
 
 def has_delivery(receiver: Any) -> bool:
@@ -87,6 +73,8 @@ def check_receiver(receiver: Any) -> None:
         NotCallableError: It is not callable.
         HiddenDeliveryError: A wrapper around it would bypass its delivery, or it has two.
     """
+    if type(receiver) is FunctionType and not receiver.__dict__:
+        return  # the common case: nothing can be hidden in it
     if not callable(receiver):
         message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"
         raise NotCallableError(message)
@@ -98,6 +86,22 @@ def check_receiver(receiver: Any) -> None:
         if has_delivery(inner):
             _refuse_hidden(receiver, decider, inner)
         inner = unwrap_once(inner)
+
+
+def check_undelivered(function: Any, delivery: str) -> None:
+    """Refuse to give ``function`` the delivery called ``delivery`` when it has one already.
+
+    Raises:
+        NotCallableError: It is not callable.
+        HiddenDeliveryError: It, or something that it wraps, has a delivery.
+    """
+    check_receiver(function)
+    if delivery_of(function) is not None:
+        message = (
+            f"{name_of(function)} ({location(function)}) cannot be {delivery} as well as "
+            f"{type(delivery_of(function)).__name__}: a receiver has one delivery"
+        )
+        raise HiddenDeliveryError(message)
 
 
 def _refuse_hidden(receiver: Any, decider: Any, inner: Any) -> None:
@@ -200,8 +204,17 @@ class Anatomy(NamedTuple):
     """The weak reference to the function of a bound method."""
     shape: Shape | None
     """From the anchor to the receiver and what is called; ``None`` when all three are one."""
+    is_async: bool
+    """Whether what is called has to be awaited."""
     strong: bool
     """Whether its delivery asks to be held strongly, whatever ``connect`` was told."""
+
+
+def as_delivered(call: Callable[..., Any], receiver: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``call`` with a ``__wrapped__`` that names the ``receiver`` it is called for."""
+    delivered = partial(call)
+    delivered.__wrapped__ = receiver  # type: ignore[attr-defined]
+    return delivered
 
 
 def anchor_of(receiver: Any) -> Any:
@@ -232,9 +245,9 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> 
     elif method_owner(receiver) is not None:
         shape = BuiltinMethodShape(receiver.__name__)
     anchor_ref = _try(make_ref, anchor_of(receiver))
-    decider = delivery_of(receiver)
+    decider = None if type(receiver) is FunctionType else delivery_of(receiver)
     if decider is None:
-        return Anatomy(anchor_ref, function_ref, shape, strong=False)
+        return Anatomy(anchor_ref, function_ref, shape, is_async(receiver), strong=False)
     target = ask(decider, signal)
     own_method = type(target) is MethodType and target.__self__ is decider
     if type(receiver) is MethodType:
@@ -243,7 +256,7 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> 
         delivered = DeliveredShape(shape, target.__func__, "receiver")
     else:
         delivered = DeliveredShape(shape, target, None)
-    return Anatomy(anchor_ref, function_ref, delivered, strong=not own_method)
+    return Anatomy(anchor_ref, function_ref, delivered, is_async(target), strong=not own_method)
 
 
 def _try(make_ref: Callable[[Any], ref[Any]], target: Any) -> ref[Any] | None:

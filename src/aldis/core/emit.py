@@ -31,14 +31,12 @@ def set_tap(tap: object | None) -> None:
 class Link:
     """One receiver connected for one sender, as the call loop needs it."""
 
-    __slots__ = ("anchor", "live", "ref", "shape")
+    __slots__ = ("anchor", "ref", "shape")
 
-    live: bool
-    """False once the subscription is undone: a send under way skips it."""
     anchor: Any
     """What is held strongly, or ``None``."""
-    ref: Callable[[], Any] | None
-    """The weak reference to the anchor, used while ``anchor`` is ``None``."""
+    ref: Callable[[], Any]
+    """Gives the anchor while it is not held, or ``None``: dead, or not connected any more."""
     shape: Callable[[Any], tuple[Any, Any] | None] | None
     """From the anchor to the receiver and what to call; ``None`` when all three are one."""
 
@@ -46,7 +44,7 @@ class Link:
         """Return the receiver and what is called instead of it, or ``None`` if it is dead."""
         anchor = self.anchor
         if anchor is None:
-            anchor = self.ref() if self.ref is not None else None
+            anchor = self.ref()
             if anchor is None:
                 return None
         return (anchor, anchor) if self.shape is None else self.shape(anchor)
@@ -60,11 +58,13 @@ class Routes:
         scoped: For each sender with receivers of its own: the ``everyone`` that was merged, and the
             merged links; ``None`` when they have to be merged anew.
         dead: Weak references that died and wait to be swept out of the registry.
+        real_type: The type of the last sender that was found to be no proxy.
     """
 
-    __slots__ = ("dead", "everyone", "scoped")
+    __slots__ = ("dead", "everyone", "real_type", "scoped")
 
     def __init__(self, dead: deque[Any]) -> None:
+        self.real_type: type | None = None
         self.everyone: tuple[Link, ...] | None = None
         self.scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None] = {}
         self.dead = dead
@@ -72,7 +72,7 @@ class Routes:
     def find(self, sender: object) -> tuple[Link, ...] | None:
         """Return the links for ``sender``, or ``None`` if they are not known or not plain."""
         # A dead sender must be swept first: its id may be another object's by now.
-        if self.dead or is_proxy(sender):
+        if self.dead or (type(sender) is not self.real_type and not self.is_real(sender)):
             return None
         everyone = self.everyone
         entry = self.scoped.get(sender_key(sender), _MISSING)
@@ -81,6 +81,14 @@ class Routes:
         if entry is None or entry[0] is not everyone:  # type: ignore[index]
             return None
         return entry[1]  # type: ignore[index,no-any-return]
+
+
+    def is_real(self, sender: object) -> bool:
+        """Tell whether ``sender`` is no proxy, and remember its type."""
+        if is_proxy(sender):
+            return False
+        self.real_type = type(sender)
+        return True
 
 
 class Emitter:
@@ -106,16 +114,14 @@ class Emitter:
         results: list[tuple[Any, Any]] = []
         if not links:
             return results
-        if is_proxy(sender):
+        if type(sender) is not routes.real_type and not routes.is_real(sender):
             return self._deliver(sender, _async_wrapper, kwargs)
         for link in links:
-            if not link.live:
-                continue
             receiver = link.anchor
             if receiver is None:
-                receiver = link.ref()  # type: ignore[misc]
-                if receiver is None:
-                    routes.everyone = None  # the next send sweeps
+                receiver = link.ref()
+                if receiver is None:  # dead, or disconnected since the send began
+                    routes.everyone = None
                     continue
             if link.shape is None:
                 results.append((receiver, receiver(sender, **kwargs)))

@@ -7,7 +7,7 @@ an ``int`` value.
 
 from __future__ import annotations
 
-from types import BuiltinMethodType, MethodType, MethodWrapperType, ModuleType
+from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, ClassVar, Final
 from weakref import WeakMethod, ref
 
@@ -25,8 +25,6 @@ __all__ = [
     "receiver_key",
     "sender_key",
 ]
-
-type_of_builtin_methods = (BuiltinMethodType, MethodWrapperType)
 
 PROXY_ATTRIBUTE: Final = "_get_current_object"
 
@@ -107,7 +105,7 @@ def method_owner(receiver: object) -> object | None:
     ``items.append`` is a new object each time it is looked up, so its list and its name say who it
     is. A function of a C module is no method, although it has a ``__self__`` as well.
     """
-    if isinstance(receiver, type_of_builtin_methods):
+    if isinstance(receiver, (BuiltinMethodType, MethodWrapperType)):
         owner: object | None = receiver.__self__
         return None if isinstance(owner, ModuleType) else owner
     return None
@@ -118,12 +116,13 @@ def receiver_key(receiver: Any) -> object:
 
     Two bound methods are the same receiver when they have the same function and the same object.
     """
-    if type(receiver) is MethodType:
+    kind = type(receiver)
+    if kind is FunctionType:
+        return id(receiver)
+    if kind is MethodType:
         return id(receiver.__func__), id(receiver.__self__)
     owner = method_owner(receiver)
-    if owner is not None:
-        return receiver.__name__, id(owner)
-    return id(receiver)
+    return id(receiver) if owner is None else (receiver.__name__, id(owner))
 
 
 def make_id(obj: Any) -> Any:

@@ -18,7 +18,6 @@ from typing import Any, Final
 from weakref import ref
 
 from aldis.core.binding import Anatomy, anchor_of, check_weakness, dissect
-from aldis.core.callables import is_async
 from aldis.core.identity import ANY, receiver_key, sender_key
 from aldis.core.lock import ForkSafeLock
 from aldis.core.twin import Emitter, Link, Routes
@@ -29,6 +28,9 @@ __all__ = ["CONNECT", "Connection", "Registry"]
 CONNECT: Final = "connect"
 
 Owners = tuple[tuple[object, bool], ...]
+
+#: The owners of most connections, held strongly and weakly.
+_BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
 
 
 class _Ref(ref[Any]):
@@ -52,13 +54,14 @@ class ReceiverRecord:
     It is in :attr:`Registry.receivers` exactly as long as it has connections.
     """
 
-    __slots__ = ("anatomy", "is_async", "key", "links", "relays")
+    __slots__ = ("anatomy", "key", "links", "lookup", "relays")
 
     def __init__(self, key: object, receiver: Any, anatomy: Anatomy) -> None:
         self.key = key
         self.anatomy = anatomy
+        # Not the reference with the callback: a plain one is faster to call.
+        self.lookup = gone if anatomy.ref is None else ref(anatomy.ref())
         self.links: dict[object, Connection] = {}
-        self.is_async = is_async(receiver)
         self.relays = _relays(receiver)
 
     def held(self) -> Any:
@@ -91,15 +94,18 @@ class SenderRecord:
 
 
 class Connection(Link):
-    """A link of the call loop with what the registry knows of it."""
+    """A link of the call loop with what the registry knows of it.
 
-    __slots__ = ("keep", "origin", "owners", "receiver", "sender", "serial", "unheard")
+    Once it is undone, ``live`` is false and it resolves to nothing: a send under way skips it.
+    """
+
+    __slots__ = ("keep", "live", "origin", "owners", "receiver", "sender", "serial", "unheard")
 
     def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
-        self.live = True
         self.anchor = None
-        self.ref = receiver.anatomy.ref or gone
+        self.ref = receiver.lookup
         self.shape = receiver.anatomy.shape
+        self.live = True
         self.receiver = receiver
         self.sender = sender
         self.origin = origin
@@ -116,7 +122,7 @@ class Connection(Link):
     @property
     def is_async(self) -> bool:
         """Whether the receiver has to be awaited."""
-        return self.receiver.is_async
+        return self.receiver.anatomy.is_async
 
     @property
     def relays(self) -> bool:
@@ -132,7 +138,9 @@ class Connection(Link):
 
     def owners_with(self, owner: object, weak: bool | None) -> Owners:
         """Return the owners with ``owner`` holding it as ``weak`` says; ``None`` leaves it out."""
-        others = tuple(each for each in self.owners if each[0] is not owner)
+        if not self.owners and owner is CONNECT and weak is not None:
+            return _BY_CONNECT[weak]
+        others = tuple([each for each in self.owners if each[0] is not owner])
         return others if weak is None else (*others, (owner, weak))
 
 
@@ -193,7 +201,8 @@ class Registry:
         trash: list[object] = []
         with self.lock:
             while True:
-                self._sweep(trash)
+                if self.dead:
+                    self._sweep(trash)
                 version = self.version
                 record = self.receivers.get(key)
                 if record is None:
@@ -208,8 +217,8 @@ class Registry:
                 if weak and anatomy.ref is None:
                     check_weakness(receiver, anatomy)
                 owners = link.owners_with(owner, weak)
-                strong = _any_strong(owners)
                 new = not link.owners
+                strong = not weak or (not new and _any_strong(owners))
                 trash.append(link.keep)
                 if self.version == version:
                     break
@@ -270,7 +279,8 @@ class Registry:
         """
         trash: list[object] = []
         with self.lock:
-            self._sweep(trash)
+            if self.dead:
+                self._sweep(trash)
             record = self.receivers.get(receiver_key(receiver))
             if record is None:
                 return False
@@ -460,11 +470,11 @@ def _serial(link: Connection) -> int:
 
 
 def _plain(links: Iterable[Connection]) -> bool:
-    return not any(link.receiver.is_async or link.receiver.relays for link in links)
+    return not any(link.is_async or link.relays for link in links)
 
 
 def _any_strong(owners: Owners) -> bool:
-    return any(not weak for _, weak in owners)
+    return not all([weak for _, weak in owners])  # a list is faster than a generator here
 
 
 def gone(*_: object) -> None:

@@ -11,7 +11,7 @@ from weakref import ref
 from warnings import warn
 
 from aldis.core import deliver, strict
-from aldis.core.binding import BoundReceiver, check_receiver
+from aldis.core.binding import as_delivered, check_receiver
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
 from aldis.core.identity import ANY, ANY_ID, Symbol, make_id, real_sender, receiver_key
@@ -429,7 +429,7 @@ class Signal(Emitter, Generic[P, R]):
             if call is receiver or hasattr(call, "__wrapped__"):
                 yield call
             else:
-                yield BoundReceiver(call, receiver)
+                yield as_delivered(call, receiver)
 
     def explain(self, sender: Any = ANY) -> Explanation:
         """Say who would run for ``sender``, in which order, from where, how, and who would not.
