@@ -51,11 +51,15 @@ class Observer:
 
 
 class _Timed:
-    """Something with a beginning, an end and perhaps an error. Times in nanoseconds."""
+    """Something with a beginning, an end and perhaps an error. Times in nanoseconds.
 
-    __slots__ = ("error", "finished", "started")
+    In ``spans`` each observer may keep what it makes of it.
+    """
+
+    __slots__ = ("error", "finished", "spans", "started")
 
     def __init__(self) -> None:
+        self.spans: dict[Observer, Any] = {}
         self.started = perf_counter_ns()
         self.finished: int | None = None
         self.error: BaseException | None = None
