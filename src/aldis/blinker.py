@@ -82,13 +82,14 @@ class _Loader:
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return sys.modules.get(spec.name)
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: ModuleType) -> None:  # noqa: ARG002 - the protocol of loaders
         return None
 
 
 def _module(name: str, contents: dict[str, Any]) -> ModuleType:
     module = ModuleType(name, "aldis in blinker's place: see aldis.install_as_blinker.")
-    spec = ModuleSpec(name, _Loader(), origin="aldis", is_package="__path__" in contents)
+    loader: Any = _Loader()  # all that is asked of one; the base class costs an import
+    spec = ModuleSpec(name, loader, origin="aldis", is_package="__path__" in contents)
     module.__spec__ = spec
     module.__loader__ = spec.loader
     module.__package__ = "blinker"
@@ -110,7 +111,8 @@ def _too_late(loaded: ModuleType) -> str:
 def _users_of(loaded: ModuleType) -> list[str]:
     """Name the modules that hold something of ``loaded``, in the order of their import."""
     users = []
-    for name, module in list(sys.modules.items()):
+    modules: list[tuple[str, Any]] = list(sys.modules.items())  # what is there may be anything
+    for name, module in modules:
         if not isinstance(module, ModuleType) or name.partition(".")[0] in ("blinker", "aldis"):
             continue
         held = list(vars(module).values())
@@ -120,5 +122,5 @@ def _users_of(loaded: ModuleType) -> list[str]:
 
 
 def _comes_from_blinker(value: Any) -> bool:
-    home = value.__module__ if isinstance(value, type) else type(value).__module__
+    home: Any = value.__module__ if isinstance(value, type) else type(value).__module__
     return isinstance(home, str) and home.partition(".")[0] == "blinker"

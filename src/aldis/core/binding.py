@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
-from weakref import ref
+from weakref import ReferenceType, ref
 
 from aldis.core.callables import is_async, location, name_of, unwrap_once
 from aldis.core.identity import method_owner
@@ -198,9 +198,9 @@ class DeliveredShape:
 class Anatomy(NamedTuple):
     """A receiver taken apart, once for each signal that it is connected to."""
 
-    ref: ref[Any] | None
+    ref: ReferenceType[Any] | None
     """The weak reference to the receiver's anchor; ``None`` when there can be none."""
-    function_ref: ref[Any] | None
+    function_ref: ReferenceType[Any] | None
     """The weak reference to the function of a bound method."""
     shape: Shape | None
     """From the anchor to the receiver and what is called; ``None`` when all three are one."""

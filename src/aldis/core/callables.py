@@ -43,7 +43,7 @@ def _is_marked(receiver: Any) -> bool:
 
 
 def unwrap_once(receiver: Any) -> Any | None:
-    """Return what ``receiver`` directly wraps (``__wrapped__``, ``partial``, method) or ``None``."""
+    """Return what ``receiver`` itself wraps (``__wrapped__``, ``partial``, method) or ``None``."""
     if isinstance(receiver, partial):
         return receiver.func
     if type(receiver) is MethodType:
@@ -84,7 +84,7 @@ def location(receiver: Any) -> str | None:
     function = _innermost(receiver)
     if type(function) is not FunctionType:
         function = _innermost(getattr(type(function), "__call__", None))  # noqa: B004
-    code = getattr(function, "__code__", None)
+    code: Any = getattr(function, "__code__", None)
     if isinstance(getattr(code, "co_filename", None), str):
         return f"{code.co_filename}:{code.co_firstlineno}"
     return None

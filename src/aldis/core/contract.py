@@ -45,9 +45,7 @@ class Contract:
     mutable: bool = False
 
     @classmethod
-    def of(
-        cls, function: Callable[..., Any], *, advisory: bool = False, mutable: bool = False
-    ) -> Contract:
+    def of(cls, function: object, *, advisory: bool = False, mutable: bool = False) -> Contract:
         """Read the contract that ``function`` declares.
 
         Raises:
@@ -59,13 +57,12 @@ class Contract:
             raise ContractError(message)
         if iscoroutinefunction(function):
             raise _unusable(function, "it is async; whether receivers are is theirs to say")
-        first, *others = [*signature(function).parameters.values(), None]
-        if first is None or first.kind is not Parameter.POSITIONAL_ONLY:
+        parameters = list(signature(function).parameters.values())
+        if not parameters or parameters[0].kind is not Parameter.POSITIONAL_ONLY:
             raise _unusable(function, "its first parameter must be the sender: (sender, /, *, …)")
         payload: dict[str, Parameter] = {}
         open_ended = False
-        for parameter in others[:-1]:
-            assert parameter is not None
+        for parameter in parameters[1:]:
             if parameter.kind is Parameter.VAR_KEYWORD:
                 open_ended = True
             elif parameter.kind is not Parameter.KEYWORD_ONLY:
@@ -133,16 +130,16 @@ class Contract:
         return None
 
     def _problems(self, takes: Signature) -> Iterator[str]:
-        sender, *others = [*takes.parameters.values(), None]
-        if sender is None or sender.kind not in POSITIONAL:
+        parameters = list(takes.parameters.values())
+        if not parameters or parameters[0].kind not in POSITIONAL:
             yield "it takes no sender; make its first parameter the sender"
             return
+        sender, *rest = parameters
         if sender.kind is Parameter.POSITIONAL_OR_KEYWORD and sender.name in self.payload:
             yield (
                 f"its first parameter gets the sender, but is called {sender.name!r} like an "
                 "argument; put a parameter for the sender before it"
             )
-        rest = [parameter for parameter in others if parameter is not None]
         for parameter in rest:
             if parameter.default is parameter.empty:
                 yield from self._unmet(parameter)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, Protocol, overload
+from typing import Any, Final, Protocol, Self, overload
 from warnings import warn
 from weakref import ref
 
@@ -14,9 +14,6 @@ from aldis.core.callables import location, name_of
 from aldis.core.contract import Contract
 from aldis.core.signal import NamedSignal, P, R
 from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownSignalError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["Finding", "Namespace", "default_namespace", "namespaces", "signal"]
 
@@ -73,7 +70,7 @@ class Namespace(dict[str, NamedSignal]):
 
     @overload
     def define(
-        self, *, name: str | None = ..., advisory: bool = ..., mutable: bool = ...
+        self, /, *, name: str | None = ..., advisory: bool = ..., mutable: bool = ...
     ) -> Callable[[Callable[P, R | Awaitable[R]]], NamedSignal[P, R]]: ...
 
     def define(

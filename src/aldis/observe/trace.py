@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os.path import relpath
@@ -143,6 +143,7 @@ class Trace(Observer):
             muted=emission.muted,
         )
         parent, tree = (emission.cause.spans if emission.cause else {}).get(self, (None, None))
+        kept: EmissionNode | None = node
         with self._lock:
             if tree is None:
                 tree = _Tree(node)
@@ -152,15 +153,17 @@ class Trace(Observer):
             elif self._has_room(tree, parent):
                 parent.emissions.append(node)
             else:
-                node = None
-        emission.spans[self] = node, tree
+                kept = None
+        emission.spans[self] = kept, tree
 
     def call_started(self, call: Call) -> None:
         """Hang a node for the receiver under the send."""
         parent, tree = call.emission.spans.get(self, (None, None))
         if tree is None:
             return
-        node = CallNode(name_of(call.receiver), location(call.receiver), call.is_async)
+        node: CallNode | None = CallNode(
+            name_of(call.receiver), location(call.receiver), call.is_async
+        )
         with self._lock:
             if self._has_room(tree, parent):
                 parent.calls.append(node)
@@ -175,7 +178,12 @@ class Trace(Observer):
             node.nanoseconds = call.elapsed
             node.error = _in_words(call.error)
 
-    def receiver_skipped(self, emission: Emission, receiver: Any, reason: str) -> None:
+    def receiver_skipped(
+        self,
+        emission: Emission,
+        receiver: Any,  # noqa: ARG002 - the protocol of observers
+        reason: str,
+    ) -> None:
         """Note that a receiver was not called."""
         node, _ = emission.spans.get(self, (None, None))
         if node is not None:
@@ -273,7 +281,7 @@ def _describe_call(node: CallNode) -> list[Styled]:
     return parts
 
 
-def _children(node: Node) -> list[CallNode] | list[EmissionNode]:
+def _children(node: Node) -> Sequence[Node]:
     return node.calls if isinstance(node, EmissionNode) else node.emissions
 
 
@@ -295,8 +303,9 @@ def _rich_tree(node: Node) -> Any:
     pending = [(tree, node)]
     while pending:
         branch, parent = pending.pop()
-        for child in _children(parent):
-            pending.append((branch.add(Text.assemble(*_describe(child))), child))
+        pending += [
+            (branch.add(Text.assemble(*_describe(child))), child) for child in _children(parent)
+        ]
     return tree
 
 
