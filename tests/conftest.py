@@ -1,5 +1,10 @@
 """What every test shares."""
 
+# First of all: Flask, in every test, runs on aldis.
+import aldis.as_blinker  # noqa: F401
+
+# isort: split
+
 import os
 
 from hypothesis import settings

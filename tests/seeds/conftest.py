@@ -1,0 +1,52 @@
+"""The small application that the examples of the seeds are run against."""
+
+import pytest
+from flask import Flask, flash, g, render_template, render_template_string
+from jinja2 import DictLoader
+
+
+def make_app(name="shop"):
+    """Make an application of the kind that Flask's guide speaks of."""
+    app = Flask(name)
+    app.secret_key = "for flashing"  # noqa: S105 - signs nothing but these tests' cookies
+    app.jinja_loader = DictLoader({"index.html": "{{ items|length }} items"})
+
+    @app.get("/")
+    def index():
+        return render_template("index.html", items=list(range(10)))
+
+    @app.get("/string")
+    def string():
+        return render_template_string("hello {{ name }}", name="john")
+
+    @app.get("/broken-template")
+    def broken_template():
+        return render_template_string("{{ 1 // 0 }}")
+
+    @app.get("/users/me")
+    def users_me():
+        return f"username={g.user}"
+
+    @app.get("/flash")
+    def flashing():
+        flash("saved")
+        flash("disk full", "error")
+        return "flashed"
+
+    @app.get("/fail")
+    def fail():
+        raise LookupError("no such lamp")
+
+    return app
+
+
+@pytest.fixture
+def app():
+    """Give an application."""
+    return make_app()
+
+
+@pytest.fixture
+def other():
+    """Give another application in the same process."""
+    return make_app("other")
