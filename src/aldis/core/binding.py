@@ -14,6 +14,7 @@ from weakref import ReferenceType, ref
 
 from aldis.core.callables import is_async, location, name_of, unwrap_once
 from aldis.core.identity import method_owner
+from aldis.core.twin import WeakMethodShape
 from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
 
 __all__ = [
@@ -134,22 +135,6 @@ def ask(decider: Any, signal: Any) -> Any:
         )
         raise NotCallableError(message)
     return target
-
-
-class WeakMethodShape:
-    """A bound method whose object is the anchor; its function is held weakly as well."""
-
-    __slots__ = ("function",)
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
-
-    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
-        function = self.function()
-        if function is None:
-            return None
-        method = MethodType(function, anchor)
-        return method, method
 
 
 class BuiltinMethodShape:

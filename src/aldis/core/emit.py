@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, Final
 
 from aldis.core.identity import is_proxy, sender_key
 
-__all__ = ["Emitter", "Link", "Routes", "set_tap"]
+__all__ = ["Emitter", "Link", "Routes", "WeakMethodShape", "set_tap"]
 
 #: What :func:`set_tap` set: ``None`` while nobody observes.
 _tap: object | None = None
@@ -48,6 +49,22 @@ class Link:
             if anchor is None:
                 return None
         return (anchor, anchor) if self.shape is None else self.shape(anchor)
+
+
+class WeakMethodShape:
+    """A bound method whose object is the anchor; its function is held weakly as well."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
+        function = self.function()
+        if function is None:
+            return None
+        method = MethodType(function, anchor)
+        return method, method
 
 
 class Routes:

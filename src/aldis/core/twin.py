@@ -7,16 +7,36 @@ raises: it is never silently replaced.
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
-from aldis.core import emit as _python
+from aldis.core import emit
 
-__all__ = ["COMPILED", "Emitter", "Link", "Routes", "set_tap"]
+__all__ = ["COMPILED", "Emitter", "Link", "Routes", "WeakMethodShape", "set_tap"]
+
+
+def _choose() -> ModuleType:
+    if os.environ.get("ALDIS_NO_EXTENSIONS", "") not in ("", "0"):
+        return emit
+    try:
+        return import_module("aldis.core._emit")
+    except ModuleNotFoundError as missing:
+        if missing.name != "aldis.core._emit":
+            raise
+        return emit
+
+
+_loop = _choose()
 
 #: Whether the compiled call loop is in use.
-COMPILED: bool = False
+COMPILED: Final[bool] = _loop is not emit
 
-Emitter = _python.Emitter
-Link = _python.Link
-Routes = _python.Routes
-set_tap = _python.set_tap
+if TYPE_CHECKING:
+    from aldis.core.emit import Emitter, Link, Routes, WeakMethodShape, set_tap
+else:
+    Emitter = _loop.Emitter
+    Link = _loop.Link
+    Routes = _loop.Routes
+    WeakMethodShape = _loop.WeakMethodShape
+    set_tap = _loop.set_tap

@@ -1,0 +1,923 @@
+/* The call loop, compiled: the same thing as emit.py, which says what each part is for.
+ *
+ * Emitter.send forwards the argument vector that it was called with to each receiver, unchanged: no
+ * tuple and no dict is built on the way. Whatever is not plain goes to the Python method _deliver.
+ *
+ * All state belongs to the module, so sub-interpreters share nothing. The code relies on the GIL in
+ * two ways, and therefore does not declare that it can run without it: the attributes of a Link are
+ * read one after the other while another thread may be disconnecting it, and a list of results is
+ * filled in place.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <structmember.h>
+
+typedef struct {
+    PyTypeObject *link_type;
+    PyTypeObject *routes_type;
+    PyTypeObject *emitter_type;
+    PyTypeObject *shape_type;
+    PyObject *tap;              /* what set_tap set; NULL while nobody observes */
+    PyObject *wrapper_name;     /* "_async_wrapper" */
+    PyObject *deliver_name;     /* "_deliver" */
+    PyObject *proxy_name;       /* "_get_current_object" */
+} State;
+
+static inline int
+is_none(PyObject *object)
+{
+    return object == NULL || object == Py_None;
+}
+
+/* What a reference gives, as a new reference; NULL without an exception when it is dead. */
+static PyObject *
+dereference(PyObject *ref)
+{
+    PyObject *target;
+    if (ref == NULL) {
+        return NULL;
+    }
+    if (PyWeakref_CheckRef(ref)) {
+#if PY_VERSION_HEX >= 0x030D0000
+        (void)PyWeakref_GetRef(ref, &target);
+        return target;
+#else
+        target = PyWeakref_GET_OBJECT(ref);
+        return target == Py_None ? NULL : Py_NewRef(target);
+#endif
+    }
+    /* What stands in for the reference of a connection that is undone. */
+    Py_INCREF(ref);
+    target = PyObject_CallNoArgs(ref);
+    Py_DECREF(ref);
+    if (target == Py_None) {
+        Py_CLEAR(target);
+    }
+    return target;
+}
+
+/* ---- Link ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *anchor;
+    PyObject *ref;
+    PyObject *shape;
+} Link;
+
+static int
+link_traverse(Link *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->anchor);
+    Py_VISIT(self->ref);
+    Py_VISIT(self->shape);
+    return 0;
+}
+
+static int
+link_clear(Link *self)
+{
+    Py_CLEAR(self->anchor);
+    Py_CLEAR(self->ref);
+    Py_CLEAR(self->shape);
+    return 0;
+}
+
+static void
+link_dealloc(Link *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)link_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+/* The anchor as a new reference; NULL when it is dead or failed. */
+static inline PyObject *
+link_anchor(Link *self)
+{
+    PyObject *anchor = self->anchor;
+    return is_none(anchor) ? dereference(self->ref) : Py_NewRef(anchor);
+}
+
+static PyObject *
+link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
+{
+    Link *self = (Link *)link;
+    PyObject *anchor = link_anchor(self);
+    if (anchor == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *shape = self->shape, *pair;
+    if (is_none(shape)) {
+        pair = PyTuple_Pack(2, anchor, anchor);
+    }
+    else {
+        Py_INCREF(shape);
+        pair = PyObject_CallOneArg(shape, anchor);
+        Py_DECREF(shape);
+    }
+    Py_DECREF(anchor);
+    return pair;
+}
+
+static PyMemberDef link_members[] = {
+    {"anchor", T_OBJECT, offsetof(Link, anchor), 0, NULL},
+    {"ref", T_OBJECT, offsetof(Link, ref), 0, NULL},
+    {"shape", T_OBJECT, offsetof(Link, shape), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef link_methods[] = {
+    {"resolve", link_resolve, METH_NOARGS,
+     "resolve($self, /)\n--\n\n"
+     "Return the receiver and what is called instead of it, or None if it is dead."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot link_slots[] = {
+    {Py_tp_doc, "One receiver connected for one sender, as the call loop needs it."},
+    {Py_tp_traverse, link_traverse},
+    {Py_tp_clear, link_clear},
+    {Py_tp_dealloc, link_dealloc},
+    {Py_tp_members, link_members},
+    {Py_tp_methods, link_methods},
+    {0, NULL},
+};
+
+static PyType_Spec link_spec = {
+    .name = "aldis.core._emit.Link",
+    .basicsize = sizeof(Link),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = link_slots,
+};
+
+/* ---- WeakMethodShape ------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *function;
+} Shape;
+
+static int
+shape_traverse(Shape *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->function);
+    return 0;
+}
+
+static int
+shape_clear(Shape *self)
+{
+    Py_CLEAR(self->function);
+    return 0;
+}
+
+static void
+shape_dealloc(Shape *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)shape_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static int
+shape_init(Shape *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"function", NULL};
+    PyObject *function;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:WeakMethodShape", names, &function)) {
+        return -1;
+    }
+    Py_XSETREF(self->function, Py_NewRef(function));
+    return 0;
+}
+
+static PyObject *
+shape_call(Shape *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"anchor", NULL};
+    PyObject *anchor;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:WeakMethodShape", names, &anchor)) {
+        return NULL;
+    }
+    PyObject *function = dereference(self->function);
+    if (function == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *method = PyMethod_New(function, anchor), *pair = NULL;
+    if (method != NULL) {
+        pair = PyTuple_Pack(2, method, method);
+        Py_DECREF(method);
+    }
+    Py_DECREF(function);
+    return pair;
+}
+
+static PyMemberDef shape_members[] = {
+    {"function", T_OBJECT, offsetof(Shape, function), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot shape_slots[] = {
+    {Py_tp_doc, "A bound method whose object is the anchor; its function is held weakly as well."},
+    {Py_tp_traverse, shape_traverse},
+    {Py_tp_clear, shape_clear},
+    {Py_tp_dealloc, shape_dealloc},
+    {Py_tp_init, shape_init},
+    {Py_tp_call, shape_call},
+    {Py_tp_members, shape_members},
+    {0, NULL},
+};
+
+static PyType_Spec shape_spec = {
+    .name = "aldis.core._emit.WeakMethodShape",
+    .basicsize = sizeof(Shape),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = shape_slots,
+};
+
+/* ---- Routes ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    State *state;           /* of the module, which the type keeps alive */
+    PyObject *everyone;
+    PyObject *scoped;
+    PyObject *dead;
+    PyObject *real_type;
+} Routes;
+
+static int
+routes_traverse(Routes *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->everyone);
+    Py_VISIT(self->scoped);
+    Py_VISIT(self->dead);
+    Py_VISIT(self->real_type);
+    return 0;
+}
+
+static int
+routes_clear(Routes *self)
+{
+    Py_CLEAR(self->everyone);
+    Py_CLEAR(self->scoped);
+    Py_CLEAR(self->dead);
+    Py_CLEAR(self->real_type);
+    return 0;
+}
+
+static void
+routes_dealloc(Routes *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)routes_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+routes_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"dead", NULL};
+    PyObject *dead;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Routes", names, &dead)) {
+        return NULL;
+    }
+    Routes *self = (Routes *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = PyType_GetModuleState(type);
+    self->dead = Py_NewRef(dead);
+    self->scoped = PyDict_New();
+    if (self->state == NULL || self->scoped == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* 1 when sender is no proxy, and its type is remembered; 0 when it is one. */
+static int
+routes_is_real(Routes *self, PyObject *sender)
+{
+    PyTypeObject *type = Py_TYPE(sender);
+    if (PyObject_HasAttr((PyObject *)type, self->state->proxy_name)) {
+        return 0;
+    }
+    Py_INCREF(type);
+    Py_XSETREF(self->real_type, (PyObject *)type);
+    return 1;
+}
+
+static inline int
+is_real(Routes *self, PyObject *sender)
+{
+    return (PyObject *)Py_TYPE(sender) == self->real_type || routes_is_real(self, sender);
+}
+
+/* See identity.sender_key. */
+static PyObject *
+sender_key(PyObject *sender)
+{
+    if (PyUnicode_CheckExact(sender)) {
+        return Py_NewRef(sender);
+    }
+    if (PyUnicode_Check(sender)) {
+        return PyUnicode_FromObject(sender);
+    }
+    if (PyLong_Check(sender) && !PyBool_Check(sender)) {
+        PyObject *value = PyLong_Type.tp_as_number->nb_int(sender);
+        if (value == NULL) {
+            return NULL;
+        }
+        PyObject *key = PyTuple_Pack(1, value);
+        Py_DECREF(value);
+        return key;
+    }
+    return PyLong_FromVoidPtr(sender);
+}
+
+/* The links for sender as a new reference. NULL: an error, if one is set, or not known. */
+static PyObject *
+routes_find(Routes *self, PyObject *sender)
+{
+    if (PyObject_Size(self->dead) != 0 || !is_real(self, sender)) {
+        return NULL;
+    }
+    PyObject *everyone = self->everyone;
+    if (is_none(everyone)) {
+        return NULL;
+    }
+    PyObject *key = sender_key(sender);
+    if (key == NULL) {
+        return NULL;
+    }
+    PyObject *entry = PyDict_GetItemWithError(self->scoped, key);
+    PyObject *links = NULL;
+    if (entry == NULL) {
+        links = PyErr_Occurred() ? NULL : everyone;
+    }
+    else if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 2
+             && PyTuple_GET_ITEM(entry, 0) == everyone) {
+        links = PyTuple_GET_ITEM(entry, 1);
+    }
+    Py_XINCREF(links);
+    Py_DECREF(key);
+    return links;
+}
+
+static PyMemberDef routes_members[] = {
+    {"everyone", T_OBJECT, offsetof(Routes, everyone), 0, NULL},
+    {"scoped", T_OBJECT, offsetof(Routes, scoped), READONLY, NULL},
+    {"dead", T_OBJECT, offsetof(Routes, dead), READONLY, NULL},
+    {"real_type", T_OBJECT, offsetof(Routes, real_type), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot routes_slots[] = {
+    {Py_tp_doc, "Which links a send walks, as far as they are known and plain."},
+    {Py_tp_traverse, routes_traverse},
+    {Py_tp_clear, routes_clear},
+    {Py_tp_dealloc, routes_dealloc},
+    {Py_tp_new, routes_new},
+    {Py_tp_members, routes_members},
+    {0, NULL},
+};
+
+static PyType_Spec routes_spec = {
+    .name = "aldis.core._emit.Routes",
+    .basicsize = sizeof(Routes),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = routes_slots,
+};
+
+/* ---- Emitter --------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Routes *routes;
+    PyObject *weak_references;
+    /* The keyword names of the last call with an _async_wrapper, and the same without it. Call
+       sites pass the same tuple each time. */
+    PyObject *names_with;
+    PyObject *names_without;
+} Emitter;
+
+static int
+emitter_traverse(Emitter *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->routes);
+    Py_VISIT(self->names_with);
+    Py_VISIT(self->names_without);
+    return 0;
+}
+
+static int
+emitter_clear(Emitter *self)
+{
+    Py_CLEAR(self->routes);
+    Py_CLEAR(self->names_with);
+    Py_CLEAR(self->names_without);
+    return 0;
+}
+
+static void
+emitter_dealloc(Emitter *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (self->weak_references != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    (void)emitter_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+emitter_get_routes(PyObject *emitter, void *Py_UNUSED(closure))
+{
+    Emitter *self = (Emitter *)emitter;
+    if (self->routes == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_routes");
+        return NULL;
+    }
+    return Py_NewRef(self->routes);
+}
+
+static int
+emitter_set_routes(PyObject *emitter, PyObject *value, void *Py_UNUSED(closure))
+{
+    Emitter *self = (Emitter *)emitter;
+    if (value == NULL || Py_TYPE(value)->tp_new != routes_new) {
+        PyErr_SetString(PyExc_TypeError, "_routes must be a Routes of this module");
+        return -1;
+    }
+    Py_XSETREF(self->routes, (Routes *)Py_NewRef(value));
+    return 0;
+}
+
+/* The arguments of one send, ready to be handed on.
+
+   vector[0] is the sender, followed by the values of the keyword arguments, whose names are in
+   names (NULL if there are none). Where there is need of a copy, it is made in own, one place
+   further right, so that a method's object fits in front. */
+#define ROOM 10
+
+typedef struct {
+    PyObject *const *vector;
+    PyObject *names;
+    Py_ssize_t count;           /* of all values, the sender included */
+    PyObject *wrapper;          /* _async_wrapper, or NULL */
+    PyObject **own;             /* the copy, or NULL */
+    PyObject *room[ROOM];       /* where a copy of the usual size goes */
+} Arguments;
+
+static int
+copy_arguments(Arguments *given)
+{
+    if (given->own != NULL) {
+        return 0;
+    }
+    given->own = given->room;
+    if (given->count + 1 > ROOM) {
+        given->own = PyMem_New(PyObject *, given->count + 1);
+        if (given->own == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    if (given->vector != NULL) {
+        memcpy(given->own + 1, given->vector, given->count * sizeof(PyObject *));
+    }
+    given->vector = given->own + 1;
+    return 0;
+}
+
+static void
+release_arguments(Arguments *given)
+{
+    if (given->own != NULL && given->own != given->room) {
+        PyMem_Free(given->own);
+    }
+    Py_XDECREF(given->names);
+}
+
+/* Where "_async_wrapper" stands in names, or -1; -2 with an error. */
+static Py_ssize_t
+find_wrapper(State *state, PyObject *names)
+{
+    Py_ssize_t size = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        if (PyTuple_GET_ITEM(names, i) == state->wrapper_name) {
+            return i;
+        }
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_CHECK_INTERNED(name)) {
+            continue;
+        }
+        int order = PyUnicode_Compare(name, state->wrapper_name);
+        if (order == 0) {
+            return i;
+        }
+        if (PyErr_Occurred()) {
+            return -2;
+        }
+    }
+    return -1;
+}
+
+/* names without the one at position, as a new reference; remembered for the next call. */
+static PyObject *
+names_without(Emitter *self, PyObject *names, Py_ssize_t position)
+{
+    if (names == self->names_with) {
+        return Py_NewRef(self->names_without);
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(names) - 1;
+    PyObject *rest = PyTuple_New(size);
+    if (rest == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyTuple_SET_ITEM(rest, i, Py_NewRef(PyTuple_GET_ITEM(names, i + (i >= position))));
+    }
+    Py_XSETREF(self->names_with, Py_NewRef(names));
+    Py_XSETREF(self->names_without, Py_NewRef(rest));
+    return rest;
+}
+
+static int
+take_arguments(Emitter *self, Arguments *given, PyObject *const *args, Py_ssize_t nargs,
+               PyObject *names)
+{
+    given->own = NULL;
+    given->wrapper = NULL;
+    given->names = NULL;
+    if (nargs > 1) {
+        PyErr_Format(PyExc_TypeError,
+                     "Emitter.send() takes from 1 to 2 positional arguments but %zd were given",
+                     nargs + 1);
+        return -1;
+    }
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    Py_ssize_t position = named == 0 ? -1 : find_wrapper(self->routes->state, names);
+    if (position == -2) {
+        return -1;
+    }
+    given->count = 1 + named - (position >= 0);
+    if (nargs == 1 && position < 0) {
+        given->vector = args;
+        given->names = Py_XNewRef(names);
+        return 0;
+    }
+    given->vector = NULL;
+    if (copy_arguments(given) < 0) {
+        return -1;
+    }
+    PyObject **own = given->own + 1;
+    *own++ = nargs == 1 ? args[0] : Py_None;
+    for (Py_ssize_t i = 0; i < named; i++) {
+        if (i != position) {
+            *own++ = args[nargs + i];
+        }
+    }
+    if (position < 0) {
+        given->names = Py_XNewRef(names);
+        return 0;
+    }
+    PyObject *wrapper = args[nargs + position];
+    given->wrapper = wrapper == Py_None ? NULL : wrapper;
+    if (named > 1) {
+        given->names = names_without(self, names, position);
+        return given->names == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+/* self._deliver(sender, wrapper, kwargs) */
+static PyObject *
+deliver(Emitter *self, Arguments *given)
+{
+    PyObject *kwargs = PyDict_New();
+    if (kwargs == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 1; i < given->count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(given->names, i - 1);
+        if (PyDict_SetItem(kwargs, name, given->vector[i]) < 0) {
+            Py_DECREF(kwargs);
+            return NULL;
+        }
+    }
+    PyObject *args[] = {(PyObject *)self, given->vector[0],
+                        given->wrapper == NULL ? Py_None : given->wrapper, kwargs};
+    PyObject *results = PyObject_VectorcallMethod(
+        self->routes->state->deliver_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(kwargs);
+    return results;
+}
+
+/* Call through one link. Sets *receiver to a new reference when there was one to call; without one,
+   the result is NULL and no exception is set. */
+static PyObject *
+call_link(State *state, Link *link, Arguments *given, PyObject **receiver)
+{
+    PyObject *anchor = link_anchor(link);
+    *receiver = NULL;
+    if (anchor == NULL) {
+        return NULL;
+    }
+    PyObject *shape = link->shape;
+    if (is_none(shape)) {
+        *receiver = anchor;
+        return PyObject_Vectorcall(anchor, given->vector, 1, given->names);
+    }
+    PyObject *value = NULL;
+    Py_INCREF(shape);
+    if (Py_IS_TYPE(shape, state->shape_type)) {
+        PyObject *function = dereference(((Shape *)shape)->function);
+        if (function != NULL && copy_arguments(given) == 0
+            && (*receiver = PyMethod_New(function, anchor)) != NULL) {
+            given->own[0] = anchor;
+            value = PyObject_Vectorcall(function, given->own, 2, given->names);
+        }
+        Py_XDECREF(function);
+    }
+    else {
+        PyObject *pair = PyObject_CallOneArg(shape, anchor);
+        if (pair != NULL && pair != Py_None) {
+            if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+                PyErr_SetString(PyExc_TypeError, "a shape must return a receiver and its call");
+            }
+            else {
+                *receiver = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+                value = PyObject_Vectorcall(PyTuple_GET_ITEM(pair, 1), given->vector, 1,
+                                            given->names);
+            }
+        }
+        Py_XDECREF(pair);
+    }
+    Py_DECREF(shape);
+    Py_DECREF(anchor);
+    return value;
+}
+
+/* Steals receiver and value. */
+static inline PyObject *
+make_pair(PyObject *receiver, PyObject *value)
+{
+    PyObject *pair = PyTuple_New(2);
+    if (pair == NULL) {
+        Py_DECREF(receiver);
+        Py_DECREF(value);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, receiver);
+    PyTuple_SET_ITEM(pair, 1, value);
+    return pair;
+}
+
+static PyObject *
+walk(Emitter *self, PyObject *links, Arguments *given)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(links), called = 0;
+    Routes *routes = self->routes;
+    State *state = routes->state;
+    /* Room for all; nobody can come across the list while it is not tracked. */
+    PyObject *results = PyList_New(size);
+    if (results == NULL) {
+        return NULL;
+    }
+    PyObject_GC_UnTrack(results);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *receiver;
+        PyObject *value =
+            call_link(state, (Link *)PyTuple_GET_ITEM(links, i), given, &receiver);
+        PyObject *pair = value == NULL ? NULL : make_pair(receiver, value);
+        if (pair != NULL) {
+            PyList_SET_ITEM(results, called++, pair);
+            continue;
+        }
+        if (value == NULL) {
+            Py_XDECREF(receiver);
+        }
+        if (PyErr_Occurred()) {
+            Py_DECREF(results);
+            return NULL;
+        }
+        /* Dead, or disconnected since the send began: the next send sweeps. */
+        Py_XSETREF(routes->everyone, Py_NewRef(Py_None));
+    }
+    Py_SET_SIZE(results, called);
+    PyObject_GC_Track(results);
+    return results;
+}
+
+static PyObject *
+emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    Emitter *self = (Emitter *)emitter;
+    Routes *routes = self->routes;
+    if (routes == NULL) {
+        PyErr_Format(PyExc_AttributeError, "'%.100s' object has no attribute '_routes'",
+                     Py_TYPE(self)->tp_name);
+        return NULL;
+    }
+    if (nargs <= 1 && routes->everyone != NULL && PyTuple_CheckExact(routes->everyone)
+        && PyTuple_GET_SIZE(routes->everyone) == 0 && PyDict_GET_SIZE(routes->scoped) == 0
+        && routes->state->tap == NULL) {
+        return PyList_New(0);   /* the most frequent send of all: nobody listens */
+    }
+    Arguments given;
+    PyObject *links = NULL, *results = NULL;
+    if (take_arguments(self, &given, args, nargs, names) < 0) {
+        goto done;
+    }
+    if (PyDict_GET_SIZE(routes->scoped) != 0) {
+        links = routes_find(routes, given.vector[0]);
+        if (links == NULL && PyErr_Occurred()) {
+            goto done;
+        }
+    }
+    else {
+        links = Py_XNewRef(routes->everyone);
+    }
+    if (is_none(links) || routes->state->tap != NULL) {
+        results = deliver(self, &given);
+    }
+    else if (PyTuple_GET_SIZE(links) == 0) {
+        results = PyList_New(0);
+    }
+    else if (!is_real(routes, given.vector[0])) {
+        results = deliver(self, &given);
+    }
+    else {
+        results = walk(self, links, &given);
+    }
+done:
+    Py_XDECREF(links);
+    release_arguments(&given);
+    return results;
+}
+
+static PyGetSetDef emitter_getset[] = {
+    {"_routes", emitter_get_routes, emitter_set_routes, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef emitter_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Emitter, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef emitter_methods[] = {
+    {"send", (PyCFunction)(void (*)(void))emitter_send, METH_FASTCALL | METH_KEYWORDS,
+     "send($self, sender=None, /, *, _async_wrapper=None, **kwargs)\n--\n\n"
+     "Call the receivers connected to ``sender``, and to any sender, in connection order."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot emitter_slots[] = {
+    {Py_tp_doc, "What can send: the base of Signal."},
+    {Py_tp_traverse, emitter_traverse},
+    {Py_tp_clear, emitter_clear},
+    {Py_tp_dealloc, emitter_dealloc},
+    {Py_tp_getset, emitter_getset},
+    {Py_tp_members, emitter_members},
+    {Py_tp_methods, emitter_methods},
+    {0, NULL},
+};
+
+static PyType_Spec emitter_spec = {
+    .name = "aldis.core._emit.Emitter",
+    .basicsize = sizeof(Emitter),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = emitter_slots,
+};
+
+/* ---- the module ------------------------------------------------------------------------------ */
+
+static PyObject *
+set_tap(PyObject *module, PyObject *tap)
+{
+    State *state = PyModule_GetState(module);
+    Py_XSETREF(state->tap, tap == Py_None ? NULL : Py_NewRef(tap));
+    Py_RETURN_NONE;
+}
+
+static PyTypeObject *
+add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type != NULL && PyModule_AddType(module, type) < 0) {
+        Py_CLEAR(type);
+    }
+    return type;
+}
+
+static int
+emit_exec(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    state->wrapper_name = PyUnicode_InternFromString("_async_wrapper");
+    state->deliver_name = PyUnicode_InternFromString("_deliver");
+    state->proxy_name = PyUnicode_InternFromString("_get_current_object");
+    if (state->wrapper_name == NULL || state->deliver_name == NULL || state->proxy_name == NULL) {
+        return -1;
+    }
+    state->link_type = add_type(module, &link_spec);
+    state->shape_type = add_type(module, &shape_spec);
+    state->routes_type = add_type(module, &routes_spec);
+    state->emitter_type = add_type(module, &emitter_spec);
+    if (state->link_type == NULL || state->shape_type == NULL || state->routes_type == NULL
+        || state->emitter_type == NULL) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+emit_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    State *state = PyModule_GetState(module);
+    Py_VISIT(state->link_type);
+    Py_VISIT(state->shape_type);
+    Py_VISIT(state->routes_type);
+    Py_VISIT(state->emitter_type);
+    Py_VISIT(state->tap);
+    return 0;
+}
+
+static int
+emit_clear(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    Py_CLEAR(state->link_type);
+    Py_CLEAR(state->shape_type);
+    Py_CLEAR(state->routes_type);
+    Py_CLEAR(state->emitter_type);
+    Py_CLEAR(state->tap);
+    return 0;
+}
+
+static void
+emit_free(void *module)
+{
+    State *state = PyModule_GetState((PyObject *)module);
+    (void)emit_clear((PyObject *)module);
+    Py_CLEAR(state->wrapper_name);
+    Py_CLEAR(state->deliver_name);
+    Py_CLEAR(state->proxy_name);
+}
+
+static PyMethodDef emit_functions[] = {
+    {"set_tap", set_tap, METH_O,
+     "set_tap($module, tap, /)\n--\n\n"
+     "Send every emission through Emitter._deliver, or, with None, no more."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot emit_module_slots[] = {
+    {Py_mod_exec, emit_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef emit_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "aldis.core._emit",
+    .m_doc = "The call loop, compiled: the twin of aldis.core.emit.",
+    .m_size = sizeof(State),
+    .m_methods = emit_functions,
+    .m_slots = emit_module_slots,
+    .m_traverse = emit_traverse,
+    .m_clear = emit_clear,
+    .m_free = emit_free,
+};
+
+PyMODINIT_FUNC
+PyInit__emit(void)
+{
+    return PyModuleDef_Init(&emit_module);
+}
