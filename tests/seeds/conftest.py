@@ -1,5 +1,7 @@
 """The small application that the examples of the seeds are run against."""
 
+import logging
+
 import pytest
 from flask import Flask, flash, g, render_template, render_template_string
 from jinja2 import DictLoader
@@ -50,3 +52,11 @@ def app():
 def other():
     """Give another application in the same process."""
     return make_app("other")
+
+
+@pytest.fixture
+def debug_log(app, caplog):
+    """Give what the application has logged so far, at the level DEBUG too."""
+    app.logger.setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, app.logger.name)
+    return lambda: [record.getMessage() for record in caplog.records if record.name == app.name]

@@ -1,0 +1,25 @@
+"""Running code in an interpreter of its own: for what happens at import."""
+
+import os
+import subprocess
+import sys
+from textwrap import dedent
+
+
+def run(code, *, timeout=30):
+    """Run ``code`` with warnings as errors, and return what it printed.
+
+    Raises:
+        AssertionError: It failed; with what it wrote to its standard error.
+    """
+    left_out = ("ALDIS_STRICT", "PYTHONWARNINGS")
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", dedent(code)],
+        capture_output=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name not in left_out},
+        text=True,
+        timeout=timeout,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout

@@ -1,0 +1,13 @@
+from contextlib import contextmanager
+
+
+@contextmanager
+def recorded(signal, app):
+    """Record what ``app`` sends by ``signal`` in the block, as ``(sender, arguments)``."""
+    calls = []
+
+    def record(sender, **arguments):
+        calls.append((sender, arguments))
+
+    with signal.connected_to(record, app):
+        yield calls

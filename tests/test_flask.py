@@ -1,0 +1,217 @@
+"""aldis.flask: what it does when it is imported, and its helper for tests."""
+
+import re
+
+import flask
+import pytest
+from flask import render_template_string, template_rendered
+
+import aldis
+import aldis.flask
+from aldis.flask import captured_templates
+from tests.fresh import run
+
+
+@pytest.fixture
+def app():
+    """Give an application that renders two templates."""
+    app = flask.Flask("shop")
+
+    @app.get("/")
+    def index():
+        return render_template_string("hello {{ name }}", name="john")
+
+    return app
+
+
+class TestImport:
+    def test_exports_only_what_is_there(self):
+        """Each name that the module exports can be imported from it."""
+        assert all(hasattr(aldis.flask, name) for name in aldis.flask.__all__)
+
+    def test_before_flask_puts_aldis_in_blinkers_place(self):
+        """Importing it first is enough: Flask then runs on aldis."""
+        printed = run(
+            """
+            from aldis.flask import request_started
+
+            import aldis, blinker, flask
+
+            print(flask.request_started is request_started, type(request_started).__module__)
+            print(blinker.Signal is aldis.Signal)
+            """
+        )
+        assert printed == "True aldis.core.signal\nTrue\n"
+
+    def test_after_the_stand_in_does_nothing_more(self):
+        """With aldis in place before Flask was imported, the order of the rest is free."""
+        printed = run(
+            """
+            import aldis.as_blinker
+            import flask
+            import aldis.flask
+
+            print(flask.request_started is aldis.flask.request_started)
+            """
+        )
+        assert printed == "True\n"
+
+    def test_on_plain_blinker_is_refused(self):
+        """Too late, it says who imported blinker, where that is, and both remedies."""
+        printed = run(
+            """
+            import flask
+
+            from aldis.errors import StandInError
+
+            try:
+                import aldis.flask
+            except StandInError as error:
+                print(error)
+            """
+        )
+        assert "blinker was imported before, from " in printed
+        assert re.search(r"it is used by .*\bflask\.signals \(\S+signals\.py\)", printed)
+        assert "Put `import aldis.as_blinker` above every other import" in printed
+        assert "`aldis run -- COMMAND`" in printed
+
+    def test_refused_leaves_flask_as_it_was(self):
+        """The refusal changes nothing: Flask goes on with blinker, and aldis is not half there."""
+        printed = run(
+            """
+            import sys
+
+            import flask
+
+            try:
+                import aldis.flask
+            except RuntimeError:
+                pass
+            heard = []
+            app = flask.Flask("shop")
+            flask.request_started.connect(heard.append, app, weak=False)
+            app.test_client().get("/")
+            print(heard == [app], "aldis.flask" in sys.modules)
+            print(type(flask.request_started).__module__)
+            """
+        )
+        assert printed == "True False\nblinker.base\n"
+
+    def test_without_flask_names_the_extra(self):
+        """Where Flask is not installed the error is an ImportError that says what to install."""
+        printed = run(
+            """
+            import sys
+
+            sys.modules["flask"] = None
+            from aldis.errors import MissingExtraError
+
+            try:
+                import aldis.flask
+            except MissingExtraError as error:
+                print(isinstance(error, ImportError), error.name, error)
+            """
+        )
+        assert printed.startswith("True flask aldis.flask needs Flask")
+        assert "pip install 'aldis[flask]'" in printed
+
+    def test_a_broken_flask_is_not_called_missing(self):
+        """Flask that cannot be imported for want of something else raises its own error."""
+        printed = run(
+            """
+            import sys
+
+            sys.modules["werkzeug"] = None
+            try:
+                import aldis.flask
+            except ModuleNotFoundError as error:
+                print(type(error).__name__, error.name)
+            """
+        )
+        assert printed.startswith("ModuleNotFoundError werkzeug")
+
+
+class TestTeardownSignals:
+    def test_are_the_only_ones_that_every_receiver_hears(self):
+        """Of Flask's signals, the two "always called" ones go on after a receiver has raised."""
+        signals = [getattr(aldis.flask, name) for name in aldis.flask.__all__]
+        marked = [
+            each.name
+            for each in signals
+            if isinstance(each, aldis.NamedSignal) and each.every_receiver_runs
+        ]
+        assert marked == ["appcontext-tearing-down", "request-tearing-down"]
+
+    def test_without_aldis_flask_are_blinkers(self):
+        """Where aldis.flask is never imported, blinker's rule holds: the first error ends a send."""
+        printed = run(
+            """
+            import aldis.as_blinker
+            import flask
+
+            def fail(sender, **extra):
+                raise LookupError
+
+            heard = []
+            app = flask.Flask("shop")
+            flask.appcontext_tearing_down.connect(fail, app)
+            flask.appcontext_tearing_down.connect(lambda *a, **k: heard.append(a), app, weak=False)
+            try:
+                with app.app_context():
+                    pass
+            except LookupError:
+                print(heard)
+            """
+        )
+        assert printed == "[]\n"
+
+
+class TestCapturedTemplates:
+    def test_makes_a_list(self, app):
+        """Given the application alone, the block gets a new list that fills as it renders."""
+        with captured_templates(app) as templates:
+            assert templates == []
+            app.test_client().get("/")
+            [(template, context)] = templates
+        assert template.name is None
+        assert context["name"] == "john"
+
+    def test_appends_to_a_list_of_ones_own(self, app):
+        """Given a list, even an empty one, it appends to that list and gives it to the block."""
+        templates = []
+        with captured_templates(app, templates) as same:
+            app.test_client().get("/")
+        assert same is templates
+        assert [context["name"] for _, context in templates] == ["john"]
+
+    def test_appends_after_what_was_in_the_list(self, app):
+        """One list can serve several blocks."""
+        templates = []
+        for _ in range(2):
+            with captured_templates(app, templates):
+                app.test_client().get("/")
+        assert len(templates) == 2
+
+    def test_ignores_other_applications(self, app):
+        """Another application's templates are not recorded."""
+        with captured_templates(flask.Flask("other")) as templates:
+            app.test_client().get("/")
+        assert templates == []
+
+    def test_nests(self, app):
+        """Two blocks at once record each for itself, and the inner one's end is not the outer's."""
+        with captured_templates(app) as outer:
+            with captured_templates(app) as inner:
+                app.test_client().get("/")
+            app.test_client().get("/")
+        assert (len(outer), len(inner)) == (2, 1)
+
+    def test_leaves_nothing_connected(self, app):
+        """After the block, also after one that raised, nobody listens."""
+
+        def fail():
+            raise LookupError
+
+        with pytest.raises(LookupError), captured_templates(app):
+            fail()
+        assert not template_rendered.has_receivers_for(app)

@@ -1,0 +1,53 @@
+"""aldis.signals beyond what Flask's reference says of it (that is in ``tests/seeds``)."""
+
+import pytest
+
+import aldis
+import aldis.signals
+from tests.fresh import run
+
+
+def test_exports_what_flask_calls_so():
+    """The module has the two names of Flask's reference, and no others."""
+    assert aldis.signals.__all__ == ["Namespace", "signals_available"]
+
+
+def test_an_engine_that_is_broken_is_heard():
+    """Only a missing engine is made up for: one whose own import fails raises that error."""
+    printed = run(
+        """
+        import sys
+
+        import aldis
+
+        for name in [name for name in sys.modules if name.startswith("aldis.core")]:
+            del sys.modules[name]
+        sys.modules["difflib"] = None  # the engine needs it
+        try:
+            import aldis.signals
+        except ModuleNotFoundError as missing:
+            print(missing.name)
+        """
+    )
+    assert printed == "difflib\n"
+
+
+def test_needs_no_flask():
+    """An extension of something else can use it where Flask is not installed."""
+    printed = run(
+        """
+        import sys
+
+        sys.modules["flask"] = None
+        from aldis import signals
+
+        print(signals.Namespace().signal("x").send("nobody"), signals.signals_available)
+        """
+    )
+    assert printed == "[] True\n"
+
+
+@pytest.mark.parametrize("name", ["signals", "flask"])
+def test_is_not_loaded_with_the_face(name):
+    """``import aldis`` leaves the module alone until somebody asks for it."""
+    assert run(f"import sys, aldis; print('aldis.{name}' in sys.modules)") == "False\n"
