@@ -1,0 +1,71 @@
+"""Who is measured. Each library is one file here, which imports it at the top.
+
+Such a module has ``DISTRIBUTION``, what to ask for a version, and ``scene(crowd)``, which connects
+the crowd's receivers and returns the send to time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+BASELINE: Final = "blinker"
+_PYTHON_TWIN: Final = {"ALDIS_NO_EXTENSIONS": "1"}
+_STRICT: Final = {"ALDIS_STRICT": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One library, and one way of using it.
+
+    Attributes:
+        key: How it is called in data and on the command line.
+        title: How it is called in the report.
+        module: The file in this folder.
+        twin: Which of aldis's twins it must be, ``"compiled"`` or ``"Python"``; else ``None``.
+        environment: Environment variables of its process.
+        compiled: Whether it is C code that does the work.
+    """
+
+    key: str
+    title: str
+    module: str
+    twin: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    compiled: bool = False
+
+
+def _twins(key: str, title: str, module: str, **environment: str) -> tuple[Contender, Contender]:
+    return (
+        Contender(key, f"{title}, compiled", module, "compiled", environment, compiled=True),
+        Contender(
+            f"{key}-py", f"{title}, Python", module, "Python", {**environment, **_PYTHON_TWIN}
+        ),
+    )
+
+
+BLINKER: Final = Contender("blinker", "blinker", "blinker")
+HAND: Final = Contender("hand", "by hand, answers dropped", "hand")
+HAND_PAIRS: Final = Contender("hand-pairs", "by hand, answers in a list", "hand_pairs")
+ALDIS: Final = _twins("aldis", "aldis", "aldis")
+DJANGO: Final = Contender("django", "Django", "django")
+PEERS: Final = (
+    DJANGO,
+    Contender("django-caching", "Django, use_caching", "django_caching"),
+    Contender("psygnal", "psygnal, compiled", "psygnal", compiled=True),
+    Contender("pydispatcher", "PyDispatcher", "pydispatcher"),
+    Contender("pyee", "pyee", "pyee"),
+    Contender("pluggy", "pluggy", "pluggy"),
+)
+VARIANTS: Final = (
+    *_twins("aldis-contract", "aldis with a contract", "aldis_contract"),
+    *_twins("aldis-robust", "aldis send_robust", "aldis_robust"),
+    *_twins("aldis-observed", "aldis observed", "aldis_observed"),
+    *_twins("aldis-strict", "aldis strict", "aldis", **_STRICT),
+    *_twins("aldis-contract-strict", "aldis with a contract, strict", "aldis_contract", **_STRICT),
+)
+FLASK: Final = (
+    Contender("blinker", "Flask on blinker", "flask_on_blinker"),
+    *_twins("aldis", "Flask on aldis", "flask_on_aldis"),
+)

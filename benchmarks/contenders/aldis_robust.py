@@ -1,0 +1,13 @@
+"""aldis, sending robustly."""
+
+from benchmarks.contenders import aldis
+from benchmarks.contenders.aldis import DISTRIBUTION, TWIN
+from benchmarks.scene import Crowd, Scene
+
+__all__ = ["DISTRIBUTION", "TWIN", "scene"]
+
+
+def scene(crowd: Crowd) -> Scene:
+    """Connect the crowd to a new signal, and send."""
+    plain = aldis.scene(crowd)
+    return Scene("signal.send_robust(sender, a=1)", plain.names, plain.keep, plain.runs)

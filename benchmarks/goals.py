@@ -1,0 +1,156 @@
+"""What aldis promises about speed, and whether this run keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.contenders import ALDIS, BASELINE, PEERS, Contender
+from benchmarks.samples import Samples, Spread
+
+SIZES: Final = (0, 1, 10, 100)
+#: A hundred times the senders may make one dearer by what the caches cost, and no more than this.
+_LINEAR: Final = 3.0
+#: What may be left behind, in bytes, whatever the number of senders was.
+_LEFT: Final = 16_384
+_COMPILED = ALDIS[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A promise and what became of it.
+
+    Attributes:
+        work: What is done.
+        least: The figure has to be at least this …
+        most: … or at most this.
+        measured: What it was; ``None`` when it was not measured.
+        note: Said after the figure.
+        unit: Said behind each number.
+    """
+
+    work: str
+    measured: Spread | None
+    least: float | None = None
+    most: float | None = None
+    note: str = ""
+    unit: str = "\N{MULTIPLICATION SIGN}"
+
+    @property
+    def wanted(self) -> str:
+        """The goal in words."""
+        if self.least is None and self.most is None:
+            return ""
+        sign, bound = ("≥", self.least) if self.least is not None else ("≤", self.most)
+        return f"{sign} {bound:,g} {self.unit}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether the median keeps the goal, and whether the middle half of the rounds agrees."""
+        if self.measured is None:
+            return "not measured"
+        verdict = "yes" if self._kept(self.measured.middle) else "**no**"
+        ends = {self._kept(self.measured.low), self._kept(self.measured.high)}
+        return f"{verdict}, within noise" if len(ends) > 1 else verdict
+
+    def _kept(self, figure: float) -> bool:
+        return (self.least is None or figure >= self.least) and (
+            self.most is None or figure <= self.most
+        )
+
+
+def goals(samples: Samples, groups: Sequence[str]) -> list[Goal]:
+    """Return the goals about ``groups``; of a twin that was not measured, only that."""
+    found: list[Goal] = []
+    for twin in ALDIS:
+        if any(twin.key in contenders for contenders in samples.series.values()):
+            for group, promises in _PROMISES.items():
+                if group in groups:
+                    found += promises(samples, twin)
+        else:
+            found.append(Goal(twin.title, None))
+    return found
+
+
+def _series(size: int) -> str:
+    return f"send/functions/{size}/ns"
+
+
+def _to(size: int) -> str:
+    return {0: "nobody", 1: "1 receiver"}.get(size, f"{size} receivers")
+
+
+def _send(samples: Samples, twin: Contender) -> Iterator[Goal]:
+    bounds = (5.0, 8.0, 8.0) if twin is _COMPILED else (1.1, 2.2, 2.2)
+    for size, least in zip((0, 1, 10), bounds, strict=True):
+        ratio = samples.ratio(_series(size), BASELINE, twin.key)
+        yield Goal(f"{twin.title}: send to {_to(size)}, as fast as blinker", ratio, least=least)
+    if twin is _COMPILED:
+        for hand, answers in (("hand-pairs", "in a list"), ("hand", "dropped")):
+            ratio = samples.ratio(_series(10), twin.key, hand)
+            work = f"{twin.title}: send to 10 receivers, time of the calls by hand, answers"
+            yield Goal(f"{work} {answers}", ratio, most=1.8)
+    yield from _peers(samples, twin)
+
+
+def _peers(samples: Samples, twin: Contender) -> Iterator[Goal]:
+    """Compare the twin with the peer that comes closest; the Python twin, with Python's."""
+    peers = [peer for peer in PEERS if twin is _COMPILED or not peer.compiled]
+    who = "every peer" if twin is _COMPILED else "every peer in Python"
+    for size in SIZES:
+        ratios = {
+            peer.title: ratio
+            for peer in peers
+            if (ratio := samples.ratio(_series(size), peer.key, twin.key)) is not None
+        }
+        closest = min(ratios, key=lambda title: ratios[title].middle, default="")
+        work = f"{twin.title}: send to {_to(size)}, ahead of {who}"
+        yield Goal(work, ratios.get(closest), least=1.0, note=closest)
+
+
+def _connect(samples: Samples, twin: Contender) -> Iterator[Goal]:
+    for way, what in (("one", "one receiver"), ("own", "a receiver each")):
+        keys = [key for key in samples.series if key.startswith(f"connect/{way}/")]
+        if not keys:
+            continue
+        most = max(int(key.split("/")[2]) for key in keys)
+        series = f"connect/{way}/{most}/both"
+        work = f"{twin.title}: connect + disconnect, {most:,} senders, {what}"
+        yield Goal(
+            f"{work}, as fast as blinker", samples.ratio(series, BASELINE, twin.key), least=1.0
+        )
+        least = 1000 if most > 1000 else 10
+        base = samples.median_of(f"connect/{way}/{least}/both", twin.key)
+        spread = samples.value(series, twin.key)
+        growth = None
+        if base is not None and spread is not None:
+            growth = Spread(spread.middle / base, spread.low / base, spread.high / base)
+        yield Goal(f"{work}, time of each at {least:,} senders", growth, most=_LINEAR)
+    for way in ("disconnected", "died", "strings"):
+        for series in samples.series:
+            if series.startswith(f"connect/{way}/") and series.endswith("/left"):
+                work = f"{twin.title}: memory left after {_gone(way)}"
+                yield Goal(work, samples.value(series, twin.key), most=_LEFT, unit="bytes")
+
+
+def _gone(way: str) -> str:
+    return {
+        "disconnected": "senders were disconnected",
+        "died": "senders died",
+        "strings": "strings were disconnected",
+    }[way]
+
+
+def _flask(samples: Samples, twin: Contender) -> Iterator[Goal]:
+    figures = {"flask": ("ns", "time"), "callgrind": ("instructions", "instructions")}
+    for group, (figure, what) in figures.items():
+        for view in ("plain", "page", "failing"):
+            for size in (0, 5):
+                ratio = samples.ratio(f"{group}/{view}/{size}/{figure}", twin.key, BASELINE)
+                work = f"Flask request ({view}), {size} receivers a signal, {what} of blinker's"
+                if ratio is not None or group == "flask":
+                    yield Goal(f"{twin.title}: {work}", ratio, most=1.0)
+
+
+_PROMISES: Final = {"send": _send, "connect": _connect, "flask": _flask}

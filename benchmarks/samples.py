@@ -1,0 +1,85 @@
+"""What was measured, and what it says: ratios within rounds, their median and their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A median, and between what the middle half of the rounds lay."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Summarise ``values``, of which there is at least one."""
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0])
+        low, _, high = quantiles(values, n=4, method="inclusive")
+        return cls(median(values), low, high)
+
+
+@dataclass(slots=True)
+class Samples:
+    """The figures of a run: series, contender, round.
+
+    Attributes:
+        series: For each series and contender, what each round measured.
+        versions: The version of each distribution that took part.
+        skipped: Who or what was left out, and why.
+        cut_short: Whether the time was up before everything had been measured as often as planned.
+    """
+
+    series: dict[str, dict[str, dict[int, float]]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    cut_short: bool = False
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any]) -> Self:
+        """Return the samples that were written to JSON, where rounds are strings."""
+        series = {
+            name: {
+                contender: {int(at): value for at, value in rounds.items()}
+                for contender, rounds in contenders.items()
+            }
+            for name, contenders in data["series"].items()
+        }
+        return cls(series, dict(data["versions"]), dict(data["skipped"]), data["cut_short"])
+
+    def add(self, series: str, contender: str, at: int, value: float) -> None:
+        """Note what ``contender`` did in round ``at``."""
+        self.series.setdefault(series, {}).setdefault(contender, {})[at] = round(value, 3)
+
+    def contenders(self, series: str) -> list[str]:
+        """Return who was measured."""
+        return list(self.series.get(series, {}))
+
+    def value(self, series: str, contender: str) -> Spread | None:
+        """Return the absolute figure, or ``None`` if there is none."""
+        rounds = self.series.get(series, {}).get(contender)
+        return Spread.of(list(rounds.values())) if rounds else None
+
+    def ratio(self, series: str, above: str, below: str) -> Spread | None:
+        """Return ``above`` divided by ``below``, taken within each round that has both.
+
+        Of times: how many times as fast ``below`` is.
+        """
+        rounds = self.series.get(series, {})
+        divided = [
+            value / rounds[below][at]
+            for at, value in rounds.get(above, {}).items()
+            if rounds.get(below, {}).get(at)
+        ]
+        return Spread.of(divided) if divided else None
+
+    def median_of(self, series: str, contender: str) -> float | None:
+        """Return the median of the absolute figure, or ``None`` if there is none."""
+        spread = self.value(series, contender)
+        return None if spread is None else spread.middle

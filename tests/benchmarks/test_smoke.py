@@ -1,0 +1,86 @@
+"""The benchmarks run and say what they measured; no figure is asserted, that is their own work."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def benchmarks(*arguments):
+    """Run the benchmarks as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One quick run: how its process ended, and the folder it wrote to."""
+    out = tmp_path_factory.mktemp("benchmarks")
+    done = benchmarks("--quick", "--out", out)
+    assert done.returncode == 0, done.stderr
+    return done, out
+
+
+@pytest.mark.slow
+class TestQuickRun:
+    def test_writes_a_report_of_every_group(self, run):
+        """The report names the machine, the goals and each group that was measured."""
+        _, out = run
+        report = (out / "RESULTS.md").read_text(encoding="utf-8")
+        headings = [line for line in report.splitlines() if line.startswith("#")]
+        assert headings[:7] == [
+            "# Results",
+            "## Goals",
+            "## Send",
+            "## Other receivers",
+            "## What else aldis can be asked for",
+            "## Connect and disconnect",
+            "## A Flask request",
+        ]
+        assert "| processor |" in report
+
+    def test_measures_aldis_beside_blinker(self, run):
+        """Both were measured in the same rounds, and the calls by hand with them."""
+        _, out = run
+        series = json.loads((out / "results.json").read_text(encoding="utf-8"))["samples"]["series"]
+        sends = series["send/functions/1/ns"]
+        assert {"blinker", "aldis-py", "hand", "hand-pairs"} <= sends.keys()
+        assert sends["blinker"].keys() == sends["aldis-py"].keys()
+
+    def test_sets_every_case_up_as_it_should(self, run):
+        """What was left out is a peer that is not installed, a twin not built, or a known limit."""
+        _, out = run
+        samples = json.loads((out / "results.json").read_text(encoding="utf-8"))["samples"]
+        known = ("No module named", "twin is in use", "it ", "a plugin's hook")
+        reasons = samples["skipped"].values()
+        assert [why for why in reasons if not any(each in why for each in known)] == []
+
+    def test_tells_its_progress_on_standard_error_only(self, run):
+        """Standard output stays empty."""
+        done, _ = run
+        assert done.stdout == ""
+        assert "launch 1 of 1: send/functions/0" in done.stderr
+
+    def test_is_written_anew_from_its_data(self, run):
+        """``--redraw`` measures nothing and gives the same report."""
+        _, out = run
+        before = (out / "RESULTS.md").read_text(encoding="utf-8")
+        assert benchmarks("--redraw", "--out", out).returncode == 0
+        assert (out / "RESULTS.md").read_text(encoding="utf-8") == before
+
+
+def test_an_unknown_group_is_refused_with_the_known_ones(tmp_path):
+    """A typo in ``--only`` names what there is."""
+    done = benchmarks("--only", "sned", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "sned: choose from send, variants, connect, flask" in done.stderr
