@@ -143,7 +143,7 @@ class TestTeardownSignals:
         assert marked == ["appcontext-tearing-down", "request-tearing-down"]
 
     def test_without_aldis_flask_are_blinkers(self):
-        """Where aldis.flask is never imported, blinker's rule holds: the first error ends a send."""
+        """Where aldis.flask is never imported, blinker's rule holds: an error ends a send."""
         printed = run(
             """
             import aldis.as_blinker
