@@ -80,7 +80,7 @@ def captured_templates(
     """
     captured = [] if recorded is None else recorded
 
-    def record(sender: Flask, template: Template, context: dict[str, Any], **extra: Any) -> None:
+    def record(_sender: Flask, template: Template, context: dict[str, Any], **_: Any) -> None:
         captured.append((template, context))
 
     with template_rendered.connected_to(record, app):

@@ -35,7 +35,7 @@ else:
                 return _FakeSignal(name, doc)
 
 
-def _fail(self: _FakeSignal, *args: Any, **kwargs: Any) -> NoReturn:
+def _fail(self: _FakeSignal, *_: Any, **__: Any) -> NoReturn:
     message = (
         f"signal {self.name!r} is a fake, because the signalling engine is not available: it can "
         "only be sent; install aldis completely to use it"

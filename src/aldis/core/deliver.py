@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aldis.core import strict, tap
 from aldis.core.callables import is_async, location, name_of
 from aldis.core.outcome import Outcome
 from aldis.errors import AsyncReceiverError
 
-__all__ = ["Chosen", "Step", "deliver", "deliver_async"]
+__all__ = ["Chosen", "Sending", "Step", "adapt_async", "adapt_mixed", "deliver", "deliver_async"]
 
 _log = logging.getLogger("aldis")
 
@@ -62,31 +62,35 @@ class Chosen:
         return self._pair
 
 
+class Sending(NamedTuple):
+    """What is sent: the signal, its real sender, the keyword arguments, and by which method."""
+
+    signal: Any
+    sender: Any
+    payload: dict[str, Any]
+    how: str
+
+
 def deliver(
-    signal: Any,
+    sending: Sending,
     steps: Sequence[Step],
-    sender: Any,
-    payload: dict[str, Any],
     *,
-    how: str,
     wrapper: Wrapper | None = None,
     robust: bool = False,
 ) -> list[Outcome[Any]]:
     """Call the receivers of ``steps`` one after the other.
 
     Args:
-        signal: What is sent.
+        sending: What is sent.
         steps: The receivers, in order.
-        sender: The real sender.
-        payload: The keyword arguments.
-        how: The public method that was called, for observers.
         wrapper: Makes an async receiver sync.
         robust: Collect errors instead of stopping at the first.
 
     Raises:
         AsyncReceiverError: A receiver is async and there is no ``wrapper``; none has run.
     """
-    with tap.emission(signal, sender, payload, how) as emission:
+    signal, sender, payload, _ = sending
+    with tap.emission(*sending) as emission:
         if emission is not None:
             emission.muted = signal.is_muted
         if wrapper is None:
@@ -110,21 +114,22 @@ def deliver(
 
 
 async def deliver_async(
-    signal: Any,
+    sending: Sending,
     steps: Sequence[Step],
-    sender: Any,
-    payload: dict[str, Any],
     *,
-    how: str,
     adapt: Callable[[Step, Any], Callable[..., Any]],
     robust: bool = False,
 ) -> list[Outcome[Any]]:
-    """Call or await the receivers of ``steps`` one after the other; see :func:`deliver`.
+    """Call or await the receivers of ``steps`` one after the other.
 
     Args:
+        sending: What is sent.
+        steps: The receivers, in order.
         adapt: From a step and what it calls to what is called here.
+        robust: Collect errors instead of stopping at the first.
     """
-    with tap.emission(signal, sender, payload, how) as emission:
+    signal, sender, payload, _ = sending
+    with tap.emission(*sending) as emission:
         if emission is not None:
             emission.muted = signal.is_muted
         watch = strict.watch_payload(signal, payload)
@@ -147,9 +152,7 @@ async def deliver_async(
         return outcomes
 
 
-def _turns(
-    steps: Sequence[Step], emission: tap.Emission | None
-) -> Iterator[tuple[Step, Any, Any]]:
+def _turns(steps: Sequence[Step], emission: tap.Emission | None) -> Iterator[tuple[Step, Any, Any]]:
     """Yield who is called and what is called, looking at each when its turn has come.
 
     A receiver connected both for this sender and for any is called once, at the first of its

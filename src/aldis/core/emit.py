@@ -60,6 +60,7 @@ class WeakMethodShape:
         self.function = function
 
     def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
+        """Return the method, twice, or ``None`` when its function is dead."""
         function = self.function()
         if function is None:
             return None
@@ -98,7 +99,6 @@ class Routes:
         if entry is None or entry[0] is not everyone:  # type: ignore[index]
             return None
         return entry[1]  # type: ignore[index,no-any-return]
-
 
     def is_real(self, sender: object) -> bool:
         """Tell whether ``sender`` is no proxy, and remember its type."""

@@ -39,7 +39,8 @@ class Symbol:
     symbols: ClassVar[dict[str, Symbol]] = {}
     name: str
 
-    def __new__(cls, name: str) -> Symbol:
+    def __new__(cls, name: str) -> Symbol:  # noqa: PYI034 - the same for equal names
+        """Return the symbol of that name, making it if there is none."""
         symbol = super().__new__(cls)
         symbol.name = name
         return cls.symbols.setdefault(name, symbol)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, overload
-from weakref import ref
 from warnings import warn
+from weakref import ref
 
 from aldis.core import deliver, strict
 from aldis.core.binding import as_delivered, check_receiver
@@ -82,11 +82,13 @@ class Signal(Emitter, Generic[P, R]):
 
     def _watch_overrides(self) -> None:
         """Let the call loop work by itself unless somebody wants a say in every send."""
-        self._overridden = (
-            "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
-        )
-        aside = self._overridden or self.every_receiver_runs or self._muted
-        self._registry.publish(allowed=not aside and self._muted_here is None)
+        # Under the lock, or a decision that another thread has outdated could be the last word.
+        with self._registry.lock:
+            self._overridden = (
+                "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
+            )
+            aside = self._overridden or self.every_receiver_runs or self._muted
+            self._registry.publish(allowed=not aside and self._muted_here is None)
 
     @cached_property
     def receiver_connected(self) -> Signal:
@@ -94,7 +96,7 @@ class Signal(Emitter, Generic[P, R]):
 
         A receiver that raises undoes the connection that it was told of.
         """
-        return Signal(doc="Sent after a receiver was connected.")
+        return self._meta("receiver_connected", "Sent after a receiver was connected.")
 
     @cached_property
     def receiver_disconnected(self) -> Signal:
@@ -102,7 +104,12 @@ class Signal(Emitter, Generic[P, R]):
 
         What the garbage collector takes is not announced.
         """
-        return Signal(doc="Sent after a receiver was disconnected.")
+        return self._meta("receiver_disconnected", "Sent after a receiver was disconnected.")
+
+    def _meta(self, name: str, doc: str) -> Signal:
+        # On two threads at once, both get the one that was first: cached_property knows no lock.
+        meta: Signal = self.__dict__.setdefault(name, Signal(doc))
+        return meta
 
     # -- connecting ----------------------------------------------------------------------------
 
@@ -330,9 +337,8 @@ class Signal(Emitter, Generic[P, R]):
         self, sender: Any, kwargs: dict[str, Any], how: str, wrapper: Any, *, robust: bool
     ) -> list[Outcome[Any]]:
         sender = real_sender(sender)
-        return deliver.deliver(
-            self, self._steps(sender), sender, kwargs, how=how, wrapper=wrapper, robust=robust
-        )
+        sending = deliver.Sending(self, sender, kwargs, how)
+        return deliver.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
 
     async def send_async(
         self,
@@ -356,11 +362,8 @@ class Signal(Emitter, Generic[P, R]):
         sender = real_sender(sender)
         steps = self._steps(sender)
         adapt = deliver.adapt_async(self, steps, _sync_wrapper)
-        return _pairs(
-            await deliver.deliver_async(
-                self, steps, sender, kwargs, how="send_async", adapt=adapt
-            )
-        )
+        sending = deliver.Sending(self, sender, kwargs, "send_async")
+        return _pairs(await deliver.deliver_async(sending, steps, adapt=adapt))
 
     async def asend(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Call sync and await async receivers, one after the other in connection order.
@@ -384,9 +387,9 @@ class Signal(Emitter, Generic[P, R]):
         payload: dict[str, Any],
     ) -> list[Outcome[Any]]:
         sender = real_sender(sender)
-        steps = self._steps(sender)
+        sending = deliver.Sending(self, sender, payload, how)
         return await deliver.deliver_async(
-            self, steps, sender, payload, how=how, adapt=deliver.adapt_mixed, robust=robust
+            sending, self._steps(sender), adapt=deliver.adapt_mixed, robust=robust
         )
 
     def _steps(self, sender: Any) -> Sequence[deliver.Step]:

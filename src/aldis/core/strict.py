@@ -27,13 +27,13 @@ _HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # no
 _CONTAINERS: Final = (dict, list, set, bytearray)
 
 
-def set_strict(enabled: bool = True) -> bool:  # noqa: FBT001, FBT002 - set_strict(False) reads well
+def set_strict(enabled: bool = True) -> bool:
     """Turn strict mode on or off for the whole process; ``ALDIS_STRICT=1`` does it at import.
 
     Returns:
         Whether it was on before.
     """
-    global _enabled  # noqa: PLW0603 - strict mode is a fact about the process
+    global _enabled
     before, _enabled = _enabled, enabled
     tap.wake("strict mode", wanted=enabled)
     return before
@@ -88,8 +88,12 @@ def origin_of(receiver: Any, *, weak: bool) -> str | None:
 
 def warn_unheard(signal: Any, origins: list[str]) -> None:
     """Report the receivers of ``signal`` that died unheard, and forget them."""
-    while origins:
-        warn(f"{signal!r}: {origins.pop()}")
+    while True:
+        try:
+            origin = origins.pop()
+        except IndexError:  # also when another thread has just reported the last
+            return
+        warn(f"{signal!r}: {origin}")
 
 
 # -- payloads --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from aldis.core.callables import name_of
 from aldis.core.identity import ANY
@@ -60,7 +60,7 @@ class Subscription:
         """Undo this subscription. Doing so again does nothing."""
         self._signal._cancel(self._link, self._owner)  # noqa: SLF001 - the other half of it
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -75,4 +75,6 @@ class Subscription:
         state = "active" if self.active else "ended"
         sender = self.sender
         scope = "any sender" if sender is ANY else f"sender {sender!r}"
-        return f"<Subscription of {name_of(self.receiver)} to {self._signal!r} for {scope}; {state}>"
+        return (
+            f"<Subscription of {name_of(self.receiver)} to {self._signal!r} for {scope}; {state}>"
+        )

@@ -1,0 +1,1 @@
+"""The compiled call loop against its Python twin."""
