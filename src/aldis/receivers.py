@@ -18,6 +18,7 @@ from weakref import ref
 
 from aldis.core.binding import check_undelivered
 from aldis.core.callables import is_async, location, name_of
+from aldis.core.tap import report
 
 __all__ = ["Delivered", "once", "robust"]
 
@@ -81,18 +82,19 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.__wrapped__(*args, **kwargs)
-        except Exception:
-            self._log_error()
+        except Exception as error:  # noqa: BLE001 - that it catches them all is its promise
+            self._log_error(error)
             return None
 
     async def _call_async(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await self.__wrapped__(*args, **kwargs)  # type: ignore[misc]
-        except Exception:
-            self._log_error()
+        except Exception as error:  # noqa: BLE001 - that it catches them all is its promise
+            self._log_error(error)
             return None
 
-    def _log_error(self) -> None:
+    def _log_error(self, error: Exception) -> None:
+        report(self, error)
         function = self.__wrapped__
         _log.exception("robust receiver %s (%s) raised", name_of(function), location(function))
 

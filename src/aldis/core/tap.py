@@ -13,11 +13,11 @@ from contextvars import ContextVar
 from threading import RLock
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from aldis.core.twin import set_tap
 
-__all__ = ["Call", "Emission", "Observer", "attach", "current_call", "detach", "emission"]
+__all__ = ["Call", "Emission", "Observer", "attach", "current_call", "detach", "emission", "report"]
 
 _log = logging.getLogger("aldis")
 
@@ -100,14 +100,14 @@ class Emission(_Timed):
         for observer in self.observers:
             try:
                 event(observer)(*facts)
-            except Exception:
+            except Exception:  # noqa: BLE001 - an observer's error is not the sender's
                 _log.exception("aldis: the observer %r failed", observer)
 
     def skip(self, receiver: Any, reason: str) -> None:
         """Say that a receiver was not called."""
         self.tell(lambda observer: observer.receiver_skipped, self, receiver, reason)
 
-    def __enter__(self) -> Emission:
+    def __enter__(self) -> Self:
         self.tell(lambda observer: observer.emission_started, self)
         return self
 
@@ -139,7 +139,7 @@ class Call(_Timed):
         self.receiver = receiver
         self.is_async = is_async
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> Self:
         self.emission.tell(lambda observer: observer.call_started, self)
         _current.set(self)
         self.started = perf_counter_ns()
@@ -152,7 +152,8 @@ class Call(_Timed):
         traceback: TracebackType | None,
     ) -> None:
         self.finished = perf_counter_ns()
-        self.error = error
+        if error is not None:  # else what a delivery reported stays
+            self.error = error
         # Not by a token: a coroutine that is thrown away may be closed in another context.
         _current.set(self.emission.cause)
         self.emission.tell(lambda observer: observer.call_finished, self)
@@ -200,3 +201,16 @@ def wake(reason: str, *, wanted: bool) -> None:
 def current_call() -> Call | None:
     """Return the receiver's turn in which this code runs, if it is observed."""
     return _current.get()
+
+
+def report(receiver: Any, error: BaseException) -> None:
+    """Let observers know of an error that a receiver's delivery keeps from the sender.
+
+    Args:
+        receiver: The object with the delivery, whose turn it is.
+        error: What was raised inside it.
+    """
+    call = _current.get()
+    # Another's turn it is when this send began before anybody observed.
+    if call is not None and getattr(call.receiver, "__func__", call.receiver) is receiver:
+        call.error = error

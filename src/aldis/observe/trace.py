@@ -4,18 +4,23 @@
 
     with trace() as seen:
         order_paid.send(shop, order_id=7)
-    print(seen)
+    seen.print()
+
+A server that answers requests on many threads at once keeps them apart with
+``trace(everywhere=False)`` around each of them.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from os.path import relpath
 from threading import Lock, current_thread
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from aldis.core.callables import location, name_of
 from aldis.core.explain import describe_sender
@@ -24,6 +29,9 @@ from aldis.core.tap import Call, Emission, Observer, attach, detach
 __all__ = ["CallNode", "EmissionNode", "Trace", "trace"]
 
 DEFAULT_LIMIT: Final = 10_000
+
+#: The keys of the traces that record what is sent in this context.
+_scopes: ContextVar[frozenset[object]] = ContextVar("aldis_trace_scopes", default=frozenset())
 
 
 @dataclass(slots=True)
@@ -35,7 +43,7 @@ class CallNode:
         location: ``file:line``, or ``None`` without a source.
         is_async: Whether it was awaited.
         nanoseconds: How long it took; ``None`` while it runs.
-        error: What it raised, in words.
+        error: What it raised, in words, even if its delivery kept that from the sender.
         emissions: What was sent inside it.
     """
 
@@ -95,7 +103,7 @@ class Trace(Observer):
     """Records emissions as trees, until it is detached.
 
     A send inside a receiver belongs to that receiver's call, in another thread or task too, as far
-    as context variables reach there. Printed, it is the trees; with rich, in colour.
+    as context variables reach there. Printed, it is the trees.
 
     Args:
         limit: How many emissions and calls are kept. Beyond it the oldest trees are forgotten, and
@@ -114,6 +122,7 @@ class Trace(Observer):
             raise ValueError(message)
         self.limit = limit
         self.dropped = 0
+        self._scope: object | None = None
         self._trees: deque[_Tree] = deque()
         self._kept = 0
         self._lock = Lock()
@@ -130,10 +139,24 @@ class Trace(Observer):
             self._trees.clear()
             self._kept = self.dropped = 0
 
+    @contextmanager
+    def _only_here(self) -> Iterator[None]:
+        """Record only sends of this context, and what they cause, while a ``with`` block runs."""
+        self._scope = object()
+        _scopes.set(_scopes.get() | {self._scope})
+        try:
+            yield
+        finally:
+            # Not by a token: a generator may be closed in another context.
+            _scopes.set(_scopes.get() - {self._scope})
+
     # -- observing -----------------------------------------------------------------------------
 
     def emission_started(self, emission: Emission) -> None:
         """Hang a node for the send under the call that caused it."""
+        parent, tree = (emission.cause.spans if emission.cause else {}).get(self, (None, None))
+        if tree is None and self._scope is not None and self._scope not in _scopes.get():
+            return
         node = EmissionNode(
             signal=getattr(emission.signal, "name", None) or "unnamed signal",
             sender=describe_sender(emission.sender),
@@ -215,29 +238,52 @@ class Trace(Observer):
 
     # -- printing ------------------------------------------------------------------------------
 
+    def print(self, title: str | None = None, file: TextIO | None = None) -> None:
+        """Print the trees: in colour on a terminal where rich is installed, else as plain text.
+
+        Args:
+            title: What the trees are about, such as the request in which they grew; they become the
+                branches of one tree.
+            file: Where to; by default ``sys.stdout``.
+        """
+        file = file or sys.stdout
+        root = None if title is None else ([(title, "bold")], self)
+        if file.isatty():
+            try:
+                from rich.console import Console  # noqa: PLC0415 - optional
+            except ModuleNotFoundError:
+                pass
+            else:
+                Console(file=file, highlight=False).print(_rich_tree(*root) if root else self)
+                return
+        print("\n".join(_lines(*root)) if root else self, file=file)
+
     def __str__(self) -> str:
-        return "\n".join(line for root in self.roots for line in _lines(root))
+        return "\n".join(line for branch in _branches(self) for line in _lines(*branch))
 
     def __rich__(self) -> Any:
         """Return the trees for ``rich.print``."""
         from rich.console import Group  # noqa: PLC0415 - optional
 
-        return Group(*(_rich_tree(root) for root in self.roots))
+        return Group(*(_rich_tree(*branch) for branch in _branches(self)))
 
 
 @contextmanager
-def trace(limit: int = DEFAULT_LIMIT) -> Iterator[Trace]:
-    """Record what is sent while a ``with`` block runs, in every thread.
+def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Trace]:
+    """Record what is sent while a ``with`` block runs.
 
     Args:
         limit: See :class:`Trace`.
+        everywhere: In every thread and task. ``False`` records only what is sent in this context
+            and in the tasks that it starts, as one request among others.
     """
     seen = Trace(limit)
-    attach(seen)
-    try:
-        yield seen
-    finally:
-        detach(seen)
+    with nullcontext() if everywhere else seen._only_here():  # noqa: SLF001 - the other half of it
+        attach(seen)
+        try:
+            yield seen
+        finally:
+            detach(seen)
 
 
 def _in_words(error: BaseException | None) -> str | None:
@@ -246,66 +292,79 @@ def _in_words(error: BaseException | None) -> str | None:
 
 # -- one description for plain text and for rich ------------------------------------------------
 
-Node = EmissionNode | CallNode
+Node = Trace | EmissionNode | CallNode
 Styled = tuple[str, str]
 
 
-def _describe(node: Node) -> list[Styled]:
-    return _describe_emission(node) if isinstance(node, EmissionNode) else _describe_call(node)
-
-
 def _describe_emission(node: EmissionNode) -> list[Styled]:
-    parts = [(node.signal, "bold cyan"), (f"  sent by {node.sender}", "")]
-    if node.arguments:
-        parts.append((f" ({', '.join(node.arguments)})", ""))
-    if node.how != "send":
-        parts.append((f"  by {node.how}", "dim"))
+    """Describe a send, what came of it first: what is cut or wrapped is the end of a line."""
+    parts = [(node.signal, "bold cyan")]
     if node.muted:
         parts.append(("  muted", "yellow"))
     elif node.unheard:
         parts.append(("  nobody heard", "yellow"))
     else:
         parts.append((f"  {_duration(node.nanoseconds)}", "green"))
+    if node.error:
+        # What it was stands at the receiver, unless none has raised it.
+        known = any(call.error == node.error for call in node.calls)
+        parts.append(("  raised" if known else f"  raised {node.error}", "bold red"))
     parts += [(f"  skipped: {reason}", "yellow") for reason in node.skipped]
+    parts.append((f"  sent by {node.sender}", ""))
+    if node.arguments:
+        parts.append((f" ({', '.join(node.arguments)})", "dim"))
+    if node.how != "send":
+        parts.append((f"  by {node.how}", "dim"))
     return parts
 
 
-def _describe_call(node: CallNode) -> list[Styled]:
-    parts = [(node.receiver, "bold"), (f"  {_duration(node.nanoseconds)}", "green")]
-    if node.location:
-        parts.append((f"  {_short(node.location)}", "dim"))
-    if node.is_async:
-        parts.append(("  async", "dim"))
+def _describe_call(node: CallNode, emission: EmissionNode) -> list[Styled]:
+    # Where a local function was defined, its location says.
+    name = node.receiver.rpartition("<locals>.")[2]
+    parts = [(name, "bold"), (f"  {_duration(node.nanoseconds)}", "green")]
     if node.error:
         parts.append((f"  raised {node.error}", "bold red"))
+        if emission.error is None:
+            parts.append((" (the send went on)", "yellow"))
+    if node.is_async:
+        parts.append(("  async", "dim"))
+    if node.location:
+        parts.append((f"  {_short(node.location)}", "dim"))
     return parts
 
 
-def _children(node: Node) -> Sequence[Node]:
-    return node.calls if isinstance(node, EmissionNode) else node.emissions
+def _branches(node: Node) -> Iterator[tuple[list[Styled], Node]]:
+    """Yield what hangs on a node, described."""
+    if isinstance(node, EmissionNode):
+        for call in node.calls:
+            yield _describe_call(call, node), call
+    else:
+        for emission in node.roots if isinstance(node, Trace) else node.emissions:
+            yield _describe_emission(emission), emission
 
 
-def _lines(node: Node, first: str = "", rest: str = "") -> Iterator[str]:
-    yield first + "".join(text for text, _ in _describe(node))
-    children = _children(node)
-    for number, child in enumerate(children, 1):
-        last = number == len(children)
-        yield from _lines(
-            child, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  ")
-        )
+def _lines(parts: list[Styled], root: Node) -> Iterator[str]:
+    """Draw a tree in plain text; without recursion, since it may be deep."""
+    pending = [("", "", parts, root)]
+    while pending:
+        first, rest, parts, node = pending.pop()
+        yield first + "".join(text for text, _ in parts)
+        branches = list(_branches(node))
+        for number, branch in enumerate(reversed(branches)):
+            mark, bar = ("├─ ", "│  ") if number else ("└─ ", "   ")
+            pending.append((rest + mark, rest + bar, *branch))
 
 
-def _rich_tree(node: Node) -> Any:
+def _rich_tree(parts: list[Styled], root: Node) -> Any:
     from rich.text import Text  # noqa: PLC0415 - optional
     from rich.tree import Tree  # noqa: PLC0415 - optional
 
-    tree = Tree(Text.assemble(*_describe(node)))
-    pending = [(tree, node)]
+    tree = Tree(Text.assemble(*parts))
+    pending: list[tuple[Any, Node]] = [(tree, root)]
     while pending:
-        branch, parent = pending.pop()
-        pending += [
-            (branch.add(Text.assemble(*_describe(child))), child) for child in _children(parent)
-        ]
+        trunk, node = pending.pop()
+        for described, child in _branches(node):
+            pending.append((trunk.add(Text.assemble(*described)), child))
     return tree
 
 
