@@ -1,0 +1,81 @@
+"""The pages. They say what happened; what follows from it is the receivers' business."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from flask import Blueprint, flash, render_template, request, session
+from werkzeug.exceptions import BadRequest
+
+from examples.shop import database
+from examples.shop.signals import BRANCHES, HARBOUR, cart_changed, order_paid
+
+T = TypeVar("T")
+
+bp = Blueprint("shop", __name__)
+
+
+@bp.get("/")
+def shelf() -> str:
+    """Show what there is."""
+    return render_template("shelf.html", products=database.products())
+
+
+@bp.get("/cart")
+def cart() -> str:
+    """Show what the visitor wants to buy."""
+    products = {product.id: product for product in database.products()}
+    lines = [(products[id_], quantity) for id_, quantity in _cart().items()]
+    return render_template("cart.html", lines=lines, branches=BRANCHES)
+
+
+@bp.post("/cart")
+def fill_cart() -> str:
+    """Set the quantity of one product; 0 takes it out. Sent again, it changes nothing."""
+    product = _chosen("product", {str(each.id): each for each in database.products()})
+    quantity = max(0, request.form.get("quantity", default=1, type=int))
+    contents = {**_cart(), product.id: quantity}
+    session["cart"] = {str(id_): count for id_, count in contents.items() if count}
+    cart_changed.send(HARBOUR, product_id=product.id, quantity=quantity)
+    flash(f"In the cart: {quantity} x {product.name}")
+    return cart()
+
+
+@bp.post("/pay")
+def pay() -> str | tuple[str, int]:
+    """Sell what is in the cart. The order, and what receivers write, is one transaction."""
+    branch = _chosen("branch", BRANCHES)
+    note = request.form.get("note", "")
+    items = _cart()
+    if not items:
+        flash("There is nothing in the cart")
+        return cart()
+    try:
+        with database.transaction():
+            order_id, total = database.place_order(items)
+            order_paid.send(branch, order_id=order_id, total=total, items=items, note=note)
+    except database.OutOfStockError as problem:
+        flash(f"Nothing was sold: {problem}")
+        return cart(), 409
+    session.pop("cart")
+    journal = database.journal(order_id)
+    return render_template("receipt.html", order_id=order_id, total=total, journal=journal)
+
+
+@bp.get("/statistics")
+def statistics() -> str:
+    """Show the average order. Its mistake: before the first order there is no average."""
+    takings = database.takings()
+    return render_template("statistics.html", average=sum(takings) / len(takings))
+
+
+def _cart() -> dict[int, int]:
+    """Return the quantities in this visitor's cart, by the products' ids."""
+    return {int(id_): quantity for id_, quantity in session.get("cart", {}).items()}
+
+
+def _chosen(field: str, choices: Mapping[str, T]) -> T:
+    """Return what the form's ``field`` names, or answer that there is no such thing."""
+    try:
+        return choices[request.form[field]]
+    except KeyError:
+        raise BadRequest(f"There is no such {field}.") from None
