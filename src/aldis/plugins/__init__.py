@@ -1,0 +1,22 @@
+"""Plugins that speak in signals: subscriptions as a unit, found, enabled and disabled by name."""
+
+from __future__ import annotations
+
+from aldis.plugins.interface import ISignal, Listener, SignalMapping
+from aldis.plugins.manager import GROUP, PluginManager
+from aldis.plugins.origins import Origin, origin_of, origins
+from aldis.plugins.prefixes import check_prefixes
+from aldis.plugins.subscriptions import Subscriptions
+
+__all__ = [
+    "GROUP",
+    "ISignal",
+    "Listener",
+    "Origin",
+    "PluginManager",
+    "SignalMapping",
+    "Subscriptions",
+    "check_prefixes",
+    "origin_of",
+    "origins",
+]

@@ -1,0 +1,174 @@
+"""Finding plugins: pluggy looks for their entry points, loads them and keeps their names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from aldis.errors import MissingExtraError, PluginError, UnknownPluginError
+
+try:
+    import pluggy
+except ModuleNotFoundError as missing:
+    if missing.name != "pluggy":
+        raise
+    _message = "aldis.plugins needs pluggy, which is not installed: pip install 'aldis[plugins]'"
+    raise MissingExtraError(_message, name="pluggy") from missing
+
+__all__ = ["Finder"]
+
+_METHOD: Final = "get_signal_subscriptions"
+
+_hookspec = pluggy.HookspecMarker("aldis")
+
+
+class _Spec:
+    """``ISignal``, as pluggy holds plugins to it: no argument but ``self``."""
+
+    @_hookspec
+    def get_signal_subscriptions(self) -> Any:
+        """Return a mapping of signals to receivers."""
+
+
+class _Registry(pluggy.PluginManager):
+    """Takes the method by its name, without a marker, and a class for the plugin that it makes."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:  # noqa: ARG002 - pluggy's
+        """Say that the one method of ``ISignal`` is a hook, and nothing else is."""
+        return {} if name == _METHOD else None
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Register ``plugin``, or the instance that the class ``plugin`` makes."""
+        made = plugin() if isinstance(plugin, type) else plugin
+        if not callable(getattr(made, _METHOD, None)):
+            message = f"{made!r} has no method {_METHOD}"
+            raise TypeError(message)
+        return super().register(made, name)
+
+
+class Finder:
+    """Plugins by name: those that were added, and those of an entry point group.
+
+    Args:
+        group: The entry point group.
+    """
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self._registry = _Registry("aldis")
+        self._registry.add_hookspecs(_Spec)
+        self._added: dict[str, object] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all that could be loaded: the added ones, then the installed ones."""
+        installed = sorted(each.name for each in entry_points(group=self.group))
+        return tuple(dict.fromkeys([*self._added, *installed]))
+
+    def add(self, name: str, plugin: object) -> None:
+        """Add a plugin that is at hand: an object, or a class that makes one.
+
+        Raises:
+            PluginError: The name was added or loaded before, or the plugin is none.
+        """
+        if self._registry.has_plugin(name) or name in self._added:
+            message = f"there is a plugin {name!r} already"
+            raise PluginError(message, plugin=name)
+        self._register(name, plugin)
+        self._added[name] = plugin
+
+    def load(self, name: str) -> Any:
+        """Return the plugin called ``name``; it is loaded once.
+
+        Raises:
+            UnknownPluginError: There is none; the error names the closest.
+            PluginError: It cannot be imported, made or taken for a plugin.
+        """
+        found = self._registry.get_plugin(name)
+        if found is not None:
+            return found
+        if name in self._added:
+            self._register(name, self._added[name])
+            return self._registry.get_plugin(name)
+        try:
+            count = self._registry.load_setuptools_entrypoints(self.group, name)
+        except Exception as error:
+            raise self.error(name, "cannot be loaded", error) from error
+        if not count:
+            raise self._unknown(name)
+        return self._registry.get_plugin(name)
+
+    def unload(self, name: str) -> None:
+        """Forget the plugin, and import its module anew, so that it can be loaded again.
+
+        Raises:
+            UnknownPluginError: There is none; the error names the closest.
+            PluginError: Its module cannot be imported any more.
+        """
+        self.require(name)
+        if self._registry.has_plugin(name):
+            self._registry.unregister(name=name)
+        if name in self._added:
+            return
+        try:
+            _import_anew(self._entry_point(name))
+        except Exception as error:
+            raise self.error(name, "cannot be imported anew", error) from error
+
+    def require(self, name: str) -> None:
+        """Do nothing if there is a plugin called ``name``.
+
+        Raises:
+            UnknownPluginError: There is none; the error names the closest.
+        """
+        if name not in self._added and self._entry_point(name) is None:
+            raise self._unknown(name)
+
+    def error(self, name: str, problem: str, cause: BaseException) -> PluginError:
+        """Return an error that names the plugin, where it comes from, and why."""
+        entry = None if name in self._added else self._entry_point(name)
+        where = f" ({entry.value}{_distribution(entry)})" if entry else ""
+        notes = "".join(f"; {note}" for note in getattr(cause, "__notes__", ()))
+        why = f"{type(cause).__name__}: {cause}{notes}"
+        return PluginError(f"plugin {name!r}{where} {problem}: {why}", plugin=name)
+
+    def _register(self, name: str, plugin: object) -> None:
+        try:
+            self._registry.register(plugin, name)
+        except Exception as error:
+            message = f"plugin {name!r} cannot be loaded: {type(error).__name__}: {error}"
+            raise PluginError(message, plugin=name) from error
+
+    def _entry_point(self, name: str) -> EntryPoint | None:
+        return next(iter(entry_points(group=self.group, name=name)), None)
+
+    def _unknown(self, name: str) -> UnknownPluginError:
+        names = self.names
+        closest = get_close_matches(name, names, n=1)
+        if closest:
+            hint = f"did you mean {closest[0]!r}?"
+        else:
+            there = ", ".join(repr(each) for each in names) or "none"
+            hint = f"installed in the entry point group {self.group!r}: {there}"
+        return UnknownPluginError(f"no plugin is called {name!r}; {hint}", plugin=name)
+
+
+def _import_anew(entry: EntryPoint | None) -> None:
+    module = sys.modules.get(entry.module) if entry else None
+    if module is None:
+        return
+    importlib.invalidate_caches()
+    try:
+        importlib.reload(module)
+    except BaseException:
+        # Half of it is new and half of it is old: whoever asks next shall get all or an error.
+        sys.modules.pop(module.__name__, None)
+        raise
+
+
+def _distribution(entry: EntryPoint) -> str:
+    dist = entry.dist
+    return f" of {dist.name} {dist.version}" if dist is not None else ""

@@ -1,0 +1,168 @@
+"""Reading a plugin's mapping: every entry is looked at before anything is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import CO_VARKEYWORDS, Parameter, signature
+from types import FunctionType
+from typing import Any, Final
+
+from aldis.core.binding import check_receiver
+from aldis.core.callables import location, name_of
+from aldis.core.signal import Signal
+from aldis.errors import AldisError, SubscriptionsError
+
+__all__ = ["Entry", "read_mapping"]
+
+#: What every signal's ``subscribe`` takes.
+_KNOWN: Final = frozenset({"receiver", "sender", "weak"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One receiver of a mapping.
+
+    Attributes:
+        signal: What it listens to.
+        options: The keyword arguments of ``connect``, the receiver among them.
+        bare: Whether it was given as a callable, without options.
+        place: Where it stands in the mapping, in words.
+    """
+
+    signal: Signal[..., Any]
+    options: Mapping[str, Any]
+    bare: bool
+    place: str
+
+    @property
+    def receiver(self) -> Any:
+        """The receiver."""
+        return self.options["receiver"]
+
+    def as_given(self) -> Any:
+        """Return the receiver, or the options in a dict of their own, for somebody to change."""
+        return self.receiver if self.bare else dict(self.options)
+
+    def refusal(self) -> str | None:
+        """Say why the receiver could not take any payload whatever, or ``None`` if it can."""
+        problem = _refusal(self.receiver)
+        if problem is None:
+            return None
+        where = location(self.receiver) or "no source"
+        return f"{self.place}: receiver {name_of(self.receiver)} ({where}) {problem}"
+
+
+def read_mapping(mapping: Any) -> tuple[Entry, ...]:
+    """Read a mapping of signals to receivers; iterators in it are used up.
+
+    Args:
+        mapping: What ``get_signal_subscriptions`` returned.
+
+    Returns:
+        The entries, in their order.
+
+    Raises:
+        SubscriptionsError: Something in it cannot be connected. Every such entry is named.
+    """
+    if not isinstance(mapping, Mapping):
+        message = f"subscriptions are a mapping of signals to receivers, not {_kind(mapping)}"
+        raise SubscriptionsError(message)
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for key, listeners in mapping.items():
+        problem = _key_problem(key) or _list_problem(key, listeners)
+        if problem is not None:
+            problems.append(problem)
+            continue
+        for number, listener in enumerate(listeners, start=1):
+            place = f"entry {number} of {_name(key)}"
+            try:
+                entries.append(_read(key, listener, place))
+            except AldisError as error:
+                problems.append(f"{place}: {error}")
+    if problems:
+        raise SubscriptionsError("; ".join(problems))
+    return tuple(entries)
+
+
+def _read(signal: Signal[..., Any], listener: Any, place: str) -> Entry:
+    if isinstance(listener, Mapping):
+        options = dict(listener)
+        for problem in _option_problems(signal, options):
+            raise SubscriptionsError(problem)
+        check_receiver(options["receiver"])
+        return Entry(signal, options, bare=False, place=place)
+    if not callable(listener):
+        message = f"a receiver must be a callable or a dict with one, not {_kind(listener)}"
+        raise SubscriptionsError(message)
+    check_receiver(listener)
+    return Entry(signal, {"receiver": listener}, bare=True, place=place)
+
+
+def _option_problems(signal: Signal[..., Any], options: dict[str, Any]) -> Iterator[str]:
+    known = set(_KNOWN)
+    if not options.keys() <= known:
+        # A signal class of somebody's own may take more than ours do.
+        takes = signature(signal.subscribe).parameters
+        if any(each.kind is Parameter.VAR_KEYWORD for each in takes.values()):
+            known.update(options)
+        known.update(takes)
+    for name in options.keys() - known:
+        closest = get_close_matches(str(name), known, n=1)
+        hint = f"did you mean {closest[0]!r}?" if closest else f"there are {_list(known)}"
+        yield f"connect has no option {name!r}; {hint}"
+    if "receiver" not in options:
+        yield "it is a dict without 'receiver'"
+
+
+def _key_problem(key: Any) -> str | None:
+    if isinstance(key, Signal):
+        return None
+    if isinstance(key, str):
+        return f"{key!r} is a name, not a signal; use namespace.signal({key!r})"
+    if type(key).__module__.partition(".")[0] == "blinker":
+        return (
+            f"{key!r} is a signal of blinker itself, which cannot be subscribed to as a unit; put "
+            "`import aldis.as_blinker` above every other import of your program"
+        )
+    return f"{_kind(key)} is not a signal"
+
+
+def _list_problem(signal: Signal[..., Any], listeners: Any) -> str | None:
+    name = _name(signal)
+    if isinstance(listeners, (Mapping, str)) or not isinstance(listeners, Iterable):
+        what = "one receiver" if callable(listeners) else _kind(listeners)
+        return f"{name} needs a list of receivers, not {what}; put it into [ ]"
+    return None
+
+
+def _refusal(receiver: Any) -> str | None:
+    if type(receiver) is FunctionType and not receiver.__dict__:
+        code = receiver.__code__
+        if code.co_flags & CO_VARKEYWORDS and code.co_argcount > code.co_posonlyargcount:
+            return None  # the common case, without the price of a signature
+    try:
+        parameters = list(signature(receiver).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    if not any(each.kind is Parameter.VAR_KEYWORD for each in parameters):
+        return "takes no arguments but its own, and what a signal carries may change; add **kwargs"
+    first = parameters[0]
+    if first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+        return "takes no sender; make its first parameter the sender"
+    return None
+
+
+def _name(signal: Signal[..., Any]) -> str:
+    name = getattr(signal, "name", None)
+    return repr(name if isinstance(name, str) else signal)
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+def _list(names: set[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))

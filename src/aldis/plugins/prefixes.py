@@ -1,0 +1,47 @@
+"""Whether the signals of extensions are named after the plugin that declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aldis.core.namespace import Finding, Namespace
+from aldis.core.signal import NamedSignal
+
+__all__ = ["check_prefixes"]
+
+
+def check_prefixes(namespace: Namespace, plugins: Iterable[str]) -> list[Finding]:
+    """Find signals of extensions whose names do not begin with a plugin's name.
+
+    Two plugins that both call a signal ``updated`` would get the same one. Looked at are the
+    signals that were declared, by a contract or a doc, and those that were sent. ``-``, ``_`` and
+    ``.`` count as the same, and so do upper and lower case.
+
+    Args:
+        namespace: A namespace that extensions share.
+        plugins: The names of the plugins that there are.
+    """
+    names = sorted(plugins, key=len, reverse=True)
+    findings = []
+    for name, signal in list(namespace.items()):
+        if (signal.contract or signal.documented or signal.sent) and not _has_prefix(name, names):
+            findings.append(_finding(name, signal))
+    return findings
+
+
+def _has_prefix(name: str, plugins: Iterable[str]) -> bool:
+    return any(_plain(name).startswith(f"{_plain(plugin)}_") for plugin in plugins)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _finding(name: str, signal: NamedSignal) -> Finding:
+    contract = signal.contract
+    where = f" (declared in {contract.function.__module__})" if contract else ""
+    problem = (
+        f"the signal {name!r}{where} does not begin with a plugin's name, so that another plugin "
+        f"may mean another signal by it; call it 'PLUGIN_{name}'"
+    )
+    return Finding(name, problem)
