@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, Protocol, Self, overload
 from warnings import warn
 from weakref import ref
 
+from aldis.core.annotations import P, R
 from aldis.core.callables import location, name_of
 from aldis.core.contract import Contract
-from aldis.core.signal import NamedSignal, P, R
+from aldis.core.signal import NamedSignal
 from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownSignalError
 
 __all__ = ["Finding", "Namespace", "default_namespace", "namespaces", "signal"]
@@ -66,12 +67,12 @@ class Namespace(dict[str, NamedSignal]):
         return found
 
     @overload
-    def define(self, function: Callable[P, R | Awaitable[R]], /) -> NamedSignal[P, R]: ...
+    def define(self, function: Callable[P, R], /) -> NamedSignal[P, R]: ...
 
     @overload
     def define(
         self, /, *, name: str | None = ..., advisory: bool = ..., mutable: bool = ...
-    ) -> Callable[[Callable[P, R | Awaitable[R]]], NamedSignal[P, R]]: ...
+    ) -> Callable[[Callable[P, R]], NamedSignal[P, R]]: ...
 
     def define(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 __all__ = ["Outcome"]
 
@@ -30,8 +30,8 @@ class Outcome(Generic[R]):
         """Whether the receiver returned."""
         return self.error is None
 
-    def unwrap(self) -> R | None:
+    def unwrap(self) -> R:
         """Return the value, or raise the error."""
         if self.error is not None:
             raise self.error
-        return self.value
+        return cast("R", self.value)

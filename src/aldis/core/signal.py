@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
@@ -11,6 +11,7 @@ from warnings import warn
 from weakref import ref
 
 from aldis.core import deliver, strict
+from aldis.core.annotations import ConnectDecorator, P, R, Receiver
 from aldis.core.binding import as_delivered, check_receiver
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
@@ -23,21 +24,9 @@ from aldis.core.views import ReceiversView
 from aldis.errors import ContractWarning, ReceiverMismatchError, SignalPickleError
 
 if TYPE_CHECKING:
-    from typing_extensions import ParamSpec, TypeVar
-
     from aldis.core.namespace import Namespace
 
-    P = ParamSpec("P", default=...)
-    R = TypeVar("R", default=Any)
-else:
-    from typing import ParamSpec, TypeVar
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
-
 __all__ = ["NamedSignal", "Signal"]
-
-Receiver = Callable[..., Any]
 
 
 class Signal(Emitter, Generic[P, R]):
@@ -113,18 +102,28 @@ class Signal(Emitter, Generic[P, R]):
 
     # -- connecting ----------------------------------------------------------------------------
 
-    @overload
-    def connect(
-        self,
-        receiver: Callable[P, R | Awaitable[R]],
-        sender: Any = ...,
-        weak: bool = ...,
-    ) -> Callable[P, R | Awaitable[R]]: ...
+    # The first three as in ConnectDecorator.
 
     @overload
     def connect(
-        self, *, sender: Any = ..., weak: bool = ...
-    ) -> Callable[[Callable[P, R | Awaitable[R]]], Callable[P, R | Awaitable[R]]]: ...
+        self, receiver: Callable[P, R], sender: Any = ..., weak: bool = ...
+    ) -> Callable[P, R]: ...
+
+    @overload
+    def connect(
+        self,
+        receiver: Callable[P, Coroutine[Any, Any, R]],
+        sender: Any = ...,
+        weak: bool = ...,
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+
+    @overload
+    def connect(
+        self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ..., weak: bool = ...
+    ) -> Callable[P, R | Awaitable[R]]: ...
+
+    @overload
+    def connect(self, *, sender: Any = ..., weak: bool = ...) -> ConnectDecorator[P, R]: ...
 
     def connect(self, receiver: Any = None, sender: Any = ANY, weak: bool = True) -> Any:
         """Call ``receiver`` whenever this signal is sent by ``sender``.
@@ -163,11 +162,13 @@ class Signal(Emitter, Generic[P, R]):
             raise
         return receiver
 
-    def connect_via(
-        self, sender: Any, weak: bool = False
-    ) -> Callable[[Callable[P, R | Awaitable[R]]], Callable[P, R | Awaitable[R]]]:
+    def connect_via(self, sender: Any, weak: bool = False) -> ConnectDecorator[P, R]:
         """Return a decorator that connects a function for ``sender``; see :meth:`connect`."""
-        return lambda receiver: self.connect(receiver, sender, weak)
+
+        def connect(receiver: Any, /) -> Any:
+            return self.connect(receiver, sender, weak)
+
+        return connect
 
     def subscribe(
         self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY, weak: bool = True
@@ -290,7 +291,7 @@ class Signal(Emitter, Generic[P, R]):
 
         def send(  # type: ignore[override]
             self, *args: P.args, **kwargs: P.kwargs
-        ) -> list[tuple[Callable[P, R | Awaitable[R]], R]]:
+        ) -> list[tuple[Receiver, R]]:
             """Call the receivers connected to the sender, and to any, in connection order.
 
             An exception of a receiver propagates, and the rest are not called.
@@ -309,21 +310,20 @@ class Signal(Emitter, Generic[P, R]):
             """
 
     def _deliver(self, sender: Any, wrapper: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any]]:
-        outcomes = self._run(sender, kwargs, "send", wrapper, robust=self.every_receiver_runs)
+        outcomes = self._run(
+            "send", sender, payload=kwargs, wrapper=wrapper, robust=self.every_receiver_runs
+        )
         for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error
         return _pairs(outcomes)
 
-    def send_robust(
-        self,
-        sender: Any = None,
-        /,
-        *,
-        _async_wrapper: Callable[..., Any] | None = None,
-        **kwargs: Any,
-    ) -> list[Outcome[R]]:
+    def send_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call every receiver, whatever the others raise; log the errors and return them.
+
+        Args:
+            *args: See :meth:`send`.
+            **kwargs: See :meth:`send`.
 
         Returns:
             An :class:`Outcome` for each receiver, in the order of their calls.
@@ -331,38 +331,45 @@ class Signal(Emitter, Generic[P, R]):
         Raises:
             AsyncReceiverError: As :meth:`send`.
         """
-        return self._run(sender, kwargs, "send_robust", _async_wrapper, robust=True)
+        wrapper = kwargs.pop("_async_wrapper", None)
+        return self._run("send_robust", *args, payload=kwargs, wrapper=wrapper, robust=True)
 
     def _run(
-        self, sender: Any, kwargs: dict[str, Any], how: str, wrapper: Any, *, robust: bool
-    ) -> list[Outcome[Any]]:
-        sender = real_sender(sender)
-        sending = deliver.Sending(self, sender, kwargs, how)
-        return deliver.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
-
-    async def send_async(
         self,
+        how: str,
         sender: Any = None,
         /,
         *,
-        _sync_wrapper: Callable[..., Any] | None = None,
-        **kwargs: Any,
-    ) -> list[tuple[Receiver, R]]:
+        payload: dict[str, Any],
+        wrapper: Any,
+        robust: bool,
+    ) -> list[Outcome[Any]]:
+        sender = real_sender(sender)
+        sending = deliver.Sending(self, sender, payload, how)
+        return deliver.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
+
+    async def send_async(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Await the receivers one after the other, as blinker does.
 
         Args:
-            sender: See :meth:`send`.
-            _sync_wrapper: Makes a sync receiver async.
-            **kwargs: See :meth:`send`.
+            *args: See :meth:`send`.
+            **kwargs: See :meth:`send`. ``_sync_wrapper`` is not part of the payload: it makes a
+                sync receiver async.
 
         Raises:
             AsyncReceiverError: A receiver is sync and there is no ``_sync_wrapper``; none has been
                 called. :meth:`asend` takes both kinds.
         """
+        wrapper: Any = kwargs.pop("_sync_wrapper", None)
+        return await self._send_async(*args, payload=kwargs, wrapper=wrapper)
+
+    async def _send_async(
+        self, sender: Any = None, /, *, payload: dict[str, Any], wrapper: Any
+    ) -> list[tuple[Any, Any]]:
         sender = real_sender(sender)
         steps = self._steps(sender)
-        adapt = deliver.adapt_async(self, steps, _sync_wrapper)
-        sending = deliver.Sending(self, sender, kwargs, "send_async")
+        adapt = deliver.adapt_async(self, steps, wrapper)
+        sending = deliver.Sending(self, sender, payload, "send_async")
         return _pairs(await deliver.deliver_async(sending, steps, adapt=adapt))
 
     async def asend(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
