@@ -28,7 +28,12 @@ class Product:
     @property
     def price(self) -> Decimal:
         """What one of it costs."""
-        return Decimal(self.cents) / 100
+        return money(self.cents)
+
+
+def money(cents: int) -> Decimal:
+    """Write cents as people do: ``Decimal("12.50")``."""
+    return Decimal(cents).scaleb(-2)
 
 
 def prepare(app: Flask) -> None:
@@ -89,18 +94,14 @@ def take(product_id: int, quantity: int) -> int:
 
 def place_order(cart: Mapping[int, int]) -> tuple[int, Decimal]:
     """Record an order of these quantities, and return its number and what it costs."""
-    total = sum(
-        (product.price * cart.get(product.id, 0) for product in products()), start=Decimal(0)
-    )
-    placed = connection().execute(
-        'INSERT INTO "order" (cents) VALUES (?) RETURNING id', (int(total * 100),)
-    )
-    return int(placed.fetchone()[0]), total
+    cents = sum(product.cents * cart.get(product.id, 0) for product in products())
+    placed = connection().execute('INSERT INTO "order" (cents) VALUES (?) RETURNING id', (cents,))
+    return int(placed.fetchone()[0]), money(cents)
 
 
 def takings() -> list[Decimal]:
     """Return what was paid for each order."""
-    return [Decimal(cents) / 100 for (cents,) in connection().execute('SELECT cents FROM "order"')]
+    return [money(cents) for (cents,) in connection().execute('SELECT cents FROM "order"')]
 
 
 def note(order_id: int, entry: str) -> None:

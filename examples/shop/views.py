@@ -11,6 +11,8 @@ from examples.shop.signals import BRANCHES, HARBOUR, cart_changed, order_paid
 
 T = TypeVar("T")
 
+MOST = 999  # of one product in a cart
+
 bp = Blueprint("shop", __name__)
 
 
@@ -32,7 +34,7 @@ def cart() -> str:
 def fill_cart() -> str:
     """Set the quantity of one product; 0 takes it out. Sent again, it changes nothing."""
     product = _chosen("product", {str(each.id): each for each in database.products()})
-    quantity = max(0, request.form.get("quantity", default=1, type=int))
+    quantity = min(max(0, request.form.get("quantity", default=1, type=int)), MOST)
     contents = {**_cart(), product.id: quantity}
     session["cart"] = {str(id_): count for id_, count in contents.items() if count}
     cart_changed.send(HARBOUR, product_id=product.id, quantity=quantity)

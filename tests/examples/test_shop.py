@@ -1,0 +1,234 @@
+"""The example shop: what ``make demo`` prints, and ``make demo-serve``."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+pytest.importorskip("flask")
+
+ROOT = Path(__file__).parents[2]
+DURATION = re.compile(r"\b[0-9.]+(e\+[0-9]+)? (µs|ms|s)\b")
+FLASK = "sent by <Flask 'examples.shop'>"
+HOME = "examples/shop/receivers.py"
+
+
+def environment(**changes):
+    """Return this process's environment with UTF-8 and what is given."""
+    return {**os.environ, "PYTHONUTF8": "1", "PYTHONWARNINGS": "error", **changes}
+
+
+def run_demo(**changes):
+    """Run the demo to its end, its output in a pipe."""
+    return subprocess.run(
+        [sys.executable, "-m", "examples.shop.demo"],
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo():
+    """What the demo printed, and its exit code."""
+    return run_demo()
+
+
+@pytest.fixture(scope="module")
+def steps(demo):
+    """The lines of each numbered step; every duration is written as TIME."""
+    printed = DURATION.sub("TIME", demo.stdout.replace(os.sep, "/"))
+    parts = re.split(r"^(\d+)\. ", printed, flags=re.MULTILINE)
+    return {
+        int(number): re.sub(r"(receivers\.py):\d+", r"\1", text).split("\n\n")[0].splitlines()
+        for number, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def branch(lines, signal_name):
+    """Cut one signal's branch out of a tree."""
+    start = next(n for n, line in enumerate(lines) if line[3:].startswith(f"{signal_name}  "))
+    end = next(n for n, line in enumerate(lines) if n > start and line[0] in "├└")
+    return [line[3:] for line in lines[start:end]]
+
+
+class TestDemo:
+    """``python -m examples.shop.demo``."""
+
+    def test_ends_by_itself(self, demo):
+        """It ends with exit code 0 and has nothing to complain of."""
+        assert (0, "") == (demo.returncode, demo.stderr)
+
+    def test_says_what_to_look_at_next(self, demo):
+        """Its last lines name the next command and files that exist."""
+        after = demo.stdout.partition("What to look at next:\n")[2]
+        first, *paths = [line.split("  ")[1] for line in after.splitlines()]
+
+        assert "make demo-serve" == first
+        assert [] == [path for path in paths if not (ROOT / path).exists()]
+
+    def test_each_request_has_its_tree(self, steps):
+        """Each step shows its request, the answer's status and how long it took."""
+        assert [
+            "GET / -> 200 OK, TIME",
+            "GET /statistics -> 500 INTERNAL SERVER ERROR, TIME",
+            "POST /cart -> 200 OK, TIME",
+            "POST /pay -> 409 CONFLICT, TIME",
+            "POST /cart -> 200 OK, TIME",
+            "POST /pay -> 200 OK, TIME",
+            "POST /cart -> 200 OK, TIME",
+            "POST /pay -> 200 OK, TIME",
+        ] == [line for lines in steps.values() for line in lines if " -> " in line]
+
+    def test_flask_signals_run_on_the_engine(self, steps):
+        """Flask's own signals are in the tree: sent by the app, in their order, heard or not."""
+        assert [
+            "GET / -> 200 OK, TIME",
+            f"├─ appcontext-pushed  nobody heard  {FLASK}",
+            f"├─ request-started  nobody heard  {FLASK}",
+            f"├─ before-render-template  nobody heard  {FLASK} (template, context)",
+            f"├─ template-rendered  nobody heard  {FLASK} (template, context)",
+            f"├─ request-finished  TIME  {FLASK} (response)",
+            f"│  └─ name_the_engine  TIME  {HOME}",
+            f"├─ request-tearing-down  nobody heard  {FLASK} (exc)",
+            f"├─ appcontext-tearing-down  nobody heard  {FLASK} (exc)",
+            f"└─ appcontext-popped  nobody heard  {FLASK}",
+        ] == steps[1][1:]
+
+    def test_a_view_that_fails(self, steps):
+        """A failing view sends got_request_exception; its traceback is one line of the log."""
+        assert [
+            f"got-request-exception  TIME  {FLASK} (exception)",
+            f"└─ count_failure  TIME  {HOME}",
+        ] == branch(steps[2], "got-request-exception")
+        (log,) = [line for line in steps[2] if line.startswith("log: ")]
+        assert "Exception on /statistics [GET]: ZeroDivisionError: " in log
+
+    def test_a_signal_that_nobody_hears(self, steps):
+        """A signal of the shop without a receiver is no error, and shown."""
+        heard = "cart_changed  nobody heard  sent by <Branch 'Harbour'> (product_id, quantity)"
+        assert [heard] == branch(steps[3], "cart_changed")
+
+    def test_a_receiver_that_raises_ends_the_send(self, steps):
+        """A plain receiver's error reaches the sender, and no receiver after it is called."""
+        error = "OutOfStockError: there are no 99 pieces of product 1 left"
+        assert [
+            "order_paid  TIME  raised  sent by <Branch 'Harbour'> (order_id, total, items, note)",
+            f"└─ take_from_stock  TIME  raised {error}  {HOME}",
+        ] == branch(steps[4], "order_paid")
+
+    def test_receivers_in_order_and_sends_inside_them(self, steps):
+        """Receivers run in connection order, and a nested send hangs on the one that sent it."""
+        assert [
+            "order_paid  TIME  sent by <Branch 'Harbour'> (order_id, total, items, note)",
+            f"├─ take_from_stock  TIME  {HOME}",
+            "│  └─ stock_changed  TIME  sent by <Branch 'Harbour'> (product_id, left)",
+            f"│     └─ watch_shelves  TIME  {HOME}",
+            "│        └─ stock_low  nobody heard  sent by <Branch 'Harbour'> (product_id, left)",
+            f"├─ enter_in_books  TIME  {HOME}",
+            f"├─ print_label  TIME  {HOME}",
+            f"└─ ring_the_bell  TIME  {HOME}",
+        ] == branch(steps[6], "order_paid")
+
+    def test_robust_once_and_one_sender_only(self, steps):
+        """A robust receiver's error stays there, once is over, another sender has its receiver."""
+        error = "ValueError: a label has room for 24 characters, not for 39"
+        assert [
+            "order_paid  TIME  sent by <Branch 'Market'> (order_id, total, items, note)",
+            f"├─ take_from_stock  TIME  {HOME}",
+            "│  └─ stock_changed  TIME  sent by <Branch 'Market'> (product_id, left)",
+            f"│     └─ watch_shelves  TIME  {HOME}",
+            f"├─ enter_in_books  TIME  {HOME}",
+            f"├─ print_label  TIME  raised {error} (the send went on)  {HOME}",
+            f"└─ call_the_courier  TIME  {HOME}",
+        ] == branch(steps[8], "order_paid")
+
+    def test_no_traceback(self, demo):
+        """What fails on purpose does not drown the trees."""
+        assert "Traceback" not in demo.stdout
+
+    def test_a_reader_who_leaves(self):
+        """Cut off by ``head``, it ends without a complaint."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "examples.shop.demo"],
+            cwd=ROOT,
+            env=environment(PYTHONUNBUFFERED="1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            process.stdout.readline()
+            process.stdout.close()
+            complaints = process.stderr.read()
+            assert (0, b"") == (process.wait(60), complaints)
+
+    def test_letters_that_the_terminal_lacks(self):
+        """Where the encoding has no lines to draw with, it prints all the same."""
+        plain = run_demo(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+
+        assert (0, "") == (plain.returncode, plain.stderr)
+        assert "?? request-started  nobody heard" in plain.stdout
+
+
+@pytest.fixture
+def served():
+    """A running ``python -m examples.shop.serve`` and its address."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.shop.serve"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            yield process, line.split()[-1]
+        finally:
+            process.kill()
+
+
+class TestServe:
+    """``python -m examples.shop.serve``."""
+
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+    def test_serves_until_interrupted(self, served, end):
+        """It prints its address, answers with a page, prints the tree, and ends with code 0."""
+        process, address = served
+        with build_opener(ProxyHandler({})).open(address, timeout=10) as response:
+            page = response.read().decode()
+        process.send_signal(end)
+        printed, _ = process.communicate(timeout=10)
+
+        assert "Signal lamp" in page
+        assert "GET / -> 200 OK" in printed
+        assert printed.endswith("\nThe shop is closed.\n")
+        assert "Traceback" not in printed
+        assert 0 == process.returncode
+
+    def test_requests_at_once_have_trees_of_their_own(self, served):
+        """Requests that are answered at the same time never share a tree."""
+        process, address = served
+        opener = build_opener(ProxyHandler({}))
+
+        def visit(number):
+            with opener.open(f"{address}?{number}", timeout=10) as response:
+                return response.status
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(visit, range(20)))
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=10)
+        trees = [each.strip().splitlines() for each in printed.split("\n\n") if " -> 200" in each]
+
+        assert [200] * 20 == answers
+        assert [10] * 20 == [len(tree) for tree in trees]
+        assert [1] * 20 == [sum("request-started" in line for line in tree) for tree in trees]
