@@ -28,6 +28,7 @@ __all__ = [
     "check_weakness",
     "delivery_of",
     "dissect",
+    "original",
 ]
 
 Shape: TypeAlias = Callable[[Any], "tuple[Any, Any] | None"]
@@ -197,9 +198,20 @@ class Anatomy(NamedTuple):
 
 def as_delivered(call: Callable[..., Any], receiver: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``call`` with a ``__wrapped__`` that names the ``receiver`` it is called for."""
-    delivered = partial(call)
-    delivered.__wrapped__ = receiver  # type: ignore[attr-defined]
+    delivered = _Delivered(call)
+    delivered.__wrapped__ = receiver
     return delivered
+
+
+def original(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the receiver that :func:`as_delivered` made ``call`` for; else ``call`` itself."""
+    return call.__wrapped__ if type(call) is _Delivered else call
+
+
+class _Delivered(partial[Any]):
+    """What is called for a receiver that has a delivery."""
+
+    __wrapped__: Callable[..., Any]
 
 
 def anchor_of(receiver: Any) -> Any:

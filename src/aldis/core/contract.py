@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
+from types import FunctionType
 from typing import Any, Final, get_type_hints
 
 from aldis.core.callables import location, name_of
@@ -52,7 +53,7 @@ class Contract:
             ContractError: It is no plain function of one positional-only sender and keyword-only
                 arguments.
         """
-        if not callable(function) or isinstance(function, type):
+        if not isinstance(function, FunctionType):
             message = f"a contract is declared by a function, not by {function!r}"
             raise ContractError(message)
         if iscoroutinefunction(function):

@@ -124,6 +124,16 @@ def describe_sender(sender: Any) -> str:
     if sender is None or isinstance(sender, (bool, int, str)):
         text = repr(sender)
         return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - a line's worth
-    name = getattr(sender, "name", None) or getattr(sender, "__name__", None)
     kind = type(sender).__qualname__
-    return f"<{kind} {name!r}>" if isinstance(name, str) else f"<{kind} at {id(sender):#x}>"
+    for attribute in ("name", "__name__"):
+        name = _attribute(sender, attribute)
+        if isinstance(name, str) and name:
+            return f"<{kind} {name!r}>"
+    return f"<{kind} at {id(sender):#x}>"
+
+
+def _attribute(sender: Any, name: str) -> Any:
+    try:
+        return getattr(sender, name, None)
+    except Exception:  # noqa: BLE001 - a property may do anything, and looking must not fail by it
+        return None

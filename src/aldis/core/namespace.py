@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, Protocol, Self, overload
-from warnings import warn
 from weakref import ref
 
+from aldis.core import strict
 from aldis.core.annotations import P, R
 from aldis.core.callables import location, name_of
 from aldis.core.contract import Contract
@@ -115,9 +115,10 @@ class Namespace(dict[str, NamedSignal]):
             )
             raise ContractError(message)
         found.contract = contract
-        found.__doc__ = contract.doc or found.__doc__
+        if contract.doc:
+            found.__doc__ = contract.doc
         for problem in _misfits(found):
-            warn(f"{problem}; it had connected before", ContractWarning, stacklevel=3)
+            strict.warn(f"{problem}; it had connected before", ContractWarning)
         return found
 
     def find(self, name: str) -> NamedSignal:
@@ -213,6 +214,8 @@ class _SignalMaker(Protocol):
 
 #: The namespace of :func:`signal`.
 default_namespace: Final[Namespace] = Namespace()
+# Its maker is whoever imported this module first; its home is here.
+default_namespace.__module__ = __name__
 
 #: Return the signal of the default namespace that is called so, making it if there is none.
 signal: _SignalMaker = default_namespace.signal

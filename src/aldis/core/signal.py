@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator,
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, overload
-from warnings import warn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, overload
 from weakref import ref
 
 from aldis.core import deliver, strict
 from aldis.core.annotations import ConnectDecorator, P, R, Receiver
-from aldis.core.binding import as_delivered, check_receiver
+from aldis.core.binding import as_delivered, check_receiver, original
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
 from aldis.core.identity import ANY, ANY_ID, Symbol, make_id, real_sender, receiver_key
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from aldis.core.namespace import Namespace
 
 __all__ = ["NamedSignal", "Signal"]
+
+#: The receiver of a ``connect`` that is used as a decorator with arguments.
+_LATER: Final = Symbol("LATER")
 
 
 class Signal(Emitter, Generic[P, R]):
@@ -125,7 +127,7 @@ class Signal(Emitter, Generic[P, R]):
     @overload
     def connect(self, *, sender: Any = ..., weak: bool = ...) -> ConnectDecorator[P, R]: ...
 
-    def connect(self, receiver: Any = None, sender: Any = ANY, weak: bool = True) -> Any:
+    def connect(self, receiver: Any = _LATER, sender: Any = ANY, weak: bool = True) -> Any:
         """Call ``receiver`` whenever this signal is sent by ``sender``.
 
         Without a receiver it returns a decorator: ``@signal.connect(sender=x)``. Connecting the
@@ -148,7 +150,7 @@ class Signal(Emitter, Generic[P, R]):
             ReceiverMismatchError: ``receiver`` could not be called with what this signal carries.
             UnboundSenderError: ``sender`` is a proxy that stands for nothing at the moment.
         """
-        if receiver is None:
+        if receiver is _LATER:
             return lambda function: self.connect(function, sender, weak)
         sender = real_sender(sender)
         link, before = self._connect(receiver, sender, weak, CONNECT)
@@ -226,7 +228,7 @@ class Signal(Emitter, Generic[P, R]):
             if problem is not None and not contract.advisory:
                 raise ReceiverMismatchError(problem)
             if problem is not None:
-                warn(problem, ContractWarning, stacklevel=3)
+                strict.warn(problem, ContractWarning)
         origin = strict.origin_of(receiver, weak=weak)
         return self._registry.connect(receiver, sender, weak=weak, owner=owner, origin=origin)
 
@@ -310,13 +312,8 @@ class Signal(Emitter, Generic[P, R]):
             """
 
     def _deliver(self, sender: Any, wrapper: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any]]:
-        outcomes = self._run(
-            "send", sender, payload=kwargs, wrapper=wrapper, robust=self.every_receiver_runs
-        )
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise outcome.error
-        return _pairs(outcomes)
+        robust = self.every_receiver_runs
+        return _pairs(self._run("send", sender, payload=kwargs, wrapper=wrapper, robust=robust))
 
     def send_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call every receiver, whatever the others raise; log the errors and return them.
@@ -370,7 +367,8 @@ class Signal(Emitter, Generic[P, R]):
         steps = self._steps(sender)
         adapt = deliver.adapt_async(self, steps, wrapper)
         sending = deliver.Sending(self, sender, payload, "send_async")
-        return _pairs(await deliver.deliver_async(sending, steps, adapt=adapt))
+        robust = self.every_receiver_runs
+        return _pairs(await deliver.deliver_async(sending, steps, adapt=adapt, robust=robust))
 
     async def asend(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Call sync and await async receivers, one after the other in connection order.
@@ -378,7 +376,8 @@ class Signal(Emitter, Generic[P, R]):
         A sync receiver runs in the event loop's thread. An exception propagates, and the rest are
         not called.
         """
-        return _pairs(await self._arun("asend", *args, robust=False, payload=kwargs))
+        robust = self.every_receiver_runs
+        return _pairs(await self._arun("asend", *args, robust=robust, payload=kwargs))
 
     async def asend_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call or await every receiver, whatever the others raise; log and return the errors."""
@@ -414,7 +413,7 @@ class Signal(Emitter, Generic[P, R]):
             return links
         named = {receiver_key(call): receiver for receiver, call in _resolved(links)}
         return [
-            deliver.Chosen(call, named.get(receiver_key(call), call))
+            deliver.Chosen(call, named.get(receiver_key(call), original(call)))
             for call in self.receivers_for(sender)
         ]
 
@@ -548,6 +547,10 @@ def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
 
 
 def _pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
+    """Return who answered what, or raise the first error."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
     return [(outcome.receiver, outcome.value) for outcome in outcomes]
 
 

@@ -5,6 +5,7 @@ Off, it costs nothing: what it looks at is only reached when the tap is awake.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from functools import partial
@@ -15,14 +16,17 @@ from warnings import warn_explicit
 from aldis.core import tap
 from aldis.core.callables import location, name_of
 from aldis.core.contract import Contract
-from aldis.errors import StrictWarning
+from aldis.errors import AldisWarning, StrictWarning
 
 __all__ = ["is_strict", "origin_of", "set_strict", "warn_unheard", "watch_payload"]
 
 _enabled = False
 
-#: A package's files: the frames that are not the user's.
-_HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+#: Whose frames are not the user's: aldis's own, and the one between a ``with`` block and aldis.
+_NOT_THE_USERS: Final = (
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,  # noqa: PTH100, PTH120
+    contextlib.__file__,
+)
 
 _CONTAINERS: Final = (dict, list, set, bytearray)
 
@@ -44,14 +48,14 @@ def is_strict() -> bool:
     return _enabled
 
 
-def warn(text: str) -> None:
+def warn(text: str, category: type[AldisWarning] = StrictWarning) -> None:
     """Warn at the innermost line that is not aldis's own."""
     frame = sys._getframe(1)  # noqa: SLF001 - what warnings itself does
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOME):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame = frame.f_back
     warn_explicit(
         text,
-        StrictWarning,
+        category,
         frame.f_code.co_filename,
         frame.f_lineno,
         module=frame.f_globals.get("__name__"),
@@ -90,10 +94,11 @@ def warn_unheard(signal: Any, origins: list[str]) -> None:
     """Report the receivers of ``signal`` that died unheard, and forget them."""
     while True:
         try:
-            origin = origins.pop()
+            origin = origins.pop(0)
         except IndexError:  # also when another thread has just reported the last
             return
-        warn(f"{signal!r}: {origin}")
+        if _enabled:
+            warn(f"{signal!r}: {origin}")
 
 
 # -- payloads --------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""What the engine's tests share. They use the public API only, so that both twins can take them."""
+
+import pytest
+
+import aldis
+from tests.core.support import libraries, load_blinker
+
+
+@pytest.fixture
+def signal():
+    """Give a signal without a name."""
+    return aldis.Signal()
+
+
+@pytest.fixture
+def shop():
+    """Give an empty namespace."""
+    return aldis.Namespace()
+
+
+@pytest.fixture
+def strict():
+    """Turn strict mode on for one test."""
+    before = aldis.set_strict(True)
+    yield
+    aldis.set_strict(before)
+
+
+@pytest.fixture(autouse=True)
+def lenient():
+    """Start each test with strict mode off, wherever the suite runs."""
+    before = aldis.set_strict(False)
+    yield
+    aldis.set_strict(before)
+
+
+@pytest.fixture(params=libraries(AssertionError, pytest.fail.Exception))
+def library(request):
+    """Give aldis, and then blinker 1.9.0, which must fail the test: the proof that it can fail."""
+    return aldis if request.param == "aldis" else load_blinker()

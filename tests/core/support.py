@@ -1,0 +1,94 @@
+"""What several of the engine's tests need."""
+
+import gc
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from importlib.metadata import distribution
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+import aldis
+
+
+def line_of(function):
+    """Write where a function stands, as aldis's messages do."""
+    code = function.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def exactly(text):
+    """Make of a whole message what ``pytest.raises(match=...)`` takes."""
+    return f"^{re.escape(text)}$"
+
+
+def run_python(code, *flags, **environment):
+    """Run a program in a fresh interpreter and return what it printed; fail if it fails."""
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def source_root():
+    """Return the directory that aldis is imported from."""
+    return str(Path(aldis.__file__).parents[1])
+
+
+def load_blinker():
+    """Load blinker 1.9.0 under another name, whoever stands in its place here."""
+    found = distribution("blinker")
+    assert found.version == "1.9.0"
+    init = Path(str(found.locate_file("blinker/__init__.py")))
+    spec = spec_from_file_location("blinker_1_9_0", init)
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def libraries(*errors):
+    """Return the parameters of a defect's test: blinker must fail it by one of ``errors``."""
+    fails = pytest.mark.xfail(reason="blinker 1.9.0 has this defect", strict=True, raises=errors)
+    return ["aldis", pytest.param("blinker", marks=fails)]
+
+
+def blinker_raises(*errors):
+    """Say that blinker fails the test by raising one of ``errors`` instead of by an assertion."""
+    return pytest.mark.parametrize("library", libraries(*errors), indirect=True)
+
+
+class Sender:
+    """A sender that can be weakly referenced."""
+
+
+class Recorder:
+    """A receiver that remembers who sent what."""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+        self.senders = []
+        self.payloads = []
+
+    def __call__(self, sender, /, **payload):
+        """Remember."""
+        self.senders.append(sender)
+        self.payloads.append(payload)
+        return self.answer
+
+
+def collect():
+    """Run the collector until nothing more is found."""
+    while gc.collect():
+        pass

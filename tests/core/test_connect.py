@@ -1,0 +1,297 @@
+"""Connecting and disconnecting: what is accepted, what is refused, and what the refusal says."""
+
+from functools import partial
+from operator import itemgetter
+from unittest.mock import AsyncMock, MagicMock, Mock
+
+import pytest
+
+import aldis
+from aldis.errors import AldisError, NotCallableError, WeakReferenceError
+from tests.core.support import Recorder, Sender, exactly
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+class TestWhatConnectReturns:
+    def test_connect_returns_the_receiver(self, signal):
+        """``connect`` is a decorator that leaves the function as it is."""
+        assert receive is signal.connect(receive)
+
+    def test_a_decorator_with_arguments_returns_the_receiver(self, signal):
+        """So are ``connect(sender=x)`` and ``connect_via(x)``."""
+        assert receive is signal.connect(sender="north", weak=False)(receive)
+        assert receive is signal.connect_via("south")(receive)
+        assert [(receive, "north")] == signal.send("north")
+        assert [(receive, "south")] == signal.send("south")
+
+    def test_options_may_be_unpacked(self, signal):
+        """``connect(**options)`` takes CKAN's way of writing a subscription."""
+        options = {"receiver": receive, "sender": "north"}
+        signal.connect(**options, weak=False)
+        signal.disconnect(**options)
+        assert [] == signal.send("north")
+
+
+class TestWhatCanReceive:
+    def test_methods_of_one_object_are_one_receiver(self, signal):
+        """Each look-up of a bound method gives the same receiver."""
+        recorder = Recorder()
+        signal.connect(recorder.__call__)
+        signal.connect(recorder.__call__)
+        signal.send("north")
+        assert ["north"] == recorder.senders
+        signal.disconnect(recorder.__call__)
+        assert not signal.receivers
+
+    def test_methods_of_two_objects_are_two_receivers(self, signal):
+        """One function bound to two objects receives twice."""
+        first, second = Recorder(), Recorder()
+        signal.connect(first.__call__)
+        signal.connect(second.__call__)
+        signal.disconnect(first.__call__)
+        signal.send("north")
+        assert ([], ["north"]) == (first.senders, second.senders)
+
+    def test_a_class_can_receive(self, signal):
+        """A class is called like any other receiver."""
+
+        class Letter:
+            def __init__(self, sender):
+                self.sender = sender
+
+        signal.connect(Letter)
+        [(receiver, letter)] = signal.send("north")
+        assert (Letter, "north") == (receiver, letter.sender)
+
+    def test_class_and_static_methods_can_receive(self, signal):
+        """A class method is bound to its class, a static one to nothing."""
+
+        class Post:
+            @classmethod
+            def of_class(cls, sender):
+                return cls
+
+            @staticmethod
+            def static(sender):
+                return sender
+
+        signal.connect(Post.of_class)
+        signal.connect(Post.static)
+        assert [Post, "north"] == [value for _, value in signal.send("north")]
+
+    def test_a_partial_can_receive(self, signal):
+        """A partial is a receiver of its own, apart from its function."""
+        receiver = partial(receive, colour="red")
+        signal.connect(receiver)
+        signal.connect(receive)
+        assert [receiver, receive] == [each for each, _ in signal.send()]
+
+    def test_an_unhashable_receiver_can_receive(self, signal):
+        """A callable is told by identity, whatever its ``__eq__`` and ``__hash__``."""
+
+        class Unhashable(Recorder):
+            __hash__ = None
+
+            def __eq__(self, other):
+                return True
+
+        first, second = Unhashable(), Unhashable()
+        signal.connect(first)
+        signal.connect(second)
+        signal.disconnect(first)
+        signal.send("north")
+        assert ([], ["north"]) == (first.senders, second.senders)
+
+    def test_a_list_method_is_told_by_its_list_and_name(self, signal):
+        """``append`` of two lists, and two methods of one, are different receivers."""
+        first, second = [], []
+        for receiver in (first.append, second.append, first.remove):
+            signal.connect(receiver, weak=False)
+        signal.disconnect(first.remove)
+        signal.disconnect(second.append)
+        signal.send("north")
+        assert (["north"], []) == (first, second)
+
+    def test_a_slot_wrapper_method_can_receive(self, signal):
+        """A bound special method of a built-in is matched like any method."""
+        colours = {"red"}
+        signal.connect(colours.__contains__, weak=False)
+        assert [True] == [value for _, value in signal.send("red")]
+        signal.disconnect(colours.__contains__)
+        assert not signal.receivers
+
+    @pytest.mark.parametrize(
+        "mock", [Mock(return_value=7), MagicMock(return_value=7), MagicMock(spec=receive)]
+    )
+    def test_mocks_are_called(self, signal, mock):
+        """A mock is a sync receiver, with a spec or without."""
+        signal.connect(mock)
+        assert [(mock, mock.return_value)] == signal.send("north", depth=3)
+        mock.assert_called_once_with("north", depth=3)
+
+    @pytest.mark.parametrize("make", [AsyncMock, lambda **kw: MagicMock(spec=_wait, **kw)])
+    async def test_async_mocks_are_awaited(self, signal, make):
+        """A mock of a coroutine function is an async receiver."""
+        mock = make(return_value=7)
+        signal.connect(mock)
+        with pytest.raises(aldis.errors.AsyncReceiverError):
+            signal.send()
+        assert [(mock, 7)] == await signal.asend("north")
+
+
+async def _wait(sender):
+    """Be awaited."""
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize("how", ["connect", "subscribe"])
+    @pytest.mark.parametrize(
+        ("receiver", "kind"), [(7, "int"), ("text", "str"), (None, "NoneType"), ([1], "list")]
+    )
+    def test_what_is_not_callable(self, signal, receiver, kind, how):
+        """The message names the type and shows the object."""
+        text = f"a receiver must be callable, not {kind}: {receiver!r}"
+        with pytest.raises(NotCallableError, match=exactly(text)):
+            getattr(signal, how)(receiver)
+
+    @pytest.mark.parametrize(
+        ("receiver", "name", "kind"),
+        [
+            (str.upper, "str.upper", "method_descriptor"),
+            ([].append, "list.append", "list"),
+            ("".join, "str.join", "str"),
+        ],
+    )
+    def test_what_cannot_be_weakly_referenced(self, signal, receiver, name, kind):
+        """The message names the receiver, what has no weak references, and the remedy."""
+        text = (
+            f"{name} cannot be weakly referenced (its {kind} allows no weak references); "
+            "connect it with weak=False"
+        )
+        with pytest.raises(WeakReferenceError, match=exactly(text)):
+            signal.connect(receiver)
+
+    def test_an_object_with_slots(self, signal):
+        """A slotted callable can be connected strongly only."""
+
+        class Slotted:
+            __slots__ = ()
+
+            def __call__(self, sender):
+                return sender
+
+        receiver = Slotted()
+        with pytest.raises(WeakReferenceError, match="Slotted object cannot be weakly referenced"):
+            signal.connect(receiver)
+        signal.connect(receiver, weak=False)
+        assert [(receiver, "north")] == signal.send("north")
+
+    @pytest.mark.parametrize("receiver", [itemgetter(0), str.upper, [].append])
+    def test_what_is_strong_already_cannot_be_made_weak(self, signal, receiver):
+        """Connecting again with ``weak=True`` is refused and changes nothing."""
+        signal.connect(receiver, weak=False)
+        with pytest.raises(TypeError):
+            signal.connect(receiver, weak=True)
+        assert 1 == len(signal.receivers)
+
+    def test_errors_are_the_builtin_ones_too(self):
+        """Code that catches blinker's TypeError catches aldis's."""
+        for error in (NotCallableError, WeakReferenceError):
+            assert issubclass(error, TypeError)
+            assert issubclass(error, AldisError)
+
+
+class TestDisconnect:
+    def test_without_a_sender_it_means_all(self, signal):
+        """``disconnect(f)`` undoes the connections for every sender."""
+        for sender in (aldis.ANY, "north", 7, Sender):
+            signal.connect(receive, sender)
+        signal.disconnect(receive)
+        assert not signal.receivers
+
+    def test_with_a_sender_it_means_that_one(self, signal):
+        """The connections for other senders stay, and the one for any."""
+        for sender in (aldis.ANY, "north", "south"):
+            signal.connect(receive, sender)
+        signal.disconnect(receive, "north")
+        assert {0: {id(receive)}, "south": {id(receive)}} == signal._by_sender
+
+    @pytest.mark.parametrize("receiver", [receive, 7, None, [].append, {}])
+    def test_of_a_stranger_is_no_error(self, signal, receiver):
+        """What is not connected, callable or not, is disconnected already."""
+        signal.disconnect(receiver)
+        signal.disconnect(receiver, "north")
+        assert {} == signal._by_receiver
+
+    def test_a_second_time_does_nothing(self, signal):
+        """Only the first ``disconnect`` is announced."""
+        heard = Recorder()
+        signal.connect(receive, "north")
+        signal.receiver_disconnected.connect(heard)
+        signal.disconnect(receive, "north")
+        signal.disconnect(receive, "north")
+        assert [{"receiver": receive, "sender": "north"}] == heard.payloads
+
+
+class TestMetaSignals:
+    def test_they_are_made_when_asked_for(self, signal):
+        """A signal has no meta-signals until somebody looks, and then always the same."""
+        signal.connect(receive)
+        assert set() == {"receiver_connected", "receiver_disconnected"} & vars(signal).keys()
+        assert signal.receiver_connected is signal.receiver_connected
+        assert signal.receiver_disconnected is signal.receiver_disconnected
+
+    def test_connecting_is_announced_with_its_arguments(self, signal):
+        """``receiver_connected`` carries the receiver, its sender and its strength."""
+        heard = Recorder()
+        signal.receiver_connected.connect(heard)
+        signal.connect(receive, "north", weak=False)
+        with signal.connected_to(receive):
+            pass
+        assert [signal, signal] == heard.senders
+        assert [
+            {"receiver": receive, "sender": "north", "weak": False},
+            {"receiver": receive, "sender": aldis.ANY, "weak": False},
+        ] == heard.payloads
+
+    def test_a_death_is_not_announced(self, signal):
+        """``receiver_disconnected`` is silent about what the collector takes."""
+        heard = Recorder()
+        signal.receiver_disconnected.connect(heard)
+        signal.connect(Recorder())
+        assert not signal.receivers
+        assert [] == heard.senders
+
+
+class TestAccessories:
+    def test_a_doc_belongs_to_the_signal(self):
+        """``doc`` is the signal's docstring; without one it has its class's."""
+        assert "Sent when lit." == aldis.Signal("Sent when lit.").__doc__
+        assert aldis.Signal.__doc__ == aldis.Signal().__doc__
+        assert (True, False) == (aldis.Signal("x").documented, aldis.Signal().documented)
+
+    def test_any_is_an_attribute(self, signal):
+        """``signal.ANY`` is ``ANY``."""
+        assert aldis.ANY is signal.ANY
+
+    def test_a_named_signal_shows_its_name(self):
+        """The representation ends with the name, as blinker's."""
+        assert repr(aldis.NamedSignal("lit")).endswith("; 'lit'>")
+
+    def test_attributes_may_be_set(self, signal):
+        """A signal has a ``__dict__``: attributes can be set and deleted."""
+        signal.colour = "red"
+        del signal.colour
+        assert not hasattr(signal, "colour")
+
+    def test_clear_state_disconnects_everybody(self, signal):
+        """``_clear_state``, for the fixtures of applications, leaves nothing connected."""
+        signal.connect(receive)
+        signal.connect(receive, "north", weak=False)
+        signal._clear_state()
+        assert [] == signal.send("north")
+        assert ({}, {}) == (signal._by_sender, signal._by_receiver)

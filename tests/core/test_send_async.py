@@ -1,0 +1,230 @@
+"""Sending to async receivers: ``send_async`` as blinker's, ``asend`` for both kinds."""
+
+import asyncio
+import inspect
+import sys
+from contextvars import ContextVar
+from functools import partial
+
+import pytest
+
+from aldis.errors import AsyncReceiverError
+from tests.core.support import Recorder, exactly, line_of
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+async def wait(sender, **extra):
+    """Be awaited."""
+    await asyncio.sleep(0)
+    return sender
+
+
+async def fail(sender, **extra):
+    """Raise."""
+    raise ValueError("lamp out")
+
+
+class Async(Recorder):
+    """Receives with an async ``__call__``."""
+
+    async def __call__(self, sender, /, **payload):
+        """Remember."""
+        self.senders.append(sender)
+
+    async def method(self, sender, **payload):
+        """Remember."""
+        self.senders.append(sender)
+
+
+class TestSendAsync:
+    async def test_awaits_in_connection_order(self, signal):
+        """Async receivers are awaited one after the other."""
+        other = Async()
+        signal.connect(other)
+        signal.connect(wait)
+        assert [(other, None), (wait, "north")] == await signal.send_async("north", depth=3)
+
+    async def test_a_sync_receiver_is_refused_before_any_ran(self, signal):
+        """The refusal says who is sync, where, and what to do."""
+        first = Async()
+        signal.connect(first)
+        signal.connect(receive)
+        text = (
+            f"{signal!r} was not sent: receiver receive ({line_of(receive)}) is sync: use asend, "
+            "or give send_async a _sync_wrapper"
+        )
+        with pytest.raises(AsyncReceiverError, match=exactly(text)):
+            await signal.send_async()
+        assert [] == first.senders
+
+    async def test_a_wrapper_makes_sync_receivers_async(self, signal):
+        """``_sync_wrapper`` is used for the sync receivers, and for them only."""
+        wrapped = []
+
+        def wrapper(function):
+            wrapped.append(function)
+
+            async def run(sender):
+                return "wrapped"
+
+            return run
+
+        signal.connect(receive)
+        signal.connect(wait)
+        results = await signal.send_async("north", _sync_wrapper=wrapper)
+        assert [(receive, "wrapped"), (wait, "north")] == results
+        assert [receive] == wrapped
+
+    async def test_an_error_propagates(self, signal):
+        """The first error ends the send."""
+        later = Async()
+        signal.connect(fail)
+        signal.connect(later)
+        with pytest.raises(ValueError, match="lamp out"):
+            await signal.send_async()
+        assert [] == later.senders
+
+    async def test_muted(self, signal):
+        """A muted signal awaits nobody."""
+        signal.connect(wait)
+        with signal.muted():
+            assert [] == await signal.send_async()
+
+
+class TestAsend:
+    async def test_mixes_both_kinds_in_order(self, signal):
+        """Sync and async receivers run in one connection order."""
+        signal.connect(receive)
+        signal.connect(wait)
+        last = Recorder(7)
+        signal.connect(last)
+        results = await signal.asend("north", depth=3)
+        assert [(receive, "north"), (wait, "north"), (last, 7)] == results
+
+    async def test_one_after_the_other(self, signal):
+        """A receiver begins when the one before has ended."""
+        steps = []
+
+        def make(name):
+            async def receiver(sender):
+                steps.append(f"{name} begins")
+                await asyncio.sleep(0.001)
+                steps.append(f"{name} ends")
+
+            return receiver
+
+        receivers = [make("first"), make("second")]
+        for receiver in receivers:
+            signal.connect(receiver)
+        await signal.asend()
+        assert ["first begins", "first ends", "second begins", "second ends"] == steps
+
+    async def test_an_error_propagates(self, signal):
+        """The first error ends the send, as it was raised and in no group."""
+        later = Recorder()
+        signal.connect(fail)
+        signal.connect(later)
+        with pytest.raises(ValueError, match="lamp out"):
+            await signal.asend()
+        assert [] == later.senders
+
+    async def test_robust(self, signal):
+        """``asend_robust`` gives an outcome for each receiver."""
+        for receiver in (fail, wait, receive):
+            signal.connect(receiver)
+        outcomes = await signal.asend_robust("north")
+        assert [fail, wait, receive] == [outcome.receiver for outcome in outcomes]
+        assert [None, "north", "north"] == [outcome.value for outcome in outcomes]
+        assert ["lamp out"] == [str(each.error) for each in outcomes if not each.ok]
+
+    async def test_a_cancellation_is_not_collected(self, signal):
+        """A task that is cancelled inside a receiver ends, also in a robust send."""
+
+        @signal.connect
+        async def cancelled(sender):
+            raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await signal.asend_robust()
+
+    async def test_context_variables_come_back(self, signal):
+        """What a receiver sets is seen by the next and by the sender."""
+        colour = ContextVar("colour", default="white")
+
+        @signal.connect
+        async def paint(sender):
+            colour.set("red")
+
+        await signal.asend()
+        assert "red" == colour.get()
+
+    async def test_one_disconnected_while_another_waits_is_skipped(self, signal):
+        """A receiver that goes while an earlier one is awaited is not called."""
+        later = Recorder()
+
+        @signal.connect
+        async def first(sender):
+            await asyncio.sleep(0)
+            signal.disconnect(later)
+
+        signal.connect(later)
+        assert [(first, None)] == await signal.asend()
+
+
+class TestWhoIsAsync:
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: wait,
+            lambda: Async(),
+            lambda: Async().method,
+            lambda: partial(wait, depth=3),
+            lambda: partial(partial(Async().method, depth=3), colour="red"),
+            lambda: _marked_by_asyncio(),
+        ],
+        ids=[
+            "function",
+            "object",
+            "method",
+            "partial",
+            "nested partial",
+            "asyncio's mark",
+        ],
+    )
+    async def test_recognised(self, signal, make):
+        """Each way of being a coroutine function is seen when it is connected."""
+        signal.connect(make(), weak=False)
+        with pytest.raises(AsyncReceiverError):
+            signal.send()
+        assert 1 == len(await signal.send_async("north"))
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="the mark is new in Python 3.12")
+    async def test_the_mark_of_inspect(self, signal):
+        """``inspect.markcoroutinefunction`` makes an async receiver."""
+        signal.connect(inspect.markcoroutinefunction(lambda sender: wait(sender)), weak=False)
+        assert ["north"] == [value for _, value in await signal.send_async("north")]
+
+    @pytest.mark.parametrize(
+        "receiver", [Recorder, Recorder(), Recorder().__call__, partial(receive), str, [].append]
+    )
+    def test_not_mistaken(self, signal, receiver):
+        """What only returns is sync."""
+        signal.connect(receiver, weak=False)
+        assert 1 == len(signal.send("north"))
+
+    async def test_a_sync_receiver_may_return_an_awaitable(self, signal):
+        """``asend`` awaits what a sync receiver hands back to be awaited."""
+        signal.connect(lambda sender: wait(sender), weak=False)
+        assert ["north"] == [value for _, value in await signal.asend("north")]
+
+
+def _marked_by_asyncio():
+    def receiver(sender):
+        return wait(sender)
+
+    receiver._is_coroutine = asyncio.coroutines._is_coroutine
+    return receiver
