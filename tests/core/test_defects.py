@@ -1,0 +1,221 @@
+"""Each defect of blinker 1.9.0 in who is connected to what, and what aldis does instead.
+
+Every test runs twice, on aldis and on blinker itself, and blinker has to fail it.
+"""
+
+import gc
+from weakref import ref
+
+import pytest
+
+from tests.core.support import Recorder, Sender, blinker_raises
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+class TestSendersThatAreNumbers:
+    @pytest.mark.parametrize("sender", [0, False])
+    def test_zero_and_false_are_senders_like_any_other(self, library, sender):
+        """A receiver connected for 0 or False hears that sender and nobody else."""
+        signal = library.Signal()
+        signal.connect(receive, sender)
+        assert [(receive, sender)] == signal.send(sender)
+        assert [] == signal.send(Sender())
+
+    def test_disconnecting_zero_disconnects_only_zero(self, library):
+        """What is connected for another sender survives ``disconnect(f, sender=0)``."""
+        signal = library.Signal()
+        signal.connect(receive, "north")
+        signal.disconnect(receive, sender=0)
+        assert [(receive, "north")] == signal.send("north")
+
+    def test_a_number_never_meets_the_object_with_that_id(self, library):
+        """A receiver for the int ``id(x)`` does not hear ``x``."""
+        signal, sender = library.Signal(), Sender()
+        signal.connect(receive, sender=id(sender))
+        assert [] == signal.send(sender)
+
+    def test_true_is_not_one(self, library):
+        """A receiver for 1 does not hear ``True``."""
+        signal = library.Signal()
+        signal.connect(receive, sender=1)
+        assert [] == signal.send(True)
+
+
+class TestSendersWithoutWeakReferences:
+    def test_a_freed_id_never_delivers_to_a_stranger(self, library):
+        """A list that took the place of a dead one in memory is not heard."""
+        signal = library.Signal()
+        strangers = 0
+        for _ in range(50):
+            sender = []
+            signal.connect(receive, sender)
+            del sender
+            strangers += bool(signal.send([]))
+        assert 0 == strangers
+
+    @blinker_raises(TypeError)
+    def test_an_unhashable_str_is_a_sender_like_its_plain_value(self, library):
+        """A ``str`` subclass that cannot be hashed is matched by its value."""
+
+        class Unhashable(str):
+            __slots__ = ()
+            __hash__ = None
+
+        signal = library.Signal()
+        signal.connect(receive, Unhashable("north"))
+        assert [(receive, "north")] == signal.send("north")
+
+
+class TestWhatIsLeftBehind:
+    def test_nobody_is_left_for_a_sender_after_its_receiver_went(self, library):
+        """``has_receivers_for`` is false after a scoped disconnect."""
+        signal, sender = library.Signal(), Sender()
+        signal.connect(receive, sender)
+        signal.connect(receive, "another sender")
+        signal.disconnect(receive, sender)
+        assert not signal.has_receivers_for(sender)
+
+    def test_disconnecting_a_stranger_leaves_nothing(self, library):
+        """Nothing is recorded about a pair that never was connected."""
+        signal = library.Signal()
+        signal.disconnect(receive, Sender())
+        assert {} == dict(signal._by_sender)
+        assert {} == dict(signal._by_receiver)
+
+    def test_disconnecting_a_stranger_is_not_announced(self, library):
+        """``receiver_disconnected`` is only sent when something was disconnected."""
+        signal, heard = library.Signal(), Recorder()
+        signal.receiver_disconnected.connect(heard)
+        signal.disconnect(receive, "nobody")
+        assert [] == heard.senders
+
+    def test_a_scoped_disconnect_releases_a_strong_receiver(self, library):
+        """The last connection of a strong receiver takes the receiver along."""
+        signal, receiver = library.Signal(), Recorder()
+        signal.connect(receiver, "north", weak=False)
+        signal.disconnect(receiver, "north")
+        alive = ref(receiver)
+        del receiver
+        assert alive() is None
+
+    def test_a_dead_sender_releases_its_strong_receiver(self, library):
+        """Nothing holds a strong receiver any more when its only sender is gone."""
+        signal, sender, receiver = library.Signal(), Sender(), Recorder()
+        signal.connect(receiver, sender, weak=False)
+        alive = ref(receiver)
+        del sender, receiver
+        assert 0 == len(signal.receivers)
+        assert alive() is None
+
+    def test_senders_that_come_and_go_leave_nothing(self, library):
+        """A hundred ``str`` senders, connected and disconnected, do not grow the tables."""
+        signal = library.Signal()
+        for number in range(100):
+            signal.connect(receive, f"sender {number}")
+            signal.disconnect(receive, f"sender {number}")
+        assert 0 == len(signal._by_sender)
+
+    def test_a_signal_with_a_weak_receiver_is_freed_at_once(self, library):
+        """A signal is freed by its reference count, without the collector."""
+        gc.disable()
+        try:
+            signal = library.Signal()
+            signal.connect(receive)
+            alive = ref(signal)
+            del signal
+            assert alive() is None
+        finally:
+            gc.enable()
+
+
+class TestConnectedTo:
+    def test_leaving_keeps_earlier_connections(self, library):
+        """``connected_to`` for one sender leaves the connection for another alone."""
+        signal = library.Signal()
+        signal.connect(receive, "north")
+        with signal.connected_to(receive, "south"):
+            pass
+        assert [(receive, "north")] == signal.send("north")
+
+    def test_nested_blocks_are_independent(self, library):
+        """An inner block of the same receiver does not end the outer one."""
+        signal = library.Signal()
+        with signal.connected_to(receive, "north"):
+            with signal.connected_to(receive, "south"):
+                pass
+            assert [(receive, "north")] == signal.send("north")
+
+    def test_overlapping_blocks_count_their_owners(self, library):
+        """Of two blocks with the same receiver and sender, the one that stays keeps it."""
+        signal = library.Signal()
+        first, second = (signal.connected_to(receive, "north") for _ in range(2))
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert [(receive, "north")] == signal.send("north")
+
+    def test_the_sender_that_was_let_go_is_announced(self, library):
+        """``receiver_disconnected`` names the block's sender, not any."""
+        signal, heard = library.Signal(), Recorder()
+        signal.receiver_disconnected.connect(heard)
+        with signal.connected_to(receive, "north"):
+            pass
+        assert [{"receiver": receive, "sender": "north"}] == heard.payloads
+
+
+class TestConnecting:
+    def test_each_subscription_has_its_own_strength(self, library):
+        """Connecting weakly for one sender does not weaken a strong connection for another."""
+        signal, receiver = library.Signal(), Recorder()
+        signal.connect(receiver, "north", weak=False)
+        signal.connect(receiver, "south", weak=True)
+        del receiver
+        assert 1 == len(signal.send("north"))
+
+    @pytest.mark.parametrize("error", [ValueError, TypeError, KeyboardInterrupt])
+    def test_a_meta_receiver_that_raises_undoes_only_the_new_connection(self, library, error):
+        """The connection that was refused is rolled back, and nothing else."""
+        signal = library.Signal()
+        signal.connect(receive, "north")
+
+        def refuse(signal, /, **extra):
+            raise error
+
+        signal.receiver_connected.connect(refuse)
+        for sender in ("south", library.ANY):
+            with pytest.raises(error):
+                signal.connect(receive, sender)
+        assert [(receive, "north")] == signal.send("north")
+        assert [] == signal.send("south")
+
+    def test_a_strong_method_of_a_list_is_one_receiver(self, library):
+        """``heard.append`` connected twice is called once, and can be disconnected."""
+        signal, heard = library.Signal(), []
+        signal.connect(heard.append, weak=False)
+        signal.connect(heard.append, weak=False)
+        signal.send("north")
+        signal.disconnect(heard.append)
+        signal.send("south")
+        assert ["north"] == heard
+
+    @pytest.mark.parametrize("receiver", [str.upper, [].append], ids=["slot", "list"])
+    def test_what_cannot_be_held_weakly_says_what_to_do(self, library, receiver):
+        """The error for a receiver without weak references names ``weak=False``."""
+        with pytest.raises(TypeError, match="weak=False"):
+            library.Signal().connect(receiver)
+
+    def test_a_receiver_must_be_callable(self, library):
+        """What cannot be called is refused when it is connected."""
+        with pytest.raises(TypeError):
+            library.Signal().connect(Sender())
+
+    @blinker_raises(TypeError)
+    def test_connect_without_a_receiver_is_a_decorator(self, library):
+        """``@signal.connect(sender=x)`` connects the function below it."""
+        signal = library.Signal()
+        signal.connect(sender="north")(receive)
+        assert [(receive, "north")] == signal.send("north")
