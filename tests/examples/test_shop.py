@@ -7,7 +7,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.request import ProxyHandler, build_opener
+from urllib.error import HTTPError
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
 
@@ -196,6 +197,16 @@ def served():
             process.kill()
 
 
+def status_of(browser, url, form=None):
+    """Send a request and return the status of its answer."""
+    try:
+        with browser.open(url, form, timeout=10) as response:
+            return response.status
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
 class TestServe:
     """``python -m examples.shop.serve``."""
 
@@ -213,6 +224,18 @@ class TestServe:
         assert printed.endswith("\nThe shop is closed.\n")
         assert "Traceback" not in printed
         assert 0 == process.returncode
+
+    def test_an_order_that_a_receiver_refused_is_undone(self, served):
+        """A receiver that raises undoes the order: the statistics still know of none."""
+        _, address = served
+        browser = build_opener(ProxyHandler({}), HTTPCookieProcessor())
+        refused = [("cart", b"product=1&quantity=6"), ("pay", b"branch=Harbour")]
+        paid = [("cart", b"product=1&quantity=5"), ("pay", b"branch=Harbour")]
+
+        assert [200, 409] == [status_of(browser, address + path, form) for path, form in refused]
+        assert 500 == status_of(browser, f"{address}statistics")
+        assert [200, 200] == [status_of(browser, address + path, form) for path, form in paid]
+        assert 200 == status_of(browser, f"{address}statistics")
 
     def test_requests_at_once_have_trees_of_their_own(self, served):
         """Requests that are answered at the same time never share a tree."""
