@@ -74,6 +74,24 @@ class TestTearingDown:
             error
         ]
 
+    def test_raises_the_first_error_and_logs_the_others_too(self, app, signal, caplog):
+        """Of several errors the first is raised, as by any signal, and none is lost."""
+        errors = [LookupError("first"), ValueError("second")]
+
+        def failing(error):
+            def receiver(sender, **extra):
+                raise error
+
+            return receiver
+
+        receivers = [failing(error) for error in errors]
+        for receiver in receivers:
+            signal.connect(receiver, app)
+        with pytest.raises(LookupError, match="first"):
+            app.test_client().get("/")
+        logged = [record.exc_info[1] for record in caplog.records if record.name == "aldis"]
+        assert logged == errors
+
     def test_comes_after_the_teardown_handlers(self, app, signal):
         """Currently it follows the handlers that were registered with decorators."""
         order = []

@@ -103,6 +103,15 @@ class TestHowSignalsDifferFromDecorators:
         answer = app.test_client().get("/")
         assert (answer.status_code, answer.text) == (200, "10 items")
 
+    def test_a_receiver_that_raises_ends_the_request(self, app):
+        """An exception is what stops a request from a receiver, flask.abort's included."""
+
+        def closed(sender, **extra):
+            flask.abort(503)
+
+        flask.request_started.connect(closed, app)
+        assert app.test_client().get("/").status_code == 503
+
     def test_receivers_run_in_connection_order(self, app):
         """Where the guide leaves the order undefined it is that of connecting, for all alike."""
         order = []
