@@ -1,0 +1,180 @@
+"""Plugins found by entry point: real distributions on the path."""
+
+import importlib
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from aldis.errors import PluginError, UnknownPluginError
+from aldis.plugins import PluginManager
+
+LISTENER = """
+    from aldis import signal
+
+    ANSWER = {answer!r}
+
+    class Plugin:
+        def get_signal_subscriptions(self):
+            return {{signal("entry-points-test"): [lambda sender, **kwargs: ANSWER]}}
+"""
+
+
+def answers():
+    """Send the signal that the plugins listen to."""
+    from aldis import signal
+
+    return [value for _, value in signal("entry-points-test").send()]
+
+
+@pytest.fixture
+def manager():
+    """A manager that disables what the test enabled."""
+    manager = PluginManager()
+    yield manager
+    manager.disable(*manager.enabled)
+
+
+def test_installed_plugins_are_found_by_name(distributions, manager):
+    """An entry point makes a plugin known; it is imported when it is enabled and not before."""
+    distributions.install("audit", LISTENER.format(answer=1))
+    distributions.install("mail", LISTENER.format(answer=2))
+    assert ("audit", "mail") == manager.names
+    assert "dist_audit" not in sys.modules
+    manager.enable("mail", "audit")
+    assert [2, 1] == answers()
+    manager.disable("mail")
+    assert [1] == answers()
+
+
+def test_one_plugins_import_does_not_load_the_others(distributions, manager):
+    """A broken plugin that nobody enables does no harm."""
+    distributions.install("audit", LISTENER.format(answer=1))
+    distributions.install("broken", "raise RuntimeError('imported')")
+    manager.enable("audit")
+    assert [1] == answers()
+
+
+def test_a_plugin_that_cannot_be_imported_is_named(distributions, manager):
+    """The error names the plugin, its entry point, its distribution and the reason."""
+    distributions.install("audit", LISTENER.format(answer=1))
+    distributions.install("broken", "import no_such_module_anywhere", version="2.1")
+    manager.enable("audit")
+    with pytest.raises(PluginError) as caught:
+        manager.enable("broken")
+    assert "plugin 'broken' (dist_broken:Plugin of dist_broken 2.1)" in str(caught.value)
+    assert "ModuleNotFoundError: No module named 'no_such_module_anywhere'" in str(caught.value)
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+    assert ("audit",) == manager.enabled
+
+
+def test_a_plugin_that_cannot_be_made_is_named(distributions, manager):
+    """So it is when its class raises."""
+    distributions.install("broken", "class Plugin:\n    def __init__(self): raise OSError('disk')")
+    with pytest.raises(PluginError, match=r"'broken' .*OSError: disk"):
+        manager.enable("broken")
+    assert () == manager.enabled
+
+
+def test_an_entry_point_to_something_else_is_named(distributions, manager):
+    """An object without the one method is no plugin."""
+    distributions.install("broken", "Plugin = 7")
+    with pytest.raises(PluginError, match="7 has no method get_signal_subscriptions"):
+        manager.enable("broken")
+
+
+def test_an_absent_plugin_is_answered_with_the_closest_installed(distributions, manager):
+    """A name that no distribution installs is an error that helps."""
+    distributions.install("shop-audit", LISTENER.format(answer=1))
+    with pytest.raises(UnknownPluginError, match="did you mean 'shop-audit'"):
+        manager.enable("shop-adit")
+    with pytest.raises(UnknownPluginError, match=r"installed in .*: 'shop-audit'"):
+        manager.disable("zzz")
+
+
+def test_reloading_imports_the_module_anew(distributions, manager):
+    """What has changed on disk is what runs after a reload."""
+    distributions.install("audit", LISTENER.format(answer=1))
+    manager.enable("audit")
+    distributions.install("audit", LISTENER.format(answer="changed"))
+    assert [1] == answers()
+    manager.reload("audit")
+    assert ["changed"] == answers()
+
+
+def test_a_module_broken_since_is_an_error_until_it_is_repaired(distributions, manager):
+    """A reload that fails leaves nothing connected, and no half of the module behind."""
+    distributions.install("audit", LISTENER.format(answer=1))
+    manager.enable("audit")
+    distributions.install("audit", "class Plugin: pass\nraise RuntimeError('half')")
+    with pytest.raises(
+        PluginError, match=r"'audit' .* cannot be imported anew: RuntimeError: half"
+    ):
+        manager.reload("audit")
+    assert [] == answers()
+    for _ in range(2):
+        with pytest.raises(PluginError, match="cannot be loaded: RuntimeError: half"):
+            manager.enable("audit")
+    distributions.install("audit", LISTENER.format(answer=22))
+    importlib.invalidate_caches()
+    manager.reload("audit")
+    assert [22] == answers()
+
+
+def test_a_plugin_at_hand_hides_an_installed_one(distributions, manager):
+    """What a program adds itself comes before what is installed under the same name."""
+    from aldis import signal
+
+    class Own:
+        def get_signal_subscriptions(self):
+            return {signal("entry-points-test"): [lambda sender, **kwargs: "own"]}
+
+    distributions.install("audit", LISTENER.format(answer=1))
+    manager.add("audit", Own)
+    assert ("audit",) == manager.names
+    manager.enable("audit")
+    manager.reload("audit")
+    assert ["own"] == answers()
+
+
+def test_a_module_can_be_the_plugin(distributions, manager):
+    """An entry point may name a module that has the function."""
+    source = """
+        import sys
+        from aldis import signal
+
+        def get_signal_subscriptions():
+            return {signal("entry-points-test"): [lambda sender, **kwargs: "module"]}
+
+        Plugin = sys.modules[__name__]
+    """
+    distributions.install("audit", source)
+    manager.enable("audit")
+    assert ["module"] == answers()
+
+
+def test_a_group_of_ones_own_is_looked_at_instead(distributions):
+    """An application with its own entry point group sees its own plugins."""
+    distributions.group = "shop.plugins"
+    distributions.install("audit", LISTENER.format(answer=1))
+    assert ("audit",) == PluginManager("shop.plugins").names
+    assert "audit" in entry_points(group="shop.plugins").names
+    assert () == PluginManager().names
+
+
+def test_without_pluggy_the_error_names_the_extra():
+    """A missing dependency is answered with what to install."""
+    code = """if True:
+        import sys
+        sys.modules["pluggy"] = None
+        try:
+            import aldis.plugins
+        except ImportError as error:
+            print(type(error).__name__, error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "MissingExtraError aldis.plugins needs pluggy" in done.stdout
+    assert "pip install 'aldis[plugins]'" in done.stdout

@@ -1,0 +1,141 @@
+"""What a mapping may hold, and what is said about one that may not be connected."""
+
+import subprocess
+import sys
+import warnings
+from functools import partial, wraps
+from unittest.mock import Mock
+
+import pytest
+
+from aldis import Namespace
+from aldis.errors import ContractWarning, SubscriptionsError
+from aldis.plugins import Subscriptions
+from aldis.receivers import robust
+
+shop = Namespace()
+paid = shop.signal("paid")
+
+
+def audit(sender, **kwargs):
+    """Take whatever comes."""
+
+
+@robust
+def isolated(sender, **kwargs):
+    """Take whatever comes, with a delivery."""
+
+
+@wraps(isolated)
+def hiding(sender, **kwargs):
+    """Bypass a delivery."""
+    return isolated(sender, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ([paid], "a mapping of signals to receivers, not list"),
+        (None, "a mapping of signals to receivers, not NoneType"),
+        ({"paid": [audit]}, "'paid' is a name, not a signal; use namespace.signal('paid')"),
+        ({7: [audit]}, "int 7 is not a signal"),
+        ({paid: audit}, "'paid' needs a list of receivers, not one receiver"),
+        ({paid: {"receiver": audit}}, "'paid' needs a list of receivers, not dict"),
+        ({paid: "audit"}, "'paid' needs a list of receivers, not str"),
+        ({paid: None}, "'paid' needs a list of receivers, not NoneType"),
+        ({paid: [audit, 7]}, "entry 2 of 'paid': a receiver must be a callable or a dict with"),
+        ({paid: [{}]}, "entry 1 of 'paid': it is a dict without 'receiver'"),
+        ({paid: [{"reciever": audit}]}, "no option 'reciever'; did you mean 'receiver'?"),
+        ({paid: [{"receiver": audit, "zzz": 1}]}, "there are 'receiver', 'sender', 'weak'"),
+        ({paid: [{"receiver": 7}]}, "entry 1 of 'paid': a receiver must be callable, not int"),
+        ({paid: [audit, hiding]}, "entry 2 of 'paid': isolated (test_mapping.py"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(mapping, words):
+    """What cannot be connected is refused before anything is, with its place in the mapping."""
+    with pytest.raises(SubscriptionsError) as caught:
+        Subscriptions(mapping)
+    assert words.partition("(")[0] in str(caught.value)
+    assert not paid.receivers
+
+
+def test_all_mistakes_are_named_at_once():
+    """Whoever repairs a mapping sees the whole of what is wrong with it."""
+    with pytest.raises(SubscriptionsError) as caught:
+        Subscriptions({paid: [7, audit, {}], "sent": []})
+    assert "entry 1 of 'paid'" in str(caught.value)
+    assert "entry 3 of 'paid'" in str(caught.value)
+    assert "'sent' is a name" in str(caught.value)
+
+
+def test_a_signal_of_blinker_itself_is_refused_with_the_remedy():
+    """A unit cannot own a connection of blinker's, and the error says how to run on aldis."""
+    code = """if True:
+        import blinker
+        from aldis.errors import SubscriptionsError
+        from aldis.plugins import Subscriptions
+        try:
+            Subscriptions({blinker.Namespace().signal("paid"): [print]})
+        except SubscriptionsError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "import aldis.as_blinker" in done.stdout
+
+
+class Listener:
+    def __call__(self, sender, **kwargs):
+        """Take whatever comes."""
+
+    def method(self, sender, **kwargs):
+        """Take whatever comes."""
+
+    def narrow(self, sender):
+        """Take the sender only."""
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        audit,
+        isolated,
+        Listener(),
+        Listener().method,
+        partial(audit, extra=1),
+        lambda *args, **kwargs: None,
+        Mock(),
+        max,
+    ],
+    ids=lambda receiver: type(receiver).__name__,
+)
+def test_a_receiver_that_takes_whatever_comes_is_not_reported(receiver):
+    """A sender and ``**kwargs`` are all that is demanded; what has no signature is trusted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Subscriptions({paid: [{"receiver": receiver, "weak": False}]})
+
+
+@pytest.mark.parametrize(
+    ("receiver", "words"),
+    [
+        (lambda sender: None, "add **kwargs"),
+        (lambda sender, order_id=0: None, "add **kwargs"),
+        (Listener().narrow, "add **kwargs"),
+        (robust(lambda sender: None), "add **kwargs"),
+        (lambda **kwargs: None, "make its first parameter the sender"),
+        (lambda *, order_id=0, **kwargs: None, "make its first parameter the sender"),
+    ],
+)
+def test_a_receiver_that_refuses_what_a_signal_may_carry_is_reported(receiver, words):
+    """A receiver without ``**kwargs`` is connected, with a warning that says where it stands."""
+    with pytest.warns(ContractWarning) as caught:
+        unit = Subscriptions({paid: [receiver]})
+    (warning,) = caught
+    assert words in str(warning.message)
+    assert "entry 1 of 'paid'" in str(warning.message)
+    assert "test_mapping.py:" in str(warning.message)
+    assert __file__ == warning.filename
+    with unit:
+        assert 1 == len(paid.receivers)
