@@ -7,9 +7,9 @@ would stay locked in the child for ever.
 from __future__ import annotations
 
 import os
-from threading import RLock
+from _thread import RLock
 
-__all__ = ["ForkSafeLock"]
+__all__ = ["ForkSafeLock", "RLock"]
 
 _forks = 0
 _renewing = RLock()
@@ -25,10 +25,12 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 class ForkSafeLock:
-    """A re-entrant lock, to be used as a context manager only.
+    """A re-entrant lock for ``with lock.of_this_process():``.
 
     Re-entrant, because the garbage collector may run a ``__del__`` that disconnects a receiver
-    while the same thread is connecting another one.
+    while the same thread is connecting another one. No context manager itself: an exception that
+    a signal handler raises (a worker's timeout) inside an ``__enter__`` written in Python would
+    leave it locked.
     """
 
     __slots__ = ("_forks", "_lock")
@@ -37,16 +39,11 @@ class ForkSafeLock:
         self._lock = RLock()
         self._forks = _forks
 
-    def __enter__(self) -> None:
+    def of_this_process(self) -> RLock:
+        """Return the lock; after a fork, a new one."""
         if self._forks != _forks:
-            self._renew()
-        self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
-    def _renew(self) -> None:
-        with _renewing:
-            if self._forks != _forks:
-                self._lock = RLock()
-                self._forks = _forks
+            with _renewing:
+                if self._forks != _forks:
+                    self._lock = RLock()
+                    self._forks = _forks
+        return self._lock

@@ -6,7 +6,8 @@ Three habits make that harmless:
 
 - a weakref callback only appends to a deque, which the next operation sweeps;
 - everything that can run foreign code (allocation, comparison, a weak reference) happens before a
-  change, and the change itself is a straight line of stores, made when the version has not moved;
+  change, and the change itself is a straight line of stores, made when the version has not moved:
+  without a call or a loop, where the interpreter may turn to something else;
 - what a change lets go of dies after the lock is released.
 """
 
@@ -19,7 +20,7 @@ from weakref import ref
 
 from aldis.core.binding import Anatomy, anchor_of, check_weakness, dissect
 from aldis.core.identity import ANY, receiver_key, sender_key
-from aldis.core.lock import ForkSafeLock
+from aldis.core.lock import ForkSafeLock, RLock
 from aldis.core.twin import Emitter, Link, Routes
 
 __all__ = ["CONNECT", "Connection", "Registry"]
@@ -31,6 +32,10 @@ Owners = tuple[tuple[object, bool], ...]
 
 #: The owners of most connections, held strongly and weakly.
 _BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
+
+
+#: The anatomy of a receiver that is not connected any more.
+_NOTHING: Final = Anatomy(None, None, None, is_async=False, strong=False)
 
 
 class _Ref(ref[Any]):
@@ -54,11 +59,12 @@ class ReceiverRecord:
     It is in :attr:`Registry.receivers` exactly as long as it has connections.
     """
 
-    __slots__ = ("anatomy", "key", "links", "lookup", "relays")
+    __slots__ = ("anatomy", "is_async", "key", "links", "lookup", "relays")
 
     def __init__(self, key: object, receiver: Any, anatomy: Anatomy) -> None:
         self.key = key
         self.anatomy = anatomy
+        self.is_async = anatomy.is_async
         # Not the reference with the callback: a plain one is faster to call.
         self.lookup = gone if anatomy.ref is None else ref(anatomy.ref())
         self.links: dict[object, Connection] = {}
@@ -66,7 +72,8 @@ class ReceiverRecord:
 
     def held(self) -> Any:
         """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
-        for link in tuple(self.links.values()):
+        # A list, which the collector cannot interrupt half-way, as it can a tuple.
+        for link in list(self.links.values()):
             if link.keep is not None:
                 return link.keep
         return self.anatomy.ref
@@ -122,7 +129,7 @@ class Connection(Link):
     @property
     def is_async(self) -> bool:
         """Whether the receiver has to be awaited."""
-        return self.receiver.anatomy.is_async
+        return self.receiver.is_async
 
     @property
     def relays(self) -> bool:
@@ -170,7 +177,7 @@ class Registry:
 
     def __init__(self, signal_ref: ref[Any]) -> None:
         self.signal_ref = signal_ref
-        self.lock = ForkSafeLock()
+        self._lock = ForkSafeLock()
         self.version = 0
         self.serial = 0
         self.receivers: dict[object, ReceiverRecord] = {}
@@ -181,6 +188,11 @@ class Registry:
         self.routes = Routes(self.dead)
         self.publishing = True
         self.unheard: list[str] = []
+
+    @property
+    def lock(self) -> RLock:
+        """The lock under which the tables change, for a ``with`` statement."""
+        return self._lock.of_this_process()
 
     # -- changing ------------------------------------------------------------------------------
 
@@ -197,52 +209,55 @@ class Registry:
         """
         key = receiver_key(receiver)
         anchor = anchor_of(receiver)
-        signal = self.signal_ref()
+        spare: ReceiverRecord | None = None
         trash: list[object] = []
-        with self.lock:
-            while True:
-                if self.dead:
-                    self._sweep(trash)
+        while True:
+            self.sweep()
+            if spare is None and key not in self.receivers:
+                # Not under the lock: the receiver is asked how it shall be reached, and may wait
+                # for another thread that connects, or connect something itself.
+                anatomy = dissect(receiver, self.signal_ref(), self._watch(key))
+                spare = ReceiverRecord(key, receiver, anatomy)
+            with self.lock:
                 version = self.version
-                record = self.receivers.get(key)
+                record = self.receivers.get(key, spare)
                 if record is None:
-                    record = ReceiverRecord(key, receiver, dissect(receiver, signal, self._watch(key)))
-                anatomy = record.anatomy
+                    continue
                 source = self._source(sender)
                 link = record.links.get(source.key)
                 if link is None:
                     link = Connection(record, source, origin)
                 before = link.owned_weakly(owner)
-                weak = weak and not anatomy.strong
-                if weak and anatomy.ref is None:
-                    check_weakness(receiver, anatomy)
-                owners = link.owners_with(owner, weak)
+                weakly = weak and not record.anatomy.strong
+                if weakly and record.anatomy.ref is None:
+                    check_weakness(receiver, record.anatomy)
+                owners = link.owners_with(owner, weakly)
                 new = not link.owners
-                strong = not weak or (not new and _any_strong(owners))
-                trash.append(link.keep)
-                if self.version == version:
-                    break
-            # Nothing can come between the stores from here on.
-            link.owners = owners
-            if strong:
-                link.keep = receiver
-                link.anchor = anchor
-            else:
-                link.anchor = None
-                link.keep = None
-            self.version += 1
-            if new:
-                self.serial = link.serial = self.serial + 1
-                record.links[source.key] = link
-                source.links[key] = link
-                self.receivers[key] = record
-                source.plan = None
-                if source is self.everyone:
-                    self.routes.everyone = None
+                strong = not weakly or (not new and _any_strong(owners))
+                trash += (link.keep, source.plan)
+                if self.version != version:
+                    continue
+                # Nothing can come between the stores from here on.
+                link.owners = owners
+                if strong:
+                    link.keep = receiver
+                    link.anchor = anchor
                 else:
-                    self.senders[source.key] = source
-                    self.routes.scoped[source.key] = None
-        return link, before
+                    link.anchor = None
+                    link.keep = None
+                self.version += 1
+                if new:
+                    self.serial = link.serial = self.serial + 1
+                    record.links[source.key] = link
+                    source.links[key] = link
+                    self.receivers[key] = record
+                    source.plan = None
+                    if source is self.everyone:
+                        self.routes.everyone = None
+                    else:
+                        self.senders[source.key] = source
+                        self.routes.scoped[source.key] = None
+            return link, before
 
     def disown(self, link: Connection, owner: object) -> bool:
         """Take ``owner`` from ``link``; its last owner takes the connection along.
@@ -250,13 +265,14 @@ class Registry:
         Returns:
             Whether the connection is gone by this.
         """
-        trash: list[object] = [link.keep]
+        trash: list[object] = []
         with self.lock:
             self._sweep(trash)
             while True:
                 version = self.version
                 owners = link.owners_with(owner, None)
                 strong = _any_strong(owners)
+                trash.append(link.keep)
                 if self.version == version:
                     break
             if not link.live:
@@ -302,20 +318,27 @@ class Registry:
                 self._drop(link, trash)
 
     def sweep(self) -> None:
-        """Forget what has died."""
-        if self.dead:
+        """Forget what has died, and what dies of that."""
+        while self.dead:
             trash: list[object] = []
             with self.lock:
                 self._sweep(trash)
+            del trash  # the receivers that only a dead sender's connections kept alive
 
     def _sweep(self, trash: list[object]) -> None:
-        while self.dead:
-            corpse = self.dead.popleft()
-            links = self._left_by(corpse)
-            for link in links:
+        dead = self.dead
+        while True:
+            try:
+                corpse = dead[0]
+            except IndexError:  # the collector may have swept, since a test could have told
+                return
+            for link in self._left_by(corpse):
                 if link.origin is not None and link.unheard and type(corpse) is _ReceiverRef:
                     self.unheard.append(link.origin)
                 self._drop(link, trash)
+            # Not earlier: while it waits here, no send takes a stranger with its id for it.
+            if dead and dead[0] is corpse:
+                dead.popleft()
 
     def _left_by(self, corpse: _Ref) -> tuple[Connection, ...]:
         record: ReceiverRecord | SenderRecord | None
@@ -328,7 +351,12 @@ class Registry:
     def _drop(self, link: Connection, trash: list[object]) -> None:
         """Take ``link`` out of every table; a second time does nothing."""
         record, source = link.receiver, link.sender
-        trash += (link.keep, link.anchor, link.shape, record, source)
+        while True:
+            version = self.version
+            trash += (link.keep, link.anchor, link.shape)
+            trash += (record.anatomy, record, source, source.plan)
+            if self.version == version:
+                break
         if not link.live:
             return
         # As above: only stores, and whatever they let go of is kept alive by the trash.
@@ -342,6 +370,8 @@ class Registry:
         del source.links[record.key]
         if not record.links:
             del self.receivers[record.key]
+            # Plans of other senders may refer to the link for a while; not to what it called.
+            record.anatomy = _NOTHING
         self.version += 1
         source.plan = None
         if source is self.everyone:
@@ -474,7 +504,7 @@ def _plain(links: Iterable[Connection]) -> bool:
 
 
 def _any_strong(owners: Owners) -> bool:
-    return not all([weak for _, weak in owners])  # a list is faster than a generator here
+    return not all([weak for _, weak in owners])  # noqa: C419 - faster here than a generator
 
 
 def gone(*_: object) -> None:

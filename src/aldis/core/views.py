@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ class ReceiversView(Mapping[Any, Any]):
         self._registry = registry
 
     def __getitem__(self, key: Any) -> Any:
-        for record in self._registry.records():
-            if record.key == key:
-                return record.held()
-        raise KeyError(key)
+        self._registry.sweep()
+        return self._registry.receivers[key].held()
 
     def __iter__(self) -> Iterator[Any]:
         return iter([record.key for record in self._registry.records()])
@@ -37,9 +35,21 @@ class ReceiversView(Mapping[Any, Any]):
     def __bool__(self) -> bool:
         return len(self) > 0
 
+    def values(self) -> ValuesView[Any]:
+        """Return the receivers as they are now: whoever goes on to look sees no change."""
+        return self._copy().values()
+
+    def items(self) -> ItemsView[Any, Any]:
+        """Return the identifiers and receivers as they are now; see :meth:`values`."""
+        return self._copy().items()
+
+    def _copy(self) -> dict[Any, Any]:
+        # Not by way of the keys: a receiver may die between its key and its turn.
+        return {record.key: record.held() for record in self._registry.records()}
+
     def clear(self) -> None:
         """Disconnect every receiver."""
         self._registry.clear()
 
     def __repr__(self) -> str:
-        return f"<receivers: {dict(self)!r}>"
+        return f"<receivers: {self._copy()!r}>"
