@@ -88,9 +88,10 @@ class Report:
         )
         yield (
             f"Each contender ran in a process of its own, started {effort.launches} times; in "
-            f"turns, {effort.rounds} rounds in each launch, {effort.block_ms:g} ms a turn. Ratios "
-            "are taken within a round; given are the median and, in parentheses, between what the "
-            "middle half of the rounds lay. Garbage collection was off while the clock ran. "
+            f"turns, {effort.rounds} rounds in each launch, {effort.block_ms:g} ms a turn, which "
+            "are ten bursts of which the fastest counts. Ratios are taken within a round; given "
+            "are the median and, in parentheses, between what the middle half of the rounds lay. "
+            "Garbage collection was off while the clock ran. "
             "[README](README.md) says what each contender does."
         )
         if self._samples.cut_short:
