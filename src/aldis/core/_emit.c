@@ -22,6 +22,7 @@ typedef struct {
     PyObject *tap;              /* what set_tap set; NULL while nobody observes */
     PyObject *wrapper_name;     /* "_async_wrapper" */
     PyObject *deliver_name;     /* "_deliver" */
+    PyObject *go_on_name;       /* "_go_on" */
     PyObject *proxy_name;       /* "_get_current_object" */
 } State;
 
@@ -253,6 +254,7 @@ typedef struct {
     PyObject *scoped;
     PyObject *dead;
     PyObject *real_type;
+    char goes_on;
 } Routes;
 
 static int
@@ -383,6 +385,7 @@ static PyMemberDef routes_members[] = {
     {"scoped", T_OBJECT, offsetof(Routes, scoped), READONLY, NULL},
     {"dead", T_OBJECT, offsetof(Routes, dead), READONLY, NULL},
     {"real_type", T_OBJECT, offsetof(Routes, real_type), READONLY, NULL},
+    {"goes_on", T_BOOL, offsetof(Routes, goes_on), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -610,20 +613,26 @@ take_arguments(Emitter *self, Arguments *given, PyObject *const *args, Py_ssize_
     return 0;
 }
 
+static PyObject *
+keyword_dict(Arguments *given)
+{
+    PyObject *kwargs = PyDict_New();
+    for (Py_ssize_t i = 1; kwargs != NULL && i < given->count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(given->names, i - 1);
+        if (PyDict_SetItem(kwargs, name, given->vector[i]) < 0) {
+            Py_CLEAR(kwargs);
+        }
+    }
+    return kwargs;
+}
+
 /* self._deliver(sender, wrapper, kwargs) */
 static PyObject *
 deliver(Emitter *self, Arguments *given)
 {
-    PyObject *kwargs = PyDict_New();
+    PyObject *kwargs = keyword_dict(given);
     if (kwargs == NULL) {
         return NULL;
-    }
-    for (Py_ssize_t i = 1; i < given->count; i++) {
-        PyObject *name = PyTuple_GET_ITEM(given->names, i - 1);
-        if (PyDict_SetItem(kwargs, name, given->vector[i]) < 0) {
-            Py_DECREF(kwargs);
-            return NULL;
-        }
     }
     PyObject *args[] = {(PyObject *)self, given->vector[0],
                         given->wrapper == NULL ? Py_None : given->wrapper, kwargs};
@@ -631,6 +640,41 @@ deliver(Emitter *self, Arguments *given)
         self->routes->state->deliver_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(kwargs);
     return results;
+}
+
+/* self._go_on(links, position, error, sender, kwargs), and the error that is set stays set, unless
+   a worse one comes of it. */
+static void
+go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
+{
+    PyObject *type, *error, *traceback, *done = NULL;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    PyObject *number = PyLong_FromSsize_t(position);
+    PyObject *kwargs = keyword_dict(given);
+    if (number != NULL && kwargs != NULL) {
+        PyObject *args[] = {(PyObject *)self, links, number, error, given->vector[0], kwargs};
+        done = PyObject_VectorcallMethod(self->routes->state->go_on_name, args,
+                                         6 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    Py_XDECREF(number);
+    Py_XDECREF(kwargs);
+    if (done != NULL) {
+        Py_DECREF(done);
+        PyErr_Restore(type, error, traceback);
+        return;
+    }
+    PyObject *worse_type, *worse, *worse_traceback;
+    PyErr_Fetch(&worse_type, &worse, &worse_traceback);
+    PyErr_NormalizeException(&worse_type, &worse, &worse_traceback);
+    PyException_SetContext(worse, Py_NewRef(error));
+    PyErr_Restore(worse_type, worse, worse_traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
 }
 
 /* Call through one link. Sets *receiver to a new reference when there was one to call; without one,
@@ -719,6 +763,9 @@ walk(Emitter *self, PyObject *links, Arguments *given)
         }
         if (PyErr_Occurred()) {
             Py_DECREF(results);
+            if (routes->goes_on && PyErr_ExceptionMatches(PyExc_Exception)) {
+                go_on(self, links, i, given);
+            }
             return NULL;
         }
         /* Dead, or disconnected since the send began: the next send sweeps. */
@@ -837,8 +884,10 @@ emit_exec(PyObject *module)
     State *state = PyModule_GetState(module);
     state->wrapper_name = PyUnicode_InternFromString("_async_wrapper");
     state->deliver_name = PyUnicode_InternFromString("_deliver");
+    state->go_on_name = PyUnicode_InternFromString("_go_on");
     state->proxy_name = PyUnicode_InternFromString("_get_current_object");
-    if (state->wrapper_name == NULL || state->deliver_name == NULL || state->proxy_name == NULL) {
+    if (state->wrapper_name == NULL || state->deliver_name == NULL || state->go_on_name == NULL
+        || state->proxy_name == NULL) {
         return -1;
     }
     state->link_type = add_type(module, &link_spec);
@@ -883,6 +932,7 @@ emit_free(void *module)
     (void)emit_clear((PyObject *)module);
     Py_CLEAR(state->wrapper_name);
     Py_CLEAR(state->deliver_name);
+    Py_CLEAR(state->go_on_name);
     Py_CLEAR(state->proxy_name);
 }
 

@@ -225,6 +225,12 @@ def _mixed(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
 
 
 def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
+    log_error(signal, receiver, error)
+    return Outcome(receiver, None, error)
+
+
+def log_error(signal: Any, receiver: Any, error: Exception) -> None:
+    """Log what a receiver raised where it does not end the send."""
     _log.error(
         "receiver %s (%s) of %r raised",
         name_of(receiver),
@@ -232,4 +238,3 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
         signal,
         exc_info=error,
     )
-    return Outcome(receiver, None, error)

@@ -77,12 +77,14 @@ class Routes:
             merged links; ``None`` when they have to be merged anew.
         dead: Weak references that died and wait to be swept out of the registry.
         real_type: The type of the last sender that was found to be no proxy.
+        goes_on: Whether the receivers after one that raised are called as well.
     """
 
-    __slots__ = ("dead", "everyone", "real_type", "scoped")
+    __slots__ = ("dead", "everyone", "goes_on", "real_type", "scoped")
 
     def __init__(self, dead: deque[Any]) -> None:
         self.real_type: type | None = None
+        self.goes_on = False
         self.everyone: tuple[Link, ...] | None = None
         self.scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None] = {}
         self.dead = dead
@@ -133,20 +135,36 @@ class Emitter:
             return results
         if type(sender) is not routes.real_type and not routes.is_real(sender):
             return self._deliver(sender, _async_wrapper, kwargs)
-        for link in links:
-            receiver = link.anchor
-            if receiver is None:
-                receiver = link.ref()
-                if receiver is None:  # dead, or disconnected since the send began
-                    routes.everyone = None
+        try:
+            for link in links:
+                receiver = link.anchor
+                if receiver is None:
+                    receiver = link.ref()
+                    if receiver is None:  # dead, or disconnected since the send began
+                        routes.everyone = None
+                        continue
+                if link.shape is None:
+                    results.append((receiver, receiver(sender, **kwargs)))
                     continue
-            if link.shape is None:
-                results.append((receiver, receiver(sender, **kwargs)))
-                continue
-            pair = link.shape(receiver)
-            if pair is not None:
-                results.append((pair[0], pair[1](sender, **kwargs)))
+                pair = link.shape(receiver)
+                if pair is not None:
+                    results.append((pair[0], pair[1](sender, **kwargs)))
+        except Exception as error:
+            if routes.goes_on:
+                self._go_on(links, links.index(link), error, sender, kwargs)
+            raise
         return results
+
+    def _go_on(
+        self,
+        links: tuple[Link, ...],
+        position: int,
+        error: Exception,
+        sender: Any,
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Call the receivers after the one at ``position``, which has raised ``error``."""
+        raise NotImplementedError
 
     def _deliver(
         self, sender: Any, wrapper: Callable[..., Any] | None, kwargs: dict[str, Any]

@@ -63,8 +63,10 @@ class Signal(Emitter, Generic[P, R]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in ("receivers_for", "every_receiver_runs"):
+        if name == "receivers_for":
             self._watch_overrides()
+        elif name == "every_receiver_runs":
+            self._routes.goes_on = bool(value)
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
@@ -78,8 +80,8 @@ class Signal(Emitter, Generic[P, R]):
             self._overridden = (
                 "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
             )
-            aside = self._overridden or self.every_receiver_runs or self._muted
-            self._registry.publish(allowed=not aside and self._muted_here is None)
+            aside = self._overridden or self._muted or self._muted_here is not None
+            self._registry.publish(allowed=not aside)
 
     @cached_property
     def receiver_connected(self) -> Signal:
@@ -314,6 +316,19 @@ class Signal(Emitter, Generic[P, R]):
     def _deliver(self, sender: Any, wrapper: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any]]:
         robust = self.every_receiver_runs
         return _pairs(self._run("send", sender, payload=kwargs, wrapper=wrapper, robust=robust))
+
+    def _go_on(
+        self,
+        links: Any,
+        position: int,
+        error: Exception,
+        sender: Any,
+        kwargs: dict[str, Any],
+    ) -> None:
+        pair = links[position].resolve()
+        deliver.log_error(self, pair and pair[0], error)
+        sending = deliver.Sending(self, sender, kwargs, "send")
+        deliver.deliver(sending, links[position + 1 :], robust=True)
 
     def send_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call every receiver, whatever the others raise; log the errors and return them.

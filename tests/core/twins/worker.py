@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import sys
 import traceback
 from enum import IntEnum, StrEnum
@@ -129,6 +130,10 @@ class Machine:
         self.observer = getattr(self, "observer", None) or Observer()
         (attach if on else detach)(self.observer)
 
+    def do_every_receiver_runs(self, on: bool) -> None:
+        """Go on after an error, or not."""
+        self.signal.every_receiver_runs = on
+
     def do_mute(self, step: list[Any]) -> Any:
         """Do something while muted."""
         with self.signal.muted():
@@ -165,6 +170,7 @@ class Machine:
 
 def main() -> None:
     """Serve programs until standard input ends."""
+    logging.disable()
     say = partial(print, flush=True)
     say(json.dumps(aldis.COMPILED))
     for line in sys.stdin:
