@@ -1,9 +1,10 @@
-"""Finding plugins: pluggy looks for their entry points, loads them and keeps their names."""
+"""Finding plugins: pluggy looks for their entry points, loads them and looks at their method."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -58,8 +59,7 @@ class Finder:
 
     def __init__(self, group: str) -> None:
         self.group = group
-        self._registry = _Registry("aldis")
-        self._registry.add_hookspecs(_Spec)
+        self._loaded: dict[str, Any] = {}
         self._added: dict[str, object] = {}
 
     @property
@@ -74,10 +74,10 @@ class Finder:
         Raises:
             PluginError: The name was added or loaded before, or the plugin is none.
         """
-        if self._registry.has_plugin(name) or name in self._added:
+        if name in self._loaded:
             message = f"there is a plugin {name!r} already"
             raise PluginError(message, plugin=name)
-        self._register(name, plugin)
+        self._take(name, lambda registry: registry.register(plugin, name))
         self._added[name] = plugin
 
     def load(self, name: str) -> Any:
@@ -87,19 +87,11 @@ class Finder:
             UnknownPluginError: There is none; the error names the closest.
             PluginError: It cannot be imported, made or taken for a plugin.
         """
-        found = self._registry.get_plugin(name)
-        if found is not None:
-            return found
+        if name in self._loaded:
+            return self._loaded[name]
         if name in self._added:
-            self._register(name, self._added[name])
-            return self._registry.get_plugin(name)
-        try:
-            count = self._registry.load_setuptools_entrypoints(self.group, name)
-        except Exception as error:
-            raise self.error(name, "cannot be loaded", error) from error
-        if not count:
-            raise self._unknown(name)
-        return self._registry.get_plugin(name)
+            return self._take(name, lambda each: each.register(self._added[name], name))
+        return self._take(name, lambda each: each.load_setuptools_entrypoints(self.group, name))
 
     def unload(self, name: str) -> None:
         """Forget the plugin, and import its module anew, so that it can be loaded again.
@@ -109,8 +101,7 @@ class Finder:
             PluginError: Its module cannot be imported any more.
         """
         self.require(name)
-        if self._registry.has_plugin(name):
-            self._registry.unregister(name=name)
+        self._loaded.pop(name, None)
         if name in self._added:
             return
         try:
@@ -135,12 +126,18 @@ class Finder:
         why = f"{type(cause).__name__}: {cause}{notes}"
         return PluginError(f"plugin {name!r}{where} {problem}: {why}", plugin=name)
 
-    def _register(self, name: str, plugin: object) -> None:
+    def _take(self, name: str, find: Callable[[_Registry], object]) -> Any:
+        # One registry for each plugin: pluggy looks through all that one has at every change.
+        registry = _Registry("aldis")
+        registry.add_hookspecs(_Spec)
         try:
-            self._registry.register(plugin, name)
+            found = find(registry)
         except Exception as error:
-            message = f"plugin {name!r} cannot be loaded: {type(error).__name__}: {error}"
-            raise PluginError(message, plugin=name) from error
+            raise self.error(name, "cannot be loaded", error) from error
+        if not found:
+            raise self._unknown(name)
+        self._loaded[name] = registry.get_plugin(name)
+        return self._loaded[name]
 
     def _entry_point(self, name: str) -> EntryPoint | None:
         return next(iter(entry_points(group=self.group, name=name)), None)

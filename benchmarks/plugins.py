@@ -1,0 +1,96 @@
+"""How enabling and disabling plugins grows with their number.
+
+``python -m benchmarks.plugins`` prints a table: for each number of plugins, the microseconds that
+one of them takes to be added, enabled, reloaded and disabled. Each has ten subscriptions, and all
+of them listen to the same ten signals. A column that stays level is linear.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from aldis import COMPILED, Namespace, Signal
+from aldis.plugins import PluginManager
+
+SIZES: Final = (125, 250, 500, 1000, 2000, 4000)
+SUBSCRIPTIONS: Final = 10
+_ROUNDS: Final = 5
+_STEPS: Final = ("add", "enable", "reload", "disable")
+
+
+class Plugin:
+    """Ten receivers of its own, made anew whenever it is asked for them.
+
+    Args:
+        signals: What it listens to.
+    """
+
+    def __init__(self, signals: Sequence[Signal[..., Any]]) -> None:
+        self._signals = signals
+
+    def get_signal_subscriptions(self) -> dict[Signal[..., Any], list[Any]]:
+        """Return a new receiver for each of the signals."""
+        return {signal: [_receiver()] for signal in self._signals}
+
+
+def _receiver() -> Callable[..., None]:
+    def receiver(sender: object, **kwargs: object) -> None:
+        return None
+
+    return receiver
+
+
+def measure(size: int) -> dict[str, float]:
+    """Return the microseconds for one plugin that each step takes when there are ``size``."""
+    namespace = Namespace()
+    signals = [namespace.signal(f"signal_{number}") for number in range(SUBSCRIPTIONS)]
+    plugins = {f"plugin_{number}": Plugin(signals) for number in range(size)}
+    manager = PluginManager("aldis.benchmarks.none")
+    result = {
+        "add": _timed(plugins, lambda name: manager.add(name, plugins[name])),
+        "enable": _timed(plugins, manager.enable),
+    }
+    if [size] * SUBSCRIPTIONS != [len(signal.receivers) for signal in signals]:
+        message = "a receiver was lost"
+        raise AssertionError(message)
+    result["reload"] = _timed(plugins, manager.reload)
+    result["disable"] = _timed(plugins, manager.disable)
+    if any(signal.receivers for signal in signals):
+        message = "a receiver was left behind"
+        raise AssertionError(message)
+    return result
+
+
+def _timed(names: Sequence[str] | dict[str, Plugin], step: Callable[[str], None]) -> float:
+    gc.collect()
+    gc.disable()
+    try:
+        start = time.perf_counter_ns()
+        for name in names:
+            step(name)
+        return (time.perf_counter_ns() - start) / len(names) / 1000
+    finally:
+        gc.enable()
+
+
+def main() -> None:
+    """Measure the sizes in turn, several times, and print the medians."""
+    rounds = [{size: measure(size) for size in SIZES} for _ in range(_ROUNDS)]
+    twin = "compiled" if COMPILED else "Python"
+    print(f"aldis on its {twin} twin, Python {sys.version.split()[0]}")
+    print(f"microseconds for a plugin of {SUBSCRIPTIONS} subscriptions; median of {_ROUNDS} rounds")
+    print()
+    print("| plugins | " + " | ".join(_STEPS) + " |")
+    print("|---:" * (len(_STEPS) + 1) + "|")
+    for size in SIZES:
+        medians = [statistics.median(each[size][step] for each in rounds) for step in _STEPS]
+        print(f"| {size} | " + " | ".join(f"{median:.1f}" for median in medians) + " |")
+
+
+if __name__ == "__main__":
+    main()
