@@ -117,7 +117,7 @@ class Emitter:
 
     _routes: Routes
 
-    def send(
+    def send(  # noqa: C901 - one loop, in one piece: a call more would be felt
         self,
         sender: Any = None,
         /,
