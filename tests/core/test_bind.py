@@ -1,0 +1,282 @@
+"""__bind_signal__: how a receiver with a delivery is reached, held, named and refused."""
+
+import gc
+from functools import partial, wraps
+from types import MethodType
+from unittest.mock import MagicMock
+from weakref import ref
+
+import pytest
+
+import aldis
+from aldis.core import SupportsBindSignal
+from aldis.errors import HiddenDeliveryError, NotCallableError
+from tests.core.support import Recorder, collect, exactly, line_of
+
+
+class weakly:  # noqa: N801 - decorators are written in lower case
+    """A delivery by a bound method of the receiver."""
+
+    def __init__(self, function):
+        self.function = function
+        self.__wrapped__ = function
+        self.asked = []
+
+    def __call__(self, *args, **payload):
+        """Call the function, as without a delivery."""
+        return self.function(*args, **payload)
+
+    def __get__(self, instance, owner=None):
+        """Bind to an object, as a function does."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __bind_signal__(self, signal):
+        self.asked.append(signal)
+        return self.deliver
+
+    def deliver(self, *args, **payload):
+        """Deliver."""
+        return "delivered", self.function(*args, **payload)
+
+
+class strongly(weakly):  # noqa: N801 - the same
+    """A delivery by another callable."""
+
+    def __bind_signal__(self, signal):
+        self.asked.append(signal)
+        function = self.function
+        return lambda *args, **payload: ("delivered", function(*args, **payload))
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+class TestWhatIsCalled:
+    @pytest.mark.parametrize("delivery", [weakly, strongly])
+    def test_what_the_type_answers_is_called_instead(self, signal, delivery):
+        """``send`` calls what ``__bind_signal__`` returned, and names the receiver."""
+        receiver = delivery(receive)
+        signal.connect(receiver)
+        assert [(receiver, ("delivered", "north"))] == signal.send("north")
+        assert "north" == receiver("north")
+
+    def test_it_is_asked_once_for_each_signal(self, signal):
+        """Senders, sends and repeated connects share one answer."""
+        receiver, other = weakly(receive), aldis.Signal()
+        for sender in ("north", "south"):
+            signal.connect(receiver, sender)
+        other.connect(receiver)
+        signal.connect(receiver, "north", weak=False)
+        signal.send("north")
+        assert [signal, other] == receiver.asked
+
+    def test_it_is_asked_anew_after_a_full_disconnect(self, signal):
+        """A receiver that comes back is asked again."""
+        receiver = weakly(receive)
+        for _ in range(2):
+            signal.connect(receiver)
+            signal.disconnect(receiver)
+        assert [signal, signal] == receiver.asked
+
+    def test_an_attribute_of_the_instance_does_not_count(self, signal):
+        """The method is looked up on the type, as ``__get__`` is."""
+        receiver = Recorder(7)
+        receiver.__bind_signal__ = lambda signal: None
+        signal.connect(receiver)
+        assert [(receiver, 7)] == signal.send()
+
+    def test_a_mock_has_no_delivery(self, signal):
+        """A mock, which has every attribute, is called as it is."""
+        mock = MagicMock(return_value=7)
+        signal.connect(mock)
+        assert [(mock, 7)] == signal.send()
+
+    async def test_an_async_delivery_is_async(self, signal):
+        """What counts is whether the answer has to be awaited, not the receiver."""
+
+        class Later(weakly):
+            async def deliver(self, sender):
+                return "delivered"
+
+        receiver = Later(receive)
+        signal.connect(receiver)
+        with pytest.raises(aldis.errors.AsyncReceiverError):
+            signal.send()
+        assert [(receiver, "delivered")] == await signal.asend()
+
+    def test_the_protocol_can_be_checked(self):
+        """``SupportsBindSignal`` knows who has a delivery."""
+        assert isinstance(weakly(receive), SupportsBindSignal)
+        assert not isinstance(receive, SupportsBindSignal)
+
+
+class TestMethods:
+    class Post:
+        """Receives by methods with deliveries."""
+
+        @weakly
+        def by_method(self, sender, **extra):
+            """Receive."""
+            return self, sender
+
+        @strongly
+        def by_function(self, sender, **extra):
+            """Receive."""
+            return self, sender
+
+    @pytest.mark.parametrize("name", ["by_method", "by_function"])
+    def test_the_object_of_a_method_comes_before_the_sender(self, signal, name):
+        """On a method, the delivery is called with the object and the sender."""
+        post = self.Post()
+        receiver = getattr(post, name)
+        signal.connect(receiver)
+        assert [(receiver, ("delivered", (post, "north")))] == signal.send("north")
+
+    def test_methods_of_two_objects_are_two_receivers(self, signal):
+        """Each object is connected and disconnected by itself."""
+        first, second = self.Post(), self.Post()
+        signal.connect(first.by_method)
+        signal.connect(second.by_method)
+        signal.disconnect(first.by_method)
+        assert [second.by_method] == [receiver for receiver, _ in signal.send()]
+
+    def test_a_weak_method_ends_with_its_object(self, signal):
+        """A delivery by its own method leaves the object weakly held."""
+        post = self.Post()
+        signal.connect(post.by_method)
+        del post
+        assert [] == signal.send()
+
+
+class TestStrength:
+    def test_by_its_own_method_it_is_held_weakly(self, signal):
+        """The receiver dies with its last reference."""
+        receiver = weakly(receive)
+        signal.connect(receiver)
+        alive = ref(receiver)
+        del receiver
+        assert alive() is None
+        assert [] == signal.send()
+
+    def test_by_anything_else_it_is_held_strongly(self, signal):
+        """The receiver stays until it is disconnected, whatever ``weak`` says."""
+        receiver = strongly(receive)
+        signal.connect(receiver, weak=True)
+        alive = ref(receiver)
+        del receiver
+        collect()
+        assert 1 == len(signal.send())
+        signal.disconnect(alive())
+        collect()
+        assert alive() is None
+
+    def test_a_cycle_through_the_answer_is_collected_with_the_signal(self):
+        """A strong delivery does not keep its signal alive."""
+        signal = aldis.Signal()
+        signal.connect(strongly(receive))
+        alive = ref(signal)
+        del signal
+        gc.collect()
+        assert alive() is None
+
+
+class TestReceiversFor:
+    @pytest.mark.parametrize("delivery", [weakly, strongly])
+    def test_it_yields_what_is_called_with_the_receiver_in_wrapped(self, signal, delivery):
+        """What is yielded delivers when called, and ``__wrapped__`` says for whom."""
+        receiver = delivery(receive)
+        signal.connect(receiver)
+        [call] = signal.receivers_for("north")
+        assert ("delivered", "north") == call("north")
+        assert receiver is call.__wrapped__
+
+    def test_an_answer_with_its_own_wrapped_is_yielded_as_it_is(self, signal):
+        """A ``functools.wraps`` in the delivery is enough."""
+
+        @wraps(receive)
+        def answer(sender):
+            return "delivered"
+
+        class Delivery(weakly):
+            def __bind_signal__(self, signal):
+                return answer
+
+        signal.connect(Delivery(receive))
+        assert [answer] == list(signal.receivers_for("north"))
+
+
+class TestHiddenDeliveries:
+    def test_wraps_over_a_delivery_is_refused(self, signal):
+        """A wrapper that would bypass the delivery is named with its place and the remedy."""
+
+        @wraps(strongly(receive))
+        def wrapper(sender, **extra):
+            """Call the receiver directly."""
+
+        text = (
+            f"{wrapper.__qualname__} ({line_of(receive)}) wraps a receiver with a delivery of its "
+            "own (strongly) and would bypass it; put the strongly decorator outermost"
+        )
+        with pytest.raises(HiddenDeliveryError, match=exactly(text)) as raised:
+            signal.connect(wrapper)
+        assert isinstance(raised.value, TypeError)
+        assert not signal.receivers
+
+    def test_a_partial_of_a_delivery_is_refused(self, signal):
+        """So is a partial, however deep."""
+        with pytest.raises(HiddenDeliveryError, match="put the weakly decorator outermost"):
+            signal.connect(partial(partial(weakly(receive), depth=3), colour="red"))
+
+    def test_a_wrapper_on_a_method_is_refused(self, signal):
+        """So is a bound method whose function wraps a delivery."""
+
+        class Post:
+            @wraps(weakly(receive))
+            def method(self, sender):
+                """Call the receiver directly."""
+
+        with pytest.raises(HiddenDeliveryError, match="put the weakly decorator outermost"):
+            signal.connect(Post().method)
+
+    def test_two_deliveries_are_refused(self, signal):
+        """One around the other would leave the inner one out."""
+        text = (
+            f"receive ({line_of(receive)}) has two deliveries, strongly around weakly; a receiver "
+            "has one: keep the one that you need"
+        )
+        with pytest.raises(HiddenDeliveryError, match=exactly(text)):
+            signal.connect(strongly(weakly(receive)))
+
+    def test_a_plain_wrapper_is_no_matter(self, signal):
+        """``functools.wraps`` over a plain function is a receiver like any other."""
+
+        @wraps(receive)
+        def wrapper(sender):
+            return "wrapped"
+
+        signal.connect(wrapper)
+        assert [(wrapper, "wrapped")] == signal.send()
+
+    def test_a_circle_of_wrappers_ends(self, signal):
+        """A function that claims to wrap itself can be connected."""
+
+        def circular(sender):
+            return 7
+
+        circular.__wrapped__ = circular
+        signal.connect(circular)
+        assert [(circular, 7)] == signal.send()
+
+    def test_an_answer_that_cannot_be_called_is_refused(self, signal):
+        """The message names the receiver, its type and what it returned."""
+
+        class Broken(weakly):
+            def __bind_signal__(self, signal):
+                return None
+
+        text = "__bind_signal__ of receive (Broken) must return a callable, not NoneType"
+        with pytest.raises(NotCallableError, match=exactly(text)):
+            signal.connect(Broken(receive))
+        assert not signal.receivers

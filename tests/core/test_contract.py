@@ -1,0 +1,361 @@
+"""Contracts: declared by functions, kept by receivers from the moment they connect."""
+
+import functools
+import warnings
+from decimal import Decimal
+
+import pytest
+
+import aldis
+from aldis.errors import ContractError, ContractWarning, ReceiverMismatchError
+from tests.core.support import Recorder, exactly, line_of
+
+DECLARED = "order_paid(sender, /, *, order_id: int, total: decimal.Decimal, note: str = '') -> None"
+
+
+@pytest.fixture
+def order_paid(shop):
+    """Give a signal with a contract: two required arguments, one optional."""
+
+    @shop.define
+    def order_paid(sender, /, *, order_id: int, total: Decimal, note: str = "") -> None:
+        """Sent once an order is paid."""
+
+    return order_paid
+
+
+class TestDefine:
+    def test_the_function_is_the_contract(self, shop, order_paid):
+        """Its name is the signal's, its docstring the doc, its arguments the payload."""
+        assert shop["order_paid"] is order_paid
+        assert isinstance(order_paid, aldis.NamedSignal)
+        assert "Sent once an order is paid." == order_paid.__doc__
+        assert ["order_id", "total", "note"] == list(order_paid.contract.payload)
+        assert {"order_id", "total"} == order_paid.contract.required
+        assert {"order_id": int, "total": Decimal, "note": str} == order_paid.contract.types
+        assert DECLARED == str(order_paid.contract)
+
+    def test_another_name(self, shop):
+        """``define(name=...)`` gives the signal another name than the function's."""
+
+        @shop.define(name="order-paid")
+        def order_paid(sender, /) -> None: ...
+
+        assert ["order-paid"] == list(shop)
+        assert "order-paid" == order_paid.name
+
+    def test_with_empty_parentheses(self, shop):
+        """``@shop.define()`` is ``@shop.define``."""
+
+        @shop.define()
+        def order_paid(sender, /) -> None: ...
+
+        assert shop["order_paid"] is order_paid
+
+    def test_without_a_docstring(self, shop):
+        """A contract without a docstring leaves the signal undocumented."""
+
+        @shop.define
+        def order_paid(sender, /) -> None: ...
+
+        assert not order_paid.documented
+
+    def test_a_signal_that_exists_gets_the_contract(self, shop):
+        """Whoever asked for the signal before its definition holds the same object."""
+        early = shop.signal("order_paid", "Early.")
+
+        @shop.define
+        def order_paid(sender, /) -> None: ...
+
+        assert early is order_paid
+        assert "Early." == order_paid.__doc__
+
+    def test_the_function_is_never_called(self, shop):
+        """Its body does not run, not even when the signal is sent."""
+
+        @shop.define
+        def order_paid(sender, /) -> None:
+            raise AssertionError
+
+        order_paid.connect(lambda sender: 7, weak=False)
+        assert [7] == [value for _, value in order_paid.send()]
+
+    def test_the_same_contract_again_is_fine(self, shop):
+        """A module that is loaded twice declares its signals twice."""
+
+        def declare():
+            @shop.define
+            def order_paid(sender, /, *, order_id: int) -> None: ...
+
+            return order_paid
+
+        assert declare() is declare()
+
+    def test_a_different_contract_is_refused(self, shop, order_paid):
+        """The message shows both contracts and where they stand."""
+
+        def other(sender, /, *, order_id: str) -> None: ...
+
+        text = (
+            f"{order_paid!r} is declared as {DECLARED} ({line_of(order_paid.contract.function)}) "
+            f"already; other(sender, /, *, order_id: str) -> None ({line_of(other)}) must take "
+            "another name"
+        )
+        with pytest.raises(ContractError, match=exactly(text)) as raised:
+            shop.define(name="order_paid")(other)
+        assert isinstance(raised.value, TypeError)
+        assert DECLARED == str(order_paid.contract)
+
+    def test_types_that_cannot_be_resolved_are_left_out(self, shop):
+        """An annotation that names nothing is no error: it is for type checkers."""
+
+        @shop.define
+        def order_paid(sender, /, *, order_id: "Unknown") -> None: ...  # noqa: F821
+
+        assert {} == order_paid.contract.types
+
+
+def _function(source):
+    scope = {}
+    exec(source, scope)  # noqa: S102 - parameters are the test's data
+    return scope["f"]
+
+
+class TestWhatCannotBeAContract:
+    @pytest.mark.parametrize(
+        ("source", "problem"),
+        [
+            ("def f(): ...", "its first parameter must be the sender: (sender, /, *, …)"),
+            ("def f(sender): ...", "its first parameter must be the sender: (sender, /, *, …)"),
+            ("def f(*, a): ...", "its first parameter must be the sender: (sender, /, *, …)"),
+            ("def f(sender, /, a): ...", "'a' must be keyword-only: put it after a *"),
+            ("def f(sender, a, /): ...", "'a' must be keyword-only: put it after a *"),
+            ("def f(sender, /, *a): ...", "'a' must be keyword-only: put it after a *"),
+            (
+                "def f(sender, /, *, _async_wrapper): ...",
+                "'_async_wrapper' is an argument of send itself",
+            ),
+            (
+                "def f(sender, /, *, _sync_wrapper=None): ...",
+                "'_sync_wrapper' is an argument of send itself",
+            ),
+            ("async def f(sender, /): ...", "it is async; whether receivers are is theirs to say"),
+        ],
+    )
+    def test_a_function_of_another_shape(self, shop, source, problem):
+        """The message names the function, its place and what to change; no signal is made."""
+        function = _function(source)
+        text = f"f ({line_of(function)}) cannot be a signal's contract: {problem}"
+        with pytest.raises(ContractError, match=exactly(text)):
+            shop.define(function)
+        assert {} == shop
+
+    @pytest.mark.parametrize(
+        "thing", [7, Recorder, Recorder(), functools.partial(line_of), Recorder().__call__, print]
+    )
+    def test_what_is_no_function(self, shop, thing):
+        """Only a function declared with ``def`` has a name and parameters to go by."""
+        text = f"a contract is declared by a function, not by {thing!r}"
+        with pytest.raises(ContractError, match=exactly(text)):
+            shop.define(thing)
+
+
+FITTING = [
+    "def f(sender, *, order_id, total, note=''): ...",
+    "def f(sender, order_id, total, note=''): ...",
+    "def f(sender, total, **extra): ...",
+    "def f(sender, **extra): ...",
+    "def f(*args, **kwargs): ...",
+    "def f(sender, /, **sent): ...",
+    "def f(shop=None, *, order_id=1, total=2, note=3, more=4): ...",
+    "def f(sender, *more, order_id, **extra): ...",
+    "def f(sender, unsent=1, /, *, order_id, total, note=''): ...",
+    "async def f(sender, **extra): ...",
+]
+
+MISFITTING = {
+    "def f(): ...": "it takes no sender; make its first parameter the sender",
+    "def f(*, order_id, **extra): ...": "it takes no sender; make its first parameter the sender",
+    "def f(**extra): ...": "it takes no sender; make its first parameter the sender",
+    "def f(order_id, **extra): ...": (
+        "its first parameter gets the sender, but is called 'order_id' like an argument; put a "
+        "parameter for the sender before it"
+    ),
+    "def f(sender, order_id, /, **extra): ...": (
+        "it requires 'order_id' by position, but gets only the sender so; remove the /"
+    ),
+    "def f(sender, *, colour, **extra): ...": (
+        "it requires 'colour', which this signal does not carry; give it a default"
+    ),
+    "def f(sender, note, **extra): ...": (
+        "it requires 'note', which a send may leave out; give it a default"
+    ),
+    "def f(sender, order_id, total): ...": "it does not take 'note'; add **extra",
+    "def f(sender): ...": "it does not take 'order_id', 'total', 'note'; add **extra",
+    "def f(sender, order_id, /): ...": (
+        "it requires 'order_id' by position, but gets only the sender so; remove the /"
+    ),
+}
+
+
+class TestReceivers:
+    @pytest.mark.parametrize("source", FITTING)
+    def test_one_that_fits_is_connected_and_called(self, order_paid, source):
+        """A receiver that takes the payload, with the optional argument and without it."""
+        receiver = _function(source)
+        order_paid.connect(receiver)
+        if not source.startswith("async"):
+            order_paid.send("shop", order_id=7, total=Decimal(3))
+            order_paid.send("shop", order_id=7, total=Decimal(3), note="thanks")
+
+    @pytest.mark.parametrize(("source", "problem"), MISFITTING.items())
+    def test_one_that_does_not_fit_is_refused(self, order_paid, source, problem):
+        """The message names the receiver with its line, the contract, the argument, the remedy."""
+        receiver = _function(source)
+        text = f"receiver f ({line_of(receiver)}) does not fit {DECLARED}: {problem}"
+        for connect in (
+            order_paid.connect,
+            order_paid.subscribe,
+            order_paid.connect_via("shop"),
+            order_paid.connect(sender="shop"),
+            lambda receiver: order_paid.connected_to(receiver).__enter__(),
+        ):
+            with pytest.raises(ReceiverMismatchError, match=exactly(text)):
+                connect(receiver)
+        assert not order_paid.receivers
+
+    @pytest.mark.parametrize("source", MISFITTING)
+    def test_what_is_refused_could_indeed_not_be_called(self, source):
+        """Each receiver of the test above raises TypeError at a send that its contract allows."""
+        receiver = _function(source)
+        sends = [{"order_id": 7, "total": 3}, {"order_id": 7, "total": 3, "note": ""}]
+        with pytest.raises(TypeError):
+            [receiver("shop", **payload) for payload in sends]
+
+    def test_methods_partials_and_objects_are_looked_into(self, order_paid):
+        """Bound arguments do not count as missing, and an object has its ``__call__``'s."""
+
+        class Books:
+            def method(self, sender, order_id, **extra):
+                """Receive."""
+
+            def __call__(self, sender):
+                """Receive too little."""
+
+        def colourful(colour, sender, **extra):
+            """Receive."""
+
+        books = Books()
+        order_paid.connect(books.method)
+        order_paid.connect(functools.partial(colourful, "red"), weak=False)
+        place = line_of(Books.__call__)
+        with pytest.raises(
+            ReceiverMismatchError, match=exactly_starts(f"{Books.__qualname__} object ({place})")
+        ):
+            order_paid.connect(books)
+
+    def test_a_delivery_is_checked_by_its_function(self, order_paid):
+        """A decorated receiver has to fit like a plain one."""
+        from aldis.receivers import robust
+
+        @robust
+        def receiver(sender, order_id): ...
+
+        with pytest.raises(ReceiverMismatchError, match="it does not take 'total', 'note'"):
+            order_paid.connect(receiver)
+
+    def test_one_without_a_signature_is_trusted(self, order_paid):
+        """What cannot be looked into is given the benefit of doubt."""
+        order_paid.connect(dict)
+        assert [dict] == list(order_paid.receivers_for("shop"))
+
+    def test_another_signal_fits(self, order_paid, shop):
+        """A relay takes every payload."""
+        order_paid.connect(shop.signal("other").send)
+        assert 1 == len(order_paid.receivers)
+
+    def test_an_open_contract_needs_receivers_that_take_more(self, shop):
+        """With ``**extra`` in the contract, a receiver has to have one too."""
+
+        @shop.define
+        def order_paid(sender, /, *, order_id: int, **extra: object) -> None: ...
+
+        order_paid.connect(lambda sender, order_id, **more: None, weak=False)
+        with pytest.raises(
+            ReceiverMismatchError,
+            match=r": a send may carry more arguments than are declared; add \*\*extra$",
+        ):
+            order_paid.connect(lambda sender, order_id: None)
+
+
+def exactly_starts(text):
+    """Match a message that goes on."""
+    return exactly(f"receiver {text} does not fit {DECLARED}: ")[:-1]
+
+
+def _misfit(sender):
+    """Take too little."""
+
+
+def _entered(manager):
+    manager.__enter__()
+    return manager
+
+
+class TestAdvisory:
+    @pytest.mark.parametrize(
+        "connect",
+        [
+            lambda signal: signal.connect(_misfit),
+            lambda signal: signal.connect(sender="shop")(_misfit),
+            lambda signal: signal.connect_via("shop")(_misfit),
+            lambda signal: signal.subscribe(_misfit),
+            lambda signal: _entered(signal.connected_to(_misfit)),
+        ],
+        ids=["connect", "connect(sender=)", "connect_via", "subscribe", "connected_to"],
+    )
+    def test_a_misfit_is_warned_about_and_connected(self, shop, connect):
+        """The warning says what the error would, at the line that connects."""
+
+        @shop.define(advisory=True)
+        def order_paid(sender, /, *, order_id: int) -> None: ...
+
+        text = (
+            f"receiver _misfit ({line_of(_misfit)}) does not fit order_paid(sender, /, *, "
+            "order_id: int) -> None: it does not take 'order_id'; add **extra"
+        )
+        with pytest.warns(ContractWarning, match=exactly(text)) as caught:
+            kept = connect(order_paid)
+        assert kept
+        assert (1, __file__) == (len(caught), caught[0].filename)
+        assert 1 == len(order_paid.receivers)
+
+
+class TestLateDefinition:
+    def test_receivers_that_do_not_fit_are_warned_about(self, shop):
+        """A definition that comes after its receivers warns at its line, and is not broken."""
+        early = shop.signal("order_paid")
+        early.connect(_misfit)
+        with pytest.warns(ContractWarning) as caught:
+
+            @shop.define
+            def order_paid(sender, /, *, order_id: int) -> None: ...
+
+        text = (
+            f"receiver _misfit ({line_of(_misfit)}) does not fit {order_paid.contract}: it does "
+            "not take 'order_id'; add **extra; it had connected before"
+        )
+        assert [text] == [str(each.message) for each in caught]
+        assert __file__ == caught[0].filename
+        assert [_misfit] == list(order_paid.receivers_for("shop"))
+
+    def test_receivers_that_fit_are_not(self, shop):
+        """A late definition that everybody keeps is silent."""
+        shop.signal("order_paid").connect(Recorder(), weak=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+
+            @shop.define
+            def order_paid(sender, /, *, order_id: int) -> None: ...
+
+        assert [] == shop.check()

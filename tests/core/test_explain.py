@@ -1,0 +1,154 @@
+"""``explain``: who would run for a sender, in which order, from where, how, and why not."""
+
+import re
+
+import pytest
+
+import aldis
+from aldis.receivers import once, robust
+from tests.core.support import Recorder, Sender, line_of
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+
+
+async def wait(sender, **extra):
+    """Be awaited."""
+
+
+@robust
+def sturdy(sender, **extra):
+    """Receive, come what may."""
+
+
+class TestRows:
+    def test_the_facts_of_a_subscription(self, shop):
+        """A row names the receiver, its place, sender, strength, delivery and kind."""
+        paid = shop.signal("paid")
+        paid.connect(receive, "north")
+        paid.connect(wait, weak=False)
+        paid.connect(sturdy, 7)
+        rows = paid.explain().rows
+        facts = [
+            (row.receiver, row.location, row.sender, row.strength, row.delivery) for row in rows
+        ]
+        assert [
+            ("receive", line_of(receive), "'north'", "weak", "plain"),
+            ("wait", line_of(wait), "any sender", "strong", "plain"),
+            ("sturdy", line_of(sturdy.__wrapped__), "7", "weak", "robust"),
+        ] == facts
+        assert [False, True, False] == [row.is_async for row in rows]
+        assert [True, True, True] == [row.runs for row in rows]
+
+    def test_who_listens_to_another_sender_does_not_run(self, signal):
+        """The obstacle names the sender that the receiver waits for."""
+        signal.connect(receive, "north")
+        [row] = signal.explain("south").rows
+        assert not row.runs
+        assert "it listens to 'north' only" == row.obstacle
+        assert signal.explain("north").rows[0].runs
+
+    def test_a_second_connection_of_the_same_receiver_does_not_run(self, signal):
+        """A receiver of this sender and of any is called by the earlier of the two."""
+        signal.connect(receive)
+        signal.connect(receive, "north")
+        assert [None, "it is called once, by its earlier connection"] == [
+            row.obstacle for row in signal.explain("north").rows
+        ]
+        assert [None, "it listens to 'north' only"] == [
+            row.obstacle for row in signal.explain("south").rows
+        ]
+        assert [None, None] == [row.obstacle for row in signal.explain().rows]
+
+    def test_it_agrees_with_what_send_does(self, signal):
+        """Those that run are those that a send calls, in its order."""
+        receivers = [Recorder() for _ in range(6)]
+        for number, receiver in enumerate(receivers):
+            signal.connect(receiver, ["north", aldis.ANY, "south"][number % 3])
+        explained = [row.runs for row in signal.explain("north").rows]
+        called = [receiver for receiver, _ in signal.send("north")]
+        assert explained == [receiver in called for receiver in receivers]
+
+    def test_built_in_receivers_have_no_source(self, signal):
+        """What is written in C has no location."""
+        signal.connect([].append, weak=False)
+        [row] = signal.explain().rows
+        assert ("list.append", None, "strong") == (row.receiver, row.location, row.strength)
+
+    def test_a_method_with_a_delivery(self, signal):
+        """A decorated method shows its delivery."""
+
+        class Post:
+            @once
+            def letter(self, sender):
+                """Receive."""
+
+        post = Post()
+        signal.connect(post.letter)
+        [row] = signal.explain().rows
+        assert ("once", "strong") == (row.delivery, row.strength)
+
+
+class TestSenders:
+    @pytest.mark.parametrize(
+        ("sender", "words"),
+        [
+            (aldis.ANY, "any sender"),
+            (None, "None"),
+            (True, "True"),
+            ("x" * 80, f"'{'x' * 56}..."),
+            (Sender, "<type 'Sender'>"),
+            (aldis.NamedSignal("lit"), "<NamedSignal 'lit'>"),
+        ],
+    )
+    def test_in_words(self, signal, sender, words):
+        """A sender is described shortly, by its name where it has one."""
+        assert words == signal.explain(sender).sender
+
+    def test_without_running_its_code(self, signal):
+        """A sender's ``__repr__`` is not called, and a property that fails does no harm."""
+
+        class Difficult:
+            def __repr__(self):
+                raise AssertionError
+
+            @property
+            def name(self):
+                raise LookupError("not loaded")
+
+        words = signal.explain(Difficult()).sender
+        assert re.fullmatch(r"<TestSenders\.\S+\.Difficult at 0x[0-9a-f]+>", words)
+
+
+class TestText:
+    def test_in_full(self, shop):
+        """Printed, it numbers who runs and says why the others do not."""
+        paid = shop.signal("paid")
+        paid.connect(receive, "north")
+        paid.connect(wait, "south")
+        paid.connect([].append, weak=False)
+        expected = f"""\
+{paid!r}, sent by 'north':
+  1. receive ({line_of(receive)}) for 'north', weak, plain
+  - wait ({line_of(wait)}) for 'south', async, weak, plain
+     not called: it listens to 'south' only
+  2. list.append (no source) for any sender, strong, plain"""
+        assert expected == str(paid.explain("north"))
+
+    def test_of_nobody(self, signal):
+        """A signal without receivers says so."""
+        assert f"{signal!r}, sent by any sender:\n  nobody listens" == str(signal.explain())
+
+    def test_notes(self, signal):
+        """What holds for the whole signal is noted: muted, overridden."""
+        signal.connect(receive)
+        signal.receivers_for = lambda sender: []
+        with signal.muted():
+            explained = signal.explain()
+        notes = (
+            "the signal is muted: a send calls nobody",
+            "receivers_for is overridden and decides itself; this is what it is given",
+        )
+        assert notes == explained.notes
+        assert [f"  note: {note}" for note in notes] == str(explained).splitlines()[1:3]

@@ -1,0 +1,166 @@
+"""Who is who: ``ANY``, proxies, and blinker's helpers for those who import them."""
+
+import copy
+import pickle
+from contextvars import ContextVar
+from weakref import WeakMethod
+
+import pytest
+from werkzeug.local import LocalProxy
+
+import aldis
+from aldis.core.identity import ANY_ID, Symbol, make_id, make_ref
+from aldis.errors import UnboundSenderError
+from tests.core.support import Recorder, Sender, exactly
+
+TEXT = (
+    "the sender is a LocalProxy that stands for no object here; use it while it is bound (inside "
+    "the application context) or pass the object itself"
+)
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+class TestSymbols:
+    @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+    def test_any_pickles_to_itself(self, protocol):
+        """``ANY`` is one object, also after pickling and copying."""
+        assert aldis.ANY is pickle.loads(pickle.dumps(aldis.ANY, protocol))  # noqa: S301
+        assert aldis.ANY is copy.deepcopy(aldis.ANY)
+
+    def test_equal_names_are_one_symbol(self):
+        """A symbol is known by its name, and printed as it."""
+        assert Symbol("lamp") is Symbol("lamp")
+        assert Symbol("lamp") is not Symbol("flag")
+        assert ("lamp", "ANY") == (repr(Symbol("lamp")), repr(aldis.ANY))
+
+
+class TestProxies:
+    @pytest.fixture
+    def sender(self):
+        """Give the object that a proxy stands for."""
+        return Sender()
+
+    @pytest.fixture
+    def proxy(self, sender):
+        """Give a proxy that is bound."""
+        return LocalProxy(lambda: sender)
+
+    @pytest.fixture
+    def unbound(self):
+        """Give a proxy that stands for nothing."""
+        return LocalProxy(ContextVar("nothing"))
+
+    def test_connecting_for_a_proxy(self, signal, sender, proxy):
+        """A receiver connected for a proxy hears the object behind it."""
+        signal.connect(receive, proxy)
+        assert [(receive, sender)] == signal.send(sender)
+
+    def test_sending_by_a_proxy(self, signal, sender, proxy):
+        """Receivers get the object itself, never the proxy, from the first send on."""
+        heard = Recorder()
+        signal.connect(heard, sender)
+        signal.connect(receive)
+        for _ in range(3):
+            signal.send(proxy)
+            signal.send_robust(proxy)
+        assert [True] * 6 == [each is sender for each in heard.senders]
+        assert [True] == [value is sender for each, value in signal.send(proxy) if each is receive]
+
+    def test_sending_by_a_proxy_to_receivers_of_any(self, signal, sender, proxy):
+        """The same holds when nobody listens to a particular sender."""
+        heard = Recorder()
+        signal.connect(heard)
+        signal.send(sender)
+        signal.send(proxy)
+        signal.send(sender)
+        assert [True] * 3 == [each is sender for each in heard.senders]
+
+    async def test_sending_async_by_a_proxy(self, signal, sender, proxy):
+        """Async sends unwrap too."""
+        heard = Recorder()
+        signal.connect(heard, sender)
+        await signal.asend(proxy)
+        await signal.asend_robust(proxy)
+        assert [True, True] == [each is sender for each in heard.senders]
+
+    def test_disconnecting_and_asking_for_a_proxy(self, signal, sender, proxy):
+        """``disconnect``, ``has_receivers_for``, ``receivers_for``, ``explain`` unwrap too."""
+        signal.connect(receive, sender)
+        assert signal.has_receivers_for(proxy)
+        assert [receive] == list(signal.receivers_for(proxy))
+        assert signal.explain(proxy).rows[0].runs
+        signal.disconnect(receive, proxy)
+        assert not signal.has_receivers_for(sender)
+
+    def test_handles_and_blocks_for_a_proxy(self, signal, sender, proxy):
+        """``subscribe`` and ``connected_to`` hold on to the object, not to the proxy."""
+        assert signal.subscribe(receive, proxy).sender is sender
+        signal.disconnect(receive)
+        with signal.connected_to(receive, proxy):
+            assert [(receive, sender)] == signal.send(sender)
+
+    def test_a_proxy_of_a_proxy(self, signal, sender, proxy):
+        """All layers are taken off."""
+        signal.connect(receive, LocalProxy(lambda: proxy))
+        assert [(receive, sender)] == signal.send(sender)
+
+    def test_a_proxy_for_a_value(self, signal):
+        """A proxy that stands for a str is the str."""
+        signal.connect(receive, LocalProxy(lambda: "north"))
+        assert [(receive, "north")] == signal.send("north")
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda signal, proxy: signal.connect(receive, proxy),
+            lambda signal, proxy: signal.subscribe(receive, proxy),
+            lambda signal, proxy: signal.disconnect(receive, proxy),
+            lambda signal, proxy: signal.send(proxy),
+            lambda signal, proxy: signal.send_robust(proxy),
+            lambda signal, proxy: signal.has_receivers_for(proxy),
+            lambda signal, proxy: list(signal.receivers_for(proxy)),
+            lambda signal, proxy: signal.explain(proxy),
+        ],
+        ids=[
+            "connect",
+            "subscribe",
+            "disconnect",
+            "send",
+            "send_robust",
+            "has_receivers_for",
+            "receivers_for",
+            "explain",
+        ],
+    )
+    def test_an_unbound_proxy_is_a_clear_error(self, signal, unbound, use):
+        """The message names the proxy's type and the remedy, in every operation."""
+        signal.connect(receive)
+        with pytest.raises(UnboundSenderError, match=exactly(TEXT)) as raised:
+            use(signal, unbound)
+        assert isinstance(raised.value, RuntimeError)
+
+
+class TestHelpersOfBlinker:
+    def test_make_id(self):
+        """Values are their own identifiers, objects and methods go by their ids."""
+        recorder = Recorder()
+        assert ("north", 7) == (make_id("north"), make_id(7))
+        assert id(recorder) == make_id(recorder)
+        assert (id(Recorder.__call__), id(recorder)) == make_id(recorder.__call__)
+
+    def test_make_ref(self):
+        """A reference to a method lives as long as the object, and calls back."""
+        recorder, dead = Recorder(), []
+        method, plain = make_ref(recorder.__call__), make_ref(recorder, dead.append)
+        assert isinstance(method, WeakMethod)
+        assert (recorder.__call__, recorder) == (method(), plain())
+        del recorder
+        assert (None, [plain]) == (method(), dead)
+
+    def test_any_id_is_zero(self):
+        """``_by_sender`` lists receivers of every sender under ``ANY_ID``."""
+        assert 0 == ANY_ID

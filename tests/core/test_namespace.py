@@ -1,0 +1,141 @@
+"""Namespaces: signals by name, unknown names, and what ``check`` finds."""
+
+import gc
+
+import pytest
+
+import aldis
+from aldis.errors import AldisError, UnknownSignalError
+from tests.core.support import Recorder, exactly, line_of
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+
+
+class TestSignals:
+    def test_a_name_gives_one_signal(self, shop):
+        """Asking again gives the same object, and the namespace is a dict of them."""
+        paid = shop.signal("paid")
+        assert paid is shop.signal("paid")
+        assert {"paid": paid} == shop
+        assert isinstance(shop, dict)
+
+    def test_the_first_doc_counts(self, shop):
+        """A doc is kept, also when it comes later than the signal."""
+        shop.signal("paid")
+        assert "Sent." == shop.signal("paid", doc="Sent.").__doc__
+        assert "Sent." == shop.signal("paid", doc="Another.").__doc__
+
+    def test_two_namespaces_are_apart(self, shop):
+        """The same name in another namespace is another signal."""
+        assert shop.signal("paid") is not aldis.Namespace().signal("paid")
+
+    def test_the_default_namespace(self):
+        """``aldis.signal`` asks the default namespace."""
+        paid = aldis.signal("test-namespace")
+        assert aldis.default_namespace["test-namespace"] is paid
+        assert paid.namespace is aldis.default_namespace
+
+    def test_living_namespaces_are_listed(self):
+        """``namespaces`` gives those that are alive, oldest first, the default one too."""
+        first, second = aldis.Namespace(), aldis.Namespace()
+        living = aldis.namespaces()
+        assert [id(first), id(second)] == [id(each) for each in living[-2:]]
+        assert any(each is aldis.default_namespace for each in living)
+        del living, second
+        gc.collect()
+        assert first is aldis.namespaces()[-1]
+
+    def test_it_prints_itself(self, shop):
+        """The representation says where it was made and what is in it."""
+        assert f"<Namespace {shop.__module__}.?: empty>" == repr(shop)
+        shop.signal("paid")
+        shop.signal("sent")
+        assert repr(shop).endswith(".?: paid, sent>")
+        assert repr(aldis.default_namespace).startswith(
+            "<Namespace aldis.core.namespace.default_namespace:"
+        )
+
+
+class TestFind:
+    def test_it_gives_what_is_there(self, shop):
+        """``find`` returns the signal of the name."""
+        assert shop.signal("paid") is shop.find("paid")
+
+    @pytest.mark.parametrize(
+        ("name", "hint"), [("order-payd", "; did you mean 'order-paid'?"), ("xyz", "")]
+    )
+    def test_it_never_makes_one(self, shop, name, hint):
+        """An unknown name is an error that names the closest, if there is one."""
+        shop.signal("order-paid")
+        with pytest.raises(
+            UnknownSignalError, match=exactly(f"no signal is called {name!r}{hint}")
+        ) as raised:
+            shop.find(name)
+        assert ["order-paid"] == list(shop)
+        assert isinstance(raised.value, LookupError)
+        assert isinstance(raised.value, AldisError)
+
+
+class TestCheck:
+    def test_nothing_to_find(self, shop):
+        """Signals with a doc or a contract, and those that nobody listens to, are fine."""
+        shop.signal("paid", "Sent when paid.").connect(receive)
+        shop.signal("unheard")
+
+        @shop.define
+        def shipped(sender, /) -> None: ...
+
+        shipped.connect(receive)
+        assert [] == shop.check()
+
+    def test_a_name_close_to_a_declared_one_is_a_finding(self, shop):
+        """A subscription to a misspelt name is found, with the name that was meant."""
+        shop.signal("order-paid", "Sent when paid.")
+        shop.signal("order-payed").connect(receive)
+        [finding] = shop.check()
+        text = (
+            f"receive ({line_of(receive)}) listens to 'order-payed', which nobody declares or has "
+            "sent; did you mean 'order-paid'?"
+        )
+        assert aldis.core.Finding("order-payed", text, closest="order-paid") == finding
+        assert f"finding: {text}" == str(finding)
+
+    def test_any_other_name_is_a_remark(self, shop):
+        """The sender may be an optional dependency that is not installed."""
+        shop.signal("order-paid", "Sent when paid.")
+        lamps, other = shop.signal("lamps-lit"), Recorder()
+        lamps.connect(receive)
+        lamps.connect(other, "north")
+        [finding] = shop.check()
+        text = (
+            f"receive ({line_of(receive)}), Recorder object ({line_of(Recorder.__call__)}) listens "
+            "to 'lamps-lit', which nobody declares or has sent"
+        )
+        assert aldis.core.Finding("lamps-lit", text, remark=True) == finding
+        assert f"remark: {text}" == str(finding)
+
+    @pytest.mark.parametrize("send", ["send", "send_robust"])
+    def test_a_signal_that_was_sent_is_known(self, shop, send):
+        """Whoever has sent a signal has spelt its name."""
+        shop.signal("order-paid", "Sent when paid.")
+        payed = shop.signal("order-payed")
+        payed.connect(receive, "north")
+        getattr(payed, send)("south")
+        assert [] == shop.check()
+
+    def test_a_receiver_that_does_not_fit_is_a_finding(self, shop):
+        """Receivers of an advisory or late contract are checked."""
+
+        def misfit(sender): ...
+
+        shop.signal("order_paid").connect(misfit)
+        with pytest.warns(aldis.errors.ContractWarning):
+
+            @shop.define
+            def order_paid(sender, /, *, order_id: int) -> None: ...
+
+        [finding] = shop.check()
+        assert ("order_paid", False) == (finding.signal, finding.remark)
+        assert finding.problem.endswith("it does not take 'order_id'; add **extra")

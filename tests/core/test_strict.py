@@ -1,0 +1,374 @@
+"""Strict mode: three warnings, each of its own category and at the right line; off, nothing."""
+
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from shutil import copytree
+from typing import Any, Protocol, TypedDict
+
+import pytest
+
+import aldis
+from aldis.errors import AldisWarning, StrictWarning
+from tests.core.support import Recorder, line_of, run_python
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+
+
+@pytest.fixture
+def order_paid(shop):
+    """Give a signal with a contract."""
+
+    @shop.define
+    def order_paid(sender, /, *, order_id: int, lines: list, note: str = "") -> None: ...
+
+    return order_paid
+
+
+def here():
+    """Return the line that calls."""
+    return sys._getframe(1).f_lineno
+
+
+def caught(work):
+    """Do some work and return the texts and places of its strict warnings."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        work()
+    assert {StrictWarning} >= {each.category for each in seen}
+    return [(str(each.message), each.filename, each.lineno) for each in seen]
+
+
+class TestSwitch:
+    def test_it_says_what_it_was(self):
+        """``set_strict`` returns whether it was on before."""
+        assert not aldis.set_strict()
+        assert aldis.core.is_strict()
+        assert aldis.set_strict(False)
+        assert not aldis.core.is_strict()
+
+    @pytest.mark.parametrize(("value", "strict"), [("1", True), ("0", False), ("", False)])
+    def test_by_the_environment(self, value, strict):
+        """``ALDIS_STRICT=1`` turns it on at import."""
+        printed = run_python("import aldis.core; print(aldis.core.is_strict())", ALDIS_STRICT=value)
+        assert str(strict) == printed
+
+    def test_its_warnings_have_a_category_of_their_own(self):
+        """They can be filtered apart from all others."""
+        assert issubclass(StrictWarning, AldisWarning)
+        assert issubclass(AldisWarning, UserWarning)
+
+    def test_off_it_says_nothing(self, order_paid):
+        """Without strict mode none of the three is looked for."""
+
+        def work():
+            order_paid.connect(lambda sender, **extra: None)
+            order_paid.connect(lambda sender, lines, **extra: lines.append(1), weak=False)
+            order_paid.send("shop", lines=[], wrong="argument")
+
+        assert [] == caught(work)
+
+
+OBITUARY = (
+    "{signal!r}: {name} ({place}), {kind}, was connected weakly and died before it was ever "
+    "called; keep a reference to it or connect it with weak=False"
+)
+
+
+def _local():
+    def receiver(sender):
+        """Receive."""
+
+    return receiver
+
+
+@pytest.mark.usefixtures("strict")
+class TestReceiversThatDieUnheard:
+    @pytest.mark.parametrize(
+        ("make", "kind"),
+        [
+            (lambda: lambda sender: None, "a lambda"),
+            (lambda: partial(receive), "a partial"),
+            (lambda: Recorder().__call__, "a method of a temporary object"),
+            (_local, "a local function"),
+        ],
+        ids=["lambda", "partial", "method", "local"],
+    )
+    def test_each_kind_is_reported_with_its_place(self, signal, make, kind):
+        """The warning says who died, where it was written and what to do, at the send's line."""
+        receiver = make()
+        function = getattr(receiver, "func", getattr(receiver, "__func__", receiver))
+        name = function.__qualname__
+        facts = {
+            "signal": signal,
+            "name": f"partial({name})" if kind == "a partial" else name,
+            "place": line_of(function),
+            "kind": kind,
+        }
+        signal.connect(receiver)
+        del receiver, function
+        lines = []
+
+        def work():
+            lines.append(here() + 1)
+            signal.send()
+
+        seen = caught(work)
+        assert [(OBITUARY.format(**facts), __file__, lines[0])] == seen
+        assert [] == caught(work)
+
+    def test_one_that_was_called_may_die(self, signal):
+        """A receiver that did its work is not missed."""
+
+        def work():
+            receiver = _local()
+            signal.connect(receiver)
+            signal.send()
+            del receiver
+            signal.send()
+
+        assert [] == caught(work)
+
+    def test_one_that_is_held_or_has_a_name_is_not_watched(self, signal):
+        """Strong receivers, functions of modules and disconnected ones are no matter."""
+
+        def work():
+            receiver = _local()
+            signal.connect(receiver)
+            signal.connect(lambda sender: None, weak=False)
+            signal.connect(receive)
+            signal.disconnect(receiver)
+            del receiver
+            signal.send()
+
+        assert [] == caught(work)
+
+    def test_the_oldest_comes_first(self, signal):
+        """Several deaths are reported in the order in which they happened."""
+
+        def work():
+            signal.connect(partial(receive))
+            signal.connect(lambda sender: None)
+            signal.send()
+
+        assert ["a partial", "a lambda"] == [
+            kind
+            for text, _, _ in caught(work)
+            for kind in ("a partial", "a lambda")
+            if kind in text
+        ]
+
+    def test_after_strict_mode_is_turned_off_nothing_is_said(self, signal):
+        """A death that strict mode noticed is not reported once it is off."""
+        signal.connect(lambda sender: None)
+        assert not signal.receivers
+        aldis.set_strict(False)
+        assert [] == caught(signal.send)
+
+
+@pytest.mark.usefixtures("strict")
+class TestPayloadsThatBreakTheContract:
+    @pytest.mark.parametrize(
+        ("payload", "problems"),
+        [
+            ({"order_id": 7, "lines": []}, []),
+            ({"order_id": True, "lines": [], "note": "x"}, []),
+            ({"lines": []}, ["without 'order_id'"]),
+            ({}, ["without 'lines'", "without 'order_id'"]),
+            ({"order_id": 7, "lines": [], "colour": 1}, ["with an undeclared 'colour'"]),
+            (
+                {"order_id": "7", "lines": ()},
+                [
+                    "with 'order_id' of type str instead of int",
+                    "with 'lines' of type tuple instead of list",
+                ],
+            ),
+        ],
+    )
+    def test_each_problem_is_a_warning_at_the_send(self, order_paid, payload, problems):
+        """What is missing, undeclared or of a wrong type is said, and the send goes on."""
+        heard, lines = Recorder(), []
+        order_paid.connect(heard)
+
+        def work():
+            lines.append(here() + 1)
+            order_paid.send("shop", **payload)
+
+        contract = order_paid.contract
+        texts = [f"{order_paid!r} was sent {each}; its contract is {contract}" for each in problems]
+        seen = caught(work)
+        assert [(text, __file__, lines[0]) for text in texts] == seen
+        assert [payload] == heard.payloads
+
+    def test_an_open_contract_allows_more(self, shop):
+        """With ``**extra`` in the contract nothing is undeclared."""
+
+        @shop.define
+        def order_paid(sender, /, **extra: Any) -> None: ...
+
+        assert [] == caught(lambda: order_paid.send("shop", colour="red"))
+
+    @pytest.mark.parametrize(
+        ("annotation", "value", "fits"),
+        [
+            (float, 1, True),
+            (float, "1", False),
+            (list[int], "no list", True),
+            (int | None, "neither", True),
+            (Any, object(), True),
+            (type("Speaks", (Protocol,), {}), object(), True),
+            (TypedDict("Lamp", {"depth": int}), 7, True),
+            (bytes, bytearray(), False),
+        ],
+    )
+    def test_only_plain_classes_are_checked(self, shop, annotation, value, fits):
+        """What typing knows beyond classes is a type checker's work."""
+
+        def lit(sender, /, *, depth): ...
+
+        lit.__annotations__ = {"depth": annotation}
+        signal = shop.define(lit)
+        assert fits is not bool(caught(lambda: signal.send("shop", depth=value)))
+
+    async def test_in_async_sends(self, order_paid):
+        """``asend`` warns too, at the line that sends."""
+        with warnings.catch_warnings(record=True, action="always") as seen:
+            line = here() + 1
+            await order_paid.asend("shop", lines=[])
+        [warning] = seen
+        assert "was sent without 'order_id'" in str(warning.message)
+        assert (__file__, line) == (warning.filename, warning.lineno)
+
+    def test_a_signal_without_a_contract_is_not_checked(self, signal):
+        """An untyped signal promises nothing."""
+        assert [] == caught(lambda: signal.send("shop", anything=1))
+
+
+CHANGES = {
+    "list": ([1], lambda value: value.append(2)),
+    "dict": ({1: 2}, lambda value: value.update({3: 4})),
+    "set": ({1}, lambda value: value.add(2)),
+    "bytearray": (bytearray(b"a"), lambda value: value.extend(b"b")),
+    "dict's list": ({1: [2]}, lambda value: value[1].append(3)),
+    "list's set": ([{1}], lambda value: value[0].clear()),
+}
+
+
+@pytest.mark.usefixtures("strict")
+class TestReceiversThatChangeWhatTheyGet:
+    @pytest.fixture
+    def lit(self, shop):
+        """Give a signal that carries anything under one name."""
+
+        @shop.define
+        def lit(sender, /, *, value: Any) -> None: ...
+
+        return lit
+
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_a_changed_container_is_reported(self, lit, name):
+        """The warning names the receiver with its line, the argument, and both remedies."""
+        value, change = CHANGES[name]
+        kind = type(value).__name__
+
+        def meddle(sender, value):
+            change(value)
+
+        bystander = Recorder()
+        lit.connect(bystander)
+        lit.connect(meddle)
+        lit.connect(bystander.__call__)
+        lines = []
+
+        def work():
+            lines.append(here() + 1)
+            lit.send("shop", value=value)
+
+        text = (
+            f"{lit!r}: receiver {meddle.__qualname__} ({line_of(meddle)}) changed the {kind} "
+            "'value' that it was handed; work on a copy, or declare the signal with "
+            "define(mutable=True)"
+        )
+        seen = caught(work)
+        assert [(text, __file__, lines[0])] == seen
+
+    @pytest.mark.parametrize(
+        "value",
+        [1, "text", [1, [2]], {1: {2: 3}}, {1, "a"}, float("nan"), [float("nan")], object(), None],
+    )
+    def test_what_is_left_alone_is_not_reported(self, lit, value):
+        """A receiver that only reads gives no warning, whatever it reads."""
+        lit.connect(Recorder(), weak=False)
+        assert [] == caught(lambda: lit.send("shop", value=value))
+
+    def test_objects_of_other_types_may_be_changed(self, lit):
+        """Only built-in containers are watched: an object knows what may be done to it."""
+
+        class Basket(list):
+            pass
+
+        lit.connect(lambda sender, value: value.append(1), weak=False)
+        assert [] == caught(lambda: lit.send("shop", value=Basket()))
+
+    def test_a_container_that_holds_itself(self, lit):
+        """Watching comes to an end."""
+        value = []
+        value.append(value)
+        assert [] == caught(lambda: lit.send("shop", value=value))
+
+    def test_a_signal_that_exists_to_be_modified(self, shop):
+        """``define(mutable=True)`` opts out; the contract is still checked."""
+
+        @shop.define(mutable=True)
+        def collect(sender, /, *, lines: list) -> None: ...
+
+        collect.connect(
+            lambda sender, **sent: [each.append(1) for each in sent.values()], weak=False
+        )
+        assert [] == caught(lambda: collect.send("shop", lines=[]))
+        assert 1 == len(caught(lambda: collect.send("shop")))
+
+    async def test_in_async_sends(self, lit):
+        """An async receiver is watched as well."""
+
+        @lit.connect
+        async def meddle(sender, value):
+            value.append(1)
+
+        with pytest.warns(StrictWarning, match="changed the list 'value'"):
+            await lit.asend("shop", value=[])
+
+    def test_a_change_before_an_error_is_not_hidden(self, lit):
+        """In a robust send, a receiver that changes and then raises is reported."""
+
+        def meddle(sender, value):
+            value.append(1)
+            raise ValueError("lamp out")
+
+        lit.connect(meddle)
+        assert 1 == len(caught(lambda: lit.send_robust("shop", value=[])))
+
+
+class TestPlaces:
+    def test_a_package_called_like_aldis_is_the_users(self, tmp_path):
+        """A module next to aldis whose path begins alike is where the warning points."""
+        copytree(Path(aldis.__file__).parent, tmp_path / "aldis")
+        user = tmp_path / "aldis_lamps.py"
+        user.write_text("def light(signal):\n    signal.send(wrong=1)\n", encoding="utf-8")
+        printed = run_python(
+            f"""
+            import sys, warnings
+            sys.path.insert(0, {str(tmp_path)!r})
+            import aldis, aldis_lamps
+
+            aldis.set_strict()
+            signal = aldis.Namespace().define(lambda sender, /: None)
+            with warnings.catch_warnings(record=True) as seen:
+                aldis_lamps.light(signal)
+            print(seen[0].filename, seen[0].lineno)
+            """
+        )
+        assert f"{user} 2" == printed

@@ -1,0 +1,126 @@
+"""``subscribe``: the handle that undoes exactly one subscription, and owners that are counted."""
+
+import pytest
+
+import aldis
+from tests.core.support import Recorder, Sender
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+class TestCancel:
+    def test_it_undoes_exactly_this_one(self, signal):
+        """Other senders of the same receiver stay."""
+        north = signal.subscribe(receive, "north")
+        signal.subscribe(receive, "south")
+        north.cancel()
+        assert [] == signal.send("north")
+        assert [(receive, "south")] == signal.send("south")
+
+    def test_a_second_time_does_nothing(self, signal):
+        """Another owner's subscription survives a repeated ``cancel``."""
+        first = signal.subscribe(receive)
+        signal.subscribe(receive)
+        first.cancel()
+        first.cancel()
+        assert [(receive, "north")] == signal.send("north")
+
+    def test_what_two_owners_subscribed_stays_until_both_let_go(self, signal):
+        """The receiver is called once meanwhile, and no more afterwards."""
+        first, second = signal.subscribe(receive), signal.subscribe(receive)
+        assert [(receive, None)] == signal.send()
+        first.cancel()
+        assert [(receive, None)] == signal.send()
+        second.cancel()
+        assert [] == signal.send()
+
+    def test_connect_is_an_owner_like_any_other(self, signal):
+        """What was connected stays when a subscription of the same is cancelled."""
+        signal.connect(receive)
+        signal.connect(receive)
+        signal.subscribe(receive).cancel()
+        assert [(receive, None)] == signal.send()
+        signal.disconnect(receive)
+        assert [] == signal.send()
+
+    def test_disconnect_overrules_all_owners(self, signal):
+        """``disconnect`` undoes whoever connected, and the handles know."""
+        handle = signal.subscribe(receive, "north")
+        signal.disconnect(receive)
+        assert not handle.active
+        signal.connect(receive, "north")
+        handle.cancel()
+        assert [(receive, "north")] == signal.send("north")
+
+    def test_the_end_is_announced_once(self, signal):
+        """``receiver_disconnected`` is sent when the last owner lets go."""
+        heard = Recorder()
+        signal.receiver_disconnected.connect(heard)
+        first, second = (signal.subscribe(receive, "north") for _ in range(2))
+        first.cancel()
+        assert [] == heard.payloads
+        second.cancel()
+        second.cancel()
+        assert [{"receiver": receive, "sender": "north"}] == heard.payloads
+
+    def test_as_a_context_manager(self, signal):
+        """The subscription ends with the ``with`` block."""
+        with signal.subscribe(receive) as handle:
+            assert handle.active
+        assert not handle.active
+
+    def test_a_forgotten_handle_cancels_nothing(self, signal):
+        """Only ``cancel`` ends a subscription."""
+        handle = signal.subscribe(receive)
+        del handle
+        assert [(receive, None)] == signal.send()
+
+
+class TestStrength:
+    def test_weak_by_default(self, signal):
+        """A subscription does not keep its receiver."""
+        handle = signal.subscribe(Recorder())
+        assert not handle.active
+        assert handle.receiver is None
+
+    def test_each_owner_has_its_own(self, signal):
+        """When the strong owner has let go, the weak one keeps nothing alive."""
+        receiver = Recorder()
+        weak = signal.subscribe(receiver)
+        strong = signal.subscribe(receiver, weak=False)
+        del receiver
+        assert weak.active
+        strong.cancel()
+        assert not weak.active
+        assert not signal.receivers
+
+
+class TestLooking:
+    def test_its_parts(self, signal):
+        """A handle names its signal, its receiver and its sender."""
+        handle = signal.subscribe(receive, "north")
+        assert (signal, receive, "north") == (handle.signal, handle.receiver, handle.sender)
+        assert aldis.ANY is signal.subscribe(receive).sender
+
+    def test_a_dead_sender_ends_it(self, signal):
+        """A subscription is not active when its sender is gone."""
+        sender = Sender()
+        handle = signal.subscribe(receive, sender)
+        assert handle.active
+        del sender
+        assert not handle.active
+        assert handle.sender is None
+
+    @pytest.mark.parametrize(
+        ("sender", "scope"), [(aldis.ANY, "any sender"), ("north", "sender 'north'")]
+    )
+    def test_it_prints_itself(self, signal, sender, scope):
+        """The representation says who, to what, for whom and whether it holds."""
+        handle = signal.subscribe(receive, sender)
+        text = f"<Subscription of receive to {signal!r} for {scope}; active>"
+        assert text == repr(handle)
+        handle.cancel()
+        assert repr(handle).endswith("; ended>")

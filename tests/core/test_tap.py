@@ -1,0 +1,266 @@
+"""The tap: observers are told of every send, and do no harm."""
+
+import asyncio
+import logging
+from contextlib import contextmanager
+
+import pytest
+
+import aldis
+from aldis.core import Observer, attach, detach
+from aldis.core.tap import current_call
+from tests.core.support import Recorder
+
+
+class Log(Observer):
+    """Writes down what it is told."""
+
+    def __init__(self):
+        self.events = []
+        self.emissions = []
+        self.calls = []
+
+    def emission_started(self, emission):
+        """A send began."""
+        self.emissions.append(emission)
+        self.events.append(("send", emission.sender))
+
+    def call_started(self, call):
+        """A call begins."""
+        self.calls.append(call)
+        self.events.append(("call", call.receiver))
+
+    def call_finished(self, call):
+        """A call ended."""
+        self.events.append(("called", call.receiver))
+
+    def receiver_skipped(self, emission, receiver, reason):
+        """A receiver was skipped."""
+        self.events.append(("skipped", reason))
+
+    def emission_finished(self, emission):
+        """A send ended."""
+        self.events.append(("sent", emission.sender))
+
+
+@contextmanager
+def observing(*observers):
+    """Attach observers for a ``with`` block."""
+    for observer in observers:
+        attach(observer)
+    try:
+        yield
+    finally:
+        for observer in observers:
+            detach(observer)
+
+
+@pytest.fixture
+def log():
+    """Give an observer that is attached."""
+    seen = Log()
+    with observing(seen):
+        yield seen
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return sender
+
+
+def fail(sender, **extra):
+    """Raise."""
+    raise ValueError("lamp out")
+
+
+class TestWhatIsTold:
+    def test_a_send_from_beginning_to_end(self, signal, log):
+        """Each call stands between the beginning and the end of its send."""
+        signal.connect(receive)
+        assert [(receive, "north")] == signal.send("north", depth=3)
+        assert [
+            ("send", "north"),
+            ("call", receive),
+            ("called", receive),
+            ("sent", "north"),
+        ] == log.events
+
+    def test_the_facts_of_an_emission(self, signal, log):
+        """An emission knows its signal, sender, payload, method, times and error."""
+        signal.send("north", depth=3)
+        [emission] = log.emissions
+        assert (signal, "north", {"depth": 3}, "send") == (
+            emission.signal,
+            emission.sender,
+            emission.payload,
+            emission.how,
+        )
+        assert emission.finished - emission.started == emission.elapsed
+        assert (None, None, False) == (emission.error, emission.cause, emission.muted)
+
+    def test_the_facts_of_a_call(self, signal, log):
+        """A call knows its emission, its receiver and what it raised."""
+        signal.connect(fail)
+        with pytest.raises(ValueError, match="lamp out"):
+            signal.send("north")
+        [call], [emission] = log.calls, log.emissions
+        assert (emission, fail, False) == (call.emission, call.receiver, call.is_async)
+        assert "lamp out" == str(call.error)
+        assert call.error is emission.error
+        assert 0 <= call.elapsed <= emission.elapsed
+
+    def test_a_call_that_runs_has_a_time_so_far(self, signal, log):
+        """``elapsed`` grows until the end."""
+        seen = []
+        signal.connect(lambda sender: seen.append(current_call().elapsed), weak=False)
+        signal.send()
+        assert seen[0] <= log.calls[0].elapsed
+
+    @pytest.mark.parametrize("how", ["send", "send_robust"])
+    def test_how_it_was_sent(self, signal, log, how):
+        """The name of the method that sent is told."""
+        getattr(signal, how)("north")
+        assert [how] == [emission.how for emission in log.emissions]
+
+    @pytest.mark.parametrize("how", ["send_async", "asend", "asend_robust"])
+    async def test_how_it_was_sent_async(self, signal, log, how):
+        """That of the async methods too, and which receivers were awaited."""
+
+        @signal.connect
+        async def wait(sender):
+            """Be awaited."""
+
+        await getattr(signal, how)("north")
+        assert [(how, True)] == [(call.emission.how, call.is_async) for call in log.calls]
+
+    def test_a_muted_send(self, signal, log):
+        """A send that called nobody because it was muted is told as such."""
+        signal.connect(receive)
+        with signal.muted():
+            signal.send()
+        assert ([True], []) == ([each.muted for each in log.emissions], log.calls)
+
+    async def test_a_muted_async_send(self, signal, log):
+        """So is an async one."""
+        with signal.muted():
+            await signal.asend()
+        assert [True] == [each.muted for each in log.emissions]
+
+    def test_who_was_skipped(self, signal, log):
+        """A receiver that went during the send is told with the reason."""
+        kept = [Recorder(), Recorder()]
+
+        def first(sender):
+            signal.disconnect(kept[0])
+            kept.pop()
+
+        for receiver in (first, *kept):
+            signal.connect(receiver)
+        del receiver
+        signal.send()
+        skipped = [fact for event, fact in log.events if event == "skipped"]
+        assert ["disconnected during this send", "dead"] == skipped
+
+    def test_the_cause_of_a_send_inside_a_receiver(self, signal, log):
+        """A send made by a receiver knows the call that caused it; the next one has none."""
+        inner = aldis.Signal()
+
+        def relay(sender):
+            inner.send("inner")
+
+        signal.connect(relay)
+        signal.send("outer")
+        signal.send("outer again")
+        outer, caused, again = log.emissions[:3]
+        assert (None, log.calls[0], None) == (outer.cause, caused.cause, again.cause)
+        assert relay is caused.cause.receiver
+        assert current_call() is None
+
+    async def test_the_cause_reaches_the_tasks_of_a_receiver(self, signal, log):
+        """A task that a receiver starts sends on the receiver's behalf."""
+        inner = aldis.Signal()
+
+        @signal.connect
+        async def start(sender):
+            await asyncio.create_task(inner.asend("inner"))
+
+        await signal.asend("outer")
+        assert [None, start] == [each.cause and each.cause.receiver for each in log.emissions]
+
+
+class TestAttaching:
+    def test_twice_is_once(self, signal, log):
+        """An observer that is attached again is told once."""
+        attach(log)
+        signal.send()
+        assert 1 == len(log.emissions)
+
+    def test_until_it_is_detached(self, signal, log):
+        """After ``detach`` it hears nothing; a second ``detach`` does nothing."""
+        detach(log)
+        detach(log)
+        signal.send()
+        assert [] == log.events
+
+    def test_of_a_send_under_way_the_end_is_heard(self, signal, log):
+        """An observer that is detached by a receiver is still told how it ended."""
+        signal.connect(lambda sender: detach(log), weak=False)
+        signal.send("north")
+        assert ("sent", "north") == log.events[-1]
+
+    def test_a_send_under_way_is_not_joined(self, signal):
+        """An observer that is attached by a receiver hears from the next send on."""
+        late = Log()
+        signal.connect(lambda sender: attach(late), weak=False)
+        try:
+            signal.send("first")
+            assert [] == late.events
+            signal.send("second")
+            assert 1 == len(late.emissions)
+        finally:
+            detach(late)
+
+    def test_several_observers(self, signal, log):
+        """Each observer is told everything, in the order of their attaching."""
+        other = Log()
+        with observing(other):
+            signal.connect(receive)
+            signal.send("north")
+        assert log.events == other.events
+
+    def test_the_base_observer_ignores_everything(self, signal):
+        """Each method of ``Observer`` may be left out."""
+        kept = [Recorder()]
+        signal.connect(lambda sender: kept.clear(), weak=False)
+        signal.connect(kept[0])
+        with observing(Observer()):
+            assert 1 == len(signal.send())
+
+
+class TestHarmlessness:
+    def test_an_observer_that_raises_is_logged_and_left_out(self, signal, log, caplog):
+        """The send goes on, and other observers hear all of it."""
+
+        class Broken(Observer):
+            def emission_started(self, emission):
+                raise ValueError("observer out")
+
+            call_started = call_finished = emission_finished = emission_started
+
+        signal.connect(receive)
+        with observing(broken := Broken()):
+            assert [(receive, "north")] == signal.send("north")
+        assert 4 == len(log.events)
+        assert [("aldis", logging.ERROR)] * 4 == [(r.name, r.levelno) for r in caplog.records]
+        assert {f"aldis: the observer {broken!r} failed"} == {
+            r.getMessage() for r in caplog.records
+        }
+
+    def test_results_are_those_of_an_unobserved_send(self, signal):
+        """Watching changes neither results nor order."""
+        for number in range(3):
+            signal.connect(Recorder(number), [aldis.ANY, "north", "south"][number], weak=False)
+        alone = signal.send("north")
+        with observing(Log()):
+            assert alone == signal.send("north")
+        assert alone == signal.send("north")
