@@ -1,0 +1,113 @@
+"""Linking logins to users, with Flask-Login and SQLAlchemy: a receiver of ``oauth_authorized``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask_login import current_user, login_user  # type: ignore[import-untyped]
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from aldis.errors import LoginError
+
+__all__ = ["UserLinker"]
+
+Token = Mapping[str, Any]
+
+
+class UserLinker:
+    """Logs in the user that a provider's account belongs to, and makes one for a new account.
+
+    Accounts are told apart by (provider, subject) alone. An e-mail address is not looked at:
+    whoever registers somebody else's, with a provider that does not verify it, would take over his
+    account.
+
+    Connect it as ``oauth_authorized.connect(linker, blueprint)``, and keep it: receivers are held
+    weakly. With somebody logged in already, the account is linked to him. Refused, with
+    ``oauth_error``, is an account of somebody else, and a second account with the same provider.
+
+    Args:
+        model: A class with :class:`aldis.oauth.sqla.OAuthMixin`.
+        session: The SQLAlchemy session, or a proxy for it. It is committed.
+        create_user: Makes a user of the blueprint and the token, without adding him to the session.
+        subject: Tells from the blueprint and the token whom the provider has let in. By default,
+            the id_token's ``sub``; without OpenID Connect, give a function that asks the provider,
+            with ``blueprint.session``.
+        remember: As for Flask-Login's ``login_user``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        session: Any,
+        create_user: Callable[[Any, Token], Any],
+        subject: Callable[[Any, Token], str | int | None] | None = None,
+        *,
+        remember: bool = False,
+    ) -> None:
+        self.model = model
+        self.session = session
+        self.create_user = create_user
+        self.subject = subject or _subject_of_id_token
+        self.remember = remember
+
+    def __call__(self, blueprint: Any, token: Token, **extra: Any) -> None:  # noqa: ARG002 - as receivers do
+        """Log the user in.
+
+        Args:
+            blueprint: Whose login has succeeded.
+            token: What came of it.
+            **extra: Unused.
+
+        Raises:
+            LoginError: The account cannot be linked, or the user may not log in.
+        """
+        subject = self.subject(blueprint, token)
+        if subject is None or not str(subject):
+            raise LoginError("subject_missing", "the provider does not say who this is")
+        known = current_user._get_current_object()
+        here = known if known.is_authenticated else None
+        user = self._linked(blueprint, str(subject), token, here)
+        if here is None and not login_user(user, remember=self.remember):
+            raise LoginError("user_inactive", "this user may not log in")
+
+    def _linked(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
+        row = self._find(provider=blueprint.name, provider_user_id=subject)
+        if row is None:
+            row = self._link(blueprint, subject, token, here)
+        if here is not None and row.user_id != here.id:
+            raise LoginError("account_taken", "this account is linked to another user")
+        return row.user
+
+    def _link(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
+        if here is not None:
+            row = self._find(provider=blueprint.name, user_id=here.id)
+            if row is not None and row.provider_user_id is not None:
+                raise LoginError("account_differs", "this user has another account there")
+            if row is not None:
+                row.provider_user_id = subject
+                self.session.commit()
+                return row
+        user = here or self.create_user(blueprint, token)
+        try:
+            with self.session.begin_nested():
+                self.session.add(
+                    self.model(provider=blueprint.name, provider_user_id=subject, user=user)
+                )
+        except IntegrityError:
+            # The same person has logged in twice at the same time; the other one was first.
+            row = self._find(provider=blueprint.name, provider_user_id=subject)
+            if row is None:
+                raise
+            return row
+        self.session.commit()
+        return self._find(provider=blueprint.name, provider_user_id=subject)
+
+    def _find(self, **values: Any) -> Any:
+        return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
+
+
+def _subject_of_id_token(blueprint: Any, token: Token) -> str | None:  # noqa: ARG001 - `subject`'s signature
+    found: str | None = token.get("userinfo", {}).get("sub")
+    return found

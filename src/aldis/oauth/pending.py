@@ -1,0 +1,103 @@
+"""The logins that are under way, each with secrets of its own, in the user's session.
+
+All blueprints share one entry, so that the cookie stays small however many logins are abandoned.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flask import session
+
+__all__ = ["PendingLogin", "forget_failure", "note_failure", "recently_failed", "remember", "take"]
+
+KEY: Final = "_aldis_oauth_logins"
+FAILED: Final = "_aldis_oauth_failed"
+
+#: How many logins may be under way, how large they may be together as JSON, in bytes, and how long
+#: one may take, in seconds.
+MAX_LOGINS: Final = 5
+MAX_BYTES: Final = 1500
+LIFETIME: Final = 3600.0
+
+#: A login that starts so soon after a failed one, in seconds, was started by a redirect.
+STRAIGHT_BACK: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """What one login has to remember until the user is back.
+
+    Attributes:
+        secret: The PKCE verifier, or the secret of an OAuth 1 request token.
+        nonce: What the id_token has to repeat.
+        next_url: Where the user wants to go afterwards.
+        again: Whether a redirect after a failed login has led straight into this one.
+    """
+
+    secret: str | None = field(default=None, repr=False)
+    nonce: str | None = field(default=None, repr=False)
+    next_url: str | None = None
+    again: bool = False
+
+
+def remember(name: str, state: str, login: PendingLogin) -> None:
+    """Keep ``login`` in the session under ``state``, and drop what is old or too much.
+
+    Args:
+        name: The name of the blueprint.
+        state: What the provider will repeat.
+        login: What to keep.
+    """
+    logins = _current()
+    logins[state] = {
+        "p": name,
+        "t": round(time.time(), 3),
+        "s": login.secret,
+        "n": login.nonce,
+        "u": login.next_url,
+        "a": login.again,
+    }
+    while len(logins) > MAX_LOGINS or (len(logins) > 1 and len(json.dumps(logins)) > MAX_BYTES):
+        del logins[min(logins, key=lambda each: logins[each]["t"])]
+    session[KEY] = logins
+
+
+def take(name: str, state: str | None) -> PendingLogin | None:
+    """Return the login of ``name`` under ``state`` and forget it: a state is good for one use."""
+    logins = _current()
+    if state is None or logins.get(state, {}).get("p") != name:
+        return None
+    entry = logins.pop(state)
+    session[KEY] = logins
+    return PendingLogin(entry["s"], entry["n"], entry["u"], entry["a"])
+
+
+def note_failure(name: str) -> None:
+    """Remember that a login with ``name`` has failed now."""
+    session[FAILED] = {**session.get(FAILED, {}), name: round(time.time(), 3)}
+
+
+def recently_failed(name: str) -> bool:
+    """Tell whether a login with ``name`` has failed just now."""
+    failed = session.get(FAILED, {}).get(name, 0.0)
+    return bool(0.0 <= time.time() - failed < STRAIGHT_BACK)
+
+
+def forget_failure(name: str) -> None:
+    """Forget that a login with ``name`` has failed."""
+    failed = dict(session.get(FAILED, {}))
+    if failed.pop(name, None) is not None:
+        session[FAILED] = failed
+
+
+def _current() -> dict[str, dict[str, Any]]:
+    now = time.time()
+    return {
+        state: entry
+        for state, entry in session.get(KEY, {}).items()
+        if 0.0 <= now - entry["t"] < LIFETIME
+    }

@@ -1,0 +1,31 @@
+"""Fixtures of the tests of logins. Nothing that may be missing is imported above the hook."""
+
+import pytest
+
+from tests.oauth.needs import PACKAGES, do_without, missing
+
+
+class _Without(pytest.Module):
+    def collect(self):
+        do_without(f"not installed: {', '.join(missing(*PACKAGES))}")
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Put a reason in the place of tests that could not even be imported."""
+    return _Without.from_parent(parent, path=module_path) if missing(*PACKAGES) else None
+
+
+@pytest.fixture(autouse=True)
+def no_bundle(monkeypatch):
+    """Keep the machine's settings out: they override what a test says of certificates."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def heard():
+    """What the three signals say while a test runs: tuples of name, sender and payload."""
+    from tests.oauth.hearing import listening
+
+    with listening() as said:
+        yield said
