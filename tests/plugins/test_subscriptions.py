@@ -275,3 +275,20 @@ def test_a_signal_with_options_of_its_own_gets_them(shop):
         assert "first" == paid.note
     with pytest.raises(SubscriptionsError, match="no option 'noet'; did you mean 'note'"):
         Subscriptions({paid: [{"receiver": audit, "noet": "first"}]})
+
+
+def test_a_unit_can_give_its_receivers_a_delivery(shop, caplog):
+    """Receivers without a delivery get the unit's; a receiver with one keeps its own."""
+    paid = shop.signal("paid")
+
+    def failing(sender, **kwargs):
+        raise ValueError
+
+    only_first = once(lambda sender, **kwargs: "first")
+    unit = Subscriptions({paid: [failing, {"receiver": only_first}]}, delivery=robust)
+    with unit:
+        assert ["robust", "once"] == [row.delivery for row in paid.explain().rows]
+        assert [None, "first"] == values(paid.send())
+    assert "robust receiver" in caplog.text
+    assert unit.mapping()[paid][0] is unit.mapping()[paid][0]
+    assert unit.mapping()[paid][0].__wrapped__ is failing

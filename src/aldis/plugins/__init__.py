@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from aldis.plugins.check import check_names, check_prefixes
 from aldis.plugins.interface import ISignal, Listener, SignalMapping
 from aldis.plugins.manager import GROUP, PluginManager
 from aldis.plugins.origins import Origin, origin_of, origins
-from aldis.plugins.prefixes import check_prefixes
 from aldis.plugins.subscriptions import Subscriptions
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "PluginManager",
     "SignalMapping",
     "Subscriptions",
+    "check_names",
     "check_prefixes",
     "origin_of",
     "origins",

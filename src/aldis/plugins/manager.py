@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from threading import RLock
 from typing import Any, Final
 
 from aldis.core.namespace import Finding, Namespace, namespaces
+from aldis.plugins.check import check_names, check_prefixes, quoted
 from aldis.plugins.finder import Finder
-from aldis.plugins.origins import origins
-from aldis.plugins.prefixes import check_prefixes
 from aldis.plugins.subscriptions import Subscriptions
 
 __all__ = ["GROUP", "PluginManager"]
@@ -142,7 +139,7 @@ class PluginManager:
         """
         findings: list[Finding] = []
         for namespace in namespaces():
-            findings += [_named(namespace, each) for each in namespace.check()]
+            findings += check_names(namespace)
         for namespace in shared:
             findings += check_prefixes(namespace, self.names)
         return findings
@@ -158,19 +155,5 @@ class PluginManager:
 
     def __repr__(self) -> str:
         return (
-            f"<PluginManager of {self._finder.group!r}: {_quoted(self.enabled) or 'none enabled'}>"
+            f"<PluginManager of {self._finder.group!r}: {quoted(self.enabled) or 'none enabled'}>"
         )
-
-
-def _named(namespace: Namespace, finding: Finding) -> Finding:
-    """Say which plugins listen to the signal of ``finding``."""
-    listening = dict.fromkeys(
-        name for each in origins(namespace[finding.signal]) for name in each.plugins
-    )
-    if not listening:
-        return finding
-    return replace(finding, problem=f"{finding.problem} (of plugin {_quoted(listening)})")
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from aldis.core.binding import check_receiver
+from aldis.core.binding import check_receiver, delivery_of
 from aldis.core.callables import location, name_of
 from aldis.core.signal import Signal
 from aldis.errors import AldisError, SubscriptionsError
 
-__all__ = ["Entry", "read_mapping"]
+__all__ = ["Delivery", "Entry", "read_mapping"]
+
+#: From a receiver to the same one with a delivery.
+Delivery: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 #: What every signal's ``subscribe`` takes.
 _KNOWN: Final = frozenset({"receiver", "sender", "weak"})
@@ -54,11 +57,12 @@ class Entry:
         return f"{self.place}: receiver {name_of(self.receiver)} ({where}) {problem}"
 
 
-def read_mapping(mapping: Any) -> tuple[Entry, ...]:
+def read_mapping(mapping: Any, delivery: Delivery | None = None) -> tuple[Entry, ...]:
     """Read a mapping of signals to receivers; iterators in it are used up.
 
     Args:
         mapping: What ``get_signal_subscriptions`` returned.
+        delivery: What gives a delivery to the receivers that have none.
 
     Returns:
         The entries, in their order.
@@ -79,7 +83,7 @@ def read_mapping(mapping: Any) -> tuple[Entry, ...]:
         for number, listener in enumerate(listeners, start=1):
             place = f"entry {number} of {_name(key)}"
             try:
-                entries.append(_read(key, listener, place))
+                entries.append(_read(key, listener, place, delivery))
             except AldisError as error:
                 problems.append(f"{place}: {error}")
     if problems:
@@ -87,18 +91,19 @@ def read_mapping(mapping: Any) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _read(signal: Signal[..., Any], listener: Any, place: str) -> Entry:
-    if isinstance(listener, Mapping):
-        options = dict(listener)
-        for problem in _option_problems(signal, options):
-            raise SubscriptionsError(problem)
-        check_receiver(options["receiver"])
-        return Entry(signal, options, bare=False, place=place)
-    if not callable(listener):
+def _read(signal: Signal[..., Any], listener: Any, place: str, delivery: Delivery | None) -> Entry:
+    bare = not isinstance(listener, Mapping)
+    options = {"receiver": listener} if bare else dict(listener)
+    if bare and not callable(listener):
         message = f"a receiver must be a callable or a dict with one, not {_kind(listener)}"
         raise SubscriptionsError(message)
-    check_receiver(listener)
-    return Entry(signal, {"receiver": listener}, bare=True, place=place)
+    for problem in _option_problems(signal, options):
+        raise SubscriptionsError(problem)
+    receiver = options["receiver"]
+    check_receiver(receiver)
+    if delivery is not None and delivery_of(receiver) is None:
+        options["receiver"] = delivery(receiver)
+    return Entry(signal, options, bare=bare, place=place)
 
 
 def _option_problems(signal: Signal[..., Any], options: dict[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from aldis.core.signal import Signal
 from aldis.core.subscription import Subscription
 from aldis.errors import ContractWarning, UnboundSenderError
 from aldis.plugins.interface import SignalMapping
-from aldis.plugins.mapping import read_mapping
+from aldis.plugins.mapping import Delivery, read_mapping
 from aldis.plugins.origins import Key, forget, key_of, link_key, remember
 
 __all__ = ["Subscriptions"]
@@ -35,6 +35,8 @@ class Subscriptions:
             receivers, or of dicts of ``connect``'s keyword arguments (``receiver``, ``sender``,
             ``weak``). It is read once, here.
         plugin: The name that :func:`aldis.plugins.origins` shows.
+        delivery: What gives a delivery to the receivers that have none, such as
+            :class:`aldis.receivers.robust`. A receiver with a delivery keeps its own.
 
     Raises:
         SubscriptionsError: Something in the mapping cannot be connected; the error names it.
@@ -44,9 +46,15 @@ class Subscriptions:
             carries more.
     """
 
-    def __init__(self, mapping: SignalMapping, *, plugin: str | None = None) -> None:
+    def __init__(
+        self,
+        mapping: SignalMapping,
+        *,
+        plugin: str | None = None,
+        delivery: Delivery | None = None,
+    ) -> None:
         self.plugin = plugin
-        self._entries = read_mapping(mapping)
+        self._entries = read_mapping(mapping, delivery)
         self._signals = tuple({entry.signal: None for entry in self._entries})
         self._handles: list[Subscription] = []
         self._depth = 0

@@ -1,13 +1,29 @@
-"""Whether the signals of extensions are named after the plugin that declares them."""
+"""What is wrong with the signals that plugins listen to and declare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from aldis.core.namespace import Finding, Namespace
 from aldis.core.signal import NamedSignal
+from aldis.plugins.origins import origins
 
-__all__ = ["check_prefixes"]
+__all__ = ["check_names", "check_prefixes", "quoted"]
+
+
+def check_names(namespace: Namespace) -> list[Finding]:
+    """Return what ``namespace.check()`` finds, with the plugins whose receivers it is about."""
+    return [_with_plugins(namespace, finding) for finding in namespace.check()]
+
+
+def _with_plugins(namespace: Namespace, finding: Finding) -> Finding:
+    listening = dict.fromkeys(
+        name for each in origins(namespace[finding.signal]) for name in each.plugins
+    )
+    if not listening:
+        return finding
+    return replace(finding, problem=f"{finding.problem} (of plugin {quoted(listening)})")
 
 
 def check_prefixes(namespace: Namespace, plugins: Iterable[str]) -> list[Finding]:
@@ -45,3 +61,8 @@ def _finding(name: str, signal: NamedSignal) -> Finding:
         f"may mean another signal by it; call it 'PLUGIN_{name}'"
     )
     return Finding(name, problem)
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return the names in quotes, with commas."""
+    return ", ".join(repr(name) for name in names)
