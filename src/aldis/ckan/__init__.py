@@ -1,0 +1,48 @@
+"""CKAN's signals, with CKAN or without it, for authors of extensions."""
+
+from __future__ import annotations
+
+from aldis.ckan import signals
+from aldis.ckan.check import check
+from aldis.ckan.plugin import SignalPlugin, propagating
+from aldis.ckan.signals import (
+    action_succeeded,
+    ckan,
+    ckanext,
+    datastore_delete,
+    datastore_upsert,
+    failed_login,
+    perform_password_reset,
+    register_blueprint,
+    request_finished,
+    request_password_reset,
+    request_started,
+    resource_download,
+    user_created,
+    user_logged_in,
+    user_logged_out,
+)
+from aldis.ckan.stand_in import install_as_ckan
+
+__all__ = [
+    "SignalPlugin",
+    "action_succeeded",
+    "check",
+    "ckan",
+    "ckanext",
+    "datastore_delete",
+    "datastore_upsert",
+    "failed_login",
+    "install_as_ckan",
+    "perform_password_reset",
+    "propagating",
+    "register_blueprint",
+    "request_finished",
+    "request_password_reset",
+    "request_started",
+    "resource_download",
+    "signals",
+    "user_created",
+    "user_logged_in",
+    "user_logged_out",
+]

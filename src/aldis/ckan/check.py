@@ -1,0 +1,36 @@
+"""What is wrong with the signals of CKAN and its extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.metadata import entry_points
+from typing import Final
+
+from aldis.ckan.namespaces import ckan, ckanext
+from aldis.core.namespace import Finding
+from aldis.plugins.check import check_names, check_prefixes
+
+__all__ = ["check"]
+
+#: The entry point groups that CKAN looks for plugins in.
+_GROUPS: Final = ("ckan.plugins", "ckan.test_plugins")
+
+#: The plugins of CKAN itself whose signals are among its core signals.
+_OWN: Final = ("datastore",)
+
+
+def check(plugins: Iterable[str] = ()) -> list[Finding]:
+    """Look for listeners that will never hear anything, or do not fit, and for names that collide.
+
+    All signals of CKAN itself are declared here, so that any other name in its namespace is a
+    mistake. In the namespace of extensions it may be the signal of one that is not installed, and
+    every signal has to begin with the name of the plugin that declares it.
+
+    Args:
+        plugins: The names of plugins besides those that are installed.
+    """
+    findings = [replace(finding, remark=False) for finding in check_names(ckan)]
+    findings += check_names(ckanext)
+    installed = [entry.name for group in _GROUPS for entry in entry_points(group=group)]
+    return findings + check_prefixes(ckanext, [*plugins, *installed, *_OWN])
