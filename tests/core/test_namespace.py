@@ -1,6 +1,8 @@
 """Namespaces: signals by name, unknown names, and what ``check`` finds."""
 
 import gc
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -139,3 +141,29 @@ class TestCheck:
         [finding] = shop.check()
         assert ("order_paid", False) == (finding.signal, finding.remark)
         assert finding.problem.endswith("it does not take 'order_id'; add **extra")
+
+    def test_a_global_of_its_module_is_declared(self, monkeypatch):
+        """Flask's and most extensions' signals have no doc, but stand beside their namespace."""
+        module = ModuleType("lamps")
+        monkeypatch.setitem(sys.modules, "lamps", module)
+        exec(  # noqa: S102 - a module is made of code
+            "import aldis\nshop = aldis.Namespace()\norder_paid = shop.signal('order-paid')",
+            vars(module),
+        )
+        module.order_paid.connect(receive)
+        assert [] == module.shop.check()
+        module.shop.signal("order-payed").connect(receive)
+        assert ["order-paid"] == [each.closest for each in module.shop.check()]
+
+    def test_a_weak_receiver_that_died_unheard_is_a_finding(self, shop):
+        """In strict mode, which notes where such receivers come from; looking changes nothing."""
+        before = aldis.set_strict()
+        try:
+            shop.signal("paid", "Sent when paid.").connect(lambda sender: None)
+            gc.collect()
+        finally:
+            aldis.set_strict(before)
+        [finding] = shop.check()
+        assert not finding.remark
+        assert "a lambda, was connected weakly and died before it was ever" in finding.problem
+        assert [finding] == shop.check()

@@ -138,26 +138,38 @@ class Namespace(dict[str, NamedSignal]):
     def check(self) -> list[Finding]:
         """Look for subscriptions that will never hear anything, and for receivers that do not fit.
 
-        A name counts as declared when it was given a contract or a doc, and as sent once it has
-        been. A name that is neither is a finding when it is close to a declared one, as a misspelt
-        name is; else a remark, since whoever sends it may be optional and not installed.
+        A name counts as declared when it was given a contract or a doc, or when its signal is a
+        global of the module that made this namespace; and as sent once it has been. A name that is
+        neither is a finding when it is close to a declared one, as a misspelt name is; else a
+        remark, since whoever sends it may be optional and not installed. In strict mode, receivers
+        that were connected weakly and died before their first call are findings too.
         """
         findings = []
-        declared = [name for name, each in self.items() if each.contract or each.documented]
+        at_home = {id(value) for _, value in self._neighbours()}
+        declared = [
+            name
+            for name, each in list(self.items())
+            if each.contract or each.documented or id(each) in at_home
+        ]
         for name, each in list(self.items()):
             if name not in declared and not each.sent and each.receivers:
                 findings.append(_unsent(each, declared))
             findings += [Finding(name, problem) for problem in _misfits(each)]
+            findings += [Finding(name, origin) for origin in strict.unheard_of(each)]
         return findings
 
     @property
     def home(self) -> str | None:
         """The name of the module's global that this namespace is, or ``None``."""
-        module = sys.modules.get(self.__module__)
-        for name, value in list(vars(module).items()) if module else ():
+        for name, value in self._neighbours():
             if value is self:
                 return name
         return None
+
+    def _neighbours(self) -> list[tuple[str, object]]:
+        """Return the globals of the module that made this namespace."""
+        module = sys.modules.get(self.__module__)
+        return list(vars(module).items()) if module else []
 
     def __reduce__(self) -> str:
         home = self.home

@@ -18,7 +18,7 @@ from aldis.core.callables import location, name_of
 from aldis.core.contract import Contract
 from aldis.errors import AldisWarning, StrictWarning
 
-__all__ = ["is_strict", "origin_of", "set_strict", "warn_unheard", "watch_payload"]
+__all__ = ["is_strict", "origin_of", "set_strict", "unheard_of", "warn_unheard", "watch_payload"]
 
 _enabled = False
 
@@ -88,6 +88,16 @@ def origin_of(receiver: Any, *, weak: bool) -> str | None:
         f"{name_of(receiver)} ({location(receiver)}), {kind}, was connected weakly and died "
         "before it was ever called; keep a reference to it or connect it with weak=False"
     )
+
+
+def unheard_of(signal: Any) -> list[str]:
+    """Return the obituaries of the receivers of ``signal`` that died unheard since the last one.
+
+    They are written in strict mode only. A send reports them, after which they are forgotten here.
+    """
+    registry = signal._registry  # noqa: SLF001 - part of the same engine
+    registry.sweep()
+    return list(registry.unheard)
 
 
 def warn_unheard(signal: Any, origins: list[str]) -> None:
