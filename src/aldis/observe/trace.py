@@ -90,13 +90,14 @@ class EmissionNode:
 
 
 class _Tree:
-    """A root and how many nodes hang on it."""
+    """A root and how many nodes hang on it; a forgotten one may still grow, but is not kept."""
 
-    __slots__ = ("root", "size")
+    __slots__ = ("forgotten", "root", "size")
 
     def __init__(self, root: EmissionNode) -> None:
         self.root = root
         self.size = 1
+        self.forgotten = False
 
 
 class Trace(Observer):
@@ -136,6 +137,8 @@ class Trace(Observer):
     def clear(self) -> None:
         """Forget what was recorded."""
         with self._lock:
+            for tree in self._trees:
+                tree.forgotten = True
             self._trees.clear()
             self._kept = self.dropped = 0
 
@@ -165,7 +168,6 @@ class Trace(Observer):
             thread=current_thread().name,
             muted=emission.muted,
         )
-        parent, tree = (emission.cause.spans if emission.cause else {}).get(self, (None, None))
         kept: EmissionNode | None = node
         with self._lock:
             if tree is None:
@@ -222,7 +224,7 @@ class Trace(Observer):
 
     def _has_room(self, tree: _Tree, parent: EmissionNode | CallNode | None) -> bool:
         """Count a node in, making room for it; with the lock held."""
-        if parent is None or tree.size >= self.limit:
+        if parent is None or tree.forgotten or tree.size >= self.limit:
             self.dropped += 1
             return False
         tree.size += 1
@@ -233,6 +235,7 @@ class Trace(Observer):
     def _forget_oldest(self) -> None:
         while self._kept > self.limit and len(self._trees) > 1:
             oldest = self._trees.popleft()
+            oldest.forgotten = True
             self._kept -= oldest.size
             self.dropped += oldest.size
 

@@ -1,0 +1,348 @@
+"""The tree of what was sent: nodes, limits, times, errors and the drawing."""
+
+import re
+from contextvars import Context
+from threading import Thread
+
+import pytest
+
+import aldis
+from aldis.core import attach, detach
+from aldis.observe import CallNode, EmissionNode, Trace, trace
+from tests.core.support import Recorder, line_of
+
+
+@pytest.fixture
+def shop():
+    """Give a namespace."""
+    return aldis.Namespace()
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+
+
+async def wait(sender, **extra):
+    """Be awaited."""
+
+
+def shape_of(node):
+    """Reduce a node to its name and its children's."""
+    if isinstance(node, EmissionNode):
+        return node.signal, [shape_of(call) for call in node.calls]
+    return node.receiver, [shape_of(emission) for emission in node.emissions]
+
+
+class TestNodes:
+    def test_the_facts_of_a_send(self, shop):
+        """A node has the signal, sender, method, arguments, thread and duration, in words."""
+        with trace() as seen:
+            shop.signal("paid").send("north", order_id=7, total=3)
+        [node] = seen.roots
+        assert 0 < node.nanoseconds
+        expected = EmissionNode(
+            "paid", "'north'", "send", ("order_id", "total"), "MainThread", node.nanoseconds
+        )
+        assert expected == node
+        assert node.unheard
+
+    def test_the_facts_of_a_call(self, shop):
+        """A receiver's node has its name, place, kind and duration."""
+        paid = shop.signal("paid")
+        paid.connect(receive)
+        with trace() as seen:
+            paid.send()
+        [call] = seen.roots[0].calls
+        assert CallNode("receive", line_of(receive), False, call.nanoseconds) == call
+        assert 0 < call.nanoseconds <= seen.roots[0].nanoseconds
+        assert not seen.roots[0].unheard
+
+    def test_sends_inside_receivers_are_branches(self, shop):
+        """Which send happened inside which receiver is the shape of the tree."""
+        outer, inner = shop.signal("outer"), shop.signal("inner")
+
+        def first(sender):
+            inner.send("first")
+
+        def second(sender):
+            inner.send("second")
+            inner.send("second again")
+
+        outer.connect(first)
+        outer.connect(second)
+        inner.connect(receive)
+        with trace() as seen:
+            outer.send()
+            inner.send()
+        leaf = ("inner", [("receive", [])])
+        names = [each.__qualname__ for each in (first, second)]
+        assert [
+            ("outer", [(names[0], [leaf]), (names[1], [leaf, leaf])]),
+            leaf,
+        ] == [shape_of(root) for root in seen.roots]
+
+    def test_an_error_is_told_where_it_was_raised(self, shop):
+        """The call and the send that it ended have the error in words."""
+        paid = shop.signal("paid")
+
+        @paid.connect
+        def fail(sender):
+            raise ValueError("lamp out")
+
+        with trace() as seen, pytest.raises(ValueError, match="lamp out"):
+            paid.send()
+        [root] = seen.roots
+        assert ["ValueError: lamp out"] * 2 == [root.error, root.calls[0].error]
+
+    def test_who_was_skipped(self, shop):
+        """A receiver that was not called is noted with the reason."""
+        paid, later = shop.signal("paid"), Recorder()
+
+        def first(sender):
+            paid.disconnect(later)
+
+        paid.connect(first)
+        paid.connect(later)
+        with trace() as seen:
+            paid.send()
+        assert ["disconnected during this send"] == seen.roots[0].skipped
+
+    def test_a_muted_send(self, shop):
+        """A muted send is there, marked."""
+        paid = shop.signal("paid")
+        paid.connect(receive)
+        with trace() as seen, paid.muted():
+            paid.send()
+        assert seen.roots[0].muted
+        assert seen.roots[0].unheard
+
+    async def test_async_sends(self, shop):
+        """An awaited receiver is marked, and so is the method."""
+        paid = shop.signal("paid")
+        paid.connect(wait)
+        with trace() as seen:
+            await paid.asend()
+        [root] = seen.roots
+        assert ("asend", True) == (root.how, root.calls[0].is_async)
+
+    def test_a_nameless_signal(self):
+        """A signal without a name is called so."""
+        with trace() as seen:
+            aldis.Signal().send()
+        assert ["unnamed signal"] == [root.signal for root in seen.roots]
+
+    def test_other_threads_are_seen(self, shop):
+        """A trace records every thread, by name."""
+        with trace() as seen:
+            thread = Thread(target=shop.signal("paid").send, name="cashier")
+            thread.start()
+            thread.join()
+        assert ["cashier"] == [root.thread for root in seen.roots]
+
+    def test_nothing_of_the_program_is_kept_alive(self, shop):
+        """A trace holds text and numbers, not senders or receivers."""
+        from weakref import ref
+
+        sender, receiver = Recorder(), Recorder()
+        paid = shop.signal("paid")
+        paid.connect(receiver)
+        with trace() as seen:
+            paid.send(sender)
+        alive = ref(sender), ref(receiver)
+        del sender, receiver
+        assert (None, None) == (alive[0](), alive[1]())
+        assert 1 == len(seen.roots)
+
+
+class TestLimits:
+    def test_the_oldest_trees_are_forgotten(self, shop):
+        """Beyond the limit the last trees stay, and the rest is counted."""
+        with trace(limit=2) as seen:
+            for number in range(5):
+                shop.signal(str(number)).send()
+        assert (["3", "4"], 3) == ([root.signal for root in seen.roots], seen.dropped)
+
+    def test_a_large_tree_loses_what_comes_last(self, shop):
+        """Of one tree that is larger than the limit, the beginning stays."""
+        paid, inner = shop.signal("paid"), shop.signal("inner")
+
+        def relay(sender):
+            inner.send()
+            inner.send()
+
+        paid.connect(relay)
+        inner.connect(receive)
+        with trace(limit=3) as seen:
+            paid.send()
+        [root] = seen.roots
+        assert ("paid", [(relay.__qualname__, [("inner", [])])]) == shape_of(root)
+        assert 3 == seen.dropped
+        assert root.calls[0].nanoseconds
+
+    def test_a_tree_that_was_forgotten_while_it_grew(self, shop):
+        """What goes on growing after it was forgotten takes no room from others."""
+        slow, quick = shop.signal("slow"), shop.signal("quick")
+
+        def keep_on(sender):
+            for _ in range(3):
+                Context().run(quick.send)
+            for _ in range(5):
+                slow.send("inner") if sender == "outer" else None
+
+        slow.connect(keep_on)
+        with trace(limit=3) as seen:
+            slow.send("outer")
+            for _ in range(3):
+                quick.send()
+        assert ["quick"] * 3 == [root.signal for root in seen.roots]
+
+    def test_clear_forgets(self, shop):
+        """After ``clear`` a trace is empty and goes on."""
+        with trace(limit=2) as seen:
+            for _ in range(3):
+                shop.signal("paid").send()
+            seen.clear()
+            assert ([], 0, "") == (seen.roots, seen.dropped, str(seen))
+            shop.signal("paid").send()
+        assert 1 == len(seen.roots)
+
+    def test_a_tree_that_was_cleared_while_it_grew(self, shop):
+        """What is sent inside a receiver after ``clear`` belongs to a tree that is gone."""
+        outer, inner = shop.signal("outer"), shop.signal("inner")
+
+        with trace(limit=2) as seen:
+
+            @outer.connect
+            def clear(sender):
+                seen.clear()
+                for _ in range(3):
+                    inner.send()
+
+            outer.send()
+            inner.send()
+            inner.send()
+        assert ["inner", "inner"] == [root.signal for root in seen.roots]
+
+    def test_a_limit_below_one_is_refused(self):
+        """A trace that keeps nothing is a mistake."""
+        with pytest.raises(ValueError, match=r"^a trace must keep at least 1 emission, not 0$"):
+            Trace(limit=0)
+
+
+class TestLifetime:
+    def test_it_ends_with_the_block(self, shop):
+        """After the block nothing is recorded, and sends are as quick as before."""
+        with trace() as seen:
+            pass
+        shop.signal("paid").send()
+        assert [] == seen.roots
+
+    def test_it_can_be_attached_by_hand(self, shop):
+        """A ``Trace`` is an observer like any other."""
+        seen = Trace()
+        attach(seen)
+        shop.signal("paid").send()
+        detach(seen)
+        shop.signal("paid").send()
+        assert 1 == len(seen.roots)
+
+    def test_a_send_that_began_before_has_no_tree(self, shop):
+        """A trace that begins inside a receiver records what is sent from there on, as roots."""
+        outer, inner, kept = shop.signal("outer"), shop.signal("inner"), []
+
+        def begin(sender):
+            with trace() as seen:
+                inner.send()
+            kept.append(seen)
+
+        outer.connect(begin)
+        outer.connect(receive)
+        with trace():
+            outer.send()
+        assert [["inner"]] == [[root.signal for root in seen.roots] for seen in kept]
+
+    def test_two_traces_at_once(self, shop):
+        """Each trace has its own tree."""
+        with trace() as first, trace() as second:
+            shop.signal("paid").send()
+        assert first.roots == second.roots
+        assert first.roots[0] is not second.roots[0]
+
+
+class TestDrawing:
+    def test_as_a_tree(self, shop):
+        """Printed, branches are drawn with lines, and each line begins with its name."""
+        outer, inner = shop.signal("outer"), shop.signal("inner")
+        outer.connect(receive)
+
+        @outer.connect
+        def relay(sender):
+            inner.send("relay")
+
+        with trace() as seen:
+            outer.send("north")
+            inner.send("south")
+        starts = [re.match(r"[^\w]*\w+", line)[0] for line in str(seen).splitlines()]
+        assert ["outer", "├─ receive", "└─ relay", "   └─ inner", "inner"] == [
+            start.replace("TestDrawing", "relay") for start in starts
+        ]
+
+    def test_what_a_line_tells(self, shop):
+        """A send tells its sender and arguments, a call its place; both how long they took."""
+        paid = shop.signal("paid")
+        paid.connect(wait)
+        with trace() as seen, pytest.raises(RuntimeError):
+            paid.send("north", order_id=7)
+        with trace() as heard:
+            paid.disconnect(wait)
+            paid.connect(receive)
+            paid.send("north", order_id=7)
+        assert "sent by 'north'" in str(heard)
+        assert "(order_id)" in str(heard)
+        assert 2 == len(re.findall(r"  [\d.]+ (?:µs|ms)", str(heard)))
+        assert f":{receive.__code__.co_firstlineno}" in str(heard)
+        assert "AsyncReceiverError" in str(seen)
+
+    @pytest.mark.parametrize(
+        ("nanoseconds", "words"),
+        [
+            (None, "running"),
+            (0, "0 µs"),
+            (1_500, "1.5 µs"),
+            (999_000, "999 µs"),
+            (1_000_000, "1 ms"),
+            (1_234_000_000, "1.23 s"),
+        ],
+    )
+    def test_durations(self, nanoseconds, words):
+        """Times are written in the unit that people would choose."""
+        call = CallNode("receive", None, False, nanoseconds)
+        seen = Trace()
+        seen.emission_started(emission := _Emission())
+        seen.roots[0].calls.append(call)
+        assert f"receive  {words}" in str(seen)
+        assert emission.spans
+
+    def test_with_rich(self, shop):
+        """Rich draws the same lines."""
+        from io import StringIO
+
+        from rich.console import Console
+
+        paid = shop.signal("paid")
+        paid.connect(receive)
+        with trace() as seen:
+            paid.send("north")
+        out = StringIO()
+        Console(file=out, width=300).print(seen)
+        assert [line.split()[-1] for line in str(seen).splitlines()] == [
+            line.split()[-1] for line in out.getvalue().splitlines()
+        ]
+
+
+class _Emission:
+    """An emission that nobody sent."""
+
+    def __init__(self):
+        self.signal = self.sender = self.cause = None
+        self.how, self.payload, self.muted, self.spans = "send", {}, False, {}
