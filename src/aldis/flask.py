@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from aldis import signals
+from aldis.core import is_strict, set_strict
 from aldis.errors import MissingExtraError
+from aldis.receivers import once
 from aldis.signals import Namespace, signals_available
 
 if signals_available:
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 __all__ = [
+    "Aldis",
     "Namespace",
     "appcontext_popped",
     "appcontext_pushed",
@@ -63,6 +67,51 @@ __all__ = [
 # "Always called": a receiver that raises must not keep the others from tearing down.
 for _signal in (request_tearing_down, appcontext_tearing_down):
     _signal.every_receiver_runs = True  # type: ignore[attr-defined]
+
+
+class Aldis:
+    """The extension: what aldis is to one Flask app, or to each of several.
+
+    It turns strict mode on for apps in debug mode, for the whole process, and never turns it off.
+    ``app.debug`` is often set late, by ``app.run(debug=True)``: it is looked at by ``init_app``,
+    with the first application context and with the first request. The commands of ``flask signals``
+    are there wherever aldis is installed, with this extension or without.
+
+    Args:
+        app: The app, unless a factory calls :meth:`init_app` later.
+        strict: ``True`` or ``False`` decides. By default ``app.config["ALDIS_STRICT"]`` does, if it
+            is set, and else ``app.debug``.
+    """
+
+    def __init__(self, app: Flask | None = None, *, strict: bool | None = None) -> None:
+        self._strict = strict
+        self._apps: WeakSet[Flask] = WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Serve ``app``: its ``app.extensions["aldis"]`` is the first that did.
+
+        For an app that is served already this does nothing but look at its settings again.
+        """
+        app.extensions.setdefault("aldis", self)
+        if app not in self._apps:
+            self._apps.add(app)
+            # One of its own for each app: what has been called once is disconnected from them all.
+            look_again = once(self._look_again)
+            appcontext_pushed.connect(look_again, app)
+            request_started.connect(look_again, app)
+        self._look_again(app)
+
+    def _look_again(self, app: Flask, **_: Any) -> None:
+        """Turn strict mode on if the settings of ``app`` ask for it."""
+        wanted = self._strict
+        if wanted is None:
+            wanted = app.config.get("ALDIS_STRICT")
+        if wanted is None:
+            wanted = app.debug
+        if wanted and not is_strict():
+            set_strict()
 
 
 @contextmanager
