@@ -13,7 +13,7 @@ const server = createServer();
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 const { port } = server.address();
 
-const grants = {};
+let grants = {};
 
 async function consented(ctx) {
   const found = ctx.oidc.result?.consent?.grantId || ctx.oidc.session.grantIdFor(ctx.oidc.client.clientId);
@@ -48,7 +48,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   loadExistingGrant: consented,
   pkce: { required: () => settings.pkce },
   rotateRefreshToken: true,
-  ttl: { AccessToken: settings.seconds, Session: 600, Interaction: 600, Grant: 600, RefreshToken: 600, IdToken: 600 },
+  ttl: { AccessToken: () => settings.seconds, Session: 600, Interaction: 600, Grant: 600, RefreshToken: 600, IdToken: 600 },
 });
 
 function count(key) {
@@ -60,6 +60,12 @@ provider.on("grant.error", (ctx, error) => count(`${ctx.oidc?.params?.grant_type
 const answer = provider.callback();
 server.on("request", (request, response) => {
   if (request.url === "/grants") return response.end(JSON.stringify(grants));
+  const renewed = /^\/begin\/(\d+)$/.exec(request.url);
+  if (renewed) {
+    grants = {};
+    settings.seconds = Number(renewed[1]);
+    return response.end();
+  }
   return answer(request, response);
 });
 process.stdin.resume().on("end", () => process.exit(0));

@@ -28,6 +28,10 @@ class Oidc:
         self.issuer = f"http://127.0.0.1:{port}"
         self.metadata_url = f"{self.issuer}/.well-known/openid-configuration"
 
+    def begin(self, seconds):
+        """Count grants anew, and let access tokens last for ``seconds``."""
+        requests.get(f"{self.issuer}/begin/{seconds}", timeout=10)
+
     def grants(self):
         """Return how often each kind of grant was used, or refused."""
         return requests.get(f"{self.issuer}/grants", timeout=10).json()

@@ -1,0 +1,356 @@
+"""Every failure between the redirect and the token is ``oauth_error`` and a redirect."""
+
+# ruff: noqa: D102, D103, S106 - what the tests are made from is named for what it does
+
+import time
+
+import pytest
+import requests
+from flask import redirect
+
+from aldis.errors import LoginError, TokenStorageError
+from aldis.oauth import ErrorText, MemoryStorage, oauth_authorized, oauth_error
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+from tests.oauth.providers.scripted import scripted
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with scripted() as provider:
+        yield provider
+
+
+@pytest.fixture
+def op(shared):
+    shared.answers.clear()
+    shared.asked.clear()
+    shared.metadata = {}
+    return shared
+
+
+def token_says(**changed):
+    return lambda op: op.says("/token", op.token(**changed))
+
+
+def token_answers(answer, status=200):
+    return lambda op: op.says("/token", answer, status)
+
+
+def id_token(**changed):
+    return lambda op: op.says("/token", op.token(id_token=op.id_token(**changed)))
+
+
+def fails(path, status=500):
+    return lambda op: op.says(path, "<h1>Oops</h1>", status)
+
+
+NOT_JSON = "<html>maintenance</html>"
+
+# What the provider does after the user was sent to it, and what oauth_error calls it.
+AFTER_THE_REDIRECT = {
+    "invalid_grant": (token_answers({"error": "invalid_grant"}, 400), "invalid_grant", None),
+    "token 500": (fails("/token"), "provider_error", "HTTPError"),
+    "token 502 with JSON": (token_answers({"access_token": "x"}, 502), "provider_error", None),
+    "token HTML": (token_answers(NOT_JSON), "provider_error", "ValueError"),
+    "token a list": (token_answers(["access_token"]), "provider_error", None),
+    "token silent": (lambda op: op.keeps_silent("/token"), "provider_unreachable", "ReadTimeout"),
+    "no access token": (token_says(access_token=None), "token_missing", None),
+    "access token no text": (token_says(access_token=7), "token_missing", None),
+    "expires_in no number": (token_says(expires_in="soon"), "provider_error", None),
+    "id_token absent": (token_says(id_token=None), "id_token_missing", None),
+    "id_token empty": (token_says(id_token=""), "id_token_missing", None),
+    "id_token garbage": (token_says(id_token="a.b.c"), "id_token_invalid", "DecodeError"),
+    "id_token signature": (id_token(signed_by="two"), "id_token_invalid", "BadSignatureError"),
+    "id_token nonce": (id_token(nonce="another"), "id_token_invalid", "InvalidClaimError"),
+    "id_token no nonce": (id_token(without=["nonce"]), "id_token_invalid", "MissingClaimError"),
+    "id_token audience": (id_token(aud="another"), "id_token_invalid", "InvalidClaimError"),
+    "id_token other audience for us": (
+        id_token(aud="another", azp="app"),
+        "id_token_invalid",
+        "InvalidClaimError",
+    ),
+    "id_token issuer": (
+        id_token(iss="https://elsewhere.example"),
+        "id_token_invalid",
+        "InvalidClaimError",
+    ),
+    "id_token no issuer": (id_token(without=["iss"]), "id_token_invalid", "MissingClaimError"),
+    "id_token expired": (
+        id_token(exp=int(time.time()) - 600),
+        "id_token_invalid",
+        "ExpiredTokenError",
+    ),
+    "id_token no expiry": (id_token(without=["exp"]), "id_token_invalid", "MissingClaimError"),
+    "id_token no subject": (id_token(without=["sub"]), "id_token_invalid", "MissingClaimError"),
+    "jwks 500": (fails("/jwks"), "provider_error", "HTTPError"),
+    "jwks HTML": (lambda op: op.says("/jwks", NOT_JSON), "provider_error", "JSONDecodeError"),
+    "jwks silent": (lambda op: op.keeps_silent("/jwks"), "provider_unreachable", "ReadTimeout"),
+    "jwks not keys": (lambda op: op.says("/jwks", {"error": "x"}), "id_token_invalid", "KeyError"),
+}
+
+
+@pytest.mark.parametrize(
+    ("happens", "code", "kind"), AFTER_THE_REDIRECT.values(), ids=AFTER_THE_REDIRECT
+)
+def test_what_the_provider_gets_wrong(op, heard, happens, code, kind):
+    """Whatever the provider answers to a code, it is told once, and the user goes on."""
+    app, blueprint = app_with(op, redirect_url="/home", timeout=0.4)
+    client = app.test_client()
+    sent = begin(client, op)
+    happens(op)
+    answer = client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert (302, "/home") == (answer.status_code, answer.headers["Location"])
+    assert ["oauth-before-login", "oauth-error"] == heard.names()
+    payload = heard.only("oauth-error")
+    assert {"error", "error_description", "error_uri"} == set(payload)
+    assert code == payload["error"]
+    exception = payload["error"].exception
+    assert isinstance(exception, Exception)
+    assert kind in (None, type(exception).__name__)
+    with app.test_request_context():
+        assert blueprint.token is None
+
+
+# What comes back in the redirect itself.
+IN_THE_REDIRECT = {
+    "denied": ({"error": "access_denied", "code": None}, "access_denied"),
+    "no code": ({"code": None}, "code_missing"),
+    "empty code": ({"code": ""}, "code_missing"),
+    "wrong issuer": ({"iss": "https://elsewhere.example"}, "issuer_mismatch"),
+    "denied by a wrong issuer": (
+        {"error": "access_denied", "iss": "https://elsewhere.example"},
+        "issuer_mismatch",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changed", "code"), IN_THE_REDIRECT.values(), ids=IN_THE_REDIRECT)
+def test_what_the_redirect_gets_wrong(op, heard, changed, code):
+    """An answer without a code, or of another provider, is told and asks for no token."""
+    app, _ = app_with(op, redirect_url="/home")
+    answer = log_in(app.test_client(), op, **changed)
+    assert (302, "/home") == (answer.status_code, answer.headers["Location"])
+    assert code == heard.only("oauth-error")["error"]
+    assert [] == op.asked_for("/token")
+
+
+def test_a_promised_issuer_has_to_be_there(op, heard):
+    """A provider that says it names itself in its answers (RFC 9207) has to."""
+    op.metadata = {"authorization_response_iss_parameter_supported": True}
+    app, _ = app_with(op)
+    log_in(app.test_client(), op)
+    assert "issuer_missing" == heard.only("oauth-error")["error"]
+
+
+def test_what_the_provider_says_is_passed_on(op, heard):
+    """The provider's own error comes with its description and page, and without an exception."""
+    app, _ = app_with(op)
+    log_in(app.test_client(), op, error="access_denied", error_description="no", error_uri="u")
+    payload = heard.only("oauth-error")
+    expected = {"error": "access_denied", "error_description": "no", "error_uri": "u"}
+    assert expected == payload
+    assert isinstance(payload["error"], ErrorText)
+    assert payload["error"].exception is None
+
+
+# Answers that belong to no login of this user.
+STRANGERS = {
+    "no state": ({"code": "x"}, "state_missing"),
+    "wrong state": ({"code": "x", "state": "guessed"}, "state_unknown"),
+    "an error nobody waits for": ({"error": "<b>click here</b>"}, "state_missing"),
+    "an error with a wrong state": ({"error": "spoofed", "state": "guessed"}, "state_unknown"),
+    "nothing": ({}, "state_missing"),
+}
+
+
+@pytest.mark.parametrize(("args", "code"), STRANGERS.values(), ids=STRANGERS)
+def test_an_answer_to_no_login(op, heard, args, code):
+    """Anybody can make such an address: its words are not passed on, and no token is fetched."""
+    app, _ = app_with(op, redirect_url="/home")
+    client = app.test_client()
+    begin(client, op)
+    answer = client.get(CALLBACK, query_string=args)
+    assert (302, "/login/op/failed") == (answer.status_code, answer.headers["Location"])
+    assert "/home" == client.get("/login/op/failed").headers["Location"]
+    payload = heard.only("oauth-error")
+    assert code == payload["error"]
+    assert isinstance(payload["error"].exception, LoginError)
+    assert "spoofed" not in str(payload)
+    assert [] == op.asked_for("/token")
+
+
+def test_a_state_is_good_for_one_use(op, heard):
+    """An answer that comes a second time is refused, and fetches nothing."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+    args = {"code": "the-code", "state": sent["state"]}
+    client.get(CALLBACK, query_string=args)
+    client.get(CALLBACK, query_string=args)
+    assert "state_unknown" == heard.only("oauth-error")["error"]
+    assert 1 == len(op.asked_for("/token"))
+
+
+def test_another_users_state_is_a_wrong_one(op, heard):
+    """A state is looked up in the session of whoever brings it."""
+    app, _ = app_with(op)
+    mallory, ada = app.test_client(), app.test_client()
+    sent = begin(mallory, op)
+    begin(ada, op)
+    ada.get(CALLBACK, query_string={"code": "mallorys", "state": sent["state"]})
+    assert "state_unknown" == heard.only("oauth-error")["error"]
+
+
+def test_a_login_may_not_take_for_ever(op, heard, monkeypatch):
+    """After an hour the login has to begin anew."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+    now = time.time()
+    monkeypatch.setattr("aldis.oauth.pending.time.time", lambda: now + 3601)
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert "state_unknown" == heard.only("oauth-error")["error"]
+
+
+METADATA = "/.well-known/openid-configuration"
+
+BEFORE_THE_REDIRECT = {
+    "500": fails(METADATA),
+    "404": fails(METADATA, 404),
+    "HTML": lambda op: op.says(METADATA, NOT_JSON),
+    "a list": lambda op: op.says(METADATA, ["issuer"]),
+    "nothing in it": lambda op: op.says(METADATA, {}),
+    "silent": lambda op: op.keeps_silent(METADATA),
+}
+
+
+@pytest.mark.parametrize("happens", BEFORE_THE_REDIRECT.values(), ids=BEFORE_THE_REDIRECT)
+def test_discovery_is_down(op, heard, happens):
+    """A provider that cannot be asked for its addresses is told too; and asked again next time."""
+    app, _ = app_with(op, redirect_url="/home", timeout=0.4)
+    client = app.test_client()
+    happens(op)
+    answer = client.get("/login/op")
+    assert (302, "/login/op/failed") == (answer.status_code, answer.headers["Location"])
+    assert "/home" == client.get("/login/op/failed").headers["Location"]
+    assert ["oauth-error"] == heard.names()
+    op.answers.clear()
+    assert client.get("/login/op").headers["Location"].startswith(f"{op.url}/authorize?")
+
+
+def test_nobody_is_there(op, heard):
+    """A provider that cannot be reached at all is told like any other failure."""
+    app, _ = app_with(op, token_url="http://127.0.0.1:9/token")
+    answer = log_in(app.test_client(), op)
+    assert 302 == answer.status_code
+    error = heard.only("oauth-error")["error"]
+    assert "provider_unreachable" == error
+    assert isinstance(error.exception, requests.ConnectionError)
+
+
+def test_keys_that_were_wrong_are_fetched_again(op, heard):
+    """A page that took the keys' place for a moment does not break every login after it."""
+    app, _ = app_with(op)
+    op.says("/jwks", {"keys": []})
+    assert 302 == log_in(app.test_client(), op).status_code
+    op.answers.clear()
+    log_in(app.test_client(), op)
+    assert ["oauth-error", "oauth-authorized"] == [n for n in heard.names() if "before" not in n]
+
+
+class Refusing(MemoryStorage):
+    """A storage that keeps nothing."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def set(self, blueprint, token):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("no user"), OSError("disk"), TokenStorageError("x")])
+def test_the_storage_refuses(op, heard, error):
+    """The exception is the payload, alone; the user goes on, and is not logged in."""
+    app, _ = app_with(op, storage=Refusing(error), redirect_url="/home", error_url="/sorry")
+    answer = log_in(app.test_client(), op, "/login/op?next=/basket")
+    assert (302, "/sorry") == (answer.status_code, answer.headers["Location"])
+    assert {"error": error} == heard.only("oauth-error")
+
+
+def test_a_token_too_large_for_the_cookie_is_told(op, heard):
+    """The storage of the session refuses what browsers would drop."""
+    op.says("/token", op.token())
+    app, _ = app_with(op, redirect_url="/home")
+    client = app.test_client()
+    sent = begin(client, op)
+    large = "".join(f"{n:x}" for n in range(2000))
+    op.says("/token", op.token(access_token=large))
+    answer = client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert "/home" == answer.headers["Location"]
+    assert isinstance(heard.only("oauth-error")["error"], TokenStorageError)
+
+
+FAILING = {
+    "denied": lambda client, op: log_in(client, op, error="access_denied"),
+    "token endpoint": lambda client, op: (fails("/token")(op), log_in(client, op))[1],
+    "state": lambda client, op: client.get(CALLBACK, query_string={"state": "x"}),
+    "discovery": lambda client, op: (fails(METADATA)(op), client.get("/login/op"))[1],
+}
+
+
+@pytest.mark.parametrize("fail", FAILING.values(), ids=FAILING)
+def test_a_receivers_response_is_what_the_user_gets(op, fail):
+    """The first Response of a receiver of oauth_error is sent, whatever has failed."""
+    app, blueprint = app_with(op)
+
+    def silent(sender, **payload):
+        return "not a Response"
+
+    def handle(sender, error, error_description=None, error_uri=None):
+        return redirect(f"/told/{error}")
+
+    def late(sender, **payload):
+        return redirect("/too/late")
+
+    with (
+        oauth_error.connected_to(silent, blueprint),
+        oauth_error.connected_to(handle, blueprint),
+        oauth_error.connected_to(late, blueprint),
+    ):
+        answer = fail(app.test_client(), op)
+    assert answer.headers["Location"].startswith("/told/")
+
+
+def test_a_receivers_response_is_sent_when_the_storage_refuses(op):
+    """It is honoured for a refusing storage, which Flask-Dance does not do."""
+    app, blueprint = app_with(op, storage=Refusing(ValueError("no")))
+    with oauth_error.connected_to(lambda sender, error: redirect("/told"), blueprint):
+        assert "/told" == log_in(app.test_client(), op).headers["Location"]
+
+
+def test_a_receiver_may_refuse_a_login(op, heard):
+    """LoginError in a receiver of oauth_authorized makes the login one that failed."""
+    app, blueprint = app_with(op, error_url="/sorry")
+
+    def refuse(sender, token):
+        raise LoginError("not_invited", "only invited users")
+
+    with oauth_authorized.connected_to(refuse, blueprint):
+        answer = log_in(app.test_client(), op)
+    assert "/sorry" == answer.headers["Location"]
+    assert "not_invited" == heard.only("oauth-error")["error"]
+
+
+def test_a_receivers_own_bug_is_not_hidden(op):
+    """Any other exception of a receiver is the application's, and reaches it."""
+    app, blueprint = app_with(op)
+
+    def broken(sender, token):
+        raise ZeroDivisionError
+
+    with (
+        oauth_authorized.connected_to(broken, blueprint),
+        pytest.raises(ZeroDivisionError),
+    ):
+        log_in(app.test_client(), op)

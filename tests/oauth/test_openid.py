@@ -1,0 +1,254 @@
+"""Logins with a certified OpenID provider: the whole dance, over real connections."""
+
+import base64
+import hashlib
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask, jsonify
+
+from aldis.errors import LoginExpiredError, NotLoggedInError
+from aldis.oauth import MemoryStorage, OAuthBlueprint, oauth_authorized
+from tests.oauth.browser import Browser
+from tests.oauth.providers import oidc
+from tests.oauth.serving import served
+
+pytestmark = pytest.mark.slow
+
+OFFLINE = "openid email offline_access"
+
+
+class Shop:
+    """An app that is served, with a provider behind it."""
+
+    def __init__(self, site, *, seconds=600, **options):
+        self.app = site.app = Flask("shop")
+        self.app.secret_key = "only for tests"  # noqa: S105
+        self.url, self.provider = site.url, site.provider
+        self.provider.begin(seconds)
+        self.blueprint = OAuthBlueprint(
+            "op",
+            client_id=self.provider.client_id,
+            client_secret=self.provider.client_secret,
+            server_metadata_url=self.provider.metadata_url,
+            base_url=self.provider.issuer,
+            scope=OFFLINE,
+            authorization_url_params={"prompt": "consent"},
+            **options,
+        )
+        self.app.register_blueprint(self.blueprint)
+        self.app.add_url_rule("/", "home", lambda: "home")
+        self.app.add_url_rule("/me", "me", self.blueprint.authorization_required(self._me))
+        self.app.add_url_rule("/token", "token", lambda: jsonify(self.blueprint.token))
+        self.app.add_url_rule("/age", "age", self._age)
+        self.app.add_url_rule("/twice", "twice", lambda: [self._me()["sub"] for _ in range(2)])
+
+    def _age(self):
+        self.blueprint.token = {**self.blueprint.token, "expires_at": 1}
+        return ""
+
+    def _me(self):
+        return self.blueprint.session.get("/me").json()
+
+
+class Site:
+    """An address, and a provider that knows it; the app at it changes from test to test."""
+
+    app = url = provider = None
+
+    def __call__(self, environ, start_response):
+        """Answer, as a WSGI app."""
+        return self.app(environ, start_response)
+
+
+@pytest.fixture(scope="module")
+def site():
+    """Where all the shops of this module are."""
+    made = Site()
+    with served(made) as made.url, oidc.running(f"{made.url}/login/op/authorized") as provider:
+        made.provider = provider
+        yield made
+
+
+def test_a_user_logs_in_and_the_provider_is_called_for_him(site, heard):
+    """Discovery, code, PKCE with S256, nonce, id_token and an API call, in one go."""
+    shop = Shop(site)
+    browser = Browser("ada")
+    assert "home" == browser.open(f"{shop.url}/login/op").text
+    assert ["oauth-before-login", "oauth-authorized"] == heard.names()
+    assert {shop.blueprint} == {sender for _, sender, _ in heard}
+
+    token = heard.only("oauth-authorized")["token"]
+    assert ["openid", "email", "offline_access"] == token["scope"]
+    assert "ada" == token["userinfo"]["sub"]
+
+    url = heard.only("oauth-before-login")["url"]
+    sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    assert "S256" == sent["code_challenge_method"]
+    assert token["userinfo"]["nonce"] == sent["nonce"]
+
+    assert {"sub": "ada", "email": "ada@example.org"} == browser.open(f"{shop.url}/me").json()
+    assert {"authorization_code": 1} == shop.provider.grants()
+
+
+def test_the_claims_are_not_stored(site):
+    """``userinfo`` is for receivers: what is stored is the provider's answer, with its scopes."""
+    shop = Shop(site)
+    browser = Browser()
+    browser.open(f"{shop.url}/login/op")
+    stored = browser.open(f"{shop.url}/token").json()
+    expected = {"access_token", "expires_at", "expires_in", "id_token", "refresh_token", "scope"}
+    assert expected | {"token_type"} == set(stored)
+
+
+def test_the_provider_gets_the_verifier_of_the_challenge(site, heard):
+    """The provider, which requires PKCE, gives no token to whoever has only the code."""
+    shop = Shop(site)
+    browser = Browser()
+    back = browser.open(f"{shop.url}/login/op", until="/authorized?")
+    code = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
+    thief = Browser("mallory")
+    own = thief.open(f"{shop.url}/login/op", until="/authorized?").headers["Location"]
+    assert thief.open(re.sub(r"code=[^&]+", f"code={code}", own)).ok
+    assert "invalid_grant" == heard.only("oauth-error")["error"]
+    assert "null" == thief.open(f"{shop.url}/token").text.strip()
+
+
+def test_a_page_that_needs_a_login_is_reached_through_it(site):
+    """authorization_required sends the user to log in, and then to where he wanted to go."""
+    shop = Shop(site)
+    browser = Browser("bob")
+    assert "bob" == browser.open(f"{shop.url}/me?a=b&c=%20d").json()["sub"]
+    assert browser.visited[-1].endswith("/me?a=b&c=%20d")
+
+
+def test_an_expired_token_is_renewed_and_the_new_one_stored(site):
+    """The provider rotates refresh tokens: each is used once, and the next one is kept."""
+    shop = Shop(site, seconds=1, leeway=0)
+    browser = Browser()
+    browser.open(f"{shop.url}/login/op")
+    first = browser.open(f"{shop.url}/token").json()
+    for _ in range(2):
+        time.sleep(1.2)
+        assert "ada" == browser.open(f"{shop.url}/me").json()["sub"]
+    last = browser.open(f"{shop.url}/token").json()
+    assert {"authorization_code": 1, "refresh_token": 2} == shop.provider.grants()
+    for name in ("access_token", "refresh_token"):
+        assert first[name] != last[name]
+    assert first["scope"] == last["scope"]
+
+
+@pytest.mark.parametrize("storage", ["session", "memory"])
+def test_concurrent_calls_renew_once(site, storage):
+    """Requests that find the token expired at once share one renewal; no grant is lost."""
+    options = {"storage": MemoryStorage()} if storage == "memory" else {}
+    shop = Shop(site, **options)
+    browser = Browser()
+    browser.open(f"{shop.url}/login/op")
+    browser.open(f"{shop.url}/age")
+    cookies = browser.http.cookies.get_dict()
+
+    def call(_):
+        another = Browser()
+        another.http.cookies.update(cookies)
+        return another.open(f"{shop.url}/me").json()["sub"]
+
+    with ThreadPoolExecutor(12) as pool:
+        assert ["ada"] * 24 == list(pool.map(call, range(24)))
+    assert {"authorization_code": 1, "refresh_token": 1} == shop.provider.grants()
+
+
+def test_two_calls_in_one_request_renew_once(site):
+    """What the first call renewed is what the second one is made with."""
+    shop = Shop(site)
+    browser = Browser()
+    browser.open(f"{shop.url}/login/op")
+    browser.open(f"{shop.url}/age")
+    assert ["ada", "ada"] == browser.open(f"{shop.url}/twice").json()
+    assert 1 == shop.provider.grants()["refresh_token"]
+
+
+def test_a_renewal_that_is_refused_ends_the_login(site):
+    """The dead token is deleted, so that the user can log in again, and the error says so."""
+    storage = MemoryStorage()
+    shop = Shop(site, storage=storage)
+    Browser().open(f"{shop.url}/login/op")
+    dead = {**storage.get(shop.blueprint), "refresh_token": "made up", "expires_at": 1}
+    storage.set(shop.blueprint, dead)
+    with shop.app.test_request_context():
+        assert shop.blueprint.session.authorized
+        with pytest.raises(LoginExpiredError, match="log in again") as refused:
+            shop.blueprint.session.get("/me")
+        assert not shop.blueprint.session.authorized
+        assert "op" == refused.value.provider
+        with pytest.raises(NotLoggedInError, match="nobody has logged in"):
+            shop.blueprint.session.get("/me")
+    assert {"authorization_code": 1, "refresh_token: invalid_grant": 1} == shop.provider.grants()
+
+
+def test_a_receiver_calls_the_provider_with_the_token_in_hand(site):
+    """Before the token is stored, ``blueprint.session`` carries it already, and there only."""
+    shop = Shop(site)
+    told = []
+
+    def who(sender, token):
+        told.append((sender.session.authorized, sender.token, sender.session.get("/me").json()))
+        return False
+
+    with oauth_authorized.connected_to(who, shop.blueprint):
+        browser = Browser("bob")
+        browser.open(f"{shop.url}/login/op")
+    assert [(True, None, {"sub": "bob", "email": "bob@example.org"})] == told
+    assert "null" == browser.open(f"{shop.url}/token").text.strip()
+
+
+def test_two_tabs_both_log_in(site, heard):
+    """Two logins of one browser at once keep their secrets apart, in whichever order they end."""
+    shop = Shop(site)
+    browser = Browser()
+    first = browser.open(f"{shop.url}/login/op?next=/?tab=1", until="/authorized?")
+    second = browser.open(f"{shop.url}/login/op?next=/?tab=2", until="/authorized?")
+    for tab, back in ((2, second), (1, first)):
+        assert "home" == browser.open(back.headers["Location"]).text
+        assert browser.visited[-1].endswith(f"/?tab={tab}")
+    assert 2 == heard.names().count("oauth-authorized")
+    assert "oauth-error" not in heard.names()
+
+
+def test_a_user_who_declines_is_told_of(site, heard):
+    """The provider's refusal is oauth_error, with its words, and the user is back in the shop."""
+    shop = Shop(site)
+    browser = Browser()
+    page = browser.open(f"{shop.url}/login/op", until="/interaction/")
+    form = f"{shop.provider.issuer}{urlsplit(page.headers['Location']).path}/abort"
+    browser.http.get(f"{shop.provider.issuer}{urlsplit(page.headers['Location']).path}", timeout=9)
+    assert "home" == browser.open(form).text
+    assert "access_denied" == heard.only("oauth-error")["error"]
+    assert "End-User aborted interaction" == heard.only("oauth-error")["error_description"]
+
+
+def _challenge(verifier):
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def test_each_login_has_secrets_of_its_own(site, heard):
+    """State, nonce and challenge are new for every login, also of the same browser."""
+    shop = Shop(site)
+    browser = Browser()
+    for _ in range(3):
+        browser.open(f"{shop.url}/login/op", until=shop.provider.issuer)
+    sent = [parse_qs(urlsplit(payload["url"]).query) for _, _, payload in heard]
+    for name in ("state", "nonce", "code_challenge"):
+        assert 3 == len({each[name][0] for each in sent})
+    with shop.app.test_request_context(headers={"Cookie": _cookie(browser)}) as context:
+        kept = context.session["_aldis_oauth_logins"]
+    for each in sent:
+        assert each["code_challenge"][0] == _challenge(kept[each["state"][0]]["s"])
+
+
+def _cookie(browser):
+    return "; ".join(f"{name}={value}" for name, value in browser.http.cookies.items())
