@@ -1,0 +1,1 @@
+"""CKAN's own tests, on plain blinker and on aldis."""

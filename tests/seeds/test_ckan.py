@@ -1,0 +1,492 @@
+"""CKAN's guide to signals, promise by promise, in its order, without a CKAN.
+
+The guide slips in four places; each is named where its example runs here, mended.
+"""
+
+import asyncio
+import importlib
+import sys
+
+import flask
+import pytest
+from flask import Flask
+from flask_login import LoginManager, UserMixin, login_user, logout_user
+
+import aldis
+import aldis.ckan
+from aldis import NamedSignal, Namespace
+from aldis.ckan import ckan, ckanext, signals
+from aldis.errors import ContractWarning, StrictWarning
+from aldis.plugins import PluginManager, Subscriptions
+from tests.ckan.conftest import extensions  # noqa: F401 - a fixture
+
+#: Alias, name in the namespace, namespace, an example of a sender, names of the arguments.
+CORE = [
+    ("request_started", "request_started", ckan, "app", ()),
+    ("request_finished", "request_finished", ckan, "app", ("response",)),
+    ("register_blueprint", "register_blueprint", ckan, "dataset", ("blueprint",)),
+    ("resource_download", "resource_download", ckan, "5f1c", ()),
+    ("failed_login", "failed_login", ckan, "tom", ()),
+    ("user_created", "user_created", ckan, "ann", ("user",)),
+    ("request_password_reset", "request_password_reset", ckan, "ann", ("user",)),
+    ("perform_password_reset", "perform_password_reset", ckan, None, ("user",)),
+    (
+        "action_succeeded",
+        "action_succeed",
+        ckan,
+        "package_show",
+        ("context", "data_dict", "result"),
+    ),
+    ("datastore_upsert", "datastore_upsert", ckanext, "5f1c", ("records",)),
+    ("datastore_delete", "datastore_delete", ckanext, "5f1c", ("result", "data_dict")),
+]
+#: Two that have come since the guide was written.
+SINCE = [
+    ("user_logged_in", "logged_in", ckan, "app", ("user",)),
+    ("user_logged_out", "logged_out", ckan, "app", ("user",)),
+]
+
+
+def action_subscriber(sender, **kwargs):
+    """The guide's subscriber."""
+    heard.append((sender, kwargs))
+
+
+heard = []
+
+
+@pytest.fixture(autouse=True)
+def silence():
+    """Begin with nothing heard, and end with nobody connected."""
+    heard.clear()
+    yield
+    for namespace in (ckan, ckanext):
+        for signal in namespace.values():
+            signal._clear_state()
+
+
+@pytest.fixture
+def app():
+    """An app that logs its one user in and out."""
+    app = Flask("ckan")
+    app.secret_key = "signs nothing"  # noqa: S105 - but these tests' cookies
+    user = UserMixin()
+    user.id = "ann"
+    LoginManager(app).user_loader(lambda user_id: user)
+    app.add_url_rule("/", view_func=lambda: "home")
+    app.add_url_rule("/in", view_func=lambda: str(login_user(user)), endpoint="in")
+    app.add_url_rule("/out", view_func=lambda: str(logout_user()), endpoint="out")
+    return app
+
+
+def get(app, *paths):
+    """Get the pages one after the other."""
+    client = app.test_client()
+    for path in paths:
+        assert 200 == client.get(path).status_code
+
+
+class TestBuiltInSupport:
+    def test_ckan_signals_are_what_flask_signals_are(self):
+        """One engine is under both, so what Flask's documentation says holds for CKAN's too."""
+        assert type(signals.request_started) is type(flask.request_started) is NamedSignal
+
+    def test_connect_connect_via_and_connected_to_work(self):
+        """What Flask's guide connects with, connects here."""
+        signals.user_created.connect(action_subscriber)
+        via = signals.user_created.connect_via("ann")(lambda sender, **kwargs: "via")
+        with signals.user_created.connected_to(lambda sender, **kwargs: "block", "ann"):
+            answers = [value for _, value in signals.user_created.send("ann", user=None)]
+        assert [None, "via", "block"] == answers
+        signals.user_created.disconnect(via)
+        assert 1 == len(signals.user_created.receivers)
+
+    def test_a_subscriber_cannot_answer_the_request(self, app):
+        """Signals resemble ``before_request``, but nothing that they return ends the request."""
+        answer = lambda sender, **kwargs: ("stopped", 403)
+        with signals.request_started.connected_to(answer):
+            assert "home" == app.test_client().get("/").text
+
+    def test_subscribers_come_in_the_order_of_connecting(self):
+        """The guide promises no order; here there is one."""
+        order = []
+        keep = [lambda sender, n=n, **kwargs: order.append(n) for n in range(20)]
+        for subscriber in keep:
+            signals.failed_login.connect(subscriber)
+        signals.failed_login.send("tom")
+        assert list(range(20)) == order
+
+
+class TestNamespaces:
+    def test_there_are_two(self):
+        """Core signals live in ``ckan``, those of extensions in ``ckanext``."""
+        assert isinstance(ckan, Namespace)
+        assert isinstance(ckanext, Namespace)
+        assert (ckan, ckanext) == (signals.ckan, signals.ckanext)
+
+    @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE + SINCE)
+    def test_core_signals_reside_where_they_belong(self, alias, name, namespace, sender, arguments):
+        """Each is in one namespace only; the datastore is an extension."""
+        assert name in namespace
+        assert name not in (ckan if namespace is ckanext else ckanext)
+
+    def test_nothing_prevents_other_namespaces(self):
+        """A developer's own namespace has nothing to do with these."""
+        own = Namespace()
+        assert own.signal("request_started") is not signals.request_started
+
+
+class TestSubscribers:
+    def test_one_with_sender_and_kwargs_fits_every_signal(self):
+        """The guide's ``def subscriber(sender, **kwargs)`` can be called by each of them."""
+        for alias, _, _, sender, arguments in CORE + SINCE:
+            getattr(signals, alias).connect(action_subscriber)
+            getattr(signals, alias).send(sender, **dict.fromkeys(arguments))
+        assert [set(each[4]) for each in CORE + SINCE] == [set(kwargs) for _, kwargs in heard]
+
+    @pytest.mark.parametrize("subscriber", [lambda sender: None, lambda sender, user: None])
+    def test_one_that_refuses_other_arguments_is_reported(self, subscriber):
+        """It *must* take any keyword arguments: connected alone or in a mapping, it is named."""
+        with pytest.warns(ContractWarning, match=r"add \*\*extra"):
+            signals.user_created.connect(subscriber)
+        with pytest.warns(ContractWarning, match=r"entry 1 of 'user_created'.*add \*\*kwargs"):
+            Subscriptions({signals.user_created: [subscriber]})
+
+    def test_one_that_takes_no_sender_is_reported(self):
+        """The sender is the one mandatory argument."""
+        with pytest.warns(ContractWarning, match="make its first parameter the sender"):
+            Subscriptions({signals.user_created: [lambda **kwargs: None]})
+
+    def test_arguments_are_not_guaranteed(self):
+        """A send may carry more or less than is listed; a subscriber that looks is not hurt."""
+        seen = []
+        subscriber = lambda sender, **kwargs: seen.append(kwargs.get("user", "nobody"))
+        with signals.user_created.connected_to(subscriber):
+            signals.user_created.send("ann")
+            signals.user_created.send("ann", user="Ann", invented="by a third-party plugin")
+        assert ["nobody", "Ann"] == seen
+
+    def test_one_that_wants_an_argument_of_the_future_is_warned_of(self):
+        """What a signal does not carry in this version cannot be required."""
+        with pytest.warns(ContractWarning, match="requires 'organization'"):
+            signals.user_created.connect(lambda sender, organization, **kwargs: None)
+
+
+class TestDecorators:
+    def test_the_example_names_a_signal_that_never_existed(self):
+        """Slip: there is no ``before_action``; asking for it raises and says what there is."""
+        with pytest.raises(AttributeError, match=r"'before_action'.*action_succeeded"):
+            signals.before_action  # noqa: B018 - that it raises is the test
+        with pytest.raises(AttributeError, match="did you mean 'user_created'"):
+            signals.user_craeted  # noqa: B018 - the same
+
+    def test_subscribing_to_it_by_name_is_found(self):
+        """Slip: a subscription to ``before_action`` through the namespace is a finding."""
+        ckan.signal("before_action").connect(action_subscriber)
+        (finding,) = aldis.ckan.check()
+        assert "before_action" == finding.signal
+        assert not finding.remark
+        del ckan["before_action"]
+
+    def test_the_mended_example_runs(self):
+        """With a signal that exists, the decorator subscribes."""
+
+        @signals.action_succeeded.connect
+        def action_subscriber(sender, **kwargs):
+            heard.append(sender)
+
+        signals.action_succeeded.send("package_show", context={}, data_dict={}, result=None)
+        assert ["package_show"] == heard
+
+
+EXAMPLE = """
+import ckan.plugins as p
+from tests.seeds.test_ckan import action_subscriber
+
+class ExampleISignalPlugin(p.SingletonPlugin):
+    p.implements(p.ISignal)
+
+    def get_signal_subscriptions(self):
+        return {
+            p.toolkit.signals.action_succeeded: [
+                action_subscriber,
+                {u'receiver': action_subscriber, u'sender': 'sender_name'}
+            ]
+        }
+"""
+
+
+class TestISignal:
+    def test_the_mended_example_runs(self, extensions):  # noqa: F811
+        """Slip: ``before_action`` again. With a real signal the plugin subscribes as it says.
+
+        The same subscriber for every sender and for one of them is called once for each send.
+        """
+        extensions("example_plugin.py", EXAMPLE)
+        plugin = importlib.import_module("example_plugin").ExampleISignalPlugin()
+        with Subscriptions(plugin.get_signal_subscriptions()):
+            signals.action_succeeded.send("sender_name", result=1)
+            signals.action_succeeded.send("another", result=2)
+        signals.action_succeeded.send("sender_name", result=3)
+        assert [("sender_name", {"result": 1}), ("another", {"result": 2})] == heard
+
+    def test_only_enabled_plugins_subscribe(self, extensions):  # noqa: F811
+        """What is connected depends on the plugins that are enabled: the interface's point."""
+        extensions("example_plugin.py", EXAMPLE)
+        manager = PluginManager("ckan.plugins")
+        manager.add("example", importlib.import_module("example_plugin").ExampleISignalPlugin)
+        assert not signals.action_succeeded.receivers
+        manager.enable("example")
+        signals.action_succeeded.send("another")
+        manager.disable("example")
+        signals.action_succeeded.send("another")
+        assert [("another", {})] == heard
+        assert not signals.action_succeeded.receivers
+
+
+def test_arguments_should_not_be_modified():
+    """A subscriber that changes what it is handed is reported in strict mode."""
+
+    def meddle(sender, *, data_dict, **kwargs):
+        data_dict["name"] = "changed"
+
+    before = aldis.set_strict()
+    try:
+        with (
+            signals.action_succeeded.connected_to(meddle),
+            pytest.warns(StrictWarning, match="meddle .* changed the dict 'data_dict'"),
+        ):
+            signals.action_succeeded.send(
+                "package_show", context={}, data_dict={"name": "given"}, result={}
+            )
+    finally:
+        aldis.set_strict(before)
+
+
+class TestAliases:
+    @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE + SINCE)
+    def test_an_alias_is_the_signal_of_the_namespace(
+        self, alias, name, namespace, sender, arguments
+    ):
+        """Identical objects, in every module that has the alias."""
+        assert getattr(signals, alias) is namespace.signal(name)
+        assert getattr(aldis.ckan, alias) is namespace.signal(name)
+
+    def test_the_example_runs(self, extensions):  # noqa: F811
+        """The guide's assertions hold, imported as it imports."""
+        source = """
+from ckan.lib.signals import (
+    ckan as ckan_namespace,
+    register_blueprint, request_started
+)
+assert register_blueprint is ckan_namespace.signal('register_blueprint')
+assert request_started is ckan_namespace.signal('request_started')
+"""
+        exec(compile(source, "seed", "exec"), {})  # noqa: S102 - the seed's own example
+
+    def test_all_the_roads_lead_to_the_same_signals(self, extensions):  # noqa: F811
+        """``ckan.lib.signals``, the toolkit's and ckantoolkit's signals are one."""
+        modules = ("ckan.lib", "ckan.plugins.toolkit", "ckantoolkit")
+        found = [importlib.import_module(name).signals for name in modules]
+        assert [signals, signals, signals] == found
+
+    @pytest.mark.parametrize(
+        ("alias", "name"),
+        [
+            ("action_succeeded", "action_succeed"),
+            ("user_logged_in", "logged_in"),
+            ("user_logged_out", "logged_out"),
+        ],
+    )
+    def test_an_alias_that_is_not_the_name_is_found_in_the_namespace(self, alias, name):
+        """The name in the namespace differs for three; the alias there is a dead signal."""
+        assert name == getattr(signals, alias).name
+        dead = ckan.signal(alias)
+        assert dead is not getattr(signals, alias)
+        dead.connect(action_subscriber)
+        (finding,) = aldis.ckan.check()
+        assert alias == finding.signal
+        assert not finding.remark
+        if alias == "action_succeeded":
+            assert "action_succeed" == finding.closest
+        del ckan[alias]
+
+
+CUSTOM = """
+import ckan.plugins.toolkit as tk
+
+custom_something_happened = tk.signals.ckanext.signal('custom_something_happened')
+"""
+BY_IMPORT = """
+import ckan.plugins as p
+from ckanext.custom.signals import custom_something_happened
+from ckanext.ext import listeners # here you'll define listeners
+
+class ExtPlugin(p.SingletonPlugin):
+    p.implements(p.ISignal)
+
+    def get_signal_subscriptions(self):
+        return {
+            custom_something_happened: [
+                listeners.custom_listener
+            ]
+        }
+"""
+BY_NAME = """
+import ckan.plugins as p
+from ckanext.ext import listeners
+
+class ExtPlugin(p.SingletonPlugin):
+    p.implements(p.ISignal)
+
+    def get_signal_subscriptions(self):
+        custom_something_happened = p.toolkit.signals.ckanext.signal(
+            'custom_something_happened'
+        )
+
+        return {
+            custom_something_happened: [
+                listeners.custom_listener
+            ]
+        }
+"""
+LISTENERS = """
+from tests.seeds.test_ckan import action_subscriber as custom_listener
+"""
+
+
+class TestCustomSignals:
+    @pytest.fixture
+    def write(self, extensions):  # noqa: F811
+        """Write the extension that listens, and the modules that it needs."""
+        ckanext.pop("custom_something_happened", None)
+        extensions("ckanext/ext/listeners.py", LISTENERS)
+        yield extensions
+        ckanext.pop("custom_something_happened", None)
+
+    def plugin(self):
+        """Return the listening extension's plugin."""
+        return importlib.import_module("ckanext.ext.plugin").ExtPlugin()
+
+    def test_the_mended_example_runs(self, write):
+        """Two slips: the name lacks its closing quote, and ``custom_signal_happened`` is sent.
+
+        What was made is ``custom_something_happened``, and that is what can be sent.
+        """
+        slip = CUSTOM.replace("happened')", "happened)")
+        with pytest.raises(SyntaxError, match="unterminated string"):
+            compile(slip, "seed", "exec")
+        write("ckanext/custom/signals.py", CUSTOM)
+        custom = importlib.import_module("ckanext.custom.signals")
+        assert not hasattr(custom, "custom_signal_happened")
+        assert custom.custom_something_happened.send("SENDER", ARG1=1, ARG2=2) == []
+
+    def test_signal_makes_a_new_one_or_gets_the_existing(self):
+        """All signals are singletons inside their namespace."""
+        made = ckanext.signal("custom_anything")
+        assert ckanext.signal("custom_anything") is made
+        del ckanext["custom_anything"]
+
+    def test_another_extension_subscribes(self, write):
+        """Importing the signal from the extension that declares it works when it is installed."""
+        write("ckanext/custom/signals.py", CUSTOM)
+        write("ckanext/ext/plugin.py", BY_IMPORT)
+        with Subscriptions(self.plugin().get_signal_subscriptions()):
+            sys.modules["ckanext.custom.signals"].custom_something_happened.send("S", ARG1=1)
+        assert [("S", {"ARG1": 1})] == heard
+
+    def test_without_the_extension_the_import_fails(self, write):
+        """The small problem that the guide names."""
+        write("ckanext/ext/plugin.py", BY_IMPORT)
+        with pytest.raises(ImportError, match=r"ckanext\.custom"):
+            self.plugin()
+
+    def test_by_name_the_subscription_does_nothing_without_the_extension(self, write):
+        """A name that nobody sends is subscribed to without an error, and is a remark."""
+        write("ckanext/ext/plugin.py", BY_NAME)
+        with Subscriptions(self.plugin().get_signal_subscriptions(), plugin="ext"):
+            (finding,) = aldis.ckan.check(["ext"])
+        assert finding.remark
+        assert "custom_something_happened" in finding.problem
+        assert "(of plugin 'ext')" in finding.problem
+        assert [] == heard
+
+    @pytest.mark.parametrize("sender_first", [True, False])
+    def test_by_name_it_works_with_the_extension(self, write, sender_first):
+        """Whichever of the two comes first, they mean the same signal."""
+        write("ckanext/custom/signals.py", CUSTOM)
+        write("ckanext/ext/plugin.py", BY_NAME)
+        if sender_first:
+            importlib.import_module("ckanext.custom.signals")
+        with Subscriptions(self.plugin().get_signal_subscriptions()):
+            custom = importlib.import_module("ckanext.custom.signals")
+            custom.custom_something_happened.send("S", ARG1=1)
+        assert [("S", {"ARG1": 1})] == heard
+
+    def test_a_plugins_name_is_the_prefix(self):
+        """A signal that begins with no plugin's name is a finding; with one it is not."""
+        signal = ckanext.signal("something_happened", doc="Sent now and then.")
+        (finding,) = aldis.ckan.check(["custom"])
+        assert "something_happened" == finding.signal
+        assert "PLUGIN_something_happened" in finding.problem
+        del ckanext["something_happened"]
+        ckanext.signal("custom_something_happened", doc=signal.__doc__)
+        assert [] == aldis.ckan.check(["custom"])
+        del ckanext["custom_something_happened"]
+
+
+class TestTheListedSignals:
+    @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE + SINCE)
+    def test_have_the_listed_senders_and_arguments(self, alias, name, namespace, sender, arguments):
+        """The first name in the list's parentheses is the sender, the rest the arguments."""
+        contract = getattr(signals, alias).contract
+        assert set(arguments) == set(contract.payload)
+        assert contract.advisory
+        assert contract.open
+        assert contract.doc
+
+    @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE)
+    def test_can_be_subscribed_to_for_one_sender(self, alias, name, namespace, sender, arguments):
+        """A subscriber for one sender hears that one, with all the arguments, and no other."""
+        signal = getattr(signals, alias)
+        signal.connect(action_subscriber, sender=sender)
+        payload = {argument: object() for argument in arguments}
+        signal.send(sender, **payload)
+        signal.send("somebody else", **payload)
+        assert [(sender, payload)] == heard
+
+    def test_requests_are_relayed_from_flask(self, app):
+        """Every request of an app sends both, from the app, with the response at the end."""
+        started, finished = [], []
+        with (
+            signals.request_started.connected_to(lambda app, **kwargs: started.append(app)),
+            signals.request_finished.connected_to(
+                lambda app, response, **kwargs: finished.append((app, response.get_data()))
+            ),
+        ):
+            get(app, "/")
+        assert [app] == started
+        assert [(app, b"home")] == finished
+
+    def test_an_async_subscriber_of_a_relayed_signal_runs(self, app):
+        """What Flask does for async subscribers reaches those of the relayed signal."""
+        ran = []
+        app.async_to_sync = lambda function: lambda *args: asyncio.run(function(*args))
+
+        async def subscriber(sender, **kwargs):
+            ran.append(sender)
+
+        with signals.request_started.connected_to(subscriber):
+            get(app, "/")
+        assert [app] == ran
+
+    def test_logins_are_relayed_from_flask_login(self, app):
+        """Logging in and out sends CKAN's own signals, from the app, with the user."""
+        log = []
+        note = lambda what: lambda app, user, **kwargs: log.append((what, app, user.id))
+        with (
+            signals.user_logged_in.connected_to(note("in")),
+            signals.user_logged_out.connected_to(note("out")),
+        ):
+            get(app, "/in", "/out")
+        assert [("in", app, "ann"), ("out", app, "ann")] == log
