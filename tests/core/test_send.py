@@ -1,12 +1,13 @@
 """Sending to sync receivers: results, errors, relays, overridden receivers_for."""
 
+import asyncio
 import logging
 
 import pytest
 
 import aldis
 from aldis.errors import AsyncReceiverError
-from tests.core.support import Recorder, exactly, line_of
+from tests.core.support import Recorder, exactly, line_of, send
 
 
 def receive(sender, **extra):
@@ -30,13 +31,13 @@ class TestSend:
         first, second = Recorder(1), Recorder(2)
         signal.connect(first)
         signal.connect(second)
-        assert [(first, 1), (second, 2)] == signal.send("north", depth=3)
+        assert [(first, 1), (second, 2)] == send(signal, "north", depth=3)
         assert ["north"] == first.senders
         assert [{"depth": 3}] == second.payloads
 
     def test_to_nobody_returns_nothing(self, signal):
         """A send that nobody hears gives an empty list, a new one each time."""
-        assert [] == signal.send("north", depth=3)
+        assert [] == send(signal, "north", depth=3)
         assert signal.send() is not signal.send()
 
     def test_sender_is_positional_only(self, signal):
@@ -50,8 +51,9 @@ class TestSend:
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
-        with pytest.raises(ValueError, match="lamp out"):
-            signal.send()
+        for _ in range(3):
+            with pytest.raises(ValueError, match="lamp out"):
+                signal.send()
         assert [] == later.senders
 
     def test_an_async_receiver_is_named_in_the_error(self, signal):
@@ -88,7 +90,7 @@ class TestSend:
         signal.connect(local)
         signal.connect(receive)
         del local
-        assert [(receive, None)] == signal.send()
+        assert [(receive, None)] == send(signal)
 
 
 class TestSendRobust:
@@ -155,9 +157,10 @@ class TestEveryReceiverRuns:
         signal.disconnect(fail_later)
         for receiver in (fail, fail_later, later):
             signal.connect(receiver)
-        with pytest.raises(ValueError, match="lamp out"):
-            signal.send("north")
-        assert ["north"] == later.senders
+        for _ in range(3):
+            with pytest.raises(ValueError, match="lamp out"):
+                signal.send("north")
+        assert ["north"] * 3 == later.senders
 
     async def test_in_async_sends_too(self, signal):
         """``asend`` and ``send_async`` go on after an error as well."""
@@ -177,6 +180,45 @@ class TestEveryReceiverRuns:
                 await send("north")
         assert ["north", "north"] == heard
 
+    async def test_cancelling_interrupts_one_receiver_only(self, signal):
+        """A cancelled task still calls the rest, and is cancelled then, whatever was raised."""
+        heard = []
+
+        async def wait_for_ever(sender):
+            await asyncio.Event().wait()
+
+        async def later(sender):
+            await asyncio.sleep(0)
+            heard.append(sender)
+
+        signal.every_receiver_runs = True
+        for receiver in (fail, wait_for_ever, later):
+            signal.connect(receiver)
+        task = asyncio.create_task(signal.asend("north"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ["north"] == heard
+        assert task.cancelled()
+
+    async def test_cancelling_ends_any_other_send(self, signal):
+        """Without it a cancelled send calls nobody else, not even ``asend_robust``."""
+        later = Recorder()
+
+        async def wait_for_ever(sender):
+            await asyncio.Event().wait()
+
+        signal.connect(wait_for_ever)
+        signal.connect(later)
+        for send in (signal.asend, signal.asend_robust):
+            task = asyncio.create_task(send("north"))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert [] == later.senders
+
     def test_it_can_be_turned_off(self, signal):
         """Set back, the first error ends the send again."""
         later = Recorder()
@@ -192,7 +234,7 @@ class TestEveryReceiverRuns:
         """Without an error it is a send like any other."""
         signal.every_receiver_runs = True
         signal.connect(receive)
-        assert [(receive, "north")] == signal.send("north")
+        assert [(receive, "north")] == send(signal, "north")
 
 
 class TestRelays:
@@ -263,7 +305,7 @@ class TestOverriddenReceiversFor:
         with pytest.raises(ValueError, match="lamp out"):
             signal.send("north")
         del signal.receivers_for
-        assert [(receive, "north")] == signal.send("north")
+        assert [(receive, "north")] == send(signal, "north")
 
     def test_wrappers_are_named_in_the_pairs(self, signal):
         """A callable that stands for a receiver is the one that the pairs name."""
@@ -274,7 +316,7 @@ class TestOverriddenReceiversFor:
             return "wrapped"
 
         signal.receivers_for = lambda sender: [wrapped for _ in original(sender)]
-        assert [(wrapped, "wrapped")] == signal.send("north")
+        assert [(wrapped, "wrapped")] == send(signal, "north")
 
     def test_in_a_subclass(self):
         """A subclass may choose as well."""
@@ -287,7 +329,7 @@ class TestOverriddenReceiversFor:
         signal.connect(receive)
         later = Recorder(7)
         signal.connect(later)
-        assert [(later, 7)] == signal.send()
+        assert [(later, 7)] == send(signal)
 
     def test_one_callable_yielded_twice_is_called_twice(self, signal):
         """Whoever overrides decides, repetitions included."""
@@ -307,7 +349,7 @@ class TestOverriddenReceiversFor:
         signal.connect(receiver)
         original = signal.receivers_for
         signal.receivers_for = lambda sender: original(sender)
-        assert [(receiver, "delivered")] == signal.send("north")
+        assert [(receiver, "delivered")] == send(signal, "north")
 
     def test_muting_counts_before_the_override(self, signal):
         """A muted signal does not ask ``receivers_for``."""

@@ -7,6 +7,7 @@ receivers that an overridden ``receivers_for`` chose.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -122,6 +123,9 @@ async def deliver_async(
 ) -> list[Outcome[Any]]:
     """Call or await the receivers of ``steps`` one after the other.
 
+    A task that is cancelled ends the send, except for a signal whose every receiver runs: there it
+    interrupts the receiver that is waiting, and is raised when the rest have run.
+
     Args:
         sending: What is sent.
         steps: The receivers, in order.
@@ -129,6 +133,7 @@ async def deliver_async(
         robust: Collect errors instead of stopping at the first.
     """
     signal, sender, payload, _ = sending
+    cancellation: BaseException | None = None
     with tap.emission(*sending) as emission:
         if emission is not None:
             emission.muted = signal.is_muted
@@ -145,10 +150,14 @@ async def deliver_async(
                 if not robust:
                     raise
                 outcomes.append(_failed(signal, receiver, error))
+            except BaseException as error:
+                cancellation = _put_off(signal, error)
             else:
                 outcomes.append(Outcome(receiver, value))
             if watch is not None:
                 watch.compare(receiver)
+        if cancellation is not None:
+            raise cancellation
         return outcomes
 
 
@@ -238,3 +247,12 @@ def log_error(signal: Any, receiver: Any, error: Exception) -> None:
         signal,
         exc_info=error,
     )
+
+
+def _put_off(signal: Any, error: BaseException) -> BaseException:
+    """Return ``error`` if it is a cancellation that has to wait for the rest; else raise it."""
+    exceptions = sys.modules.get("asyncio.exceptions")  # the engine itself does without asyncio
+    cancelled = exceptions is not None and isinstance(error, exceptions.CancelledError)
+    if cancelled and signal.every_receiver_runs:
+        return error
+    raise error
