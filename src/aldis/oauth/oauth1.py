@@ -127,10 +127,11 @@ class _Session(OAuth1Session):  # type: ignore[misc]
 
         try:
             token: dict[str, Any] = super()._fetch_token(url, hooks={"response": note}, **kwargs)
-        except ValueError as error:
+        except ValueError:
             if not answers:
                 raise
-            raise _unusable(answers[-1]) from error
+            # Not with a cause: Authlib's message repeats the answer.
+            raise _unusable(answers[-1]) from None
         if not token.get("oauth_token") or not token.get("oauth_token_secret"):
             raise _unusable(answers[-1])
         return token

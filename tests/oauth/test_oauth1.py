@@ -1,0 +1,197 @@
+"""Logins with OAuth 1.0a, with a provider that checks the signatures."""
+
+# ruff: noqa: D103 - what the tests are made from is named for what it does
+
+import pytest
+import requests
+from flask import Flask, redirect
+
+from aldis.oauth import ErrorText, MemoryStorage, oauth_error
+from tests.oauth.apps import app_with
+from tests.oauth.browser import Browser
+from tests.oauth.providers import oauth1
+from tests.oauth.providers.scripted import scripted
+from tests.oauth.serving import served
+
+
+@pytest.fixture(scope="module")
+def provider():
+    with oauth1.running() as made:
+        yield made
+
+
+@pytest.fixture
+def shop(provider):
+    app = Flask("shop")
+    with served(app) as url:
+        app, blueprint = app_with(
+            app=app,
+            client_id=provider.client_id,
+            client_secret=provider.client_secret,
+            request_token_url=f"{provider.url}/request",
+            authorization_url=f"{provider.url}/authorize",
+            token_url=f"{provider.url}/access",
+            base_url=provider.url,
+            redirect_url="/home",
+        )
+        app.add_url_rule("/home", "home", lambda: "home")
+        app.add_url_rule("/me", "me", lambda: blueprint.session.get("/me").json())
+        yield url, blueprint
+
+
+def test_a_user_logs_in_and_calls_are_signed(shop, heard):
+    """The request token's secret is kept until the user is back, and every signature is right."""
+    url, blueprint = shop
+    browser = Browser()
+    browser.http.cookies.set("user", "bob")
+    assert "home" == browser.open(f"{url}/login/op").text
+    assert ["oauth-before-login", "oauth-authorized"] == heard.names()
+    assert {blueprint} == {sender for _, sender, _ in heard}
+    token = heard.only("oauth-authorized")["token"]
+    assert {"oauth_token", "oauth_token_secret"} <= set(token)
+    assert {"name": "bob"} == browser.open(f"{url}/me").json()
+
+
+def test_two_tabs_both_log_in(shop, heard):
+    """Each login keeps the secret of its own request token."""
+    url, _ = shop
+    browser = Browser()
+    first = browser.open(f"{url}/login/op", until="/authorized?").headers["Location"]
+    second = browser.open(f"{url}/login/op", until="/authorized?").headers["Location"]
+    for back in (second, first):
+        assert "home" == browser.open(back).text
+    assert 2 == heard.names().count("oauth-authorized")
+    assert "oauth-error" not in heard.names()
+
+
+def test_a_user_who_declines_is_told_of(shop, heard):
+    """An answer without a verifier is an error, with the payload of OAuth 1."""
+    url, _ = shop
+    browser = Browser()
+    out = browser.open(f"{url}/login/op", until="/authorize?").headers["Location"]
+    assert "home" == browser.open(f"{out}&declines=1").text
+    payload = heard.only("oauth-error")
+    assert {"message", "response"} == set(payload)
+    assert payload["message"].startswith("verifier_missing")
+    assert isinstance(payload["message"], ErrorText)
+    assert payload["response"] is None
+
+
+@pytest.mark.parametrize("query", ["", "?oauth_token=guessed&oauth_verifier=x", "?denied=spoofed"])
+def test_an_answer_to_no_login(shop, heard, query):
+    """An address that anybody can make is told in words of our own."""
+    url, _ = shop
+    Browser().open(f"{url}/login/op/authorized{query}")
+    assert heard.only("oauth-error")["message"].startswith("state_")
+    assert "spoofed" not in str(heard)
+
+
+def test_a_request_token_is_good_for_one_use(shop, heard):
+    """The answer that comes a second time belongs to no login."""
+    url, _ = shop
+    browser = Browser()
+    back = browser.open(f"{url}/login/op", until="/authorized?").headers["Location"]
+    for _ in range(2):
+        browser.open(back)
+    assert heard.only("oauth-error")["message"].startswith("state_unknown")
+
+
+def oauth1_app(op, **options):
+    return app_with(
+        client_id="app",
+        client_secret=op.client_secret,
+        request_token_url=f"{op.url}/request",
+        authorization_url=f"{op.url}/authorize",
+        token_url=f"{op.url}/access",
+        timeout=0.4,
+        redirect_url="/home",
+        **options,
+    )
+
+
+GOOD = "oauth_token=one&oauth_token_secret=leaks&oauth_callback_confirmed=true"
+
+ANSWERS = {
+    "401": (lambda op, path: op.says(path, GOOD, 401), "token_refused", 401),
+    "500": (lambda op, path: op.says(path, GOOD, 500), "token_refused", 500),
+    "HTML": (lambda op, path: op.says(path, "<html>leaks</html>"), "provider_error", 200),
+    "no secret": (lambda op, path: op.says(path, "oauth_token=leaks"), "provider_error", 200),
+    "JSON": (lambda op, path: op.says(path, '{"error": "leaks"}'), "provider_error", 200),
+    "broken JSON": (lambda op, path: op.says(path, '{"leaks'), "provider_error", 200),
+    "silent": (lambda op, path: op.keeps_silent(path), "provider_unreachable", None),
+}
+
+
+@pytest.fixture(scope="module")
+def op():
+    with scripted() as made:
+        yield made
+
+
+@pytest.mark.parametrize(("happens", "code", "status"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("path", ["/request", "/access"])
+def test_what_the_provider_gets_wrong(  # noqa: PLR0913, PLR0917 - four of them say what happens
+    op, heard, caplog, happens, code, status, path
+):
+    """At both of its endpoints: told with the response, which alone may hold a secret."""
+    app, blueprint = oauth1_app(op)
+    client = app.test_client()
+    op.answers.clear()
+    op.says("/request", GOOD)
+    happens(op, path)
+    answer = client.get("/login/op")
+    if path == "/access":
+        answer = client.get("/login/op/authorized?oauth_token=one&oauth_verifier=two")
+    assert 302 == answer.status_code
+    payload = heard.only("oauth-error")
+    assert payload["message"].startswith(code)
+    assert status == getattr(payload["response"], "status_code", None)
+    told = f"{payload['message']} {payload['message'].exception!r} {payload['response']!r}"
+    assert "leaks" not in told + caplog.text
+    with app.test_request_context():
+        assert blueprint.token is None
+
+
+def test_a_receivers_response_is_what_the_user_gets(op):
+    """A Response is honoured in all the places where OAuth 1 fails."""
+    app, blueprint = oauth1_app(op)
+    op.answers.clear()
+    op.says("/request", "no", 401)
+
+    def handle(sender, message, response):
+        return redirect(f"/told/{response.status_code}")
+
+    with oauth_error.connected_to(handle, blueprint):
+        assert "/told/401" == app.test_client().get("/login/op").headers["Location"]
+
+
+def test_a_refusing_storage_is_told_with_the_exception(op, heard):
+    """The third payload: ``error`` alone."""
+
+    class Refusing(MemoryStorage):
+        def set(self, blueprint, token):
+            raise ValueError
+
+    app, _ = oauth1_app(op, storage=Refusing())
+    op.answers.clear()
+    op.says("/request", GOOD)
+    op.says("/access", GOOD)
+    client = app.test_client()
+    client.get("/login/op")
+    client.get("/login/op/authorized?oauth_token=one&oauth_verifier=two")
+    assert ["error"] == list(heard.only("oauth-error"))
+    assert isinstance(heard.only("oauth-error")["error"], ValueError)
+
+
+def test_nobody_is_there(heard):
+    """A provider that cannot be reached is told without a response."""
+    app, _ = app_with(
+        client_id="app",
+        request_token_url="http://127.0.0.1:9/",  # noqa: S106
+        authorization_url="http://127.0.0.1:9/",
+        token_url="http://127.0.0.1:9/",  # noqa: S106
+    )
+    app.test_client().get("/login/op")
+    payload = heard.only("oauth-error")
+    assert isinstance(payload["message"].exception, requests.ConnectionError)
+    assert payload["response"] is None
