@@ -150,7 +150,7 @@ async def deliver_async(
                 if not robust:
                     raise
                 outcomes.append(_failed(signal, receiver, error))
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised again, here or later
                 cancellation = _put_off(signal, error)
             else:
                 outcomes.append(Outcome(receiver, value))

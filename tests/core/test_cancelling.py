@@ -1,0 +1,53 @@
+"""What becomes of an async send whose task is cancelled."""
+
+import asyncio
+
+import pytest
+
+from tests.core.support import Recorder
+
+
+def fail(sender, **extra):
+    """Raise."""
+    raise ValueError("lamp out")
+
+
+class TestCancelling:
+    async def test_cancelling_interrupts_one_receiver_only(self, signal):
+        """A cancelled task still calls the rest, and is cancelled then, whatever was raised."""
+        heard = []
+
+        async def wait_for_ever(sender):
+            await asyncio.Event().wait()
+
+        async def later(sender):
+            await asyncio.sleep(0)
+            heard.append(sender)
+
+        signal.every_receiver_runs = True
+        for receiver in (fail, wait_for_ever, later):
+            signal.connect(receiver)
+        task = asyncio.create_task(signal.asend("north"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ["north"] == heard
+        assert task.cancelled()
+
+    async def test_cancelling_ends_any_other_send(self, signal):
+        """Without it a cancelled send calls nobody else, not even ``asend_robust``."""
+        later = Recorder()
+
+        async def wait_for_ever(sender):
+            await asyncio.Event().wait()
+
+        signal.connect(wait_for_ever)
+        signal.connect(later)
+        for kind in (signal.asend, signal.asend_robust):
+            task = asyncio.create_task(kind("north"))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert [] == later.senders
