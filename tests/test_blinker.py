@@ -90,6 +90,19 @@ class TestInstalling:
         )
         assert f"{name} aldis blinker" == printed
 
+    def test_a_module_that_is_loaded_from_its_spec_is_the_same(self):
+        """Tools that load what they found get the stand-in, unchanged."""
+        printed = on_aldis(
+            """
+            import importlib.util, blinker
+            spec = importlib.util.find_spec("blinker")
+            loaded = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded)
+            print(loaded is blinker, blinker.Signal is aldis.Signal)
+            """
+        )
+        assert "True True" == printed
+
     def test_another_submodule_is_missing(self):
         """A submodule that blinker 1.9 does not have is a ModuleNotFoundError."""
         printed = on_aldis(

@@ -264,6 +264,22 @@ class TestOnce:
                 thread.join()
             assert ["north"] == heard
 
+    def test_what_receivers_for_gave_counts_once(self, signal):
+        """Whoever kept the call of an earlier look cannot call it a second time."""
+        signal.connect(once(plain))
+        [call] = signal.receivers_for("north")
+        assert [("north", 0), None] == [call("north"), call("north")]
+        assert not signal.receivers
+
+    def test_it_outlives_its_signal(self):
+        """The call is there, although the signal is gone."""
+        signal = aldis.Signal()
+        signal.connect(once(plain))
+        [call] = signal.receivers_for("north")
+        del signal
+        collect()
+        assert ("north", 0) == call("north")
+
     async def test_async(self, signal):
         """An async receiver is awaited once."""
 

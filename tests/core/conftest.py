@@ -3,13 +3,19 @@
 import pytest
 
 import aldis
-from tests.core.support import libraries, load_blinker
+from tests.core.support import Turn, libraries, load_blinker
 
 
 @pytest.fixture
 def signal():
     """Give a signal without a name."""
     return aldis.Signal()
+
+
+@pytest.fixture(params=[False, True], ids=["first send", "later send"])
+def turn(request):
+    """Say in which send of a signal the receivers shall do something."""
+    return Turn(request.param)
 
 
 @pytest.fixture

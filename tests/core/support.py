@@ -88,6 +88,33 @@ class Recorder:
         return self.answer
 
 
+def resend(signal, sender=None, /, **payload):
+    """Send three times, by the rules and then by the bare call loop: all have to answer alike."""
+    first, *others = [signal.send(sender, **payload) for _ in range(3)]
+    assert [first, first] == others
+    return first
+
+
+class Turn:
+    """When receivers do what a test is about: in a signal's first send, or in a later one.
+
+    The first send after a change goes by the rules; later ones go through the bare call loop.
+    """
+
+    def __init__(self, warm):
+        self.warm = warm
+        self.now = True
+
+    def send(self, signal, sender=None):
+        """Send, after a few idle sends if a later send is meant."""
+        if self.warm:
+            self.now = False
+            signal.send(sender)
+            signal.send(sender)
+            self.now = True
+        return signal.send(sender)
+
+
 def collect():
     """Run the collector until nothing more is found."""
     while gc.collect():

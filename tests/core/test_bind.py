@@ -11,7 +11,7 @@ import pytest
 import aldis
 from aldis.core import SupportsBindSignal
 from aldis.errors import HiddenDeliveryError, NotCallableError
-from tests.core.support import Recorder, collect, exactly, line_of
+from tests.core.support import Recorder, collect, exactly, line_of, resend
 
 
 class weakly:  # noqa: N801 - decorators are written in lower case
@@ -59,7 +59,7 @@ class TestWhatIsCalled:
         """``send`` calls what ``__bind_signal__`` returned, and names the receiver."""
         receiver = delivery(receive)
         signal.connect(receiver)
-        assert [(receiver, ("delivered", "north"))] == signal.send("north")
+        assert [(receiver, ("delivered", "north"))] == resend(signal, "north")
         assert "north" == receiver("north")
 
     def test_it_is_asked_once_for_each_signal(self, signal):
@@ -85,13 +85,13 @@ class TestWhatIsCalled:
         receiver = Recorder(7)
         receiver.__bind_signal__ = lambda signal: None
         signal.connect(receiver)
-        assert [(receiver, 7)] == signal.send()
+        assert [(receiver, 7)] == resend(signal)
 
     def test_a_mock_has_no_delivery(self, signal):
         """A mock, which has every attribute, is called as it is."""
         mock = MagicMock(return_value=7)
         signal.connect(mock)
-        assert [(mock, 7)] == signal.send()
+        assert [(mock, 7)] == resend(signal)
 
     async def test_an_async_delivery_is_async(self, signal):
         """What counts is whether the answer has to be awaited, not the receiver."""
@@ -132,7 +132,7 @@ class TestMethods:
         post = self.Post()
         receiver = getattr(post, name)
         signal.connect(receiver)
-        assert [(receiver, ("delivered", (post, "north")))] == signal.send("north")
+        assert [(receiver, ("delivered", (post, "north")))] == resend(signal, "north")
 
     def test_methods_of_two_objects_are_two_receivers(self, signal):
         """Each object is connected and disconnected by itself."""
@@ -147,7 +147,7 @@ class TestMethods:
         post = self.Post()
         signal.connect(post.by_method)
         del post
-        assert [] == signal.send()
+        assert [] == resend(signal)
 
 
 class TestStrength:
@@ -158,7 +158,7 @@ class TestStrength:
         alive = ref(receiver)
         del receiver
         assert alive() is None
-        assert [] == signal.send()
+        assert [] == resend(signal)
 
     def test_by_anything_else_it_is_held_strongly(self, signal):
         """The receiver stays until it is disconnected, whatever ``weak`` says."""
@@ -257,7 +257,7 @@ class TestHiddenDeliveries:
             return "wrapped"
 
         signal.connect(wrapper)
-        assert [(wrapper, "wrapped")] == signal.send()
+        assert [(wrapper, "wrapped")] == resend(signal)
 
     def test_a_circle_of_wrappers_ends(self, signal):
         """A function that claims to wrap itself can be connected."""
@@ -267,7 +267,8 @@ class TestHiddenDeliveries:
 
         circular.__wrapped__ = circular
         signal.connect(circular)
-        assert [(circular, 7)] == signal.send()
+        assert signal.explain().rows[0].runs
+        assert [(circular, 7)] == resend(signal)
 
     def test_an_answer_that_cannot_be_called_is_refused(self, signal):
         """The message names the receiver, its type and what it returned."""

@@ -8,7 +8,7 @@ import pytest
 
 import aldis
 from aldis.errors import AldisError, NotCallableError, WeakReferenceError
-from tests.core.support import Recorder, Sender, exactly
+from tests.core.support import Recorder, Sender, exactly, resend
 
 
 def receive(sender, **extra):
@@ -25,15 +25,15 @@ class TestWhatConnectReturns:
         """So are ``connect(sender=x)`` and ``connect_via(x)``."""
         assert receive is signal.connect(sender="north", weak=False)(receive)
         assert receive is signal.connect_via("south")(receive)
-        assert [(receive, "north")] == signal.send("north")
-        assert [(receive, "south")] == signal.send("south")
+        assert [(receive, "north")] == resend(signal, "north")
+        assert [(receive, "south")] == resend(signal, "south")
 
     def test_options_may_be_unpacked(self, signal):
         """``connect(**options)`` takes CKAN's way of writing a subscription."""
         options = {"receiver": receive, "sender": "north"}
         signal.connect(**options, weak=False)
         signal.disconnect(**options)
-        assert [] == signal.send("north")
+        assert [] == resend(signal, "north")
 
 
 class TestWhatCanReceive:
@@ -188,7 +188,7 @@ class TestWhatIsRefused:
         with pytest.raises(WeakReferenceError, match="Slotted object cannot be weakly referenced"):
             signal.connect(receiver)
         signal.connect(receiver, weak=False)
-        assert [(receiver, "north")] == signal.send("north")
+        assert [(receiver, "north")] == resend(signal, "north")
 
     @pytest.mark.parametrize("receiver", [itemgetter(0), str.upper, [].append])
     def test_what_is_strong_already_cannot_be_made_weak(self, signal, receiver):
@@ -293,5 +293,5 @@ class TestAccessories:
         signal.connect(receive)
         signal.connect(receive, "north", weak=False)
         signal._clear_state()
-        assert [] == signal.send("north")
+        assert [] == resend(signal, "north")
         assert ({}, {}) == (signal._by_sender, signal._by_receiver)

@@ -3,7 +3,7 @@
 import pytest
 
 import aldis
-from tests.core.support import Recorder, Sender
+from tests.core.support import Recorder, Sender, resend
 
 
 def receive(sender, **extra):
@@ -17,8 +17,8 @@ class TestCancel:
         north = signal.subscribe(receive, "north")
         signal.subscribe(receive, "south")
         north.cancel()
-        assert [] == signal.send("north")
-        assert [(receive, "south")] == signal.send("south")
+        assert [] == resend(signal, "north")
+        assert [(receive, "south")] == resend(signal, "south")
 
     def test_a_second_time_does_nothing(self, signal):
         """Another owner's subscription survives a repeated ``cancel``."""
@@ -26,25 +26,25 @@ class TestCancel:
         signal.subscribe(receive)
         first.cancel()
         first.cancel()
-        assert [(receive, "north")] == signal.send("north")
+        assert [(receive, "north")] == resend(signal, "north")
 
     def test_what_two_owners_subscribed_stays_until_both_let_go(self, signal):
         """The receiver is called once meanwhile, and no more afterwards."""
         first, second = signal.subscribe(receive), signal.subscribe(receive)
-        assert [(receive, None)] == signal.send()
+        assert [(receive, None)] == resend(signal)
         first.cancel()
-        assert [(receive, None)] == signal.send()
+        assert [(receive, None)] == resend(signal)
         second.cancel()
-        assert [] == signal.send()
+        assert [] == resend(signal)
 
     def test_connect_is_an_owner_like_any_other(self, signal):
         """What was connected stays when a subscription of the same is cancelled."""
         signal.connect(receive)
         signal.connect(receive)
         signal.subscribe(receive).cancel()
-        assert [(receive, None)] == signal.send()
+        assert [(receive, None)] == resend(signal)
         signal.disconnect(receive)
-        assert [] == signal.send()
+        assert [] == resend(signal)
 
     def test_disconnect_overrules_all_owners(self, signal):
         """``disconnect`` undoes whoever connected, and the handles know."""
@@ -53,7 +53,7 @@ class TestCancel:
         assert not handle.active
         signal.connect(receive, "north")
         handle.cancel()
-        assert [(receive, "north")] == signal.send("north")
+        assert [(receive, "north")] == resend(signal, "north")
 
     def test_the_end_is_announced_once(self, signal):
         """``receiver_disconnected`` is sent when the last owner lets go."""
@@ -76,7 +76,7 @@ class TestCancel:
         """Only ``cancel`` ends a subscription."""
         handle = signal.subscribe(receive)
         del handle
-        assert [(receive, None)] == signal.send()
+        assert [(receive, None)] == resend(signal)
 
 
 class TestStrength:

@@ -303,6 +303,22 @@ class TestDrawing:
         assert f":{receive.__code__.co_firstlineno}" in str(heard)
         assert "AsyncReceiverError" in str(seen)
 
+    async def test_what_is_out_of_the_ordinary(self, shop):
+        """Another method than send, an awaited receiver, a muted and an unheard send are told."""
+        paid = shop.signal("paid")
+        paid.connect(wait)
+        with trace() as seen:
+            await paid.asend()
+            with paid.muted():
+                paid.send()
+            paid.disconnect(wait)
+            paid.send()
+        sent, call, muted, unheard = str(seen).splitlines()
+        assert sent.endswith("  by asend")
+        assert "  async" in call
+        assert "  muted" in muted
+        assert "  nobody heard" in unheard
+
     @pytest.mark.parametrize(
         ("nanoseconds", "words"),
         [
