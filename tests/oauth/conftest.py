@@ -29,3 +29,22 @@ def heard():
 
     with listening() as said:
         yield said
+
+
+@pytest.fixture(scope="session")
+def scripted_provider():
+    """A provider that does what a test tells it to."""
+    from tests.oauth.providers.scripted import scripted
+
+    with scripted() as provider:
+        yield provider
+
+
+@pytest.fixture
+def op(scripted_provider):
+    """That provider, with nothing told to it yet."""
+    scripted_provider.answers.clear()
+    scripted_provider.asked.clear()
+    scripted_provider.metadata = {}
+    scripted_provider.nonce = None
+    return scripted_provider

@@ -11,21 +11,6 @@ from flask import redirect
 from aldis.errors import LoginError, TokenStorageError
 from aldis.oauth import ErrorText, MemoryStorage, oauth_authorized, oauth_error
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
-from tests.oauth.providers.scripted import scripted
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with scripted() as provider:
-        yield provider
-
-
-@pytest.fixture
-def op(shared):
-    shared.answers.clear()
-    shared.asked.clear()
-    shared.metadata = {}
-    return shared
 
 
 def token_says(**changed):

@@ -10,7 +10,6 @@ from aldis.oauth import ErrorText, MemoryStorage, oauth_error
 from tests.oauth.apps import app_with
 from tests.oauth.browser import Browser
 from tests.oauth.providers import oauth1
-from tests.oauth.providers.scripted import scripted
 from tests.oauth.serving import served
 
 
@@ -120,12 +119,6 @@ ANSWERS = {
     "broken JSON": (lambda op, path: op.says(path, '{"leaks'), "provider_error", 200),
     "silent": (lambda op, path: op.keeps_silent(path), "provider_unreachable", None),
 }
-
-
-@pytest.fixture(scope="module")
-def op():
-    with scripted() as made:
-        yield made
 
 
 @pytest.mark.parametrize(("happens", "code", "status"), ANSWERS.values(), ids=ANSWERS)

@@ -53,9 +53,11 @@ def remember(name: str, state: str, login: PendingLogin) -> None:
         login: What to keep.
     """
     logins = _current()
+    # Later than all others, even by a clock that stands still: JSON does not keep their order.
+    latest = max((entry["t"] for entry in logins.values()), default=0.0)
     logins[state] = {
         "p": name,
-        "t": round(time.time(), 3),
+        "t": round(max(time.time(), latest + 0.001), 3),
         "s": login.secret,
         "n": login.nonce,
         "u": login.next_url,
@@ -99,5 +101,5 @@ def _current() -> dict[str, dict[str, Any]]:
     return {
         state: entry
         for state, entry in session.get(KEY, {}).items()
-        if 0.0 <= now - entry["t"] < LIFETIME
+        if now - entry["t"] < LIFETIME
     }

@@ -1,0 +1,142 @@
+"""The blueprint: what it is made from, and what an application asks of it."""
+
+import pytest
+from flask import Blueprint, Flask
+
+from aldis.errors import OAuthSetupError
+from aldis.oauth import (
+    MemoryStorage,
+    OAuthBlueprint,
+    SessionStorage,
+)
+from tests.oauth.apps import app_with, begin, log_in
+
+
+def test_client_id_and_secret_come_from_the_configuration(op):
+    """Of the app, when the login begins: so they may be set after the blueprint is registered."""
+    app, _ = app_with(op, client_id=None, client_secret=None)
+    app.config.update(OP_OAUTH_CLIENT_ID="app", OP_OAUTH_CLIENT_SECRET="configured")  # noqa: S106
+    client = app.test_client()
+    assert "app" == begin(client, op)["client_id"]
+    log_in(client, op)
+    assert "Authorization" in op.asked_for("/token")[0][2]
+
+
+def test_a_client_id_that_is_missing_is_named(op):
+    """A mistake of the application is no failed login: it says what to set."""
+    app, _ = app_with(op, client_id=None)
+    with pytest.raises(OAuthSetupError, match="OP_OAUTH_CLIENT_ID"):
+        app.test_client().get("/login/op")
+
+
+INCOMPLETE = [
+    ({}, "authorization_url and no token_url"),
+    ({"authorization_url": "/a"}, "no token_url"),
+    ({"authorization_url": "/a", "token_url": "/b", "scope": "openid"}, "issuer and no jwks_uri"),
+    ({"request_token_url": "/r", "token_url": "/b"}, "authorization_url"),
+    ({"server_metadata_url": "/m", "authorization_url_params": {"state": "x"}}, "state"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), INCOMPLETE)
+def test_a_provider_that_is_not_described_is_refused_at_once(options, said):
+    """The error comes when the blueprint is made, and names what is missing."""
+    with pytest.raises(OAuthSetupError, match=said):
+        OAuthBlueprint("op", client_id="x", **options)
+
+
+def test_the_addresses_are_flask_dances():
+    """Also where an app registers the blueprint with a prefix, as Flask-Dance's users do."""
+    described = {"client_id": "x", "authorization_url": "/a", "token_url": "/b"}
+    for options in ({}, {"url_prefix": "/login"}):
+        app = Flask("shop")
+        app.register_blueprint(OAuthBlueprint("hub", **described), **options)
+        rules = {rule.endpoint: rule.rule for rule in app.url_map.iter_rules()}
+        assert "/login/hub" == rules["hub.login"]
+        assert "/login/hub/authorized" == rules["hub.authorized"]
+
+
+def test_a_nested_blueprint_finds_its_own_login(op):
+    """authorization_required works under whatever name the blueprint is registered."""
+    app, parent = Flask("shop"), Blueprint("parent", __name__, url_prefix="/p")
+    app.secret_key = "only for tests"  # noqa: S105
+    bp = OAuthBlueprint("hub", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106
+    parent.register_blueprint(bp)
+    app.register_blueprint(parent)
+    app.add_url_rule("/me", "me", bp.authorization_required(lambda: "me"))
+    assert "/p/login/hub?next=/me" == app.test_client().get("/me").headers["Location"]
+
+
+def test_one_blueprint_serves_two_apps(op):
+    """An app factory that runs twice gives each app its own client."""
+    first, blueprint = app_with(op, client_id=None)
+    second = Flask("second")
+    second.secret_key = "only for tests"  # noqa: S105
+    second.register_blueprint(blueprint)
+    first.config["OP_OAUTH_CLIENT_ID"], second.config["OP_OAUTH_CLIENT_ID"] = "one", "two"
+    ids = [begin(each.test_client(), op)["client_id"] for each in (first, second, first)]
+    assert ["one", "two", "one"] == ids
+
+
+def test_the_token_can_be_set_and_deleted(op):
+    """Deleting it twice is no error; ``expires_at`` is reckoned from ``expires_in``."""
+    app, blueprint = app_with(op, storage=MemoryStorage)
+    with app.test_request_context():
+        assert blueprint.token is None
+        assert not blueprint.session.authorized
+        blueprint.token = {"access_token": "x", "expires_in": 100}
+        assert blueprint.token["expires_at"] > 100
+        assert ("x", True) == (blueprint.session.access_token, blueprint.session.authorized)
+        del blueprint.token
+        del blueprint.token
+        blueprint.token = None
+        assert blueprint.token is None
+
+
+def test_a_token_that_has_expired_for_good_is_no_token(op):
+    """Without a refresh token the user has to log in again, and ``authorized`` says so."""
+    app, blueprint = app_with(op, storage=MemoryStorage({"access_token": "x", "expires_at": 1}))
+    with app.test_request_context():
+        assert not blueprint.session.authorized
+        blueprint.token = {"access_token": "x", "expires_at": 1, "refresh_token": "y"}
+        assert blueprint.session.authorized
+
+
+def test_both_decorators_guard_a_view(op):
+    """authorization_required is on the blueprint, and on the session as in Flask-Dance."""
+    app, blueprint = app_with(op, storage=MemoryStorage({"access_token": "x"}))
+    app.add_url_rule("/a", "a", blueprint.authorization_required(lambda: "a"))
+    app.add_url_rule("/b", "b", blueprint.session.authorization_required(lambda: "b"))
+    client = app.test_client()
+    assert ["a", "b"] == [client.get(path).text for path in ("/a", "/b")]
+    blueprint.storage = SessionStorage()
+    away = [client.get(path).headers["Location"] for path in ("/a", "/b")]
+    assert ["/login/op?next=/a", "/login/op?next=/b"] == away
+
+
+def test_without_pkce_there_is_no_challenge(op):
+    """For a provider that refuses it, PKCE can be turned off; otherwise it is on."""
+    on, off = app_with(op)[0], app_with(op, pkce=False)[0]
+    assert "S256" == begin(on.test_client(), op)["code_challenge_method"]
+    assert "code_challenge" not in begin(off.test_client(), op)
+    log_in(off.test_client(), op)
+    assert "code_verifier" not in op.asked_for("/token")[-1][1]
+
+
+def test_a_provider_that_takes_the_secret_in_the_form_gets_it_there(op):
+    """As its metadata say; the usual way is the header."""
+    op.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    log_in(app_with(op)[0].test_client(), op)
+    _, form, headers = op.asked_for("/token")[-1]
+    assert (op.client_secret, False) == (form["client_secret"], "Authorization" in headers)
+
+
+def test_calls_go_to_the_base_url_with_the_users_token(op):
+    """Relative addresses are the provider's; each call is made with the token in the storage."""
+    app, blueprint = app_with(op, base_url=op.url, storage=MemoryStorage())
+    with app.test_request_context():
+        for token in ("one", "two"):
+            blueprint.token = {"access_token": token}
+            for method in ("get", "post", "put", "patch", "delete", "options"):
+                getattr(blueprint.session, method)("/me")
+                assert f"Bearer {token}" == op.asked[-1][2]["Authorization"]

@@ -1,0 +1,180 @@
+"""A login as the user sees it: where it leads, and that it ends."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from aldis.oauth import (
+    OAuthBlueprint,
+)
+from aldis.oauth.pending import MAX_LOGINS
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+
+# -- where the user ends up --------------------------------------------------------------------
+
+
+def test_the_way_back_without_being_told_one(op):
+    """The root of the app, or what ``redirect_url`` or ``redirect_to`` say."""
+    assert "/" == log_in(app_with(op)[0].test_client(), op).headers["Location"]
+    app, _ = app_with(op, redirect_to="home")
+    app.add_url_rule("/welcome", "home", lambda: "")
+    assert "/welcome" == log_in(app.test_client(), op).headers["Location"]
+
+
+def test_an_app_under_a_prefix_stays_under_it(op):
+    """Below SCRIPT_NAME the way back, and a deep link, keep the prefix."""
+    app, blueprint = app_with(op)
+    app.add_url_rule("/deep", "deep", blueprint.authorization_required(lambda: ""))
+    client = app.test_client()
+    under = {"SCRIPT_NAME": "/shop"}
+    away = client.get("/deep?a=b", environ_overrides=under).headers["Location"]
+    assert "/shop/login/op?next=/shop/deep?a%3Db" == away
+    client.get("/login/op", environ_overrides=under)
+    gone = client.get(f"{CALLBACK}?state=x", environ_overrides=under).headers["Location"]
+    assert "/shop/login/op/failed" == gone
+    back = client.get("/login/op/failed", environ_overrides=under).headers["Location"]
+    assert "/shop/" == back
+
+
+def follow(client, path, limit=12):
+    """Go wherever the redirects lead, the provider's included; return the visited and the last."""
+    visited = [path]
+    for _ in range(limit):
+        answer = client.get(visited[-1])
+        if answer.status_code != 302:
+            return visited, answer
+        parts = urlsplit(answer.headers["Location"])
+        if parts.path == "/authorize":
+            state = parse_qs(parts.query)["state"][0]
+            visited.append(f"{CALLBACK}?{client.outcome}&state={state}")
+        else:
+            visited.append(answer.headers["Location"])
+    raise AssertionError(f"redirected without end: {visited}")
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize("error_url", [None, "/", "/public"])
+@pytest.mark.parametrize("outcome", ["error=access_denied", "code=bad", "code="])
+def test_a_failed_login_never_leads_to_the_next_one_for_ever(
+    op, heard, cookies, error_url, outcome
+):
+    """A home page that itself needs a login is not tried a third time; nor without cookies."""
+    app, blueprint = app_with(op, error_url=error_url)
+    app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
+    app.add_url_rule("/public", "public", lambda: "public")
+    op.says("/token", {"error": "invalid_grant"}, 400)
+    client = app.test_client(use_cookies=cookies)
+    client.outcome = outcome
+    _, last = follow(client, "/")
+    failures = heard.names().count("oauth-error")
+    if cookies and error_url == "/public":
+        assert ("public", 1) == (last.text, failures)
+    else:
+        assert 400 == last.status_code
+        assert "Login failed" in last.text
+        assert (2 if cookies else 1) == failures
+    assert "cookies" not in last.text if cookies else "does not send cookies" in last.text
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+def test_discovery_that_is_down_makes_no_loop_either(op, heard, cookies):
+    """The same for a login that fails before it begins."""
+    app, blueprint = app_with(op)
+    app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
+    op.says("/.well-known/openid-configuration", "down", 503)
+    _, last = follow(app.test_client(use_cookies=cookies), "/")
+    assert 400 == last.status_code
+    assert heard.names().count("oauth-error") <= 2
+
+
+def test_a_session_that_is_never_kept_makes_no_loop(op, heard):
+    """A browser that sends an old cookie and drops each new one, as when it is too large."""
+    app, blueprint = app_with(op)
+    app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
+    client = app.test_client(use_cookies=False)
+    with app.test_request_context():
+        serializer = app.session_interface.get_signing_serializer(app)
+        client.environ_base["HTTP_COOKIE"] = f"session={serializer.dumps({'old': 1})}"
+    client.outcome = "code=the-code"
+    _, last = follow(client, "/")
+    assert 400 == last.status_code
+
+
+def test_a_login_that_succeeds_forgets_the_failure(op):
+    """Whoever gets in at the second attempt starts afresh."""
+    app, _ = app_with(op, redirect_url="/home")
+    client = app.test_client()
+    log_in(client, op, error="access_denied")
+    log_in(client, op)
+    log_in(client, op, error="access_denied")
+    with client.session_transaction() as kept:
+        assert ["op"] == list(kept["_aldis_oauth_failed"])
+    assert "/home" == log_in(client, op).headers["Location"]
+    with client.session_transaction() as kept:
+        assert {} == kept["_aldis_oauth_failed"]
+
+
+def test_the_page_of_last_resort_offers_both_ways(op):
+    """It says what has failed, and leads to the login or on without it."""
+    app, _ = app_with(op)
+    page = app.test_client(use_cookies=False).get("/login/op/failed")
+    assert 400 == page.status_code
+    assert 'href="/login/op"' in page.text
+    assert 'href="/"' in page.text
+
+
+def test_answers_are_not_for_caches(op):
+    """A redirect with one user's state in it is handed to nobody else."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    answers = [client.get("/login/op"), log_in(client, op), client.get(f"{CALLBACK}?state=x")]
+    assert ["no-store"] * 3 == [each.headers["Cache-Control"] for each in answers]
+
+
+# -- many logins at once -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["", "?next=/" + "a" * 400])
+def test_abandoned_logins_do_not_fill_the_cookie(op, link):
+    """However many logins are begun, with however many providers, the cookie stays small."""
+    app, _ = app_with(op)
+    for name in ("two", "three"):
+        other = OAuthBlueprint(
+            name, client_id="x", authorization_url=f"{op.url}/a", token_url=f"{op.url}/b"
+        )
+        app.register_blueprint(other)
+    client = app.test_client()
+    sizes = []
+    for number in range(30):
+        name = ("op", "two", "three")[number % 3]
+        answer = client.get(f"/login/{name}{link}")
+        sizes.append(len(answer.headers["Set-Cookie"]))
+    assert max(sizes) < 2300
+    with client.session_transaction() as kept:
+        assert 1 <= len(kept["_aldis_oauth_logins"]) <= MAX_LOGINS
+        assert len(json.dumps(kept["_aldis_oauth_logins"])) <= 1500
+
+
+def test_the_newest_logins_are_the_ones_that_count(op, heard):
+    """After many abandoned logins the last ones still succeed, the first is too old."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    states = [begin(client, op)["state"] for _ in range(MAX_LOGINS + 1)]
+    client.get(CALLBACK, query_string={"code": "c", "state": states[-1]})
+    client.get(CALLBACK, query_string={"code": "c", "state": states[0]})
+    assert "oauth-authorized" in heard.names()
+    assert "state_unknown" == heard.only("oauth-error")["error"]
+
+
+def test_a_state_of_another_provider_is_a_wrong_one(op, heard):
+    """What one provider repeats cannot be used with another one's address."""
+    app, _ = app_with(op)
+    other = OAuthBlueprint("two", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106
+    app.register_blueprint(other)
+    client = app.test_client()
+    sent = begin(client, op)
+    client.get(f"/login/two/authorized?code=c&state={sent['state']}")
+    assert "state_unknown" == heard.only("oauth-error")["error"]
+    client.get(f"{CALLBACK}?code=c&state={sent['state']}")
+    assert "oauth-authorized" in heard.names()
