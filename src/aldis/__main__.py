@@ -1,0 +1,8 @@
+"""``python -m aldis``: the same as the command ``aldis``."""
+
+from __future__ import annotations
+
+from aldis.cli import main
+
+if __name__ == "__main__":
+    main()

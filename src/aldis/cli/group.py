@@ -1,0 +1,80 @@
+"""The commands by name: ``aldis`` and ``signals``."""
+
+from __future__ import annotations
+
+import platform
+from difflib import get_close_matches
+
+import click
+
+from aldis.cli.checking import check
+from aldis.cli.explaining import explain
+from aldis.cli.listing import list_signals
+from aldis.cli.options import app_option
+from aldis.cli.run import run
+from aldis.cli.tracing import trace
+from aldis.core import COMPILED
+from aldis.version import __version__
+
+__all__ = ["aldis", "signals"]
+
+VERSION = (
+    f"aldis {__version__}, {'compiled' if COMPILED else 'Python'} call loop, "
+    f"{platform.python_implementation()} {platform.python_version()}"
+)
+
+
+class Group(click.Group):
+    """A group that answers a misspelt command with the closest right one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that ``args`` name."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not ctx.resilient_parsing and name[:1] != "-":
+            known = self.list_commands(ctx)
+            closest = get_close_matches(name, known, n=1)
+            hint = f"did you mean {closest[0]!r}?" if closest else f"there are {', '.join(known)}."
+            ctx.fail(f"there is no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(message=VERSION)
+@app_option
+def aldis() -> None:
+    """Signals: who listens to what, what is wrong, what happens.
+
+    \b
+      aldis signals list --app shop:app       who listens to what
+      aldis signals check --app shop:app      what is wrong, for CI
+      aldis run -- flask --app shop run       any command, on aldis in blinker's place
+
+    \b
+    Exit codes: 0 all is well, 1 something was found (`signals check`), 2 the
+    command line or the app is wrong, 130 interrupted. `aldis run` ends as its
+    COMMAND does.
+    """
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@app_option
+def signals() -> None:
+    """Show who listens to which signal, and what happens.
+
+    The app is imported, since that is what connects receivers. What it prints
+    meanwhile goes to the standard error.
+
+    \b
+    Exit codes: 0 all is well, 1 something was found (`check`), 2 the command
+    line or the app is wrong.
+    """
+
+
+signals.add_command(list_signals)
+signals.add_command(explain)
+signals.add_command(check)
+signals.add_command(trace)
+aldis.add_command(signals)
+aldis.add_command(run)

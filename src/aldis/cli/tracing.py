@@ -1,0 +1,105 @@
+"""``signals trace``: one request, and the tree of what it sent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+import click
+
+from aldis.cli.loading import AppError, load
+from aldis.cli.options import signals_command
+from aldis.cli.output import app_prints_aside, print_json, quiet_reader
+from aldis.cli.requesting import Answer, LifespanError, Request, send
+
+__all__ = ["trace"]
+
+
+@signals_command("trace")
+@click.argument("request", nargs=-1, metavar="[METHOD] PATH")
+@click.option("--data", "-d", default="", help="The body. Without a Content-Type, it is a form.")
+@click.option(
+    "--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="As often as needed."
+)
+@click.pass_context
+def trace(
+    ctx: click.Context,
+    *,
+    request: tuple[str, ...],
+    data: str,
+    headers: tuple[str, ...],
+    as_json: bool,
+    traceback: bool,
+) -> None:
+    """Send one request through the app and show the tree of signals that it sent.
+
+    The request stays in this process: no server, no network. What it does to a database is real.
+    Without a METHOD it is a GET. The exit code is 0 whatever the app answers.
+
+    \b
+      aldis signals trace --app shop:app /
+      aldis signals trace --app shop:app -d product=1 -- POST /cart
+    """
+    asked = _request(request, data, headers)
+    app = load(ctx, traceback=traceback)
+    if not callable(app):
+        raise AppError(f"the app is of type {type(app).__qualname__}, which takes no requests")
+    try:
+        with app_prints_aside():
+            answer = send(app, asked)
+    except LifespanError as error:
+        raise AppError(f"the app could not start: {error}") from error
+    if as_json:
+        print_json("aldis-signals-trace/1", _json(asked, answer))
+        return
+    with quiet_reader():
+        answer.seen.print(title=f"{asked} -> {_outcome(answer)}, {_milliseconds(answer)} ms")
+        if not answer.seen.roots:
+            print("Nothing was sent.")
+
+
+def _request(words: tuple[str, ...], data: str, headers: tuple[str, ...]) -> Request:
+    if len(words) not in (1, 2):
+        raise click.UsageError("say one request, as in: trace -- GET /")
+    method, path = ("GET", *words) if len(words) == 1 else words
+    if not method.isalpha():
+        raise click.UsageError(f"{method!r} is no method, as GET or POST is")
+    if not path.startswith("/"):
+        raise click.UsageError(f"a path begins with a slash: '/{path}' instead of {path!r}?")
+    return Request(method.upper(), path, [_header(each) for each in headers], data.encode())
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise click.BadParameter(
+            f"{text!r} is not of the form 'NAME: VALUE'", param_hint="--header"
+        )
+    return name.strip(), value.strip()
+
+
+def _outcome(answer: Answer) -> str:
+    if answer.error is not None:
+        kind = type(answer.error).__name__
+        return f"raised {kind}: {answer.error} (a server answers 500)"
+    if answer.status is None:
+        return "no answer"
+    try:
+        return f"{answer.status} {HTTPStatus(answer.status).phrase}"
+    except ValueError:
+        return str(answer.status)
+
+
+def _milliseconds(answer: Answer) -> str:
+    return f"{answer.nanoseconds / 1e6:.3g}"
+
+
+def _json(asked: Request, answer: Answer) -> dict[str, Any]:
+    return {
+        "request": {"method": asked.method, "path": asked.path},
+        "status": answer.status,
+        "error": None if answer.error is None else f"{type(answer.error).__name__}: {answer.error}",
+        "nanoseconds": answer.nanoseconds,
+        "emissions": [asdict(root) for root in answer.seen.roots],
+    }
