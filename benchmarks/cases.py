@@ -29,7 +29,7 @@ class Case:
         probe: How: ``loop`` (a statement), ``growth`` or ``memory``.
         what: Which shape of crowd, view or way.
         size: The number of receivers, or of senders.
-        once: Measured once in each launch, not in every round.
+        once: Measured once, since it is the same each time.
     """
 
     group: str
@@ -74,7 +74,7 @@ class Effort:
 FULL: Final = Effort(
     launches=3,
     rounds=12,
-    slow_rounds=3,
+    slow_rounds=2,
     block_ms=20,
     limit_s=10,
     total_s=450,

@@ -21,6 +21,9 @@ class TooSlowError(Exception):
 class Growth:
     """Connects a receiver for each of many senders, then disconnects them all again.
 
+    The clock is the processor time of this thread: a pass that takes a second is always interrupted
+    by other work, and there is no quicker burst to choose.
+
     Args:
         make_signal: Makes a new signal with blinker's ``connect`` and ``disconnect``.
         way: ``one`` (the same receiver for every sender) or ``own`` (each sender has its own).
@@ -63,10 +66,10 @@ class Growth:
     def _timed(self, operation: Callable[..., Any]) -> int:
         taken = 0
         for chunk in _chunks(self._pairs):
-            start = time.perf_counter_ns()
+            start = time.thread_time_ns()
             for receiver, sender in chunk:
                 operation(receiver, sender=sender)
-            taken += time.perf_counter_ns() - start
+            taken += time.thread_time_ns() - start
             if taken > self._limit_ns:
                 message = f"{len(self._pairs)} senders took more than {self._limit_ns / 1e9:.0f} s"
                 raise TooSlowError(message)

@@ -62,7 +62,8 @@ class Schedule:
                 worker.tell("describe")
             workers = [worker for worker in workers if self._introduce(worker)]
             for case in batch.cases:
-                workers = self._measure(case, workers, launch)
+                if launch == 0 or not case.once:
+                    workers = self._measure(case, workers, launch)
 
     def _introduce(self, worker: WorkerProcess) -> bool:
         """Note who the worker says it is; false when it cannot take part."""
