@@ -16,7 +16,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test lint types bench downstream coverage clean
+.PHONY: help demo demo-serve test lint types bench downstream mutants sanitize coverage clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -46,6 +46,12 @@ bench: $(VENV)/.bench  ## measure against the other signal libraries
 
 downstream: $(VENV)/.test  ## run other people's libraries on aldis
 	$(BIN)/python -m tests.downstream
+
+mutants: $(VENV)/.test  ## break the engine on purpose, and demand that the tests notice
+	$(BIN)/python tools/mutants.py $(ARGS)
+
+sanitize: $(VENV)/.test  ## run the engine's tests on a compiled twin with AddressSanitizer
+	tools/sanitize.sh $(BIN)/python $(ARGS)
 
 coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
 	$(BIN)/coverage erase

@@ -1,0 +1,341 @@
+"""Breaks the engine on purpose, one way at a time, and demands that the tests notice.
+
+Each mutant is one change to one file. It is made in a copy of the package, and the engine's quick
+tests run on that copy. A mutant that they let pass is a hole in the specification. Run by `make mutants`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = ROOT / "src" / "aldis"
+TESTS: Final = (
+    "tests/core",
+    "tests/test_receivers.py",
+    "--ignore=tests/core/stress",
+    "--ignore=tests/core/twins/test_leaks.py",
+    "--ignore=tests/core/twins/test_choice.py",
+)
+TIME_LIMIT: Final = 240.0  # seconds for one mutant: one that hangs is noticed as well
+FAILED: Final = 1  # pytest's exit code for "tests were collected and run, but some failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One way to break the engine.
+
+    Attributes:
+        name: What is wrong with it.
+        file: The file below the package.
+        old: The text that is replaced, which stands there once.
+        new: What it is replaced by.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS: Final = (
+    Mutant(
+        "receivers run in reverse order of connection",
+        "core/registry.py",
+        "links = tuple(sorted((*everyone.links, *own), key=_serial))",
+        "links = tuple(sorted((*everyone.links, *own), key=_serial, reverse=True))",
+    ),
+    Mutant(
+        "receivers of any sender come before those of one sender",
+        "core/registry.py",
+        "links = tuple(sorted((*everyone.links, *own), key=_serial))",
+        "links = (*everyone.links, *own)",
+    ),
+    Mutant(
+        "the sender filter is ignored",
+        "core/emit.py",
+        "links = routes.find(sender) if routes.scoped else routes.everyone",
+        "links = routes.everyone",
+    ),
+    Mutant(
+        "strings are told apart by identity",
+        "core/identity.py",
+        "    if kind is str:\n        return sender\n",
+        "    if kind is str:\n        return id(sender)\n",
+    ),
+    Mutant(
+        "True is the number 1",
+        "core/identity.py",
+        "    if isinstance(sender, int) and kind is not bool:\n",
+        "    if isinstance(sender, int):\n",
+    ),
+    Mutant(
+        "a number is another object's id",
+        "core/identity.py",
+        "    if kind is int:\n        return (sender,)\n",
+        "    if kind is int:\n        return sender\n",
+    ),
+    Mutant(
+        "equal objects are one sender",
+        "core/identity.py",
+        "        return (int.__int__(sender),)\n    return id(sender)\n",
+        "        return (int.__int__(sender),)\n    return repr(sender)\n",
+    ),
+    Mutant(
+        "weak connections are strong",
+        "core/registry.py",
+        "strong = not weakly or (not new and _any_strong(owners))",
+        "strong = True",
+    ),
+    Mutant(
+        "strong connections are weak",
+        "core/registry.py",
+        "strong = not weakly or (not new and _any_strong(owners))",
+        "strong = False",
+    ),
+    Mutant(
+        "a receiver connected twice over is called twice",
+        "core/deliver.py",
+        "        if step.receiver in seen:\n            continue\n",
+        "",
+    ),
+    Mutant(
+        "return values are lost",
+        "core/emit.py",
+        "results.append((receiver, receiver(sender, **kwargs)))",
+        "results.append((receiver, receiver(sender, **kwargs) and None))",
+    ),
+    Mutant(
+        "a receiver's exception is swallowed",
+        "core/emit.py",
+        "self._go_on(links, links.index(link), error, sender, kwargs)\n            raise\n",
+        "self._go_on(links, links.index(link), error, sender, kwargs)\n",
+    ),
+    Mutant(
+        "connected_to disconnects the receiver altogether",
+        "core/signal.py",
+        "        with self.subscribe(receiver, sender, weak=False):\n            yield None\n",
+        "        with self.subscribe(receiver, sender, weak=False):\n            yield None\n"
+        "        self.disconnect(receiver)\n",
+    ),
+    Mutant(
+        "connected_to leaves its connection behind",
+        "core/signal.py",
+        "        with self.subscribe(receiver, sender, weak=False):\n            yield None\n",
+        "        self.subscribe(receiver, sender, weak=False)\n        yield None\n",
+    ),
+    Mutant(
+        "one owner's leave ends what another one owns",
+        "core/registry.py",
+        "        others = tuple([each for each in self.owners if each[0] is not owner])\n",
+        "        others = ()\n",
+    ),
+    Mutant(
+        "a scoped disconnect takes every connection",
+        "core/registry.py",
+        "            if sender is ANY:\n                links = self._snapshot(record.links)",
+        "            if True:\n                links = self._snapshot(record.links)",
+    ),
+    Mutant(
+        "a receiver disconnected during a send is still called",
+        "core/registry.py",
+        "        link.anchor = link.keep = None\n        link.ref = gone\n",
+        "        link.keep = None\n",
+    ),
+    Mutant(
+        "a receiver connected during a send is called in it",
+        "core/emit.py",
+        "            for link in links:\n",
+        "            for link in (links[k] for k in range(99) if k < len(links := "
+        "self._registry.links_for(sender))):\n",
+    ),
+    Mutant(
+        "what has died is not swept",
+        "core/registry.py",
+        "        while self.dead:\n            trash: list[object] = []\n",
+        "        while False:\n            trash: list[object] = []\n",
+    ),
+    Mutant(
+        "an inner muted unmutes",
+        "core/signal.py",
+        "            self._muted = max(0, self._muted + step)\n",
+        "            self._muted = max(0, step)\n",
+    ),
+    Mutant(
+        "a proxy is a sender of its own",
+        "core/identity.py",
+        "    return hasattr(type(sender), PROXY_ATTRIBUTE)",
+        "    return False",
+    ),
+    Mutant(
+        "an async receiver is noticed only when its turn comes",
+        "core/deliver.py",
+        "            _refuse_async(signal, steps)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "send_robust stops at the first error",
+        "core/deliver.py",
+        "                if not robust:\n                    raise\n                "
+        "outcomes.append(_failed(signal, receiver, error))\n            else:\n                "
+        "outcomes.append(Outcome(receiver, value))\n            if watch is not None:\n"
+        "                watch.compare(receiver)\n        return outcomes\n\n\nasync",
+        "                if not robust:\n                    raise\n                "
+        "outcomes.append(_failed(signal, receiver, error))\n                break\n            "
+        "else:\n                outcomes.append(Outcome(receiver, value))\n            "
+        "if watch is not None:\n                watch.compare(receiver)\n        "
+        "return outcomes\n\n\nasync",
+    ),
+    Mutant(
+        "a meta-receiver that raises leaves the connection",
+        "core/signal.py",
+        "            if before is None:\n                self._registry.disown(link, CONNECT)\n",
+        "            if before is None:\n                pass\n",
+    ),
+    Mutant(
+        "a receiver that does not fit its contract is accepted",
+        "core/signal.py",
+        "                raise ReceiverMismatchError(problem)",
+        "                pass",
+    ),
+    Mutant(
+        "a wrapper may hide a delivery",
+        "core/binding.py",
+        "            _refuse_hidden(receiver, decider, inner)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "the delivery is named instead of the receiver",
+        "core/binding.py",
+        "        return receiver, MethodType(self.target, first)\n",
+        "        return MethodType(self.target, first), MethodType(self.target, first)\n",
+    ),
+    Mutant(
+        "once is claimed after the call",
+        "receivers.py",
+        "        if not self._lock.acquire(blocking=False):\n            return False\n",
+        "",
+    ),
+    Mutant(
+        "compiled: the keyword names are shifted by the wrapper",
+        "core/_emit.c",
+        "PyTuple_GET_ITEM(names, i + (i >= position))",
+        "PyTuple_GET_ITEM(names, i)",
+    ),
+    Mutant(
+        "compiled: a stale plan of a sender is used",
+        "core/_emit.c",
+        "             && PyTuple_GET_ITEM(entry, 0) == everyone) {",
+        "             ) {",
+    ),
+    Mutant(
+        "compiled: dead senders are not swept before a look-up",
+        "core/_emit.c",
+        "PyObject_Size(self->dead) != 0 || !is_real(self, sender)",
+        "!is_real(self, sender)",
+    ),
+    Mutant(
+        "compiled: each receiver is leaked",
+        "core/_emit.c",
+        "    Py_DECREF(shape);\n    Py_DECREF(anchor);\n    return value;\n",
+        "    Py_DECREF(shape);\n    return value;\n",
+    ),
+)
+
+
+def make(mutant: Mutant | None, home: Path) -> None:
+    """Copy the package to ``home``, and break the copy if there is a ``mutant``.
+
+    Raises:
+        LookupError: The text to replace does not stand there exactly once.
+    """
+    shutil.copytree(PACKAGE, home / "aldis", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    if mutant is None:
+        return
+    path = home / "aldis" / mutant.file
+    source = path.read_text()
+    if source.count(mutant.old) != 1:
+        message = f"{mutant.name}: the text to replace stands {source.count(mutant.old)} times in "
+        raise LookupError(message + mutant.file)
+    path.write_text(source.replace(mutant.old, mutant.new))
+    if path.suffix == ".c":
+        compile_twin(path)
+
+
+def compile_twin(source: Path) -> None:
+    """Compile the call loop beside its source."""
+    target = source.with_name(f"_emit{sysconfig.get_config_var('EXT_SUFFIX')}")
+    include = sysconfig.get_path("include")
+    subprocess.run(
+        ["gcc", "-O1", "-shared", "-fPIC", f"-I{include}", str(source), "-o", str(target)],
+        check=True,
+    )
+
+
+def run_tests(home: Path, *, compiled: bool) -> int:
+    """Run the engine's quick tests on the package in ``home``; return pytest's exit code."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(home),
+        "ALDIS_NO_EXTENSIONS": "" if compiled else "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            timeout=TIME_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return FAILED
+    return done.returncode
+
+
+def try_mutant(mutant: Mutant | None) -> int:
+    """Return the exit code of the tests on ``mutant``, or on the package as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        compiled = mutant is not None and mutant.file.endswith(".c")
+        make(mutant, home)
+        return run_tests(home, compiled=compiled)
+
+
+def main() -> int:
+    """Try every mutant that was named; return 1 if one survived."""
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__.split("\n\n", 1)[0])
+    parser.add_argument("words", nargs="*", help="only the mutants whose name has one of these")
+    words = parser.parse_args().words
+    chosen = [each for each in MUTANTS if not words or any(word in each.name for word in words)]
+    if try_mutant(None) != 0:
+        print("the tests fail on the engine as it is: mend that first")
+        return 1
+    survivors = []
+    for number, mutant in enumerate(chosen, 1):
+        start = time.monotonic()
+        code = try_mutant(mutant)
+        # A crash of the interpreter is noticed as well as a failed test.
+        caught = code == FAILED or code < 0
+        if not caught:
+            survivors.append(mutant)
+        verdict = "caught  " if caught else f"SURVIVED ({code})"
+        seconds = time.monotonic() - start
+        print(f"{number:>2}/{len(chosen)} {verdict} {seconds:5.1f} s  {mutant.name}", flush=True)
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
