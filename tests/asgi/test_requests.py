@@ -1,0 +1,353 @@
+"""Requests to a bare ASGI application: which signals are sent, when, by whom, with what."""
+
+import asyncio
+import logging
+from contextvars import ContextVar
+
+import pytest
+
+from aldis import asgi
+from aldis.asgi import ResponseInfo, SignalsMiddleware
+from aldis.errors import ReceiverMismatchError
+from tests.asgi.client import Client, names, told
+
+START = {"type": "http.response.start", "status": 200, "headers": [(b"X-Lamp", b"on")]}
+
+
+async def hello(scope, receive, send):
+    """Answer every request."""
+    await send(START)
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def broken(scope, receive, send):
+    """Fail before anything is sent."""
+    raise LookupError("no such lamp")
+
+
+class TestOrder:
+    async def test_a_request(self):
+        """Started, finished with the response, tearing down with no exception; the app sends."""
+        with told() as calls:
+            sent = await Client(SignalsMiddleware(hello)).visit()
+        response = ResponseInfo(200, ((b"x-lamp", b"on"),))
+        assert ["http.response.start", "http.response.body"] == sent
+        assert [
+            ("request-started", hello, {}),
+            ("request-finished", hello, {"response": response}),
+            ("request-tearing-down", hello, {"exc": None}),
+        ] == calls
+
+    async def test_an_exception(self):
+        """It is told of before it reaches the server, and is the reason of the tearing down."""
+        with told() as calls, pytest.raises(LookupError) as raised:
+            await Client(SignalsMiddleware(broken)).visit()
+        assert [
+            ("request-started", broken, {}),
+            ("got-request-exception", broken, {"exception": raised.value}),
+            ("request-tearing-down", broken, {"exc": raised.value}),
+        ] == calls
+
+    async def test_started_is_sent_before_the_application_runs(self):
+        """A receiver of request_started comes before the application, one of teardown after it."""
+        order = []
+
+        async def app(scope, receive, send):
+            order.append("app")
+            await hello(scope, receive, send)
+            order.append("app is done")
+
+        def started(sender):
+            order.append("started")
+
+        def tearing_down(sender, exc):
+            order.append("tearing down")
+
+        with (
+            asgi.request_started.connected_to(started),
+            asgi.request_tearing_down.connected_to(tearing_down),
+        ):
+            await Client(SignalsMiddleware(app)).visit()
+        assert ["started", "app", "app is done", "tearing down"] == order
+
+    async def test_finished_is_sent_before_the_client_has_anything(self):
+        """Right before the response is sent means before the first byte, of a stream too."""
+        client = Client(None)
+
+        async def stream(scope, receive, send):
+            await send(START)
+            for _ in range(3):
+                await send({"type": "http.response.body", "body": b".", "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        had = {}
+
+        def finished(sender, response):
+            had["finished"] = len(client.got)
+
+        def tearing_down(sender, exc):
+            had["tearing down"] = len(client.got)
+
+        client.app = SignalsMiddleware(stream)
+        with (
+            asgi.request_finished.connected_to(finished),
+            asgi.request_tearing_down.connected_to(tearing_down),
+        ):
+            await client.visit()
+        assert {"finished": 0, "tearing down": 5} == had
+
+    async def test_an_exception_in_the_middle_of_a_stream(self):
+        """It comes after request_finished: the response was on its way."""
+
+        async def app(scope, receive, send):
+            await send(START)
+            raise LookupError
+
+        with told() as calls, pytest.raises(LookupError):
+            await Client(SignalsMiddleware(app)).visit()
+        assert [
+            "request-started",
+            "request-finished",
+            "got-request-exception",
+            "request-tearing-down",
+        ] == names(calls)
+
+    async def test_an_application_that_does_not_answer(self):
+        """Without a response there is no request_finished."""
+
+        async def silent(scope, receive, send):
+            pass
+
+        with told() as calls:
+            await Client(SignalsMiddleware(silent)).visit()
+        assert ["request-started", "request-tearing-down"] == names(calls)
+
+
+class TestSender:
+    async def test_the_scope_names_the_application(self):
+        """``scope["app"]`` is the sender wherever the middleware stands."""
+        framework = object()
+        with told(asgi.request_started) as calls:
+            await Client(SignalsMiddleware(hello), app=framework).visit()
+        assert [("request-started", framework, {})] == calls
+
+    async def test_the_sender_is_the_same_for_the_whole_request(self):
+        """What a mounted application writes into the scope changes nothing."""
+
+        async def mount(scope, receive, send):
+            scope["app"] = object()
+            await hello(scope, receive, send)
+
+        with told() as calls:
+            await Client(SignalsMiddleware(mount)).visit()
+        assert [mount] * 3 == [sender for _, sender, _ in calls]
+
+    async def test_receivers_of_another_application_hear_nothing(self):
+        """A receiver connected for one application is not called for another."""
+        heard = []
+        with asgi.request_started.connected_to(heard.append, hello):
+            await Client(SignalsMiddleware(hello)).visit()
+            with pytest.raises(LookupError):
+                await Client(SignalsMiddleware(broken)).visit()
+        assert [hello] == heard
+
+
+class TestReceivers:
+    async def test_sync_and_async_mix_in_connection_order(self):
+        """Sync receivers run in the loop's thread, async ones are awaited, one after the other."""
+        order = []
+
+        async def first(sender):
+            await asyncio.sleep(0)
+            order.append("async")
+
+        def second(sender):
+            asyncio.get_running_loop()
+            order.append("sync")
+
+        with (
+            asgi.request_started.connected_to(first),
+            asgi.request_started.connected_to(second),
+        ):
+            await Client(SignalsMiddleware(hello)).visit()
+        assert ["async", "sync"] == order
+
+    async def test_the_request_is_at_hand(self):
+        """Receivers reach the scope, and with it the path, as Flask's reach the request."""
+        paths = []
+
+        def receiver(sender, **extra):
+            paths.append(asgi.current_scope()["path"])
+
+        with (
+            asgi.request_started.connected_to(receiver),
+            asgi.request_finished.connected_to(receiver),
+            asgi.request_tearing_down.connected_to(receiver),
+        ):
+            await Client(SignalsMiddleware(hello), path="/lamps").visit()
+        assert ["/lamps"] * 3 == paths
+
+    async def test_outside_of_a_request_there_is_no_scope(self):
+        """Neither before nor after a request, not even one that failed."""
+        with pytest.raises(LookupError, match="no request is being answered here"):
+            asgi.current_scope()
+        with pytest.raises(LookupError, match="no such lamp"):
+            await Client(SignalsMiddleware(broken)).visit()
+        with pytest.raises(LookupError, match="no request is being answered here"):
+            asgi.current_scope()
+
+    async def test_context_variables_last_for_the_request(self):
+        """What a receiver of request_started sets, one of request_tearing_down can reset."""
+        lamp = ContextVar("lamp", default="off")
+        tokens = []
+
+        async def light(sender):
+            tokens.append(lamp.set("on"))
+
+        async def put_out(sender, exc):
+            await asyncio.sleep(0)
+            lamp.reset(tokens.pop())
+
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append(lamp.get())
+
+        with (
+            asgi.request_started.connected_to(light),
+            asgi.request_tearing_down.connected_to(put_out),
+        ):
+            await Client(SignalsMiddleware(app)).visit()
+        assert (["on"], "off") == (seen, lamp.get())
+
+    def test_one_that_does_not_fit_is_refused_when_it_is_connected(self):
+        """The signals have contracts: a mistake is found at start-up."""
+        with pytest.raises(
+            ReceiverMismatchError, match="does not take 'response'; add \\*\\*extra"
+        ):
+            asgi.request_finished.connect(lambda sender: None)
+
+
+class TestReceiversThatRaise:
+    async def test_at_the_start(self):
+        """The application is not called; it counts as an exception of the request."""
+
+        def refuse(sender):
+            raise PermissionError("closed")
+
+        with (
+            asgi.request_started.connected_to(refuse),
+            told(asgi.got_request_exception, asgi.request_tearing_down) as calls,
+            pytest.raises(PermissionError) as raised,
+        ):
+            await Client(SignalsMiddleware(hello)).visit()
+        assert [
+            ("got-request-exception", hello, {"exception": raised.value}),
+            ("request-tearing-down", hello, {"exc": raised.value}),
+        ] == calls
+
+    async def test_when_finished(self):
+        """Nothing has been sent yet, so that the application can still answer with an error."""
+
+        def fail_once(sender, response):
+            asgi.request_finished.disconnect(fail_once)
+            raise ValueError("bad header")
+
+        async def careful(scope, receive, send):
+            try:
+                await send(START)
+            except ValueError:
+                await send({"type": "http.response.start", "status": 500, "headers": []})
+
+        asgi.request_finished.connect(fail_once)
+        client = Client(SignalsMiddleware(careful))
+        with told(asgi.request_finished) as calls:
+            await client.visit()
+        assert [500] == [message["status"] for message in client.got]
+        assert [500] == [payload["response"].status for _, _, payload in calls]
+
+    async def test_when_told_of_an_exception(self):
+        """Its own exception goes on to the server; the teardown is still about the first one."""
+
+        def fail(sender, exception):
+            raise ValueError("the reporter is broken")
+
+        with (
+            asgi.got_request_exception.connected_to(fail),
+            told(asgi.request_tearing_down) as calls,
+            pytest.raises(ValueError, match="the reporter is broken") as raised,
+        ):
+            await Client(SignalsMiddleware(broken)).visit()
+        [(_, _, payload)] = calls
+        assert raised.value.__context__ is payload["exc"]
+        assert type(payload["exc"]) is LookupError
+
+    async def test_when_tearing_down(self):
+        """The other receivers still run; then the server gets the first error."""
+
+        def fail(sender, exc):
+            raise ValueError("cannot close")
+
+        with (
+            asgi.request_tearing_down.connected_to(fail),
+            told(asgi.request_tearing_down) as calls,
+            pytest.raises(ValueError, match="cannot close"),
+        ):
+            await Client(SignalsMiddleware(hello)).visit()
+        assert ["request-tearing-down"] == names(calls)
+
+    async def test_when_tearing_down_after_an_exception(self, caplog):
+        """The server gets the request's own exception; that of the teardown is logged."""
+
+        def fail(sender, exc):
+            raise ValueError("cannot close")
+
+        with (
+            caplog.at_level(logging.ERROR, "aldis"),
+            asgi.request_tearing_down.connected_to(fail),
+            pytest.raises(LookupError, match="no such lamp"),
+        ):
+            await Client(SignalsMiddleware(broken)).visit()
+        [record] = caplog.records
+        assert "cannot close" == str(record.exc_info[1])
+
+
+class TestPassingThrough:
+    async def test_lifespan_is_untouched(self):
+        """Scope, receive and send are the server's own objects, and no signal is sent."""
+        given = []
+
+        async def app(*arguments):
+            given.extend(arguments)
+
+        client = Client(None, kind="lifespan")
+        receive, send = client.receive, client.send
+        with told() as calls:
+            await SignalsMiddleware(app)(client.scope, receive, send)
+        assert given[0] is client.scope
+        assert (receive, send) == tuple(given[1:])
+        assert [] == calls
+
+    async def test_a_request_gets_the_servers_receive(self):
+        """Only what has to be looked at is wrapped: a request's scope and receive are not."""
+        given = []
+
+        async def app(scope, receive, send):
+            given.extend((scope, receive))
+
+        client = Client(None)
+        receive = client.receive
+        await SignalsMiddleware(app)(client.scope, receive, client.send)
+        assert given[0] is client.scope
+        assert given[1] is receive
+
+
+class TestResponseInfo:
+    def test_headers_by_name(self):
+        """A header is found in any case; of several the first; of none, None."""
+        info = ResponseInfo(200, ((b"set-cookie", b"a"), (b"set-cookie", b"b")))
+        assert ("a", None) == (info.header("Set-Cookie"), info.header("Location"))
+
+    def test_a_start_without_headers(self):
+        """ASGI lets an application leave the headers out."""
+        assert ResponseInfo(204, ()) == ResponseInfo.of({"status": 204})
