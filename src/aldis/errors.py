@@ -134,6 +134,9 @@ class NotLoggedInError(AldisError, LookupError):
         super().__init__(message)
         self.provider = provider
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), self.provider), self.args
+
 
 class LoginExpiredError(NotLoggedInError):
     """The user's token has expired and the provider will not renew it."""
