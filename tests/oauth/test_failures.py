@@ -36,7 +36,7 @@ AFTER_THE_REDIRECT = {
     "invalid_grant": (token_answers({"error": "invalid_grant"}, 400), "invalid_grant", None),
     "token 500": (fails("/token"), "provider_error", "HTTPError"),
     "token 502 with JSON": (token_answers({"access_token": "x"}, 502), "provider_error", None),
-    "token HTML": (token_answers(NOT_JSON), "provider_error", "ValueError"),
+    "token HTML": (token_answers(NOT_JSON), "provider_error", "LoginError"),
     "token a list": (token_answers(["access_token"]), "provider_error", None),
     "token silent": (lambda op: op.keeps_silent("/token"), "provider_unreachable", "ReadTimeout"),
     "no access token": (token_says(access_token=None), "token_missing", None),

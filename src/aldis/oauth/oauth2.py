@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import requests
+from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.common.security import generate_token  # type: ignore[import-untyped]
 from authlib.integrations.base_client import BaseApp, OAuth2Mixin, OpenIDMixin  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
@@ -106,7 +108,9 @@ class OAuth2Provider:
         extra = dict(self.settings.token_url_params)
         if login.secret:
             extra["code_verifier"] = login.secret
-        token = dict(self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra))
+        with _answer():
+            found = self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
+        token = dict(found)
         _require_access_token(token)
         granted = token.get("scope")
         token["scope"] = list(self.settings.scope) if granted is None else scopes(granted)
@@ -162,7 +166,7 @@ class OAuth2Provider:
         """
         metadata = self._app.load_server_metadata()
         url = self.settings.token_url or metadata["token_endpoint"]
-        with self._session(token=dict(token)) as client:
+        with _answer(), self._session(token=dict(token)) as client:
             renewed = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
         _require_access_token(renewed)
         lasting = {k: v for k, v in token.items() if k not in ("expires_at", "expires_in")}
@@ -211,6 +215,19 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
         post_only = "client_secret_basic" not in offered and "client_secret_post" in offered
         if self.client_secret and post_only:
             self.client_kwargs.setdefault("token_endpoint_auth_method", "client_secret_post")
+
+
+@contextmanager
+def _answer() -> Generator[None]:
+    """Keep what was raised over a token from repeating it."""
+    try:
+        yield
+    except (AuthlibBaseError, requests.RequestException):
+        raise
+    except Exception as error:  # noqa: BLE001 - what Authlib trips over in an answer
+        text = f"the provider gave an unusable answer ({type(error).__name__})"
+        # Not with a cause: such errors show the value that could not be used.
+        raise LoginError("provider_error", text) from None
 
 
 def _require_access_token(token: Mapping[str, Any]) -> None:

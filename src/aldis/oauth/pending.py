@@ -99,7 +99,5 @@ def forget_failure(name: str) -> None:
 def _current() -> dict[str, dict[str, Any]]:
     now = time.time()
     return {
-        state: entry
-        for state, entry in session.get(KEY, {}).items()
-        if now - entry["t"] < LIFETIME
+        state: entry for state, entry in session.get(KEY, {}).items() if now - entry["t"] < LIFETIME
     }

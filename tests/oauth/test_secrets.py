@@ -1,0 +1,244 @@
+"""No secret, verifier or token is in a log line, an error's message or a repr."""
+
+import logging
+import pickle
+import traceback
+
+import pytest
+
+from aldis.errors import AldisError
+from aldis.oauth import MemoryStorage, oauth_authorized
+from aldis.oauth.pending import PendingLogin, take
+from aldis.oauth.sqla import TokenText
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+from tests.oauth.providers import oauth1
+
+
+@pytest.fixture
+def everything_logged(caplog):
+    """Every logger there is, at DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    for name in list(logging.root.manager.loggerDict):
+        caplog.set_level(logging.DEBUG, name)
+    return caplog
+
+
+def texts_of(heard):
+    """Return all that a receiver of oauth_error could print."""
+    texts = []
+    for name, sender, payload in heard:
+        if name == "oauth-error":
+            said = [sender, payload, *payload.values()]
+            behind = [getattr(each, "exception", None) for each in payload.values()]
+            for each in [*said, *behind]:
+                texts += [str(each), repr(each)]
+            for each in [*payload.values(), *behind]:
+                if isinstance(each, BaseException):
+                    texts += traceback.format_exception(each)
+    return "\n".join(texts)
+
+
+def kept(client):
+    """Return the secrets of the logins under way, from the session."""
+    with client.session_transaction() as session:
+        logins = session["_aldis_oauth_logins"].values()
+        return [value for each in logins for value in (each["s"], each["n"]) if value]
+
+
+TOKENS = ["the-access-token", "the-refresh-token", "renewed-access", "renewed-refresh"]
+
+
+def test_a_login_that_succeeds(op, heard, everything_logged):
+    """Neither the login nor a call to the provider logs anything of use to a thief."""
+    app, blueprint = app_with(op, base_url=op.url, storage=MemoryStorage())
+    client = app.test_client()
+    sent = begin(client, op)
+    secrets = [*kept(client), op.client_secret, *TOKENS]
+    assert 2 + 5 == len(secrets)
+    id_token = op.id_token()
+    op.says("/token", op.token(id_token=id_token))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    with app.test_request_context():
+        blueprint.session.get("/me")
+    assert "oauth-authorized" in heard.names()
+    assert everything_logged.records
+    for secret in [*secrets, id_token, "the-code"]:
+        assert secret not in everything_logged.text
+
+
+def test_a_provider_that_repeats_all_it_was_told(op, heard, everything_logged):
+    """What the provider says of an error is passed on without the secrets in it."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+    verifier, nonce = kept(client)
+
+    def repeats():
+        from flask import jsonify, request
+
+        told = f"{request.form} {request.authorization} {op.client_secret} {nonce}"
+        return jsonify(error=f"bad {verifier}", error_description=told), 400
+
+    op.answers["/token"] = repeats
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    texts = texts_of(heard) + everything_logged.text
+    assert "[removed]" in texts
+    for secret in (verifier, nonce, op.client_secret, "the-code"):
+        assert secret not in texts
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id_token": "the-access-token.the-refresh-token.x"},
+        {"access_token": ["the-access-token"]},
+        {"expires_in": "the-access-token"},
+        {"token_type": "the-access-token", "id_token": None},
+    ],
+)
+def test_an_answer_that_cannot_be_used(op, heard, everything_logged, changed):
+    """Nothing of a broken answer is repeated, wherever the token may be in it."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+    op.says("/token", op.token(**changed))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    texts = texts_of(heard) + everything_logged.text
+    assert "oauth-error" in heard.names()
+    for secret in TOKENS:
+        assert secret not in texts
+
+
+def test_a_renewal(op, everything_logged):
+    """Neither a renewal nor its refusal repeats a token."""
+    storage = MemoryStorage({"access_token": "the-access-token", "refresh_token": TOKENS[1]})
+    app, blueprint = app_with(op, base_url=op.url, storage=storage)
+    with app.test_request_context():
+        blueprint.token = {**blueprint.token, "expires_at": 1}
+        op.says(
+            "/token", {"error": "oops", "error_description": f"{TOKENS} {op.client_secret}"}, 400
+        )
+        with pytest.raises(AldisError) as refused:
+            blueprint.session.get("/me")
+        op.says("/token", {"access_token": TOKENS[2], "refresh_token": TOKENS[3]})
+        blueprint.session.get("/me")
+        assert TOKENS[2] == blueprint.token["access_token"]
+    shown = "".join(traceback.format_exception(refused.value))
+    for secret in [*TOKENS[:2], op.client_secret]:
+        assert secret not in shown + everything_logged.text
+    assert TOKENS[2] not in everything_logged.text
+
+
+def test_a_storage_that_repeats_the_token(op, heard, everything_logged):
+    """The exception of a refusing storage is passed on only when it does not repeat the token."""
+
+    class Talkative(MemoryStorage):
+        def set(self, blueprint, token):
+            raise ValueError(token)
+
+    app, _ = app_with(op, storage=Talkative())
+    log_in(app.test_client(), op)
+    texts = texts_of(heard) + everything_logged.text
+    assert ["error"] == list(heard.only("oauth-error"))
+    for secret in TOKENS:
+        assert secret not in texts
+
+
+def test_oauth1(heard, everything_logged):
+    """Authlib writes request tokens to its log; here they are not written."""
+    with oauth1.running() as provider:
+        app, blueprint = app_with(
+            client_id="app",
+            client_secret=provider.client_secret,
+            request_token_url=f"{provider.url}/request",
+            authorization_url=f"{provider.url}/authorize",
+            token_url=f"{provider.url}/access",
+            base_url=provider.url,
+            storage=MemoryStorage(),
+        )
+        client = app.test_client()
+        sent = begin(client)
+        secrets = [*kept(client), provider.client_secret]
+        back = _authorize(provider, sent)
+        client.get(back)
+        with app.test_request_context():
+            assert {"name": "ada"} == blueprint.session.get("/me").json()
+            secrets.append(blueprint.token["oauth_token_secret"])
+    assert 3 == len(secrets)
+    for secret in secrets:
+        assert secret not in everything_logged.text
+
+
+def _authorize(provider, sent):
+    import requests
+
+    answer = requests.get(
+        f"{provider.url}/authorize", params=sent, allow_redirects=False, timeout=5
+    )
+    return answer.headers["Location"].replace("http://localhost", "")
+
+
+def test_what_objects_show_of_themselves(op):
+    """Nothing shows a secret of itself: not the blueprint, its session or a login under way."""
+    app, blueprint = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+    secrets = [*kept(client), op.client_secret]
+    with client.session_transaction() as session:
+        cookie = dict(session)
+    with app.test_request_context() as context:
+        context.session.update(cookie)
+        login = take("op", sent["state"])
+        provider = blueprint.provider
+        shown = [
+            blueprint,
+            blueprint.session,
+            blueprint.storage,
+            provider,
+            provider.settings,
+            login,
+            provider.start("http://localhost/"),
+        ]
+        texts = " ".join(f"{each!r} {each}" for each in shown)
+    assert isinstance(login, PendingLogin)
+    for secret in secrets:
+        assert secret not in texts
+
+
+def test_what_goes_to_the_database_shows_nothing_but_is_all_there():
+    """The text that SQLAlchemy binds has the token in it and a repr that has not."""
+    bound = TokenText().process_bind_param({"access_token": "the-access-token"}, None)
+    assert "the-access-token" in str(bound)
+    assert "the-access-token" not in repr(bound)
+    assert {"access_token": "the-access-token"} == TokenText().process_result_value(bound, None)
+
+
+def test_the_login_of_a_receiver_that_fails(op, everything_logged):
+    """An exception of a receiver is the application's; aldis adds no secret to it."""
+    app, blueprint = app_with(op)
+
+    def broken(sender, token):
+        raise RuntimeError(sender.name)
+
+    with (
+        oauth_authorized.connected_to(broken, blueprint),
+        pytest.raises(RuntimeError) as raised,
+    ):
+        log_in(app.test_client(), op)
+    shown = "".join(traceback.format_exception(raised.value)) + everything_logged.text
+    for secret in [*TOKENS, op.client_secret]:
+        assert secret not in shown
+
+
+def test_errors_survive_being_pickled():
+    """Error trackers send them elsewhere; they arrive with what they say."""
+    from aldis.errors import LoginError, LoginExpiredError
+
+    login = pickle.loads(  # noqa: S301 - dumped on this very line
+        pickle.dumps(LoginError("code", "text", "uri"))
+    )
+    expired = pickle.loads(  # noqa: S301 - dumped on this very line
+        pickle.dumps(LoginExpiredError("hub", "text"))
+    )
+    assert ("code", "text", "uri") == (login.code, login.description, login.uri)
+    assert ("hub", "text") == (expired.provider, str(expired))
