@@ -1,0 +1,104 @@
+"""Quart's signals, on this engine.
+
+Importing this module before Quart puts aldis in blinker's place; ``import aldis.as_blinker`` at the
+very top of a program does so whatever comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aldis.blinker import install_as_blinker
+from aldis.errors import MissingExtraError
+
+install_as_blinker()
+
+try:
+    from quart.signals import (
+        appcontext_popped,
+        appcontext_pushed,
+        appcontext_tearing_down,
+        before_render_template,
+        got_background_exception,
+        got_request_exception,
+        got_serving_exception,
+        got_websocket_exception,
+        message_flashed,
+        request_finished,
+        request_started,
+        request_tearing_down,
+        template_rendered,
+        websocket_finished,
+        websocket_received,
+        websocket_sent,
+        websocket_started,
+        websocket_tearing_down,
+    )
+    from quart.utils import run_sync
+except ModuleNotFoundError as missing:
+    if missing.name not in ("quart", "quart.signals"):
+        raise
+    _message = "aldis.quart needs Quart, which is not installed: pip install 'aldis[quart]'"
+    raise MissingExtraError(_message, name="quart") from missing
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from quart import Quart
+
+__all__ = [
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "captured_templates",
+    "got_background_exception",
+    "got_request_exception",
+    "got_serving_exception",
+    "got_websocket_exception",
+    "message_flashed",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "template_rendered",
+    "websocket_finished",
+    "websocket_received",
+    "websocket_sent",
+    "websocket_started",
+    "websocket_tearing_down",
+]
+
+# "Always called": a receiver that raises must not keep the others from tearing down.
+for _signal in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):
+    _signal.every_receiver_runs = True  # type: ignore[attr-defined]
+
+# Quart says how to await a sync receiver for every signal but these two, which would refuse it. It
+# runs in a thread, as those of the others do.
+for _signal in (websocket_received, websocket_sent):
+    _signal.send_async = partial(  # type: ignore[method-assign]
+        type(_signal).send_async, _signal, _sync_wrapper=run_sync
+    )
+
+
+@contextmanager
+def captured_templates(
+    app: Quart, recorded: list[tuple[Template, dict[str, Any]]] | None = None
+) -> Generator[list[tuple[Template, dict[str, Any]]], None, None]:
+    """Record the templates that ``app`` renders while a ``with`` block runs.
+
+    Args:
+        app: The application. Other applications' templates are not recorded.
+        recorded: A list of one's own to append to. By default, a new one.
+
+    Yields:
+        The list of ``(template, context)``, in the order of rendering.
+    """
+    captured = [] if recorded is None else recorded
+
+    async def record(_sender: Quart, template: Template, context: dict[str, Any], **_: Any) -> None:
+        captured.append((template, context))
+
+    with template_rendered.connected_to(record, app):
+        yield captured
