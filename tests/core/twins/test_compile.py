@@ -1,0 +1,26 @@
+"""The compiled call loop's source."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[3] / "src" / "aldis" / "core" / "_emit.c"
+HEADERS = Path(sysconfig.get_path("include"))
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+@pytest.mark.skipif(not (HEADERS / "Python.h").exists(), reason="there are no Python headers")
+def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
+    """On each supported Python, with the compiler's usual warnings on."""
+    # Fields that are left out of a static struct are zero: every extension is written so.
+    strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
+    command = ["gcc", "-O2", *strict, "-fPIC", f"-I{HEADERS}", "-c", str(SOURCE)]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "emit.o")], capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
