@@ -98,12 +98,12 @@ class Aldis:
         if app not in self._apps:
             self._apps.add(app)
             # One of its own for each app: what has been called once is disconnected from them all.
-            look_again = once(self._look_again)
-            appcontext_pushed.connect(look_again, app)
-            request_started.connect(look_again, app)
-        self._look_again(app)
+            strict_in_debug = once(self._strict_in_debug)
+            appcontext_pushed.connect(strict_in_debug, app)
+            request_started.connect(strict_in_debug, app)
+        self._strict_in_debug(app)
 
-    def _look_again(self, app: Flask, **_: Any) -> None:
+    def _strict_in_debug(self, app: Flask, **_: Any) -> None:
         """Turn strict mode on if the settings of ``app`` ask for it."""
         wanted = self._strict
         if wanted is None:

@@ -34,7 +34,7 @@ class Found(NamedTuple):
     closest: str | None = None
 
 
-@signals_command("check")
+@signals_command("check", "What is wrong; exit with 1 if something is.")
 @click.pass_context
 def check(ctx: click.Context, *, as_json: bool, traceback: bool) -> None:
     """Find what will go wrong with signals; exit with 1 if there is something.

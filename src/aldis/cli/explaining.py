@@ -19,7 +19,7 @@ __all__ = ["explain"]
 KINDS: Final = ("int", "str")
 
 
-@signals_command("explain")
+@signals_command("explain", "Who would run for a sender, and who not.")
 @click.argument("name")
 @click.option(
     "--sender",

@@ -17,7 +17,7 @@ from aldis.cli.showing import INDENT, count, show_receivers, show_signal
 __all__ = ["list_signals"]
 
 
-@signals_command("list")
+@signals_command("list", "Who listens to what, in the order of calls.")
 @click.argument("pattern", required=False)
 @click.option("--all", "everything", is_flag=True, help="Show the signals nobody hears in full.")
 @click.pass_context

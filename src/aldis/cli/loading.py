@@ -30,8 +30,8 @@ FACTORIES: Final = ("create_app", "make_app")
 #: The files that are looked for when no app is named.
 FILES: Final = ("app.py", "wsgi.py", "asgi.py")
 
-#: The attribute may be dotted and, as a factory, called; what a Windows path has is neither.
-SPEC: Final = re.compile(r"(?P<place>.+?)(?::(?P<name>[A-Za-z_][\w.]*(?:\(.*\))?))?", re.DOTALL)
+#: What comes after the colon: perhaps dotted, perhaps called. A Windows path has nothing like it.
+ATTRIBUTE: Final = re.compile(r":([A-Za-z_][\w.]*(?:\(.*\))?)$", re.DOTALL)
 
 
 class AppError(click.ClickException):
@@ -90,10 +90,8 @@ def _default() -> str:
 
 
 def _from_spec(spec: str, *, traceback: bool) -> Any:
-    match = SPEC.fullmatch(spec)
-    if match is None:
-        raise AppError("--app is empty: name a module or a file")
-    place, name = match["place"], match["name"]
+    match = ATTRIBUTE.search(spec)
+    place = spec[: match.start()] if match else spec
     module_name = _module_of(place)
     try:
         module = import_module(module_name)
@@ -101,10 +99,13 @@ def _from_spec(spec: str, *, traceback: bool) -> Any:
         if isinstance(error, ModuleNotFoundError) and _is_about(error, module_name):
             raise AppError(_not_found(place, module_name)) from error
         raise _failed(place, error, traceback=traceback) from error
-    found, path = _pick(module, name, spec)
-    if callable(found):
-        return _call_factory(found, path, name, spec, traceback=traceback)
-    raise AppError(f"{spec!r} is no app, but of type {type(found).__qualname__}: {found!r:.60}")
+    found, path = _pick(module, match and match[1], spec)
+    if not callable(found):
+        raise AppError(f"{spec!r} is no app, but of type {type(found).__qualname__}: {found!r:.60}")
+    call = _call_of(found, path, match and match[1])
+    if call is None:
+        return found
+    return _make(found, f"{place}:{path}", call, traceback=traceback)
 
 
 # -- the module ------------------------------------------------------------------------------------
@@ -116,10 +117,12 @@ def _module_of(place: str) -> str:
     if not is_file:
         return place
     path = Path(place).resolve()
+    if path.is_dir() and not (path / "__init__.py").is_file():
+        raise AppError(f"{place!r} is a folder, and no package: it has no __init__.py")
     if path.is_dir():
         path /= "__init__.py"
     if not path.is_file():
-        raise AppError(f"there is no file {place!r} (looked from {Path.cwd()})")
+        raise AppError(f"there is no file {place!r} (looked for from {Path.cwd()})")
     parts = [] if path.name == "__init__.py" else [path.stem]
     folder = path.parent
     while (folder / "__init__.py").is_file():
@@ -142,6 +145,8 @@ def _not_found(place: str, module_name: str) -> str:
     known += [each.parent.name for each in here.glob("*/__init__.py")]
     closest = get_close_matches(module_name.partition(".")[0], known, n=1)
     hint = f"; did you mean {closest[0]!r}?" if closest else ""
+    if place.endswith(":"):
+        hint = "; a name belongs after the colon"
     return f"there is no module {place!r}, neither in {here} nor on sys.path{hint}"
 
 
@@ -179,30 +184,29 @@ def _guess(module: ModuleType) -> str:
     return "NAME"
 
 
-def _call_factory(
-    found: Callable[..., Any], path: str, name: str | None, spec: str, *, traceback: bool
-) -> Any:
-    """Return the app that a factory makes; an app that is no factory is returned itself."""
-    call = None if name is None else name.removeprefix(path)
-    if not call:
-        plain = path.rpartition(".")[2]
-        if plain not in FACTORIES and not _takes_nothing(found):
-            return found
-        call = "()"
-    args, kwargs = _arguments(call, spec)
+def _call_of(found: Any, path: str, name: str | None) -> str | None:
+    """Return how ``found`` is to be called to make the app, or ``None`` if it is the app."""
+    call = name.removeprefix(path) if name else ""
+    if call:
+        return call
+    return "()" if path.rpartition(".")[2] in FACTORIES or _takes_nothing(found) else None
+
+
+def _make(factory: Callable[..., Any], what: str, call: str, *, traceback: bool) -> Any:
+    args, kwargs = _arguments(call, what)
     try:
-        inspect.signature(found).bind(*args, **kwargs)
+        inspect.signature(factory).bind(*args, **kwargs)
     except TypeError as error:
         raise AppError(
-            f"the factory {path} cannot be called as {path}{call}: {error}. Give it its arguments, "
-            f"as in --app '{spec.partition('(')[0]}(\"testing\")'"
+            f"the factory {what} cannot be called as {what.partition(':')[2]}{call}: {error}; give "
+            f"it its arguments, as in --app '{what}(\"testing\")'"
         ) from error
     except ValueError:  # no signature to be read: try
         pass
     try:
-        return found(*args, **kwargs)
+        return factory(*args, **kwargs)
     except (Exception, SystemExit) as error:
-        raise _failed(spec, error, traceback=traceback) from error
+        raise _failed(f"{what}{call}", error, traceback=traceback) from error
 
 
 def _takes_nothing(found: Any) -> bool:
@@ -210,16 +214,15 @@ def _takes_nothing(found: Any) -> bool:
     return inspect.isfunction(found) and not inspect.signature(found).parameters
 
 
-def _arguments(call: str, spec: str) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(call: str, what: str) -> tuple[list[Any], dict[str, Any]]:
     try:
-        tree: Any = ast.parse(f"f{call}", mode="eval").body
-        args = [ast.literal_eval(each) for each in tree.args]
-        kwargs = {each.arg or "**": ast.literal_eval(each.value) for each in tree.keywords}
-    except (AttributeError, SyntaxError, ValueError) as error:
-        raise AppError(
-            f"{spec!r} cannot be understood: a factory's arguments must be literals"
-        ) from error
-    return args, kwargs
+        tree = ast.parse(f"f{call}", mode="eval").body
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+            args = [ast.literal_eval(each) for each in tree.args]
+            return args, {each.arg or "**": ast.literal_eval(each.value) for each in tree.keywords}
+    except (SyntaxError, ValueError):
+        pass
+    raise AppError(f"{what}{call} cannot be understood: a factory's arguments must be literals")
 
 
 def _failed(what: str, error: BaseException, *, traceback: bool) -> AppError:

@@ -41,12 +41,12 @@ traceback_option = click.option(
 )
 
 
-def signals_command(name: str) -> Callable[[F], click.Command]:
+def signals_command(name: str, short_help: str) -> Callable[[F], click.Command]:
     """Return a decorator for a command that looks at an app: it has ``--app`` and the like."""
 
     def decorate(function: F) -> click.Command:
         with_options: Any = app_option(json_option(traceback_option(function)))
-        command: click.Command = click.command(name)(with_options)
+        command: click.Command = click.command(name, short_help=short_help)(with_options)
         return command
 
     return decorate

@@ -62,8 +62,10 @@ def run(command: tuple[str, ...]) -> None:
 
 def environment() -> dict[str, str]:
     """Return the environment of a command that shall run on aldis."""
-    earlier = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    paths = [STARTUP, *(each for each in earlier if each and each != STARTUP)]
+    earlier = os.environ.get("PYTHONPATH")
+    # An empty one in between is the working directory, and stays it.
+    others = earlier.split(os.pathsep) if earlier else []
+    paths = [STARTUP, *(each for each in others if each != STARTUP)]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
@@ -83,7 +85,8 @@ def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
     found = _find(name)
     if found is None:
         if not Path(name).exists():
-            raise NotFoundError(f"there is no command {name!r}{_hint(name)}")
+            where = "" if os.path.dirname(name) else " on PATH"  # noqa: PTH120 - "./x" has one
+            raise NotFoundError(f"there is no command {name!r}{where}{_hint(name)}")
         if Path(name).is_dir():
             raise NotExecutableError(f"{name!r} is a folder, not a command")
         if name.endswith(".py"):

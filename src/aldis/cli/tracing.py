@@ -16,7 +16,7 @@ from aldis.cli.requesting import Answer, LifespanError, Request, send
 __all__ = ["trace"]
 
 
-@signals_command("trace")
+@signals_command("trace", "One request, and the tree of its signals.")
 @click.argument("request", nargs=-1, metavar="[METHOD] PATH")
 @click.option("--data", "-d", default="", help="The body. Without a Content-Type, it is a form.")
 @click.option(

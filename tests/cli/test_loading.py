@@ -1,0 +1,307 @@
+"""``--app``: every way to name an app, and every way to get it wrong."""
+
+import os
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from aldis.cli import aldis
+from tests.cli.support import ALDIS, FLASK, RUN, Project
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the paths are written for POSIX")
+
+APP = """
+    import aldis
+
+    lamps = aldis.Namespace()
+    lamps.signal("{signal}", "Sent when a lamp is lit.")
+
+    def app(environ, start_response): ...
+    """
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Give a folder that is the working directory, and forget afterwards what it had imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    for name in ("ALDIS_APP", "FLASK_APP"):
+        monkeypatch.delenv(name, raising=False)
+    before = set(sys.modules)
+    yield Project(tmp_path)
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and file.startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def invoke(*arguments, **environ):
+    """Run ``aldis signals`` in this process, and return its exit code and both outputs."""
+    result = CliRunner().invoke(aldis, ["signals", *arguments], env=environ)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def refusal(*app, **environ):
+    """Return why the app cannot be had, as one line: how it is wrapped is no matter here."""
+    code, printed, said = invoke("list", *(("--app", *app) if app else ()), **environ)
+    assert (2, "") == (code, printed)
+    assert "Traceback" not in said
+    return " ".join(said.split())
+
+
+def knows(signal, *arguments, **environ):
+    """Tell whether the app that is found is the one with ``signal``."""
+    code, printed, _ = invoke(*arguments, "list", signal, **environ)
+    return (code, signal in printed) == (0, True)
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            "lit_names",
+            "lit_names:app",
+            "lit_names.py",
+            "lit_names.py:app",
+            "./lit_names.py",
+            "./lit_names.py:holder.app",
+            "lit_names:make",
+            "lit_names:make()",
+            "lit_names:make_for('dusk', often=2)",
+            "package.sub.inner:app",
+            "package/sub/inner.py",
+            "package",
+            "./package",
+        ],
+    )
+    def test_ways_to_name_an_app(self, here, spec):
+        """A module or a file, an attribute or the usual one, a factory with or without its call."""
+        text = APP.format(signal="lit-names")
+        more = """
+    class holder:
+        app = app
+
+    def make():
+        return app
+
+    def make_for(when, often):
+        assert (when, often) == ("dusk", 2)
+        return app
+    """
+        here.write("lit_names.py", text + more)
+        here.write("package/__init__.py", "from package.sub.inner import app")
+        here.write("package/sub/__init__.py", "")
+        here.write("package/sub/inner.py", text.rstrip() + "\n    from ..helper import nothing")
+        here.write("package/helper.py", "nothing = None")
+        assert knows("lit-names", "--app", spec)
+
+    @pytest.mark.parametrize("name", ["app", "application", "create_app", "make_app"])
+    def test_the_usual_names_need_not_be_said(self, here, name):
+        """An app, or a function that makes one, under the names that everybody uses."""
+        make = f"def {name}():\n    return print\n" if "_" in name else f"{name} = print\n"
+        here.write("usual.py", APP.format(signal=f"lit-{name}").replace("def app", "def _") + "\n")
+        with (here.folder / "usual.py").open("a") as file:
+            file.write(make)
+        assert knows(f"lit-{name}", "--app", "usual")
+
+    def test_a_function_of_three_arguments_is_an_app(self, here):
+        """What takes something is called by a server, not by us."""
+        here.write("asgi_app.py", "async def serve(scope, receive, send):\n    raise SystemExit")
+        assert 0 == invoke("list", "--app", "asgi_app:serve")[0]
+
+    @pytest.mark.parametrize("before", [("--app", "lit_first"), ()])
+    def test_the_option_may_stand_anywhere(self, here, before):
+        """Before the command or after it; the last one counts."""
+        here.write("lit_first.py", APP.format(signal="lit-first"))
+        here.write("lit_last.py", APP.format(signal="lit-last"))
+        result = CliRunner().invoke(
+            aldis, [*before, "signals", *before, "list", "-A", "lit_last", "lit-l"]
+        )
+        assert "lit-last" in result.stdout
+        if before:
+            assert "lit-first" in CliRunner().invoke(aldis, [*before, "signals", "list"]).stdout
+
+    def test_the_environment_names_it_too(self, here):
+        """``ALDIS_APP`` counts before ``FLASK_APP``, and the option before both."""
+        for name in ("one", "two", "three"):
+            here.write(f"env_{name}.py", APP.format(signal=f"env-{name}"))
+        assert knows("env-one", FLASK_APP="env_one")
+        assert knows("env-two", FLASK_APP="env_one", ALDIS_APP="env_two")
+        assert knows("env-three", "--app", "env_three", ALDIS_APP="env_two")
+
+    @pytest.mark.parametrize("file", ["app.py", "wsgi.py", "asgi.py"])
+    def test_a_file_by_its_usual_name_is_found(self, here, file, monkeypatch):
+        """Without any word of an app, the file that Flask would look for is taken."""
+        monkeypatch.delitem(sys.modules, file.removesuffix(".py"), raising=False)
+        here.write(file, APP.format(signal=f"in-{file}"))
+        assert knows(f"in-{file}")
+
+    def test_what_the_app_prints_is_no_output(self, here):
+        """A ``print`` at import goes to the standard error: JSON stays JSON."""
+        here.write("talks.py", "print('hello')\napp = print")
+        code, printed, said = invoke("list", "--json", "--app", "talks")
+        assert (0, "{", "hello\n") == (code, printed[0], said)
+
+
+class TestMistakes:
+    def test_no_app_at_all(self, here):
+        """It is said how to name one, and where one was looked for."""
+        text = refusal()
+        assert "which app? Say it with --app, as in --app shop:app" in text
+        assert "There is none of app.py, wsgi.py, asgi.py here." in text
+
+    def test_a_misspelt_module(self, here):
+        """The closest file or package here is named."""
+        here.write("shopkeeper.py", "")
+        text = refusal("shopkeper:app")
+        assert "there is no module 'shopkeper', neither in " in text
+        assert text.endswith("nor on sys.path; did you mean 'shopkeeper'?")
+
+    def test_a_misspelt_package(self, here):
+        """A folder of modules counts as well."""
+        here.write("storehouse/__init__.py", "")
+        assert "did you mean 'storehouse'?" in refusal("storehuose.wsgi:app")
+
+    def test_a_missing_module_of_a_package(self, here):
+        """The package is there, and what is not is named whole."""
+        here.write("warehouse/__init__.py", "")
+        assert "there is no module 'warehouse.nothing'" in refusal("warehouse.nothing")
+
+    def test_nothing_after_the_colon(self, here):
+        """A name is missing."""
+        here.write("colon.py", "app = print")
+        assert refusal("colon:").endswith("; a name belongs after the colon")
+
+    def test_a_missing_file(self, here):
+        """The folder that it was looked for in is named."""
+        text = f"Error: there is no file 'no/such.py' (looked for from {here.folder})"
+        assert text == refusal("no/such.py:app")
+
+    def test_a_folder_that_is_no_package(self, here):
+        """It has no ``__init__.py``."""
+        assert "'./' is a folder, and no package: it has no __init__.py" in refusal("./")
+
+    def test_no_app_in_the_module(self, here):
+        """The usual names are told, and a global that looks like an app."""
+        here.write("unusual.py", "import flask\nsite = flask.Flask('x')")
+        text = refusal("unusual")
+        assert "has none of app, application, create_app, make_app" in text
+        assert text.endswith("name the app, as in --app unusual:site")
+
+    def test_a_misspelt_attribute(self, here):
+        """The closest one is named."""
+        here.write("spelt.py", "class site:\n    app = print")
+        assert "module 'spelt' has no 'sight'; did you mean 'site'?" in refusal("spelt:sight.app")
+        assert "'site.ap' has no 'ap'; did you mean 'app'?" in refusal("spelt:site.ap")
+
+    def test_something_that_is_no_app(self, here):
+        """It is said what it is."""
+        here.write("number.py", "app = 3")
+        assert "Error: 'number' is no app, but of type int: 3" == refusal("number")
+
+    @pytest.mark.parametrize("spec", ["factory", "factory:create_app()", "factory:create_app(1,2)"])
+    def test_a_factory_that_is_called_wrongly(self, here, spec):
+        """It is shown how to give it arguments."""
+        here.write("factory.py", "def create_app(name): ...")
+        text = refusal(spec)
+        assert "the factory factory:create_app cannot be called as create_app(" in text
+        assert text.endswith("""as in --app 'factory:create_app("testing")'""")
+
+    @pytest.mark.parametrize("call", ["(x)", "(1", "(x y)", ".f()(1)"])
+    def test_arguments_that_are_no_literals(self, here, call):
+        """They are read, not run."""
+        here.write("literal.py", "class create_app:\n    f = print")
+        text = refusal(f"literal:create_app{call}")
+        assert "cannot be understood: a factory's arguments must be lit" in text or (
+            "there is no module" in text  # not closed: then it is no attribute at all
+        )
+
+    @pytest.mark.parametrize(
+        ("source", "what", "where"),
+        [
+            ("x = 1\nx.y()", "AttributeError: 'int' object has no attribute 'y'", "2: x.y()"),
+            ("import no_such", "ModuleNotFoundError: No module named 'no_such'", "1: import no_s"),
+            ("def f(:\n    pass", "SyntaxError: invalid syntax", "1: def f(:"),
+            ("import json\njson.loads('')", "JSONDecodeError: Expecting value", "2: json.loads"),
+            ("raise SystemExit(3)", "it ended the process: SystemExit(3)", "1: raise SystemExit"),
+            ("raise KeyError", "KeyError ", "1: raise KeyError"),
+        ],
+    )
+    def test_an_app_that_raises_when_it_is_imported(self, here, source, what, where):
+        """The error and the user's own line are shown, without a traceback."""
+        here.write("raises.py", source)
+        text = refusal("raises:app")
+        assert f"Error: the app 'raises' could not be imported. {what}" in text
+        assert f" raises.py:{where}" in text
+        assert text.endswith("The option --traceback shows the whole way there.")
+
+    def test_a_factory_that_raises(self, here):
+        """The same for what happens in a factory."""
+        here.write("made.py", "def create_app():\n    1 / 0")
+        text = refusal("made")
+        assert "the app 'made:create_app()' could not be imported. ZeroDivisionError" in text
+        assert "made.py:2: 1 / 0" in text
+
+    def test_the_traceback_is_shown_when_it_is_asked_for(self, here):
+        """From the user's first line on, with those of libraries."""
+        here.write("deep.py", "import json\njson.loads('')")
+        code, printed, said = invoke("list", "--traceback", "--app", "deep")
+        assert (2, "") == (code, printed)
+        assert said.startswith("Traceback (most recent call last):\n")
+        first, *_, error = [line for line in said.splitlines() if line.startswith("  File ")]
+        assert str(here.folder / "deep.py") in first
+        assert "decoder.py" in error
+        assert "--traceback" not in said
+
+
+class TestUnderFlask:
+    def test_plain_flask_names_the_command_to_use(self, shop):
+        """Flask has loaded blinker before any app could ask for aldis: the way out is exact."""
+        ended = shop.run(*FLASK, "--app", "shop", "signals", "list", "--all", "order paid")
+        assert (2, "") == (ended.returncode, ended.stdout)
+        assert "has loaded Flask with plain blinker" in ended.stderr
+        command = "aldis run -- python -m flask --app shop signals list --all 'order paid'"
+        assert f"\n  {command}\n" in ended.stderr
+
+    def test_the_command_that_is_named_works(self, shop):
+        """Flask's own ways to name an app count there, and ours after the command."""
+        for before, after in ((["--app", "shop"], []), ([], ["--app", "shop"])):
+            ended = shop.run(*RUN, *FLASK, *before, "signals", "list", *after)
+            assert (0, "") == (ended.returncode, ended.stderr)
+            assert "order_paid" in ended.stdout
+
+    def test_the_debug_flag_is_flasks(self, shop):
+        """``flask --debug signals`` loads the app as ``flask --debug run`` does."""
+        shop.write("debugged.py", "from shop import *\nfrom aldis.flask import Aldis\nAldis(app)")
+        command = ["--app", "debugged", "--debug", "signals", "trace", "--json", "/"]
+        ended = shop.run(*RUN, *FLASK, *command)
+        assert 0 == ended.returncode, ended.stderr
+
+    @pytest.mark.parametrize("source", ["import no_such", "x = 1\n1 / 0"])
+    def test_an_app_that_cannot_be_imported(self, project, source):
+        """Flask's traceback is not shown either; the line that it comes from is."""
+        project.write("raises.py", source)
+        ended = project.run(*RUN, *FLASK, "--app", "raises", "signals", "list")
+        assert 2 == ended.returncode
+        assert "the app 'raises' could not be imported." in ended.stderr
+        assert f"raises.py:{len(source.splitlines())}: {source.splitlines()[-1]}" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+    def test_no_app(self, project):
+        """What Flask says to that is said."""
+        ended = project.run(*RUN, *FLASK, "signals", "list")
+        assert 2 == ended.returncode
+        assert "Could not locate a Flask application" in ended.stderr
+
+
+def test_blinker_that_came_first_is_named(project):
+    """Where something in the environment imports blinker, ``aldis`` names it and the remedy."""
+    project.write("site/sitecustomize.py", "import blinker")
+    project.write("app.py", "app = print")
+    ended = project.run(*ALDIS, "signals", "list", PYTHONPATH="site")
+    assert 2 == ended.returncode
+    assert "blinker was imported before, from " in ended.stderr
+    assert "\n  aldis run -- python -m aldis signals list\n" in ended.stderr

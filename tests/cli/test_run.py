@@ -1,0 +1,286 @@
+"""``aldis run``: the stand-in in a command and all that it starts, and nothing in between."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aldis
+from aldis.cli.run import STARTUP, environment
+from tests.cli.support import PYTHON, RUN
+
+#: Prints whose signals a Python has.
+WHOSE = "import blinker; print(blinker.Signal.__module__)"
+
+OURS, BLINKERS = "aldis.core.signal\n", "blinker.base\n"
+
+
+def other_python(version):
+    """Return another interpreter of this machine, or skip: there need not be one."""
+    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for found in sorted(folder.glob(f"{version}.*/bin/python")):
+        return str(found)
+    found = shutil.which(f"python{version}")
+    if found is None or subprocess.call([found, "-c", ""], stderr=subprocess.DEVNULL) != 0:
+        pytest.skip(f"there is no Python {version} on this machine")
+    return found
+
+
+class TestCommands:
+    def test_python_code(self, project):
+        """``python -c`` has aldis for blinker, from its first import on."""
+        ended = project.run(*RUN, *PYTHON, "-c", WHOSE)
+        assert ("", OURS, 0) == (ended.stderr, ended.stdout, ended.returncode)
+
+    def test_without_it_blinker_is_blinker(self, project):
+        """The same without ``aldis run``: the tests here can fail."""
+        assert project.run(*PYTHON, "-c", WHOSE).stdout == BLINKERS
+
+    def test_a_child_process_too(self, project):
+        """What the command starts runs on aldis as well, and its children again."""
+        nest = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WHOSE!r}])"
+        again = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {nest!r}])"
+        assert project.run(*RUN, *PYTHON, "-c", again).stdout == OURS
+
+    def test_a_shell_in_between(self, project):
+        """A command that is no Python hands it on to the Python that it starts."""
+        project.write("code.py", WHOSE)
+        assert project.run(*RUN, "sh", "-c", f"{sys.executable} code.py; :").stdout == OURS
+
+    def test_multiprocessing(self, project):
+        """A process that multiprocessing spawns is a child like any other."""
+        project.write(
+            "code.py",
+            """
+            import multiprocessing
+
+            def tell():
+                import blinker
+                print(blinker.Signal.__module__)
+
+            if __name__ == "__main__":
+                process = multiprocessing.get_context("spawn").Process(target=tell)
+                process.start()
+                process.join(20)
+            """,
+        )
+        assert project.run(*RUN, *PYTHON, "code.py").stdout == OURS
+
+    def test_a_console_script(self, project):
+        """A command of this environment is found beside its Python, whatever PATH says."""
+        beside = Path(sys.executable).parent / "pytest"
+        if sys.prefix == sys.base_prefix or not beside.exists():
+            pytest.skip("the tests do not run in a virtual environment with pytest's command")
+        ended = project.run(*RUN, "pytest", "--version", PATH="/usr/bin:/bin")
+        assert (0, "pytest") == (ended.returncode, ended.stdout.split()[0])
+
+    def test_a_python_script_by_its_name(self, project):
+        """A ``.py`` that is not executable runs on the Python of aldis, with its arguments."""
+        project.write("code.py", f"import sys; {WHOSE}; print(sys.argv)")
+        ended = project.run(*RUN, "code.py", "--flag", "x")
+        assert f"{OURS}['code.py', '--flag', 'x']\n" == ended.stdout
+
+    @pytest.mark.parametrize("first_line", ["", f"#!{sys.executable}\n"])
+    def test_an_executable_python_script(self, project, first_line):
+        """An executable ``.py`` runs by its first line, and without one on the Python of aldis."""
+        project.write("code.py", first_line + WHOSE).chmod(0o755)
+        assert project.run(*RUN, "./code.py").stdout == OURS
+
+    def test_options_of_the_command_are_its_own(self, project):
+        """Without the ``--`` too, what comes after COMMAND is not for aldis."""
+        ended = project.run(*RUN[:-1], *PYTHON, "--version")
+        assert ended.stdout.startswith("Python 3")
+
+    def test_pytest_with_a_plugin_that_imports_blinker(self, project):
+        """Before pytest has read any conftest, a plugin's blinker is aldis already."""
+        project.write("early.py", "import blinker")
+        project.write(
+            "test_it.py",
+            """
+            import early
+
+            import aldis
+
+            def test_it():
+                assert early.blinker.Signal is aldis.Signal
+            """,
+        )
+        command = [*PYTHON, "-m", "pytest", "-q", "-p", "early", "-p", "no:cacheprovider"]
+        environ = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        assert project.run(*RUN, *command, "test_it.py", **environ).returncode == 0
+        late = project.run(*command, "test_it.py", **environ)  # blinker's otherwise
+        assert (1, True) == (late.returncode, "1 failed" in late.stdout)
+
+
+class TestOtherInterpreters:
+    @pytest.mark.parametrize("version", ["3.12", "3.13", "3.6", "2.7"])
+    def test_are_left_alone(self, project, version):
+        """Another Python below the command has its own modules and no word of aldis."""
+        python = other_python(version)
+        code = "import sys; print(sorted(each for each in sys.modules if 'aldis' in each))"
+        ended = project.run(*RUN, "sh", "-c", f'"{python}" -c "{code}"; :')
+        assert ("[]\n", "") == (ended.stdout, ended.stderr)
+
+    def test_are_named_when_they_are_the_command(self, project):
+        """Asked for by name, another Python runs too, and it is said that nothing is changed."""
+        python = other_python("3.12")
+        ended = project.run(*RUN, python, "-c", "print('ran')")
+        assert ("ran\n", 0) == (ended.stdout, ended.returncode)
+        assert f"aldis run: nothing is changed in {python}" in ended.stderr
+        assert sys.prefix in ended.stderr
+
+    def test_another_aldis_is_left_alone(self, project):
+        """An aldis that comes first on the path, of whatever version, is not made to stand in."""
+        project.write("elsewhere/aldis/__init__.py", "raise RuntimeError")
+        environ = {**environment(), "PYTHONPATH": f"{STARTUP}{os.pathsep}elsewhere"}
+        ended = project.run(*PYTHON, "-c", WHOSE, **environ)
+        assert ("", BLINKERS) == (ended.stderr, ended.stdout)
+
+    def test_a_python_that_ignores_its_environment_is_not_reached(self, project):
+        """``python -I`` is what the manual says it is: the way around."""
+        assert project.run(*RUN, *PYTHON, "-I", "-c", WHOSE).stdout == BLINKERS
+
+
+class TestSitecustomize:
+    def test_another_one_runs_too(self, project):
+        """The ``sitecustomize`` that would have been found without aldis is imported as well."""
+        project.write("site/sitecustomize.py", "import blinker; ours = blinker.Signal.__module__")
+        ended = project.run(
+            *RUN,
+            *PYTHON,
+            "-c",
+            "import sitecustomize; print(sitecustomize.ours)",
+            PYTHONPATH=str(project.folder / "site"),
+        )
+        assert OURS == ended.stdout
+
+    @pytest.mark.parametrize(
+        "mistake", ["import no_such_module", "raise ImportError('why')", "1 / 0"]
+    )
+    def test_a_broken_one_is_heard(self, project, mistake):
+        """Its error is Python's to report, as without aldis, and aldis stands in all the same."""
+        project.write("site/sitecustomize.py", mistake)
+        environ = {"PYTHONPATH": str(project.folder / "site")}
+        ended = project.run(*RUN, *PYTHON, "-c", WHOSE, **environ)
+        assert OURS == ended.stdout
+        assert "Error in sitecustomize" in ended.stderr
+
+    def test_blinker_imported_even_earlier_is_said(self, project):
+        """Where something got blinker before any ``sitecustomize``, it is said why and by whom."""
+        code = (
+            f"import blinker, runpy, sys; sys.path.insert(0, {STARTUP!r}); "
+            f"runpy.run_path({STARTUP!r} + '/sitecustomize.py', run_name='sitecustomize')"
+        )
+        ended = project.run(*PYTHON, "-c", code, ALDIS_RUN_PREFIX=sys.prefix)
+        assert ended.stderr.startswith("aldis run: aldis cannot stand in for blinker any more")
+        assert ended.returncode == 0
+
+    def test_the_path_goes_on(self, project):
+        """What PYTHONPATH had stays in its order, and running twice adds nothing twice."""
+        show = "import os; print(os.environ['PYTHONPATH'])"
+        ended = project.run(*RUN, *RUN, *PYTHON, "-c", show, PYTHONPATH="/one::/two")
+        assert [STARTUP, "/one", "", "/two"] == ended.stdout.strip().split(os.pathsep)
+
+
+class TestEnding:
+    @pytest.mark.parametrize("code", [0, 3])
+    def test_the_exit_code_is_the_commands(self, project, code):
+        """Whatever the command ends with."""
+        assert project.run(*RUN, "sh", "-c", f"exit {code}").returncode == code
+
+    @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+    def test_signals_reach_the_command(self, project, name):
+        """There is nothing in between: the process that was started is the command."""
+        number = getattr(signal, name)
+        code = (
+            "import os, signal, time; "
+            "signal.signal(signal.SIGINT, signal.SIG_DFL); "
+            "print(os.getpid(), flush=True); time.sleep(20)"
+        )
+        process = project.start(*RUN, *PYTHON, "-c", code)
+        with process:
+            assert str(process.pid) == process.stdout.readline().strip()
+            process.send_signal(number)
+            assert -number == process.wait(timeout=10)
+
+    def test_a_closed_pipe_ends_the_command(self, project):
+        """SIGPIPE, which Python ignores, has its default meaning in the command again."""
+        ended = project.run(*RUN, "sh", "-c", "kill -PIPE $$; echo survived")
+        assert (-signal.SIGPIPE, "") == (ended.returncode, ended.stdout)
+
+    def test_standard_streams_are_the_commands(self, project):
+        """Input, output and error pass through untouched."""
+        ended = subprocess.run(
+            [*RUN, "sh", "-c", "cat; echo problem >&2"],
+            input="words\n",
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=30,
+            env=project.environment(),
+        )
+        assert ("words\n", "problem\n") == (ended.stdout, ended.stderr)
+
+
+class TestMistakes:
+    def say(self, project, *command):
+        """Run a command that cannot be run."""
+        ended = project.run(*RUN, *command)
+        assert "Traceback" not in ended.stderr
+        return ended.returncode, ended.stderr
+
+    def test_no_command(self, project):
+        """``aldis run`` alone says what is missing."""
+        code, text = self.say(project)
+        assert 2 == code
+        assert "say the command to run, as in: aldis run -- flask run" in text
+
+    def test_an_unknown_command(self, project):
+        """As a shell: 127."""
+        assert (127, "Error: there is no command 'no-such' on PATH\n") == self.say(
+            project, "no-such"
+        )
+        assert (127, "Error: there is no command './no-such'\n") == self.say(project, "./no-such")
+
+    def test_a_command_in_one_word(self, project):
+        """Somebody has quoted too much."""
+        code, text = self.say(project, "flask run")
+        assert 127 == code
+        assert "'flask run' on PATH; write its words apart, without quotes around them" in text
+
+    def test_a_folder(self, project):
+        """As a shell: 126."""
+        text = "Error: './bin' is a folder, not a command\n"
+        (project.folder / "bin").mkdir()
+        assert (126, text) == self.say(project, "./bin")
+
+    def test_a_file_that_is_not_executable(self, project):
+        """As a shell: 126, with what to do."""
+        project.write("script", "#!/bin/sh\n")
+        code, text = self.say(project, "./script")
+        assert 126 == code
+        assert "'./script' is not executable, nor a Python script by its name: chmod +x" in text
+
+    def test_a_file_that_is_no_program(self, project):
+        """Executable, but without a first line that says by what."""
+        project.write("script", "words").chmod(0o755)
+        code, text = self.say(project, "./script")
+        assert 126 == code
+        assert "'./script' cannot be executed: it is no program, nor has it a first line" in text
+
+    def test_a_first_line_that_names_nothing(self, project):
+        """A script of a virtual environment that has been moved."""
+        project.write("script", "#!/no/such/python\n").chmod(0o755)
+        code, text = self.say(project, "./script")
+        assert 126 == code
+        assert "the program that its first line names does not exist" in text
+
+
+def test_the_startup_file_is_installed_with_the_package():
+    """It is no module, so the build has to be told of it."""
+    assert Path(aldis.__file__).parent / "cli" / "startup" == Path(STARTUP)
+    assert (Path(STARTUP) / "sitecustomize.py").is_file()
