@@ -40,7 +40,9 @@ __all__ = [
 ]
 
 # What the documentation of CKAN says of each signal stays where it is.
-_docs = {each: each.__doc__ for space in (ckan, ckanext) for each in space.values()}
+_docs = {
+    each: each.__doc__ for space in (ckan, ckanext) for each in space.values() if each.documented
+}
 
 
 @ckan.define(advisory=True)
@@ -126,15 +128,14 @@ def datastore_delete(
 
 def _keep_docs() -> None:
     for signal, doc in _docs.items():
-        if doc:
-            signal.__doc__ = doc
+        signal.__doc__ = doc
 
 
 def _relay() -> None:
     """Send Flask's and Flask-Login's signals on, as CKAN does."""
     try:
-        flask = import_module("flask.signals")
-        login = import_module("flask_login.signals")
+        flask = import_module("flask")
+        login = import_module("flask_login")
     except ModuleNotFoundError as missing:
         if missing.name not in ("flask", "flask_login"):
             raise

@@ -1,0 +1,151 @@
+"""The command: ``python -m tests.ckan.downstream``.
+
+Installs CKAN from its distribution into an environment of its own, makes databases of its own,
+runs the tests below on blinker and on aldis, says how each of them ended, and drops the databases.
+PostgreSQL and Redis have to be there (``PGHOST``, ``PGPORT``, ``PGUSER``, ``REDIS_URL``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.ckan.downstream.site import site
+from tests.ckan.downstream.solr import nothing_found
+from tests.downstream import hook
+from tests.downstream.prepare import CACHE, HERE, HOOK, copy_package, new_log
+from tests.downstream.process import DownstreamError, execute
+from tests.downstream.results import STATUSES, Engine, Result, read_junit
+from tests.downstream.run import check_record, read_record
+
+REQUIREMENT: Final = "ckan[requirements,dev]==2.12.0"
+HOME: Final = CACHE / "ckan"
+ENGINES: Final[tuple[Engine, ...]] = ("blinker", "aldis")
+#: What is said of signals, and of the interface that plugins subscribe by.
+SIGNALS: Final = ("ckan.tests.lib.test_signals", "ckanext.example_isignal.tests.test_plugin")
+#: Where plugins are loaded and unloaded, and CKAN's own plugins listen and send.
+WIDE: Final = (
+    *SIGNALS,
+    "ckan.tests.plugins.test_blanket",
+    "ckan.tests.plugins.test_core",
+    "ckan.tests.plugins.test_interfaces",
+    "ckan.tests.plugins.test_toolkit",
+    "ckanext.activity.tests.logic.test_action",
+    "ckanext.datastore.tests.test_delete",
+)
+#: Nothing listens there.
+NO_SOLR: Final = "http://127.0.0.1:1/solr/ckan"
+_RAN: Final = (0, 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tests and return 0 if all that pass on blinker pass on aldis, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m tests.ckan.downstream", description=__doc__)
+    parser.add_argument("--wide", action="store_true", help="run more of CKAN; some ten minutes")
+    parser.add_argument("--no-solr", action="store_true", help="let nothing stand in for Solr")
+    parser.add_argument("--venv", type=Path, help="an environment that has CKAN already")
+    options = parser.parse_args(arguments)
+    modules = WIDE if options.wide else SIGNALS
+    try:
+        venv = options.venv or _install()
+        _put_hook(venv)
+        with nothing_found() as solr:
+            address = NO_SOLR if options.no_solr else solr
+            blinker, aldis = (_run(engine, modules, venv, address) for engine in ENGINES)
+    except DownstreamError as error:
+        _say(str(error))
+        return 1
+    return _report(blinker, aldis)
+
+
+def _install() -> Path:
+    venv = HOME / "venv"
+    stamp = HOME / "prepared"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == REQUIREMENT:
+        return venv
+    _say(f"installing {REQUIREMENT}")
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(parents=True)
+    log = new_log("ckan-install")
+    pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", REQUIREMENT]
+    for command in ([sys.executable, "-m", "venv", venv], pip):
+        ended = execute(command, directory=HOME, environment=os.environ, log=log, timeout=900)
+        if ended.status:
+            raise DownstreamError(f"CKAN could not be installed, see {log}")
+    stamp.write_text(REQUIREMENT, encoding="utf-8")
+    return venv
+
+
+def _packages(venv: Path) -> Path:
+    (packages,) = (venv / "lib").glob("python*/site-packages")
+    return packages
+
+
+def _put_hook(venv: Path) -> None:
+    """Put the hook into the environment, so that it runs before anything imports blinker."""
+    packages = _packages(venv)
+    shutil.copyfile(HERE / "hook.py", packages / f"{HOOK}.py")
+    (packages / f"{HOOK}.pth").write_text(f"import {HOOK}\n", encoding="utf-8")
+
+
+def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Result:
+    _say(f"running on {engine}")
+    log = new_log(f"ckan-{engine}")
+    began = time.monotonic()
+    with TemporaryDirectory(prefix="aldis-ckan-") as temporary:
+        directory = Path(temporary)
+        copy_package(directory / "package")
+        plain = {"HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        plain |= {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+        hooked = plain | {
+            hook.ENGINE: engine,
+            hook.PACKAGE: str(directory / "package"),
+            hook.RECORD: str(directory / "record"),
+        }
+        command = [venv / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+        name = f"aldis_ckan_{os.getpid()}"
+        with site(name, venv / "bin" / "ckan", solr, directory, plain) as ini:
+            junit = directory / "junit.xml"
+            options = [f"--ckan-ini={ini}", f"--junitxml={junit}", f"--rootdir={_packages(venv)}"]
+            ended = execute(
+                [*command, *options, "--pyargs", *modules],
+                directory=directory,
+                environment=hooked,
+                log=log,
+                timeout=1200,
+            )
+        if ended.status not in _RAN or not junit.is_file():
+            raise DownstreamError(f"pytest ended with {ended.status} on {engine}, see {log}")
+        lines = read_record(directory / "record")
+        compiled = check_record(lines, ended.pid, engine)
+        seconds = time.monotonic() - began
+        return Result(read_junit(junit), seconds, log, len(lines), compiled)
+
+
+def _report(blinker: Result, aldis: Result) -> int:
+    worse = 0
+    for name in sorted(blinker.tests.keys() | aldis.tests.keys()):
+        before, now = blinker.tests.get(name, "not run"), aldis.tests.get(name, "not run")
+        if before == "passed" != now:
+            worse += 1
+        _say(f"{before:8} on blinker, {now:8} on aldis: {name}")
+    for engine, result in zip(ENGINES, (blinker, aldis), strict=True):
+        counts = ", ".join(f"{result.count(status)} {status}" for status in STATUSES)
+        twin = {True: ", compiled twin", False: ", Python twin", None: ""}[result.compiled]
+        _say(f"{engine}{twin}: {counts}, {result.seconds:.0f} s")
+    return int(worse > 0 or not aldis.tests)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - it talks to a person
+
+
+if __name__ == "__main__":
+    sys.exit(main())

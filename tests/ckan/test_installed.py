@@ -1,0 +1,186 @@
+"""Where CKAN is and where it is not: its own signals, a stand-in for it, and what is refused.
+
+CKAN itself takes minutes to install and databases to run, so that ``tests/ckan/downstream`` tries
+aldis with it. Here a few lines lie where it would be: its module of signals as aldis finds it.
+"""
+
+import sys
+import textwrap
+
+import pytest
+
+from aldis.ckan import install_as_ckan
+from aldis.errors import StandInError
+from tests.fresh import run
+
+SIGNALS = """
+import flask.signals
+from blinker import Namespace
+
+ckan = Namespace()
+ckanext = Namespace()
+request_started = ckan.signal("request_started", "What CKAN says of it.")
+flask.signals.request_started.connect(request_started.send)
+action_succeeded = ckan.signal("action_succeed")
+"""
+PLUGINS = """
+class ISignal: pass
+
+class SingletonPlugin:
+    interfaces = []
+    def __init__(self, name): self.name = name
+
+def implements(interface): SingletonPlugin.interfaces.append(interface)
+"""
+
+
+@pytest.fixture
+def with_ckan(tmp_path):
+    """Return how code begins that finds a CKAN."""
+    for name, source in {"lib/signals": SIGNALS, "plugins/__init__": PLUGINS}.items():
+        file = tmp_path / "ckan" / f"{name}.py"
+        file.parent.mkdir(parents=True)
+        file.write_text(source, encoding="utf-8")
+    return f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.dont_write_bytecode = True\n"
+
+
+def test_with_ckan_the_signals_are_its_own(with_ckan):
+    """The same objects, typed and with their own words, and relayed only once."""
+    code = """
+        import aldis.ckan
+        from ckan.lib import signals
+        import flask
+        assert aldis.ckan.ckan is signals.ckan
+        assert aldis.ckan.action_succeeded is signals.action_succeeded
+        assert aldis.ckan.action_succeeded.contract.advisory
+        assert aldis.ckan.action_succeeded.__doc__.startswith("Sent after every action")
+        assert aldis.ckan.request_started.__doc__ == "What CKAN says of it."
+        assert len(flask.request_started.receivers) == 1
+        print("ours" if aldis.ckan.user_created.namespace is signals.ckan else "lost")
+    """
+    assert "ours\n" == run(with_ckan + textwrap.dedent(code))
+
+
+def test_with_ckan_the_base_is_a_plugin_of_ckans(with_ckan):
+    """It implements ISignal as CKAN wants it, and takes the name that CKAN gives."""
+    code = """
+        from aldis.ckan import SignalPlugin
+        import ckan.plugins as p
+        assert p.SingletonPlugin.interfaces == [p.ISignal]
+        assert isinstance(SignalPlugin(name="custom"), p.SingletonPlugin)
+        print(SignalPlugin(name="custom").name)
+    """
+    assert "custom\n" == run(with_ckan + textwrap.dedent(code))
+
+
+def test_with_ckan_there_is_no_stand_in(with_ckan):
+    """Aldis does not put itself in the place of a CKAN that is there."""
+    code = """
+        from aldis.ckan import install_as_ckan
+        from aldis.errors import StandInError
+        try:
+            install_as_ckan()
+        except StandInError as error:
+            print(error)
+    """
+    assert "CKAN itself is installed here" in run(with_ckan + textwrap.dedent(code))
+
+
+@pytest.mark.parametrize("first", ["ckan.lib.signals", "blinker"])
+def test_ckan_on_blinker_is_refused_with_the_remedy(with_ckan, first):
+    """Imported too late, aldis cannot be under CKAN's signals, and says so."""
+    code = f"""
+        import {first}
+        try:
+            import aldis.ckan
+        except RuntimeError as error:
+            print(type(error).__name__, error)
+    """
+    printed = run(with_ckan + textwrap.dedent(code))
+    assert "StandInError" in printed
+    assert "import aldis.as_blinker" in printed
+
+
+def test_ckan_loaded_around_blinker_is_refused(with_ckan):
+    """So it is when blinker itself has been taken out of sight meanwhile."""
+    code = """
+        import ckan.lib.signals
+        for name in [name for name in sys.modules if name.startswith("blinker")]:
+            del sys.modules[name]
+        try:
+            import aldis.ckan
+        except RuntimeError as error:
+            print(error)
+    """
+    assert "CKAN's signals are blinker's own" in run(with_ckan + textwrap.dedent(code))
+
+
+def test_a_broken_ckan_is_heard_of(with_ckan, tmp_path):
+    """What CKAN lacks is not taken for CKAN itself."""
+    (tmp_path / "ckan" / "lib" / "signals.py").write_text("import missing_of_ckan")
+    code = """
+        try:
+            import aldis.ckan
+        except ModuleNotFoundError as error:
+            print(error.name)
+    """
+    assert "missing_of_ckan\n" == run(with_ckan + textwrap.dedent(code))
+
+
+@pytest.mark.parametrize("name", ["flask", "flask_login"])
+def test_without_what_it_relays_from_the_error_names_the_extra(name):
+    """A missing dependency is answered with what to install."""
+    code = f"""
+        import sys
+        sys.modules[{name!r}] = None
+        try:
+            import aldis.ckan
+        except ImportError as error:
+            print(type(error).__name__, error)
+    """
+    printed = run(code)
+    assert f"MissingExtraError aldis.ckan without CKAN needs {name}" in printed
+    assert "pip install 'aldis[ckan]'" in printed
+
+
+def test_something_missing_inside_them_is_not_hidden(tmp_path):
+    """A Flask-Login that is there but broken raises its own error."""
+    (tmp_path / "flask_login.py").write_text("import missing_of_login")
+    code = f"""
+        import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.dont_write_bytecode = True
+        try:
+            import aldis.ckan
+        except ModuleNotFoundError as error:
+            print(error.name)
+    """
+    assert "missing_of_login\n" == run(code)
+
+
+def test_the_stand_in_has_what_plugins_import(extensions):
+    """A second call changes nothing, and a plugin of each class is made once."""
+    install_as_ckan()
+    plugins = sys.modules["ckan.plugins"]
+
+    class First(plugins.SingletonPlugin):
+        plugins.implements(plugins.ISignal, inherit=True)
+
+    class Second(First): ...
+
+    assert First() is First()
+    assert Second() is not First()
+    assert "First" == First().name
+    assert "given" == First(name="given").name
+    from ckan.plugins.interfaces import ISignal
+    from ckan.types import SignalMapping
+
+    assert ISignal is plugins.ISignal
+    assert SignalMapping is not None
+
+
+def test_the_stand_in_does_not_hide_a_ckan(monkeypatch):
+    """With CKAN there, it refuses."""
+    from aldis.ckan import stand_in
+
+    monkeypatch.setattr(stand_in, "theirs", object())
+    with pytest.raises(StandInError, match="CKAN itself is installed here"):
+        install_as_ckan()

@@ -1,0 +1,199 @@
+"""The base of CKAN plugins that listen."""
+
+import asyncio
+import logging
+from functools import partial
+
+import pytest
+
+from aldis.ckan import SignalPlugin, ckanext, propagating
+from aldis.errors import SubscriptionsError
+from aldis.plugins import origin_of
+from aldis.receivers import once
+
+
+def load(plugin):
+    """Connect as CKAN does when it loads a plugin."""
+    for signal, listeners in plugin.get_signal_subscriptions().items():
+        for options in listeners:
+            signal.connect(**(options if isinstance(options, dict) else {"receiver": options}))
+
+
+def unload(plugin):
+    """Disconnect as CKAN does when it unloads a plugin."""
+    for signal, listeners in plugin.get_signal_subscriptions().items():
+        for each in listeners:
+            options = each if isinstance(each, dict) else {"receiver": each}
+            options.pop("weak", None)
+            signal.disconnect(**options)
+
+
+@pytest.fixture
+def happened():
+    """A signal of an extension."""
+    yield ckanext.signal("custom_happened")
+    del ckanext["custom_happened"]
+
+
+def make(listeners, name=None):
+    """Make a plugin with these listeners."""
+
+    class Custom(SignalPlugin):
+        def listeners(self):
+            return listeners(self) if callable(listeners) else listeners
+
+        def method(self, sender, **kwargs):
+            return f"method of {self.name}"
+
+    return Custom(name=name)
+
+
+def failing(sender, **kwargs):
+    """Raise."""
+    raise ValueError("not the sender's business")
+
+
+def values(results):
+    """Return what the listeners returned."""
+    return [value for _, value in results]
+
+
+def test_a_listener_that_raises_breaks_nothing(happened, caplog):
+    """Its error is logged; the sender and the listeners after it do not notice."""
+    plugin = make({happened: [failing, lambda sender, **kwargs: "after"]})
+    load(plugin)
+    assert [None, "after"] == values(happened.send("s"))
+    (record,) = caplog.records
+    assert logging.ERROR == record.levelno
+    assert "failing" in record.getMessage()
+    unload(plugin)
+
+
+def test_lambdas_partials_and_methods_are_called_and_leave(happened):
+    """The plugin holds them while it is loaded, and CKAN finds them again when it unloads it."""
+    plugin = make(
+        lambda self: {
+            happened: [
+                lambda sender, **kwargs: "lambda",
+                partial(lambda answer, sender, **kwargs: answer, "partial"),
+                {"receiver": self.method, "sender": "s"},
+            ]
+        },
+        name="custom",
+    )
+    for _ in range(2):
+        load(plugin)
+        assert ["lambda", "partial", "method of custom"] == values(happened.send("s"))
+        assert ["lambda", "partial"] == values(happened.send("another"))
+        unload(plugin)
+        assert not happened.receivers
+
+
+def test_a_strong_listener_is_strong_at_every_load(happened):
+    """CKAN takes ``weak`` out of the dicts that it is handed, which changes nothing here."""
+    plugin = make({happened: [{"receiver": failing, "weak": False}]})
+    for _ in range(2):
+        load(plugin)
+        assert ["strong"] == [row.strength for row in happened.explain().rows]
+        unload(plugin)
+
+
+def test_a_listener_may_have_any_delivery(happened):
+    """One that decides itself how it is delivered is handed to CKAN as it is."""
+
+    class Delivered:
+        def __bind_signal__(self, signal):
+            return lambda sender, **kwargs: f"delivered of {signal.name}"
+
+        def __call__(self, sender, **kwargs): ...
+
+    own, first = Delivered(), once(lambda sender, **kwargs: "once")
+    plugin = make({happened: [own, first]})
+    load(plugin)
+    assert ["delivered of custom_happened", "once"] == values(happened.send())
+    assert ["delivered of custom_happened"] == values(happened.send())
+    assert own is plugin.get_signal_subscriptions()[happened][0]
+    unload(plugin)
+    assert not happened.receivers
+
+
+def test_a_propagating_listener_reaches_the_sender(happened):
+    """Where a signal collects answers, errors are the sender's business."""
+    plugin = make({happened: [propagating(failing)]})
+    load(plugin)
+    with pytest.raises(ValueError, match="not the sender's business"):
+        happened.send()
+    assert ["propagating"] == [row.delivery for row in happened.explain().rows]
+    unload(plugin)
+    assert not happened.receivers
+
+
+def test_a_propagating_method_and_an_async_listener_work(happened):
+    """Methods are called with their plugin, async listeners are awaited."""
+
+    class Custom(SignalPlugin):
+        def listeners(self):
+            return {happened: [self.method, propagating(self.later)]}
+
+        @propagating
+        def method(self, sender, **kwargs):
+            return self.name
+
+        async def later(self, sender, **kwargs):
+            return "later"
+
+    plugin = Custom()
+    load(plugin)
+    assert ["Custom", "later"] == values(asyncio.run(happened.asend()))
+    unload(plugin)
+    assert not happened.receivers
+
+
+def test_two_plugins_that_share_a_listener_have_it_called_once(happened):
+    """As it is without isolation."""
+    calls = []
+
+    def shared(sender, **kwargs):
+        calls.append(sender)
+
+    first, second = make({happened: [shared]}), make({happened: [shared]})
+    load(first)
+    load(second)
+    happened.send("s")
+    assert ["s"] == calls
+    with first.subscriptions, second.subscriptions:
+        pass
+    happened.send("t")
+    assert ["s", "t"] == calls
+    unload(first)
+
+
+def test_a_listener_is_shown_with_its_plugin(happened):
+    """Whoever lists the receivers sees which plugin each came from."""
+    plugin = make({happened: [failing]}, name="custom")
+    load(plugin)
+    (receiver,) = happened.receivers_for(None)
+    assert ("custom",) == origin_of(happened, receiver.__wrapped__)
+    unload(plugin)
+
+
+def test_a_test_connects_the_plugin_without_ckan(happened):
+    """The subscriptions are a unit that a test can connect for the length of a block."""
+    plugin = make({happened: [lambda sender, **kwargs: "heard"]})
+    with plugin.subscriptions:
+        assert ["heard"] == values(happened.send())
+    assert not happened.receivers
+
+
+def test_a_mistake_in_the_mapping_connects_nothing(happened):
+    """CKAN would leave the first half connected; here the mapping is refused as a whole."""
+    plugin = make({happened: [failing, "failing"]})
+    with pytest.raises(SubscriptionsError, match="entry 2 of 'custom_happened'"):
+        load(plugin)
+    assert not happened.receivers
+
+
+def test_a_plugin_without_listeners_says_so():
+    """The one method of the base is to be overridden."""
+    with pytest.raises(NotImplementedError):
+        SignalPlugin().get_signal_subscriptions()
