@@ -40,6 +40,8 @@ WIDE: Final = (
     "ckanext.activity.tests.logic.test_action",
     "ckanext.datastore.tests.test_delete",
 )
+#: What is tried of ``aldis.ckan`` itself, on aldis only.
+CHECK: Final = "aldis_with_ckan"
 #: Nothing listens there.
 NO_SOLR: Final = "http://127.0.0.1:1/solr/ckan"
 _RAN: Final = (0, 1)
@@ -58,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _put_hook(venv)
         with nothing_found() as solr:
             address = NO_SOLR if options.no_solr else solr
-            blinker, aldis = (_run(engine, modules, venv, address) for engine in ENGINES)
+            blinker = _run("blinker", modules, venv, address)
+            aldis = _run("aldis", (*modules, CHECK), venv, address)
     except DownstreamError as error:
         _say(str(error))
         return 1
@@ -102,6 +105,7 @@ def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Resul
     with TemporaryDirectory(prefix="aldis-ckan-") as temporary:
         directory = Path(temporary)
         copy_package(directory / "package")
+        _install_check(directory / "package")
         plain = {"HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         plain |= {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
         hooked = plain | {
@@ -129,12 +133,21 @@ def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Resul
         return Result(read_junit(junit), seconds, log, len(lines), compiled)
 
 
+def _install_check(packages: Path) -> None:
+    """Install ``with_ckan.py`` as a distribution with a plugin of CKAN's."""
+    shutil.copyfile(Path(__file__).with_name("with_ckan.py"), packages / f"{CHECK}.py")
+    info = packages / f"{CHECK}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {CHECK}\nVersion: 1\n")
+    entry = f"[ckan.plugins]\naldis_check = {CHECK}:AldisCheckPlugin\n"
+    (info / "entry_points.txt").write_text(entry)
+
+
 def _report(blinker: Result, aldis: Result) -> int:
     worse = 0
     for name in sorted(blinker.tests.keys() | aldis.tests.keys()):
         before, now = blinker.tests.get(name, "not run"), aldis.tests.get(name, "not run")
-        if before == "passed" != now:
-            worse += 1
+        worse += now == "failed" != before or (before == "passed" != now)
         _say(f"{before:8} on blinker, {now:8} on aldis: {name}")
     for engine, result in zip(ENGINES, (blinker, aldis), strict=True):
         counts = ", ".join(f"{result.count(status)} {status}" for status in STATUSES)
