@@ -2,10 +2,14 @@
 
 # ruff: noqa: D103 - what the tests are made from is named for what it does
 
+import asyncio
+import inspect
+
 import pytest
 from flask import Response, session
 from werkzeug.wrappers import Response as PlainResponse
 
+from aldis.errors import ReceiverMismatchError
 from aldis.oauth import (
     OAuthBlueprint,
     oauth_authorized,
@@ -120,3 +124,33 @@ def test_scope_is_the_list_of_scopes_granted(op, heard, told, granted):
     client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
     assert granted == heard.only("oauth-authorized")["token"]["scope"]
     assert granted == stored(blueprint, client)["scope"]
+
+
+def test_a_receiver_that_could_not_be_called_is_refused_at_once(op):
+    """Two of the signals have a contract: a receiver that does not fit fails at start-up."""
+    with pytest.raises(ReceiverMismatchError, match="token"):
+        oauth_authorized.connect(lambda sender, tokens: None)
+    with pytest.raises(ReceiverMismatchError, match="url"):
+        oauth_before_login.connect(lambda sender: None)
+    assert oauth_error.contract is None
+
+
+def test_async_receivers_are_called_as_the_app_calls_async_views(op, monkeypatch):
+    """What Flask does for views, ``ensure_sync``, it does for receivers; their values count."""
+    app, blueprint = app_with(op)
+    client = app.test_client()
+    monkeypatch.setattr(app, "ensure_sync", _run_async)
+
+    async def refuse(sender, token):
+        return False
+
+    with oauth_authorized.connected_to(refuse, blueprint):
+        assert 302 == log_in(client, op).status_code
+    assert stored(blueprint, client) is None
+
+
+def _run_async(function):
+    # As Flask does it with asgiref, which only its extra "async" brings.
+    if not inspect.iscoroutinefunction(function):
+        return function
+    return lambda *args, **kwargs: asyncio.run(function(*args, **kwargs))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as BaseResponse
 
-__all__ = ["first_response", "last_resort", "this_path", "unstored"]
+__all__ = ["asynchronously", "first_response", "last_resort", "this_path", "unstored"]
 
 _PAGE: Final = Markup(
     '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Login failed</title>\n'
@@ -31,6 +31,12 @@ def last_resort(name: str, hint: str, *, again: str, home: str) -> BaseResponse:
     """
     text = _PAGE.format(name=name, hint=hint, again=again, home=home)
     return unstored(Response(text, status=400, mimetype="text/html"))
+
+
+def asynchronously() -> dict[str, Any]:
+    """Return what lets a send reach async receivers too, as Flask lets views be async."""
+    # Not part of a signal's payload, so it is handed over beside the types.
+    return {"_async_wrapper": current_app.ensure_sync}
 
 
 def first_response(values: Iterable[Any]) -> BaseResponse | None:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth import pending
-from aldis.oauth.answers import first_response, last_resort, this_path, unstored
+from aldis.oauth.answers import asynchronously, first_response, last_resort, this_path, unstored
 from aldis.oauth.failures import Failure, describe, harmless, one_line, secrets_in, stranger
 from aldis.oauth.next_url import safe_next
 from aldis.oauth.pending import PendingLogin
@@ -238,7 +238,7 @@ class OAuthBlueprint(Blueprint):
             started = provider.start(url_for(".authorized", _external=True))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong there is oauth_error
             return self._fail(self._described(error), again=again)
-        oauth_before_login.send(self, url=started.url, _async_wrapper=current_app.ensure_sync)
+        oauth_before_login.send(self, **asynchronously(), url=started.url)
         # Only now: a receiver may have rebuilt the session.
         login = PendingLogin(
             started.secret, started.nonce, safe_next(request.args.get("next")), again
@@ -294,9 +294,7 @@ class OAuthBlueprint(Blueprint):
         """Tell the receivers of ``token``; return their Response, and whether to store it."""
         with self._in_hand(token):
             try:
-                results = oauth_authorized.send(
-                    self, token=token, _async_wrapper=current_app.ensure_sync
-                )
+                results = oauth_authorized.send(self, **asynchronously(), token=token)
             except LoginError as refusal:
                 raise _FailedError(self._described(refusal, secrets_in(token))) from refusal
         # By value, as the seed's system has it: 0 keeps the token from being stored, too.
@@ -340,7 +338,7 @@ class OAuthBlueprint(Blueprint):
             again: Whether this login was itself the end of such a redirect.
             proven: Whether the user's session is known to work.
         """
-        results = oauth_error.send(self, **payload, _async_wrapper=current_app.ensure_sync)
+        results = oauth_error.send(self, **asynchronously(), **payload)
         pending.note_failure(self.name)
         response = first_response(value for _, value in results)
         if response is not None:

@@ -38,19 +38,29 @@ class Renewals:
         self._renewals: dict[bytes, _Renewal] = {}
         self._lock = Lock()
 
-    def renew(self, token: Token, refresh: Callable[[], Token]) -> Token:
+    def renew(
+        self, token: Token, refresh: Callable[[Token], Token], expired: Callable[[Token], bool]
+    ) -> Token:
         """Return the token that replaces ``token``: from a renewal of just now, or ``refresh``.
 
         Args:
             token: What has expired; it has a ``refresh_token``.
             refresh: Asks the provider. Others that hold the same refresh token wait for it.
+            expired: Tells whether a token that was renewed has expired since.
         """
         key = sha256(str(token["refresh_token"]).encode()).digest()
         with self._entered(key) as renewal, renewal.lock:
-            if renewal.token is None:
-                renewal.token = refresh()
-                renewal.until = time.monotonic() + KEPT
-            return dict(renewal.token)
+            known = renewal.token
+            if known is not None and known.get("refresh_token") != token["refresh_token"]:
+                if expired(known):
+                    # Its refresh token is the one that is good now, and has a lock of its own.
+                    known = self.renew(known, refresh, expired)
+            elif known is None or _same(known, token) or expired(known):
+                # A provider that does not rotate takes the same refresh token again and again.
+                known = refresh(token)
+            renewal.token = known
+            renewal.until = time.monotonic() + KEPT
+            return dict(known)
 
     @contextmanager
     def _entered(self, key: bytes) -> Generator[_Renewal]:
@@ -69,3 +79,7 @@ class Renewals:
         for key, renewal in list(self._renewals.items()):
             if not renewal.users and renewal.until <= now:
                 del self._renewals[key]
+
+
+def _same(one: Token, other: Token) -> bool:
+    return one.get("access_token") == other.get("access_token")

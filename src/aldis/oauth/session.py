@@ -139,18 +139,19 @@ class OAuthSession:
 
     def _renewed(self, token: Token) -> Token:
         try:
-            renewed = dict(self._renewals.renew(token, lambda: self._ask(token)))
+            renewed = dict(self._renewals.renew(token, self._ask, self._expired))
         except LoginError as error:
             return self._after_refusal(token, error)
         if self.token == token:
             self._keep(renewed)
         return renewed
 
-    def _ask(self, token: Token) -> Token:
-        # Another request may have been quicker, and stored its token where this one can see it.
-        stored = self.token
-        if stored and stored.get("refresh_token") != token["refresh_token"]:
+    def _ask(self, token: Mapping[str, Any]) -> Token:
+        # Another process may have been quicker, and stored its token where this one can see it.
+        stored = self._newer_than(token)
+        if stored is not None and not self._expired(stored):
             return stored
+        token = stored or token
         provider = self._blueprint.provider
         try:
             return provider.refresh(token)
@@ -163,14 +164,23 @@ class OAuthSession:
     def _after_refusal(self, token: Token, error: LoginError) -> Token:
         if error.code != "invalid_grant":
             raise error
-        stored = self.token
-        if stored and stored.get("refresh_token") != token["refresh_token"]:
+        stored = self._newer_than(token)
+        if stored is not None and not self._expired(stored):
             return stored
         name = self._blueprint.name
         if IN_HAND.get().get(self._blueprint) is None:
             del self._blueprint.token
         message = f"{name!r} does not renew the token any more; the user has to log in again"
         raise LoginExpiredError(name, message) from error
+
+    def _newer_than(self, token: Mapping[str, Any]) -> Token | None:
+        stored = self.token
+        if not stored or stored.get("access_token") == token.get("access_token"):
+            return None
+        return stored
+
+    def _expired(self, token: Mapping[str, Any]) -> bool:
+        return self._blueprint.provider.expired(token, 0)
 
     def _keep(self, renewed: Token) -> None:
         in_hand = IN_HAND.get().get(self._blueprint)

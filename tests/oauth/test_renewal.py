@@ -1,0 +1,174 @@
+"""Renewing tokens: once for all who find the old one expired, and again when it is time."""
+
+import json
+import threading
+from itertools import count
+
+import pytest
+from flask import Response, request
+
+from aldis.errors import LoginError, LoginExpiredError
+from aldis.oauth import MemoryStorage
+from aldis.oauth.refresh import Renewals
+from tests.oauth.apps import app_with
+
+
+def expires(number, refresh="again", at=1):
+    """Return a token that has expired, unless ``at`` says otherwise."""
+    return {"access_token": f"access-{number}", "refresh_token": refresh, "expires_at": at}
+
+
+@pytest.fixture
+def renewing(op):
+    """Give a provider that hands out access-1, access-2 and so on, and rotates when told to."""
+    numbers = count(1)
+    op.rotates, op.expired = False, ()
+
+    def token():
+        number = next(numbers)
+        lasting = {"expires_at": 1} if number in op.expired else {"expires_in": 300}
+        answer = {"access_token": f"access-{number}", **lasting}
+        if op.rotates:
+            answer["refresh_token"] = f"refresh-{number}"
+        return Response(json.dumps(answer), mimetype="application/json")
+
+    op.answers["/token"] = token
+    op.answers["/me"] = lambda: Response(request.headers["Authorization"].split()[1])
+    return op
+
+
+def make(op, **options):
+    """Return what calls the provider in a request, and the storage."""
+    storage = options.setdefault("storage", MemoryStorage(expires(0)))
+    app, blueprint = app_with(op, base_url=op.url, **options)
+
+    def call():
+        with app.test_request_context():
+            return blueprint.session.get("/me").text
+
+    return call, storage, blueprint
+
+
+def test_a_refresh_token_that_is_not_rotated_serves_again(renewing):
+    """Each time the token has expired it is renewed, however short the time."""
+    call, storage, blueprint = make(renewing)
+    assert ["access-1", "access-1"] == [call(), call()]
+    storage.set(blueprint, {**storage.get(blueprint), "expires_at": 1})
+    assert ["access-2", "access-2"] == [call(), call()]
+    assert ["again", "again"] == [each[1]["refresh_token"] for each in renewing.asked_for("/token")]
+
+
+def test_a_request_that_is_two_renewals_behind_gets_the_last_one(renewing):
+    """An old cookie leads through the renewals to the refresh token that is good now."""
+    renewing.rotates, renewing.expired = True, (1,)
+    call, storage, blueprint = make(renewing)
+    old = storage.get(blueprint)
+    assert ["access-1", "access-2"] == [call(), call()]
+    storage.set(blueprint, old)
+    assert "access-2" == call()
+    used = [each[1]["refresh_token"] for each in renewing.asked_for("/token")]
+    assert ["again", "refresh-1"] == used
+
+
+def test_what_was_granted_stays_granted(renewing):
+    """Scopes, and what else was known of the login, outlive a renewal that does not repeat them."""
+    first = {**expires(0), "scope": ["email"], "id_token": "kept", "token_type": "Bearer"}
+    call, storage, blueprint = make(renewing, storage=MemoryStorage(first))
+    call()
+    stored = storage.get(blueprint)
+    assert (["email"], "kept", "again") == tuple(
+        stored[name] for name in ("scope", "id_token", "refresh_token")
+    )
+    assert "scope" not in renewing.asked_for("/token")[0][1]
+    assert stored["expires_at"] > 1000
+
+
+def test_the_token_of_another_process_is_used(renewing):
+    """Where the storage has a newer token by now, nobody asks the provider."""
+
+    class Shared(MemoryStorage):
+        reads = 0
+
+        def get(self, blueprint):
+            Shared.reads += 1
+            return expires(0) if Shared.reads == 1 else expires(9, "other", 4_000_000_000)
+
+    call, _, _ = make(renewing, storage=Shared())
+    assert "access-9" == call()
+    assert [] == renewing.asked_for("/token")
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_provider_that_is_down_ends_no_login(renewing, status):
+    """The token is kept, and renewed when the provider is back."""
+    call, storage, blueprint = make(renewing)
+    works = renewing.answers["/token"]
+    renewing.says("/token", "down", status)
+    with pytest.raises(LoginError) as failed:
+        call()
+    assert "provider_error" == failed.value.code
+    assert expires(0) == storage.get(blueprint)
+    renewing.answers["/token"] = works
+    assert "access-1" == call()
+
+
+def test_a_refused_renewal_is_told_and_deletes_the_token(renewing):
+    """The user is logged out of a grant that the provider has withdrawn."""
+    call, storage, blueprint = make(renewing)
+    renewing.says("/token", {"error": "invalid_grant"}, 400)
+    with pytest.raises(LoginExpiredError):
+        call()
+    assert storage.get(blueprint) is None
+
+
+def test_a_token_that_cannot_be_renewed_is_told(op):
+    """Without a refresh token an expired token is the end of the login."""
+    call, _, _ = make(op, storage=MemoryStorage({"access_token": "x", "expires_at": 1}))
+    with pytest.raises(LoginExpiredError):
+        call()
+    assert [] == op.asked_for("/me")
+
+
+def test_a_crowd_renews_once():
+    """Whoever comes while the provider is asked waits, and gets what it answered."""
+    renewals, asked, gate = Renewals(), [], threading.Barrier(8)
+    results = []
+
+    def refresh(token):
+        asked.append(token)
+        return expires(1, "next", 4_000_000_000)
+
+    def work():
+        gate.wait(5)
+        results.append(renewals.renew(expires(0), refresh, lambda token: False)["access_token"])
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert ["access-1"] * 8 == results
+    assert 1 == len(asked)
+
+
+def test_different_users_do_not_wait_for_each_other():
+    """A renewal holds up only those who hold the same refresh token."""
+    renewals = Renewals()
+    seen = []
+
+    def slow(token):
+        seen.append(renewals.renew(expires(5, "bobs"), lambda _: expires(6, "b2"), bool))
+        return expires(1, "a2")
+
+    ada = renewals.renew(expires(0, "adas"), slow, lambda token: False)
+    assert ("access-1", "access-6") == (ada["access_token"], seen[0]["access_token"])
+
+
+def test_old_renewals_are_forgotten(monkeypatch):
+    """What is kept for requests under way does not pile up."""
+    renewals, now = Renewals(), [1000.0]
+    monkeypatch.setattr("aldis.oauth.refresh.time.monotonic", lambda: now[0])
+    for number in range(50):
+        renewals.renew(expires(0, f"r{number}"), lambda token: expires(1), lambda token: False)
+        now[0] += 60
+    assert len(renewals._renewals) <= 6
