@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from aldis.ckan import install_as_ckan
-
 
 @pytest.fixture
 def extensions(tmp_path, monkeypatch):
     """Where extensions can be written that import CKAN, as aldis stands in for it."""
+    from aldis.ckan import install_as_ckan
+
     before = set(sys.modules)
     install_as_ckan()
     monkeypatch.syspath_prepend(str(tmp_path))

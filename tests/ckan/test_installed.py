@@ -4,10 +4,14 @@ CKAN itself takes minutes to install and databases to run, so that ``tests/ckan/
 aldis with it. Here a few lines lie where it would be: its module of signals as aldis finds it.
 """
 
+# ruff: noqa: E402 - what needs Flask-Login is imported where that is installed
+
 import sys
 import textwrap
 
 import pytest
+
+pytest.importorskip("flask_login", reason="aldis.ckan relays from it")
 
 from aldis.ckan import install_as_ckan
 from aldis.errors import StandInError

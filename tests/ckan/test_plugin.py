@@ -1,10 +1,14 @@
 """The base of CKAN plugins that listen."""
 
+# ruff: noqa: E402 - what needs Flask-Login is imported where that is installed
+
 import asyncio
 import logging
 from functools import partial
 
 import pytest
+
+pytest.importorskip("flask_login", reason="aldis.ckan relays from it")
 
 from aldis.ckan import SignalPlugin, ckanext, propagating
 from aldis.errors import SubscriptionsError
