@@ -4,8 +4,6 @@ CKAN itself takes minutes to install and databases to run, so that ``tests/ckan/
 aldis with it. Here a few lines lie where it would be: its module of signals as aldis finds it.
 """
 
-# ruff: noqa: E402 - what needs Flask-Login is imported where that is installed
-
 import sys
 import textwrap
 

@@ -1,7 +1,5 @@
 """The base of CKAN plugins that listen."""
 
-# ruff: noqa: E402 - what needs Flask-Login is imported where that is installed
-
 import asyncio
 import logging
 from functools import partial

@@ -3,8 +3,6 @@
 The guide slips in four places; each is named where its example runs here, mended.
 """
 
-# ruff: noqa: E402 - what needs Flask-Login is imported where that is installed
-
 import asyncio
 import importlib
 import sys
