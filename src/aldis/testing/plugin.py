@@ -1,0 +1,81 @@
+"""The pytest plugin: it is there wherever aldis is installed, and does nothing until it is asked.
+
+It offers the fixtures below and the option ``--aldis-strict``, or ``aldis_strict = true`` in
+pytest's configuration, which turns strict mode on for the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+# Imported where it is used: every pytest of the environment loads this module.
+if TYPE_CHECKING:
+    from flask import Flask
+    from jinja2 import Template
+
+    from aldis.testing.record import Recording
+
+__all__ = ["aldis_clean", "captured_templates", "record"]
+
+_BEFORE: Final = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the option and its place in the configuration."""
+    text = "turn on strict mode of aldis's signals: what they forbid becomes a warning"
+    group = parser.getgroup("aldis", "signals")
+    group.addoption("--aldis-strict", action="store_true", default=False, help=text)
+    parser.addini("aldis_strict", text, type="bool", default=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Turn strict mode on, if that was asked for."""
+    if config.getoption("--aldis-strict") or config.getini("aldis_strict"):
+        from aldis.core.strict import set_strict  # noqa: PLC0415
+
+        config.stash[_BEFORE] = set_strict()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave strict mode as it was found."""
+    if _BEFORE in config.stash:
+        from aldis.core.strict import set_strict  # noqa: PLC0415
+
+        set_strict(config.stash[_BEFORE])
+
+
+@pytest.fixture
+def aldis_clean() -> Generator[None, None, None]:
+    """Undo, after the test, what was connected and disconnected in it.
+
+    For every test: ``usefixtures = aldis_clean`` in pytest's configuration. See
+    :func:`aldis.testing.restored_subscriptions`.
+    """
+    from aldis.testing.restored import restored_subscriptions  # noqa: PLC0415
+
+    with restored_subscriptions():
+        yield
+
+
+@pytest.fixture
+def record() -> Generator[Callable[..., Recording], None, None]:
+    """Give :func:`aldis.testing.record` without the ``with``: it records until the test ends."""
+    from aldis.testing import record as recording  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        yield lambda *signals, **options: stack.enter_context(recording(*signals, **options))
+
+
+@pytest.fixture
+def captured_templates() -> Generator[
+    Callable[[Flask], list[tuple[Template, dict[str, Any]]]], None, None
+]:
+    """Give :func:`aldis.flask.captured_templates` without the ``with``, until the test ends."""
+    from aldis.flask import captured_templates as capturing  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(capturing(app))

@@ -1,0 +1,278 @@
+"""Recording what is sent, and saying what was expected of it.
+
+::
+
+    with record(order_paid) as sent:
+        checkout()
+    sent.once_with(shop, order_id=7)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, overload
+
+from aldis.core.explain import describe_sender
+from aldis.core.identity import ANY, real_sender, sender_key
+from aldis.core.signal import Signal
+from aldis.core.tap import Emission, Observer, attach, detach
+
+__all__ = ["Recording", "Sent", "record"]
+
+#: How many sends, and how many characters of a value, a message shows.
+SHOWN: Final = 10
+WIDTH: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One send. Printed, it is a line for people.
+
+    Attributes:
+        signal: What was sent.
+        sender: Who sent it; not a proxy, but the object behind it.
+        payload: The keyword arguments, the receivers' own objects.
+    """
+
+    signal: Signal[..., Any]
+    sender: Any
+    payload: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{_name(self.signal)} {_described(self.sender, self.payload)}"
+
+
+class Recording(Sequence[Sent], Observer):
+    """What was sent, in the order in which the sends began; a sequence of :class:`Sent`.
+
+    Its assertions raise ``AssertionError`` with a text that says what was sent instead.
+
+    Args:
+        signals: What is recorded.
+        sender: Only what it sent counts; by default, what anybody did.
+    """
+
+    def __init__(self, signals: tuple[Signal[..., Any], ...], sender: Any = ANY) -> None:
+        self._signals = signals
+        self._sender = sender
+        self._sent: list[Sent] = []
+        self._by_others: list[Sent] = []
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @overload
+    def __getitem__(self, index: int) -> Sent: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Sent]: ...
+
+    def __getitem__(self, index: int | slice) -> Sent | list[Sent]:
+        return self._sent[index]
+
+    def __repr__(self) -> str:
+        return f"<Recording of {self._title}: {_count(len(self))}>"
+
+    def of(self, signal: Signal[..., Any]) -> Recording:
+        """Return what was recorded of one signal until now.
+
+        Raises:
+            ValueError: ``signal`` is not recorded here.
+        """
+        if not self._records(signal):
+            message = f"{_name(signal)} is not recorded here, only {self._title}"
+            raise ValueError(message)
+        part = Recording((signal,), self._sender)
+        part._sent += [each for each in self._sent if each.signal is signal]
+        part._by_others += [each for each in self._by_others if each.signal is signal]
+        return part
+
+    def emission_started(self, emission: Emission) -> None:
+        """Record a send, unless its signal is muted: then it reaches nobody."""
+        if not self._records(emission.signal) or emission.signal.is_muted:
+            return
+        sent = Sent(emission.signal, emission.sender, dict(emission.payload))
+        wanted = self._sender is ANY or sender_key(self._sender) == sender_key(emission.sender)
+        (self._sent if wanted else self._by_others).append(sent)
+
+    def _records(self, signal: Signal[..., Any]) -> bool:
+        return any(each is signal for each in self._signals)
+
+    # -- what was expected ---------------------------------------------------------------------
+
+    def never(self) -> None:
+        """Assert that nothing was sent."""
+        __tracebackhide__ = True
+        self._expect(0, "never")
+
+    def once(self) -> Sent:
+        """Assert that there was exactly one send, and return it."""
+        __tracebackhide__ = True
+        self._expect(1, "once")
+        return self._sent[0]
+
+    def times(self, count: int) -> Sequence[Sent]:
+        """Assert that there were exactly ``count`` sends, and return them."""
+        __tracebackhide__ = True
+        self._expect(count, _count(count))
+        return tuple(self._sent)
+
+    def once_with(self, sender: Any = ANY, /, **payload: Any) -> Sent:
+        """Assert that there was exactly one send, by ``sender`` and with ``payload``; return it.
+
+        Args:
+            sender: By default, anybody.
+            **payload: All of the keyword arguments, compared by ``==``. ``unittest.mock.ANY`` is
+                equal to everything.
+        """
+        __tracebackhide__ = True
+        sent = self.once()
+        problems = _differences(sent, real_sender(sender), payload)
+        if problems:
+            raise AssertionError(
+                _text(f"{self._title} was sent once, but not as expected:", problems)
+            )
+        return sent
+
+    def at_least_once_with(self, sender: Any = ANY, /, **payload: Any) -> Sent:
+        """Assert that one send among others was so; return the first. See :meth:`once_with`."""
+        __tracebackhide__ = True
+        sender = real_sender(sender)
+        for each in self._sent:
+            if not _differences(each, sender, payload):
+                return each
+        raise AssertionError(
+            f"{self._title} was expected {_described(sender, payload)}, {self._instead()}"
+        )
+
+    def in_order(self, *signals: Signal[..., Any]) -> None:
+        """Assert that exactly these signals were sent, in this order; a repeated one again."""
+        __tracebackhide__ = True
+        if [id(each.signal) for each in self._sent] != [id(each) for each in signals]:
+            expected = ", ".join(map(_name, signals)) or "nothing"
+            sent = self._listed(self._sent) or ["nothing"]
+            raise AssertionError(_text(f"expected in this order: {expected}; sent:", sent))
+
+    # -- and what was sent instead -------------------------------------------------------------
+
+    def _expect(self, count: int, words: str) -> None:
+        __tracebackhide__ = True
+        if len(self._sent) != count:
+            raise AssertionError(f"{self._title} was expected {words}, {self._instead()}")
+
+    @property
+    def _title(self) -> str:
+        names = " or ".join(dict.fromkeys(map(_name, self._signals)))
+        return names if self._sender is ANY else f"{names} from {describe_sender(self._sender)}"
+
+    def _instead(self) -> str:
+        if self._sent:
+            return _text(f"but was sent {_count(len(self))}:", self._listed(self._sent))
+        if self._by_others:
+            return _text("but was sent by others only:", self._listed(self._by_others))
+        return "but was not sent"
+
+    def _listed(self, sends: list[Sent]) -> list[str]:
+        alone = len(self._signals) == 1
+        lines = []
+        for number, each in enumerate(sends[:SHOWN], 1):
+            line = _described(each.sender, each.payload) if alone else str(each)
+            lines.append(f"{number}. {line}")
+        if len(sends) > SHOWN:
+            lines.append(f"and {len(sends) - SHOWN} more")
+        return lines
+
+
+@contextmanager
+def record(*signals: Signal[..., Any], sender: Any = ANY) -> Generator[Recording, None, None]:
+    """Record what is sent while a ``with`` block runs, on every thread and in every task.
+
+    Nobody has to listen, and no receiver is connected: a send is recorded when it begins, whether
+    it is by ``send``, ``asend`` or another method and whatever its receivers do. Code that looks
+    first whether anybody listens (``has_receivers_for``) sends nothing to record if nobody does.
+
+    Args:
+        *signals: What to record; of several, the order between them too.
+        sender: Only what it sends counts; by default, what anybody does.
+
+    Raises:
+        TypeError: There is no signal, or something that is none.
+    """
+    _check(signals)
+    recording = Recording(signals, real_sender(sender))
+    attach(recording)
+    try:
+        yield recording
+    finally:
+        detach(recording)
+
+
+def _check(signals: tuple[Any, ...]) -> None:
+    if not signals:
+        message = "record needs the signals that it shall record: record(order_paid)"
+        raise TypeError(message)
+    for each in signals:
+        if not isinstance(each, Signal):
+            message = f"only aldis's signals can be recorded, and {each!r} is none"
+            raise TypeError(message)
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def _differences(sent: Sent, sender: Any, payload: Mapping[str, Any]) -> list[str]:
+    """Say in what ``sent`` is not by ``sender`` and with ``payload``."""
+    problems = []
+    if sender is not ANY and sender_key(sender) != sender_key(sent.sender):
+        expected, found = describe_sender(sender), describe_sender(sent.sender)
+        other = "another " if expected == found else ""
+        problems.append(f"sender: expected {expected}, sent by {other}{found}")
+    for name, expected in payload.items():
+        if name not in sent.payload:
+            problems.append(f"{name}: expected {_shown(expected)}, not sent")
+        elif not _same(expected, sent.payload[name]):
+            problems.append(f"{name}: expected {_shown(expected)}, {_found(sent, name, expected)}")
+    problems += [
+        f"{name}: not expected, sent {_shown(value)}"
+        for name, value in sent.payload.items()
+        if name not in payload
+    ]
+    return problems
+
+
+def _same(expected: Any, found: Any) -> bool:
+    return expected is found or bool(expected == found)
+
+
+def _found(sent: Sent, name: str, expected: Any) -> str:
+    value = sent.payload[name]
+    if _shown(value) == _shown(expected):
+        return f"sent another {type(value).__qualname__} that looks the same"
+    return f"sent {_shown(value)}"
+
+
+def _described(sender: Any, payload: Mapping[str, Any]) -> str:
+    arguments = ", ".join(f"{name}={_shown(value)}" for name, value in payload.items())
+    return f"from {describe_sender(sender)} with {arguments or 'no arguments'}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a message must not fail by what it is about
+        text = f"<a {type(value).__qualname__} whose repr raises>"
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
+
+
+def _name(signal: Any) -> str:
+    return getattr(signal, "name", None) or "a signal without a name"
+
+
+def _count(number: int) -> str:
+    return {0: "never", 1: "once"}.get(number, f"{number} times")
+
+
+def _text(title: str, lines: Iterable[str]) -> str:
+    return "\n  ".join((title, *lines))

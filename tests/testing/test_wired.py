@@ -1,0 +1,157 @@
+"""assert_wired: what it accepts, and how it says why not."""
+
+import re
+from functools import wraps
+
+import pytest
+
+import aldis
+from aldis.receivers import robust
+from aldis.testing import assert_wired
+from tests.core.support import line_of
+
+
+class Branch:
+    """A sender with methods that receive."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def restock(self, sender, **extra):
+        """Receive."""
+
+
+MARKET, KIOSK = Branch("Market"), Branch("Kiosk")
+
+
+def audit(sender, **extra):
+    """Receive."""
+
+
+def restock(sender, **extra):
+    """Receive."""
+
+
+@robust
+def analyse(sender, **extra):
+    """Receive."""
+
+
+@pytest.fixture
+def paid():
+    """Give a signal."""
+    return aldis.Namespace().signal("order-paid")
+
+
+def message(*arguments):
+    """Return the lines that assert_wired fails with."""
+    with pytest.raises(AssertionError) as raised:
+        assert_wired(*arguments)
+    return str(raised.value).splitlines()
+
+
+class TestHolds:
+    def test_for_every_sender(self, paid):
+        """A receiver of every sender is called whoever sends."""
+        paid.connect(audit)
+        assert_wired(paid, audit)
+        assert_wired(paid, audit, MARKET)
+
+    def test_for_one_sender(self, paid):
+        """A receiver of one sender is called when that one sends."""
+        paid.connect(audit, MARKET)
+        assert_wired(paid, audit, MARKET)
+
+    def test_for_methods(self, paid):
+        """A bound method is the same receiver each time it is looked up."""
+        paid.connect(MARKET.restock)
+        assert_wired(paid, MARKET.restock)
+
+    def test_for_receivers_with_a_delivery(self, paid):
+        """What was connected is the decorated function, and that is what is asked for."""
+        paid.connect(analyse)
+        assert_wired(paid, analyse)
+
+    def test_while_muted(self, paid):
+        """Muting is for a moment: the receiver is wired all the same."""
+        paid.connect(audit)
+        with paid.muted():
+            assert_wired(paid, audit)
+
+
+class TestFails:
+    def test_with_nobody_connected(self, paid):
+        """Most likely the module that connects was never imported."""
+        assert [
+            f"audit ({line_of(audit)}) is not called by order-paid, whoever sends it",
+            "nobody is connected; has the module that connects it been imported?",
+        ] == message(paid, audit)
+
+    def test_for_another_sender(self, paid):
+        """Connected for one sender is not connected for another."""
+        paid.connect(audit, KIOSK)
+        assert [
+            f"audit ({line_of(audit)}) is not called by order-paid, sent by <Branch 'Market'>",
+            "it is connected, but for another sender",
+            "connected are, the closest first:",
+            f"  audit ({line_of(audit)}) for <Branch 'Kiosk'>: it listens to <Branch 'Kiosk'> only",
+        ] == message(paid, audit, MARKET)
+
+    def test_for_one_sender_when_everybodys_was_asked(self, paid):
+        """Without a sender, the question is about all of them."""
+        paid.connect(audit, KIOSK)
+        assert [
+            "it is connected, but for another sender",
+            "connected are, the closest first:",
+            f"  audit ({line_of(audit)}) for <Branch 'Kiosk'>: it listens to <Branch 'Kiosk'> only",
+        ] == message(paid, audit)[1:]
+
+    def test_the_closest_name_comes_first(self, paid):
+        """Of those that are connected, the one that was perhaps meant is on top, five in all."""
+
+        def restocked(sender):
+            pass
+
+        for receiver in (audit, analyse, restocked, KIOSK.restock):
+            paid.connect(receiver)
+        others = [lambda sender: None for _ in range(3)]
+        for other in others:
+            paid.connect(other)
+        lines = message(paid, restock)
+        names = [re.match(r"  \S*?([a-z]+) \(", line).group(1) for line in lines[2:5]]
+        assert {"restock", "restocked"} == set(names[:2])
+        assert "  and 2 more" == lines[-1]
+
+    def test_another_object_of_the_same_name(self, paid):
+        """The method of another instance looks the same, and is not."""
+        paid.connect(KIOSK.restock)
+        assert (
+            "another object of that name and place is connected: the method of another instance, "
+            "or its module was imported twice"
+        ) == message(paid, MARKET.restock)[1]
+
+    def test_what_is_wrapped(self, paid):
+        """The function inside of a decorator is not what was connected."""
+
+        @wraps(audit)
+        def wrapper(sender, **extra):
+            return audit(sender, **extra)
+
+        paid.connect(wrapper)
+        assert f"it is connected inside of {wrapper!r}: ask for that" == message(paid, audit)[1]
+        paid.disconnect(wrapper)
+        paid.connect(analyse)
+        line = message(paid, analyse.__wrapped__)[1]
+        assert "it is connected inside of <robust analyse>: ask for that" == line
+
+    def test_another_signal(self, paid):
+        """Connected to another signal by mistake, it is found there."""
+        payed = aldis.Namespace()
+        payed.signal("order-payed").connect(audit)
+        assert "it is connected to order-payed" == message(paid, audit)[1]
+        payed.find("order-payed").disconnect(audit)
+
+    def test_a_signal_without_a_name(self):
+        """The message says so."""
+        line = message(aldis.Signal(), audit)[0]
+        assert line.endswith("is not called by a signal without a name, whoever sends it")
