@@ -9,6 +9,7 @@ from aldis.oauth import (
     OAuthBlueprint,
     SessionStorage,
 )
+from tests.fresh import run
 from tests.oauth.apps import app_with, begin, log_in
 
 
@@ -140,3 +141,20 @@ def test_calls_go_to_the_base_url_with_the_users_token(op):
             for method in ("get", "post", "put", "patch", "delete", "options"):
                 getattr(blueprint.session, method)("/me")
                 assert f"Bearer {token}" == op.asked[-1][2]["Authorization"]
+
+
+@pytest.mark.parametrize("package", ["authlib", "requests", "flask"])
+def test_what_is_not_installed_is_named_with_the_extra(package):
+    """The error says what to install."""
+    said = run(
+        f"""
+        import sys
+        sys.modules[{package!r}] = None
+        try:
+            import aldis.oauth
+        except ImportError as error:
+            print(type(error).__name__, error)
+        """
+    )
+    assert said.startswith(f"MissingExtraError aldis.oauth needs {package}")
+    assert "aldis[oauth]" in said

@@ -2,15 +2,16 @@
 
 import json
 import threading
+import time
 from itertools import count
 
 import pytest
 from flask import Response, request
 
 from aldis.errors import LoginError, LoginExpiredError
-from aldis.oauth import MemoryStorage
+from aldis.oauth import MemoryStorage, oauth_authorized
 from aldis.oauth.refresh import Renewals
-from tests.oauth.apps import app_with
+from tests.oauth.apps import app_with, log_in
 
 
 def expires(number, refresh="again", at=1):
@@ -172,3 +173,63 @@ def test_old_renewals_are_forgotten(monkeypatch):
         renewals.renew(expires(0, f"r{number}"), lambda token: expires(1), lambda token: False)
         now[0] += 60
     assert len(renewals._renewals) <= 6
+
+
+def test_a_receiver_is_given_a_token_that_it_has_to_renew(renewing, heard):
+    """What it renewed is what is in its hands afterwards, and what is stored."""
+    renewing.expired = (1,)
+    renewing.rotates = True
+    app, blueprint = app_with(
+        base_url=renewing.url,
+        client_id="app",
+        authorization_url=f"{renewing.url}/authorize",
+        token_url=f"{renewing.url}/token",
+        storage=MemoryStorage(),
+    )
+
+    def call(sender, token):
+        assert "access-2" == sender.session.get("/me").text
+        assert "access-2" == token["access_token"]
+
+    with oauth_authorized.connected_to(call, blueprint):
+        log_in(app.test_client(), renewing)
+    assert ("access-2", "refresh-2") == tuple(
+        blueprint.storage.get(blueprint)[name] for name in ("access_token", "refresh_token")
+    )
+    assert 2 == len(renewing.asked_for("/token"))
+
+
+class Turning(MemoryStorage):
+    """A storage into which another process writes while this one asks the provider."""
+
+    def __init__(self, *tokens):
+        super().__init__()
+        self.tokens = list(tokens)
+
+    def get(self, blueprint):
+        """Return the next of the tokens, and the last one for ever."""
+        return self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+
+
+def test_a_refusal_is_no_end_where_another_process_was_quicker(renewing):
+    """The other one has used the refresh token up, and stored what it got for it."""
+    renewing.says("/token", {"error": "invalid_grant"}, 400)
+    theirs = expires(9, "other", 4_000_000_000)
+    call, _, _ = make(renewing, storage=Turning(expires(0), expires(0), theirs))
+    assert "access-9" == call()
+
+
+def test_a_newer_token_that_has_expired_too_is_the_one_to_renew(renewing):
+    """The refresh token in the storage is the one that is good now."""
+    call, _, _ = make(renewing, storage=Turning(expires(0, "old"), expires(5, "newer")))
+    assert "access-1" == call()
+    assert ["newer"] == [each[1]["refresh_token"] for each in renewing.asked_for("/token")]
+
+
+def test_a_token_without_an_end_is_used_as_it_is(renewing):
+    """And one that ends soon, and cannot be renewed, is used until it does."""
+    call, storage, blueprint = make(renewing, storage=MemoryStorage({"access_token": "x"}))
+    assert "x" == call()
+    storage.set(blueprint, {"access_token": "y", "expires_at": int(time.time()) + 30})
+    assert "y" == call()
+    assert [] == renewing.asked_for("/token")

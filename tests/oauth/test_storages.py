@@ -199,6 +199,18 @@ class TestInADatabase(ForgivingTokenStorageSuite):
             assert {"access_token": "mine"} == storage.get(BP)
         assert 1 == len(database.scalars(select(OAuth)).all())
 
+    def test_what_fails_leaves_a_session_that_can_be_used(self, storage, database):
+        """A receiver of oauth_error can go on working with the database."""
+        with self.acting_as("ada"), pytest.raises(StatementError):
+            storage.set(BP, {"access_token": object()})
+        assert [] == database.scalars(select(OAuth)).all()
+
+    def test_a_row_that_cannot_be_written_is_an_error(self, database):
+        """Nobody is told that a token was stored for a user that the database does not know."""
+        storage = SQLAlchemyStorage(OAuth, database, user=SimpleNamespace(id=None))
+        with pytest.raises(TokenStorageError, match="nobody"):
+            storage.set(BP, {"access_token": "x"})
+
     @pytest.mark.parametrize("second", [{"user_id": 1}, {"provider_user_id": "7"}])
     def test_the_table_has_one_row_for_an_account_and_for_a_user(self, database, second):
         """The database itself refuses a second row for (provider, subject) or (provider, user)."""
