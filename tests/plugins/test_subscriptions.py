@@ -262,6 +262,30 @@ def test_a_framework_may_take_weak_out_of_the_mapping(shop):
         assert not paid.receivers
 
 
+def test_a_signal_that_takes_any_option_gets_it():
+    """A signal whose ``subscribe`` takes ``**options`` is handed what the dict says."""
+
+    class Open(Signal):
+        def subscribe(self, receiver, **options):
+            self.options = options
+            return super().subscribe(receiver)
+
+    paid = Open()
+    with Subscriptions({paid: [{"receiver": audit, "whatever": 1}]}):
+        assert {"whatever": 1} == paid.options
+
+
+def test_a_unit_says_what_it_is(shop):
+    """How many, of which plugin, connected or not; and it is true however few."""
+    paid, sent = shop.signal("paid"), shop.signal("sent")
+    unit = Subscriptions({paid: [audit, restock], sent: [audit]}, plugin="ledger")
+    assert "<Subscriptions of plugin 'ledger': 3, not connected>" == repr(unit)
+    assert (paid, sent) == unit.signals
+    with Subscriptions({}) as empty:
+        assert "<Subscriptions of no plugin: 0, connected>" == repr(empty)
+        assert empty
+
+
 def test_a_signal_with_options_of_its_own_gets_them(shop):
     """What a signal's ``subscribe`` takes besides may stand in the dict."""
 

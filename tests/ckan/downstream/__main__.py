@@ -26,7 +26,7 @@ from tests.downstream.results import STATUSES, Engine, Result, read_junit
 from tests.downstream.run import check_record, read_record
 
 REQUIREMENT: Final = "ckan[requirements,dev]==2.12.0"
-HOME: Final = CACHE / "ckan"
+HOME: Final = CACHE / "ckan-served"
 ENGINES: Final[tuple[Engine, ...]] = ("blinker", "aldis")
 #: What is said of signals, and of the interface that plugins subscribe by.
 SIGNALS: Final = ("ckan.tests.lib.test_signals", "ckanext.example_isignal.tests.test_plugin")
