@@ -208,6 +208,16 @@ def test_a_provider_that_does_not_say_who_is_refused(op, make, heard, found):
     assert [] == shop.rows()
 
 
+@pytest.mark.parametrize("answer", [{"message": "rate limit"}, "<html>"])
+def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, make, heard, answer):
+    """The stock receiver makes that a failed login, too."""
+    op.says("/user", answer, 503)
+    shop = make(subject=lambda blueprint, _: blueprint.session.get(f"{op.url}/user").json()["id"])
+    assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
+    assert "subject_missing" == heard.only("oauth-error")["error"]
+    assert [] == shop.rows()
+
+
 def test_the_subject_may_be_asked_for(op, make):
     """A provider without id_tokens is asked, with the token that is not stored yet."""
     op.says("/user", {"id": 7})
@@ -287,7 +297,9 @@ def test_flask_dances_storage_works_behind_the_blueprint(op, make):
     oauth_authorized.disconnect(shop.linker, shop.blueprint)
     numbers = [shop.add_user(), shop.add_user()]
 
+    shop.app.add_url_rule("/me", "me", shop.blueprint.authorization_required(lambda: "me"))
     ada, bob = (shop.app.test_client() for _ in range(2))
+    assert "/login/op?next=/me" == ada.get("/me").headers["Location"]
     for number, client in zip(numbers, (ada, bob), strict=True):
         client.get(f"/enter/{number}")
         log_in(client, op)

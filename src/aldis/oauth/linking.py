@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import requests
 from flask_login import current_user, login_user  # type: ignore[import-untyped]
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -63,14 +64,23 @@ class UserLinker:
         Raises:
             LoginError: The account cannot be linked, or the user may not log in.
         """
-        subject = self.subject(blueprint, token)
-        if subject is None or not str(subject):
-            raise LoginError("subject_missing", "the provider does not say who this is")
+        subject = self._asked(blueprint, token)
         known = current_user._get_current_object()
         here = known if known.is_authenticated else None
-        user = self._linked(blueprint, str(subject), token, here)
+        user = self._linked(blueprint, subject, token, here)
         if here is None and not login_user(user, remember=self.remember):
             raise LoginError("user_inactive", "this user may not log in")
+
+    def _asked(self, blueprint: Any, token: Token) -> str:
+        try:
+            found = self.subject(blueprint, token)
+        except (requests.RequestException, LookupError) as error:
+            # The provider is down, or answers with an error instead of a user.
+            text = f"the provider did not say who this is ({type(error).__name__})"
+            raise LoginError("subject_missing", text) from error
+        if found is None or not str(found):
+            raise LoginError("subject_missing", "the provider does not say who this is")
+        return str(found)
 
     def _linked(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
         row = self._find(provider=blueprint.name, provider_user_id=subject)

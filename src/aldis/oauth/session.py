@@ -62,7 +62,11 @@ class OAuthSession:
 
         A token that has expired and cannot be renewed does not count.
         """
-        token = self.token
+        try:
+            token = self.token
+        except ValueError:
+            # How Flask-Dance's storage says that nobody is logged in.
+            return False
         return bool(token) and self._blueprint.provider.authorizes(token or {})
 
     @property
