@@ -45,6 +45,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        print("\nInterrupted.", file=sys.stderr)
+    except (click.Abort, KeyboardInterrupt):  # click has begun a new line, after the ^C
+        print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)

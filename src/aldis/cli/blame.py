@@ -17,16 +17,6 @@ __all__ = ["blame", "show_traceback"]
 
 _ALDIS: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 
-#: Folders that hold other people's code.
-_LIBRARIES: Final = tuple(
-    {_ALDIS + os.sep}
-    | {
-        path + os.sep
-        for name, path in sysconfig.get_paths().items()
-        if name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-)
-
 
 def blame(error: BaseException) -> str:
     """Say what was raised, and the user's line that it came from."""
@@ -60,9 +50,11 @@ def _in_words(error: BaseException) -> str:
 
 def _line_of(error: BaseException) -> tuple[str | None, str]:
     """Return the innermost line of the user's own code that the error went through."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    libraries = [os.path.join(sysconfig.get_path(name), "") for name in names]  # noqa: PTH118
     mine = None
     for filename, number in _steps(error.__traceback__):
-        if not filename.startswith(("<", *_LIBRARIES)):
+        if not filename.startswith(("<", os.path.join(_ALDIS, ""), *libraries)):  # noqa: PTH118
             mine = filename, number
     if mine is None:
         return None, ""

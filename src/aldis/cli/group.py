@@ -49,7 +49,7 @@ def aldis() -> None:
     \b
       aldis signals list --app shop:app       who listens to what
       aldis signals check --app shop:app      what is wrong, for CI
-      aldis run -- flask --app shop run       any command, on aldis in blinker's place
+      aldis run -- flask --app shop run       any command, on aldis
 
     \b
     Exit codes: 0 all is well, 1 something was found (`signals check`), 2 the

@@ -73,7 +73,8 @@ class Page:
         console = Console(highlight=False, no_color=True if os.environ.get("NO_COLOR") else None)
         for indent, parts in self._lines:
             text = Text.assemble(*parts)
-            for number, line in enumerate(text.wrap(console, console.width - indent - HANG)):
+            lines = list(text.wrap(console, console.width - indent - HANG)) or [text]
+            for number, line in enumerate(lines):
                 line.rstrip()
                 margin = indent + HANG if number else indent
                 console.print(Padding(line, (0, 0, 0, margin), expand=False))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aldis.cli.loading import AppError, load
 from aldis.cli.options import signals_command
 from aldis.cli.output import app_prints_aside, print_json, quiet_reader
-from aldis.cli.requesting import Answer, LifespanError, Request, send
+
+if TYPE_CHECKING:
+    from aldis.cli.requesting import Answer, Request
 
 __all__ = ["trace"]
 
@@ -41,7 +43,11 @@ def trace(
       aldis signals trace --app shop:app /
       aldis signals trace --app shop:app -d product=1 -- POST /cart
     """
-    asked = _request(request, data, headers)
+    # It needs asyncio, which no other command of Flask's command line should have to wait for.
+    from aldis.cli.requesting import LifespanError, Request, send  # noqa: PLC0415
+
+    method, path = _words(request)
+    asked = Request(method, path, [_header(each) for each in headers], data.encode())
     app = load(ctx, traceback=traceback)
     if not callable(app):
         raise AppError(f"the app is of type {type(app).__qualname__}, which takes no requests")
@@ -59,7 +65,7 @@ def trace(
             print("Nothing was sent.")
 
 
-def _request(words: tuple[str, ...], data: str, headers: tuple[str, ...]) -> Request:
+def _words(words: tuple[str, ...]) -> tuple[str, str]:
     if len(words) not in (1, 2):
         raise click.UsageError("say one request, as in: trace -- GET /")
     method, path = ("GET", *words) if len(words) == 1 else words
@@ -67,7 +73,7 @@ def _request(words: tuple[str, ...], data: str, headers: tuple[str, ...]) -> Req
         raise click.UsageError(f"{method!r} is no method, as GET or POST is")
     if not path.startswith("/"):
         raise click.UsageError(f"a path begins with a slash: '/{path}' instead of {path!r}?")
-    return Request(method.upper(), path, [_header(each) for each in headers], data.encode())
+    return method.upper(), path
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -1,0 +1,353 @@
+"""``signals list`` and ``signals explain``, as people and as programs read them."""
+
+import json
+import re
+
+import pytest
+
+from tests.cli.support import ALDIS
+
+SIGNALS = (*ALDIS, "signals")
+
+
+def ask(project, *arguments, code=0):
+    """Run ``aldis signals`` on the shop and return what it printed."""
+    ended = project.run(*SIGNALS, *arguments, "--app", "shop")
+    assert code == ended.returncode, ended.stderr
+    return ended.stdout if code == 0 else " ".join(ended.stderr.split())
+
+
+@pytest.fixture
+def spread(shop):
+    """Give a shop with a second namespace that knows one of the names, a third without a home."""
+    shop.write(
+        "spread.py",
+        """
+        from shop import *
+
+        other = Namespace()
+        other.signal("order_paid")
+        other.signal("with:colon", "A name may have one.")
+
+        def hidden():
+            mine = Namespace()
+            mine.signal("order_paid")
+            return mine
+
+        keep = [hidden(), hidden()]
+        """,
+    )
+    return shop
+
+
+class TestList:
+    def test_shows_who_listens_to_what(self, shop):
+        """Each namespace, signal, doc and contract, and the receivers in order, all facts told."""
+        text = ask(shop, "list")
+        lines = (shop.folder / "shop.py").read_text().splitlines()
+        thank, deliver, greet = (
+            lines.index(each) + 1  # where a function with decorators begins
+            for each in (
+                "@order_paid.connect",
+                '@order_paid.connect_via("harbour")',
+                "@request_started.connect_via(app)",
+            )
+        )
+        assert (
+            "shop.shop  2 signals, 1 with receivers\n"
+            "\n"
+            "  order_paid\n"
+            "    Sent once an order is paid.\n"
+            "    carries order_id: int, note: str = ''\n"
+            f"     1. thank  shop.py:{thank}\n"
+            "        for any sender, weak, robust\n"
+            f"     2. deliver  shop.py:{deliver}\n"
+            "        for 'harbour', strong, async\n"
+            "\n"
+            "  nobody listens to: shelf-empty\n"
+        ) in text
+        assert "flask.signals._signals  10 signals, 1 with receivers\n" in text
+        assert f"     1. greet  shop.py:{greet}\n        for <Flask 'shop'>, str" in text
+
+    def test_into_a_pipe_is_plain(self, shop):
+        """No colours, no line that is broken, and a final newline."""
+        text = ask(shop, "list", "--all")
+        assert "\x1b" not in text
+        assert text.endswith("\n")
+
+    def test_all_shows_unheard_signals_in_full(self, shop):
+        """What nobody listens to is shown like the rest; an advisory contract says that it is."""
+        text = ask(shop, "list", "--all")
+        assert ("  shelf-empty\n    carries (advisory) and more\n    nobody listens\n\n") in text
+        assert "nobody listens to:" not in text
+
+    @pytest.mark.parametrize("pattern", ["paid", "ORDER", "order_*", "shop.shop:order*"])
+    def test_a_pattern_chooses_by_name(self, shop, pattern):
+        """A part of the name or wildcards, in any case, with the namespace if need be."""
+        text = ask(shop, "list", pattern)
+        assert text.startswith("shop.shop  1 signal, 1 with receivers\n\n  order_paid\n")
+        assert "shelf" not in text
+
+    def test_a_pattern_shows_unheard_signals_too(self, shop):
+        """Whoever asks for a signal wants to see it."""
+        assert "  shelf-empty\n" in ask(shop, "list", "shelf")
+
+    def test_a_pattern_that_nothing_is_like(self, shop):
+        """The closest name is told."""
+        text = ask(shop, "list", "order_payed", code=2)
+        assert text.endswith("Error: there is no signal 'order_payed'; did you mean 'order_paid'?")
+
+    def test_namespaces_without_a_home_are_told_apart(self, spread):
+        """A namespace that is no global of its module has a number instead of a name."""
+        ended = spread.run(*SIGNALS, "list", "--all", "--app", "spread")
+        labels = re.findall(r"^(\S+)  \d+ signals?,", ended.stdout, re.MULTILINE)
+        assert ["shop.shop", "spread.other", "spread.?", "spread.?2"] == labels[1:]
+
+    def test_an_app_without_signals(self, project):
+        """That there is nothing is said."""
+        project.write("app.py", "app = print")
+        assert "No namespace has a signal.\n" == project.run(*SIGNALS, "list").stdout
+
+    def test_names_the_plugin_of_a_subscription(self, shop):
+        """What a plugin connected says which plugin that was."""
+        shop.write(
+            "plugged.py",
+            """
+            from aldis.plugins import PluginManager
+            from shop import *
+
+            class Stickers:
+                def get_signal_subscriptions(self):
+                    return {order_paid: [stick]}
+
+            def stick(sender, **extra): ...
+
+            manager = PluginManager()
+            manager.add("stickers", Stickers())
+            manager.enable("stickers")
+            """,
+        )
+        ended = shop.run(*SIGNALS, "list", "order_paid", "--app", "plugged")
+        assert re.search(
+            r" 3\. stick  plugged.py:\d+\n +for any sender, \w+, from plugin stickers\n",
+            ended.stdout,
+        ), ended
+        facts = json.loads(shop.run(*SIGNALS, "list", "--json", "--app", "plugged").stdout)
+        [paid] = [
+            each
+            for namespace in facts["namespaces"]
+            for each in namespace["signals"]
+            if each["name"] == "order_paid"
+        ]
+        assert [[], [], ["stickers"]] == [each["plugins"] for each in paid["receivers"]]
+
+    def test_the_default_namespace_has_its_public_name(self, project):
+        """What ``blinker.signal`` makes is found where a user would import it from."""
+        project.write("app.py", "import aldis\nlit = aldis.signal('lit')\napp = print")
+        text = project.run(*SIGNALS, "list").stdout
+        assert "aldis.default_namespace  1 signal, 0 with receivers\n" in text
+
+
+class TestListJson:
+    def test_has_its_documented_form(self, shop):
+        """Every key of the schema, with its kind of value: programs rely on it."""
+        facts = json.loads(ask(shop, "list", "shop.shop:*", "--json"))
+        file = str(shop.folder / "shop.py")
+        lines = (shop.folder / "shop.py").read_text().splitlines()
+        assert {
+            "schema": "aldis-signals-list/1",
+            "namespaces": [
+                {
+                    "namespace": "shop.shop",
+                    "signals": [
+                        {
+                            "name": "order_paid",
+                            "doc": "Sent once an order is paid.\n\nAnd more about it.",
+                            "contract": {
+                                "arguments": [
+                                    {"name": "order_id", "annotation": "int", "required": True},
+                                    {"name": "note", "annotation": "str", "required": False},
+                                ],
+                                "open": False,
+                                "advisory": False,
+                                "mutable": False,
+                            },
+                            "receivers": [
+                                {
+                                    "receiver": "thank",
+                                    "file": file,
+                                    "line": lines.index("@order_paid.connect") + 1,
+                                    "sender": "any sender",
+                                    "strength": "weak",
+                                    "delivery": "robust",
+                                    "async": False,
+                                    "plugins": [],
+                                },
+                                {
+                                    "receiver": "deliver",
+                                    "file": file,
+                                    "line": lines.index('@order_paid.connect_via("harbour")') + 1,
+                                    "sender": "'harbour'",
+                                    "strength": "strong",
+                                    "delivery": "plain",
+                                    "async": True,
+                                    "plugins": [],
+                                },
+                            ],
+                        },
+                        {
+                            "name": "shelf-empty",
+                            "doc": None,
+                            "contract": {
+                                "arguments": [],
+                                "open": True,
+                                "advisory": True,
+                                "mutable": False,
+                            },
+                            "receivers": [],
+                        },
+                    ],
+                }
+            ],
+        } == facts
+
+    def test_always_has_every_signal(self, shop):
+        """``--all`` is about what people want to read; a program is told everything."""
+        facts = json.loads(ask(shop, "list", "--json"))
+        assert [10, 2] == [len(each["signals"]) for each in facts["namespaces"]]
+
+    def test_a_receiver_without_source_has_no_place(self, project):
+        """A function written in C has no file."""
+        project.write(
+            "app.py",
+            "import aldis\nlit = aldis.signal('lit')\nlit.connect(print)\napp = print",
+        )
+        facts = json.loads(project.run(*SIGNALS, "list", "--json").stdout)
+        [receiver] = facts["namespaces"][0]["signals"][0]["receivers"]
+        assert ("print", None, None) == (receiver["receiver"], receiver["file"], receiver["line"])
+        assert "  1. print  no source\n" in project.run(*SIGNALS, "list").stdout
+
+
+class TestExplain:
+    def test_every_receiver_without_a_sender(self, shop):
+        """Asked for nobody in particular, all are shown, in their order."""
+        text = ask(shop, "explain", "order_paid")
+        assert text.startswith(
+            "order_paid  in shop.shop\n"
+            "  Sent once an order is paid.\n"
+            "  carries order_id: int, note: str = ''\n"
+            "\n"
+            "Sent by any sender, it calls 2 of 2 receivers, in this order:\n"
+            "\n"
+            "   1. thank  shop.py:"
+        )
+
+    def test_who_does_not_run_and_why(self, shop):
+        """A receiver for another sender has no number, but a reason."""
+        text = ask(shop, "explain", "order_paid", "--sender", "market")
+        assert "Sent by 'market', it calls 1 of 2 receivers:\n" in text
+        assert re.search(
+            r"   -  deliver  shop.py:\d+\n"
+            r"      for 'harbour', strong, async\n"
+            r"      not called: it listens to 'harbour' only\n$",
+            text,
+        )
+
+    @pytest.mark.parametrize(
+        ("value", "told", "runs"),
+        [
+            ("app", "<Flask 'shop'>", 1),
+            ("str:app", "'app'", 0),
+            ("int:5", "5", 0),
+            ("int:-1", "-1", 0),
+            ("urn:x", "'urn:x'", 0),
+            ("", "''", 0),
+        ],
+    )
+    def test_ways_to_say_a_sender(self, shop, value, told, runs):
+        """The app, a number or a text; a colon of one's own is no kind."""
+        text = ask(shop, "explain", "request-started", "--sender", value)
+        assert f"Sent by {told}, it calls {runs} of 1 receiver" in text
+
+    def test_a_number_that_is_none(self, shop):
+        """It is said how to mean the text."""
+        text = ask(shop, "explain", "order_paid", "--sender", "int:five", code=2)
+        assert "'five' is no whole number; 'str:int:five' is the text" in text
+
+    def test_nobody(self, shop):
+        """A signal that nobody listens to is no error."""
+        text = ask(shop, "explain", "shelf-empty")
+        assert text.endswith("\nNobody listens.\n")
+
+    def test_notes(self, shop):
+        """What holds for all receivers is said first."""
+        shop.write("muted.py", "from shop import *\norder_paid.is_muted = True")
+        ended = shop.run(*SIGNALS, "explain", "order_paid", "--app", "muted")
+        assert "  note: the signal is muted: a send calls nobody\n" in ended.stdout
+
+    @pytest.mark.parametrize(
+        ("name", "closest"),
+        [
+            ("order_payed", "order_paid"),
+            ("order-paid", "order_paid"),
+            ("SHELF", "shelf-empty"),
+            ("request_started", "request-started"),
+            ("shop.shop:order_payed", "shop.shop:order_paid"),
+        ],
+    )
+    def test_an_unknown_name(self, shop, name, closest):
+        """The closest right one is told."""
+        text = ask(shop, "explain", name, code=2)
+        assert text.endswith(f"there is no signal '{name}'; did you mean '{closest}'?")
+
+    def test_a_name_like_no_other(self, shop):
+        """Then it is said where they all are."""
+        text = ask(shop, "explain", "zzz", code=2)
+        assert text.endswith("there is no signal 'zzz'; `signals list --all` shows them all")
+
+    def test_a_name_where_there_are_none(self, project):
+        """An app without signals is told as that."""
+        project.write("app.py", "app = print")
+        ended = project.run(*SIGNALS, "explain", "x")
+        assert 2 == ended.returncode
+        assert "the app has no namespace with a signal" in " ".join(ended.stderr.split())
+
+    def test_a_name_of_several_namespaces(self, spread):
+        """It is asked which; the end of the namespace's label will do."""
+        command = (*SIGNALS, "explain", "--app", "spread")
+        ended = spread.run(*command, "order_paid")
+        assert 2 == ended.returncode
+        assert ended.stderr.endswith(
+            "Error: 4 namespaces have a signal called 'order_paid'; say which:\n"
+            "  shop.shop:order_paid\n"
+            "  spread.other:order_paid\n"
+            "  spread.?:order_paid\n"
+            "  spread.?2:order_paid\n"
+        )
+        for label in ("other", "spread.other", "spread.?2"):
+            ended = spread.run(*command, f"{label}:order_paid")
+            assert 0 == ended.returncode, ended.stderr
+        assert ended.stdout.startswith("order_paid  in spread.?2\n")
+
+    def test_a_name_with_a_colon(self, spread):
+        """A colon may be the name's own."""
+        ended = spread.run(*SIGNALS, "explain", "with:colon", "--app", "spread")
+        assert ended.stdout.startswith("with:colon  in spread.other\n")
+
+    def test_json_has_its_documented_form(self, shop):
+        """As ``list`` has signals and receivers, with who runs, and why not."""
+        facts = json.loads(ask(shop, "explain", "order_paid", "--sender", "market", "--json"))
+        listed = json.loads(ask(shop, "list", "order_paid", "--json"))
+        [signal] = listed["namespaces"][0]["signals"]
+        thank, deliver = signal.pop("receivers")
+        assert {
+            "schema": "aldis-signals-explain/1",
+            "namespace": "shop.shop",
+            "signal": signal,
+            "sender": "'market'",
+            "notes": [],
+            "receivers": [
+                {**thank, "position": 1, "obstacle": None},
+                {**deliver, "position": None, "obstacle": "it listens to 'harbour' only"},
+            ],
+        } == facts

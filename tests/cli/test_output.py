@@ -1,0 +1,231 @@
+"""How it is written: for a terminal, a pipe, a program, and for one who stops reading."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.support import ALDIS, RUN
+
+LIST = (*ALDIS, "signals", "list", "--app", "shop")
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3|9)[0-7]")
+
+#: A folder of this on PYTHONPATH stands for a library that is not installed.
+MISSING = "raise ModuleNotFoundError(name={0!r})"
+
+
+@pytest.fixture
+def without(shop):
+    """Give what makes the environment of a machine on which a library is not installed."""
+
+    def make(name):
+        shop.write(f"missing/{name}.py", MISSING.format(name))
+        return {"PYTHONPATH": str(shop.folder / "missing")}
+
+    return make
+
+
+class TestTerminal:
+    def test_is_in_colour(self, shop):
+        """Written by rich, where that is installed."""
+        code, seen = shop.on_terminal(*LIST)
+        assert 0 == code
+        assert COLOUR.search(seen)
+        assert "  order_paid\n    Sent once an order is paid.\n" in ESCAPES.sub("", seen)
+
+    def test_no_color_is_respected(self, shop):
+        """With ``NO_COLOR`` there is no colour, and nothing else is lost."""
+        _, seen = shop.on_terminal(*LIST, NO_COLOR="1")
+        assert not COLOUR.search(seen)
+        _, in_colour = shop.on_terminal(*LIST)
+        assert ESCAPES.sub("", in_colour) == ESCAPES.sub("", seen)
+
+    def test_a_trace_respects_it_too(self, shop):
+        """The same for a tree."""
+        command = (*ALDIS, "signals", "trace", "--app", "shop", "/")
+        assert COLOUR.search(shop.on_terminal(*command)[1])
+        assert not COLOUR.search(shop.on_terminal(*command, NO_COLOR="1")[1])
+
+    def test_without_rich_it_is_plain(self, shop, without):
+        """A convenience is all that rich is: without it the same is said."""
+        code, seen = shop.on_terminal(*LIST, **without("rich"))
+        assert 0 == code
+        assert "\x1b" not in seen
+        _, in_colour = shop.on_terminal(*LIST)
+        assert ESCAPES.sub("", in_colour) == seen
+
+    @pytest.mark.parametrize("rich", [True, False])
+    def test_is_wrapped_between_words(self, shop, without, rich):
+        """No line is longer than the terminal is wide, and the rest of a line hangs in."""
+        environ = {} if rich else without("rich")
+        _, seen = shop.on_terminal(*LIST, columns=50, COLUMNS="50", **environ)
+        lines = ESCAPES.sub("", seen).splitlines()
+        assert max(map(len, lines)) <= 50
+        place = next(n for n, line in enumerate(lines) if "nobody listens to: " in line)
+        assert lines[place].startswith("  nobody listens to: template-rendered,")
+        assert lines[place + 1].startswith("    before-render-template, ")
+
+    def test_into_a_pipe_nothing_is_wrapped(self, shop):
+        """What greps must find whole lines, however narrow the terminal is said to be."""
+        assert "request-tearing-down, got-request-exception, appcontext-" in (
+            shop.run(*LIST, COLUMNS="40").stdout
+        )
+
+    def test_an_encoding_without_the_lines_of_a_tree(self, shop):
+        """What cannot be written is a question mark, and no error."""
+        command = (*ALDIS, "signals", "trace", "--app", "shop", "/")
+        ended = shop.run(*command, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+        assert 0 == ended.returncode
+        assert "\n?? request-started  " in ended.stdout
+
+
+class TestStopping:
+    def test_a_reader_that_has_seen_enough(self, shop):
+        """``aldis signals list | head`` ends without a word, and with the command's own code."""
+        shop.write(
+            "many.py",
+            """
+            import aldis
+            lamps = aldis.Namespace()
+            for number in range(5000):
+                lamps.signal(f"lamp-{number}", "Sent when it is lit.").connect(print)
+            app = print
+            """,
+        )
+        code = "import sys; sys.stdout.write(sys.stdin.readline())"
+        with subprocess.Popen(
+            [*ALDIS, "signals", "list", "--app", "many"],
+            cwd=shop.folder,
+            env=shop.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as writer:
+            head = subprocess.run(
+                [sys.executable, "-c", code],
+                stdin=writer.stdout,
+                capture_output=True,
+                check=True,
+                text=True,
+                timeout=30,
+            )
+            writer.stdout.close()
+            assert "many.lamps  5000 signals, 5000 with receivers\n" == head.stdout
+            assert ("", 0) == (writer.stderr.read(), writer.wait(timeout=30))
+
+    def test_ctrl_c(self, shop):
+        """Interrupted while the app is imported, it says so and ends with 130."""
+        shop.write("slow.py", "import time; print('begun', flush=True); time.sleep(20)")
+        with shop.start(*ALDIS, "signals", "list", "--app", "slow") as process:
+            assert "begun\n" == process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=10)
+        assert ("\nInterrupted.\n", 130) == (said, process.returncode)
+
+    def test_ctrl_c_in_a_request(self, shop):
+        """The same for a request that takes too long."""
+        shop.write(
+            "slow.py",
+            """
+            import time
+            def app(environ, start_response):
+                print("begun", flush=True)
+                time.sleep(20)
+            """,
+        )
+        with shop.start(*ALDIS, "signals", "trace", "--app", "slow", "/") as process:
+            assert "begun\n" == process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=10)
+        assert ("\nInterrupted.\n", 130) == (said, process.returncode)
+
+
+class TestMain:
+    def test_the_version_says_what_is_in_use(self, project):
+        """The version, which of the two call loops runs, and on which Python."""
+        told = project.run(*ALDIS, "--version").stdout
+        assert re.fullmatch(
+            r"aldis \d+\.\d+\.\d+\S*, (compiled|Python) call loop, \w+ 3\.\S+\n", told
+        )
+        told = project.run(*ALDIS, "--version", ALDIS_NO_EXTENSIONS="1").stdout
+        assert ", Python call loop, " in told
+
+    @pytest.mark.parametrize("command", [(), ("signals",), ("run",), ("signals", "list")])
+    def test_help_fits_a_terminal(self, project, command):
+        """Help is there for every command, in 80 columns, and says the exit codes of groups."""
+        ended = project.run(*ALDIS, *command, "--help", COLUMNS="80")
+        assert 0 == ended.returncode
+        assert max(map(len, ended.stdout.splitlines())) <= 80
+        assert ("Exit codes: " in ended.stdout) is (command != ("signals", "list"))
+
+    @pytest.mark.parametrize("command", ["list", "explain", "check", "trace"])
+    def test_help_shows_how(self, project, command):
+        """Each command's help has an example that can be copied."""
+        ended = project.run(*ALDIS, "signals", command, "-h")
+        assert f"\n    aldis signals {command} " in ended.stdout
+
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            (("signls",), "there is no command 'signls'; did you mean 'signals'?"),
+            (("signals", "lst"), "there is no command 'lst'; did you mean 'list'?"),
+            (("zzz",), "there is no command 'zzz'; there are run, signals."),
+            (("signals", "list", "--jsn"), "Did you mean --json?"),
+        ],
+    )
+    def test_a_misspelt_command(self, project, command, said):
+        """The closest right one is told."""
+        ended = project.run(*ALDIS, *command)
+        assert 2 == ended.returncode
+        text = " ".join(ended.stderr.split())
+        assert said in (text if "there" in said else text.replace("'", ""))  # click's own quotes
+
+    def test_without_click(self, shop, without):
+        """The extra is named, and there is no traceback."""
+        ended = shop.run(*LIST, **without("click"))
+        said = (
+            "aldis: the command line needs click, which is not installed: "
+            "pip install 'aldis[cli]'\n"
+        )
+        assert (2, said) == (ended.returncode, ended.stderr)
+
+    def test_a_broken_click_is_not_called_missing(self, shop):
+        """Where click is there but cannot be imported, its own error is heard."""
+        shop.write("broken/click.py", "import no_such_module")
+        ended = shop.run(*LIST, PYTHONPATH=str(shop.folder / "broken"))
+        assert "No module named 'no_such_module'" in ended.stderr
+
+    def test_the_commands_are_installed(self):
+        """``aldis``, and ``signals`` for Flask's command line, are entry points."""
+        from importlib.metadata import entry_points
+
+        from aldis import cli
+
+        [command] = entry_points(group="console_scripts", name="aldis")
+        assert command.load() is cli.main
+        [plugin] = entry_points(group="flask.commands", name="signals")
+        assert plugin.load() is cli.signals
+
+    def test_flasks_other_commands_pay_little(self, project):
+        """Flask imports every plugin for every command: ours brings no asyncio and no rich."""
+        code = (
+            "import sys, click, aldis.cli; aldis.cli.signals; "
+            "print(sorted({'asyncio', 'rich', 'flask', 'pluggy'} & set(sys.modules)))"
+        )
+        assert "[]\n" == project.run(sys.executable, "-c", code).stdout
+
+    def test_no_attribute_is_made_up(self):
+        """A misspelt name of the package is an AttributeError."""
+        from aldis import cli
+
+        with pytest.raises(AttributeError, match="no attribute 'signls'"):
+            _ = cli.signls
+
+    def test_run_does_not_import_the_app(self, project):
+        """``--app`` is not for ``run``: what runs is the COMMAND's affair."""
+        ended = project.run(*ALDIS, "--app", "no_such", *RUN[3:], sys.executable, "-c", "print(1)")
+        assert "1\n" == ended.stdout
