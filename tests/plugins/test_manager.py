@@ -7,6 +7,7 @@ import pytest
 from aldis import Namespace
 from aldis.errors import PluginError, UnknownPluginError
 from aldis.plugins import ISignal, PluginManager
+from aldis.receivers import robust
 
 
 class Plugin:
@@ -285,6 +286,24 @@ def test_a_receiver_may_disable_its_own_plugin(manager, paid):
     manager.enable("leaving", "audit")
     assert ["left", "audit"] == values(paid.send())
     assert ["audit"] == values(paid.send())
+
+
+def test_a_manager_can_isolate_all_its_plugins(paid, caplog):
+    """Given a delivery, it gives it to every receiver that has none."""
+
+    class Failing:
+        def get_signal_subscriptions(self):
+            return {paid: [self.fail]}
+
+        def fail(self, sender, **kwargs):
+            raise ZeroDivisionError
+
+    manager = PluginManager(delivery=robust)
+    manager.add("failing", Failing)
+    manager.add("audit", Plugin(paid, "audit"))
+    manager.enable("failing", "audit")
+    assert [None, "audit"] == values(paid.send())
+    assert "Failing.fail" in caplog.text
 
 
 def test_an_error_survives_pickling():

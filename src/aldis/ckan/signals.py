@@ -3,13 +3,14 @@
 Where CKAN is installed they are its own objects. Without it they are new ones in namespaces of the
 same names, and those that CKAN relays from Flask and Flask-Login are relayed here as well.
 
-CKAN guarantees nothing about the arguments, so the contracts are advisory: a receiver that does
-not fit is warned about. A signal goes by the name of its function here; where ``define`` is given
-another one, that is its name in the namespace.
+CKAN guarantees nothing about the arguments, so the contracts are advisory, and open: a receiver
+that does not fit, or does not take other arguments besides, is warned about. A signal goes by the
+name of its function here; where ``define`` is given another one, that is its name in the namespace.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -46,17 +47,17 @@ _docs = {
 
 
 @ckan.define(advisory=True)
-def request_started(sender: Flask, /, **extra: Any) -> None:
+def request_started(sender: Flask, /) -> None:
     """Sent by the app once the request context is there, before the request is handled."""
 
 
 @ckan.define(advisory=True)
-def request_finished(sender: Flask, /, *, response: Response, **extra: Any) -> None:
+def request_finished(sender: Flask, /, *, response: Response) -> None:
     """Sent by the app just before the response goes out."""
 
 
 @ckan.define(advisory=True)
-def register_blueprint(sender: str, /, *, blueprint: Blueprint, **extra: Any) -> None:
+def register_blueprint(sender: str, /, *, blueprint: Blueprint) -> None:
     """Sent before the blueprint of a custom type is registered.
 
     The sender says what it is for: ``dataset``, ``resource``, ``group`` or ``organization``.
@@ -64,37 +65,37 @@ def register_blueprint(sender: str, /, *, blueprint: Blueprint, **extra: Any) ->
 
 
 @ckan.define(advisory=True)
-def resource_download(sender: str, /, **extra: Any) -> None:
+def resource_download(sender: str, /) -> None:
     """Sent before an uploaded file is downloaded; the sender is the id of its resource."""
 
 
 @ckan.define(advisory=True)
-def failed_login(sender: str, /, **extra: Any) -> None:
+def failed_login(sender: str, /) -> None:
     """Sent when somebody could not be logged in; the sender is the login as it was typed."""
 
 
 @ckan.define(advisory=True)
-def user_created(sender: str, /, *, user: Any, **extra: Any) -> None:
+def user_created(sender: str, /, *, user: Any) -> None:
     """Sent when there is a new user, before the commit; the sender is its name."""
 
 
 @ckan.define(advisory=True)
-def request_password_reset(sender: str, /, *, user: Any, **extra: Any) -> None:
+def request_password_reset(sender: str, /, *, user: Any) -> None:
     """Sent once a user was mailed a link for a new password; the sender is the user's name."""
 
 
 @ckan.define(advisory=True)
-def perform_password_reset(sender: str | None, /, *, user: Any, **extra: Any) -> None:
+def perform_password_reset(sender: str | None, /, *, user: Any) -> None:
     """Sent once a user has set a new password; the sender is the name in the form, if any."""
 
 
 @ckan.define(name="logged_in", advisory=True)
-def user_logged_in(sender: Flask, /, *, user: Any, **extra: Any) -> None:
+def user_logged_in(sender: Flask, /, *, user: Any) -> None:
     """Sent by the app when a user has logged in."""
 
 
 @ckan.define(name="logged_out", advisory=True)
-def user_logged_out(sender: Flask, /, *, user: Any, **extra: Any) -> None:
+def user_logged_out(sender: Flask, /, *, user: Any) -> None:
     """Sent by the app when a user has logged out."""
 
 
@@ -106,7 +107,6 @@ def action_succeeded(
     context: dict[str, Any],
     data_dict: dict[str, Any],
     result: Any,
-    **extra: Any,
 ) -> None:
     """Sent after every action that raised nothing; the sender is the name of the action.
 
@@ -115,7 +115,7 @@ def action_succeeded(
 
 
 @ckanext.define(advisory=True)
-def datastore_upsert(sender: str, /, *, records: Any, **extra: Any) -> None:
+def datastore_upsert(sender: str, /, *, records: Any) -> None:
     """Sent after ``datastore_upsert``; the sender is the id of the resource."""
 
 
@@ -124,6 +124,17 @@ def datastore_delete(
     sender: str, /, *, result: Any, data_dict: dict[str, Any], **extra: Any
 ) -> None:
     """Sent after ``datastore_delete``; the sender is the id of the resource."""
+
+
+def _open_contracts() -> None:
+    """Let every send carry more than is declared.
+
+    Not by a ``**extra`` in the functions above: to a type checker it might bring a second
+    ``sender``, so that the ``def listener(sender, **kwargs)`` that CKAN asks for would not fit.
+    """
+    for signal in (*ckan.values(), *ckanext.values()):
+        if signal.contract is not None:
+            signal.contract = replace(signal.contract, open=True)
 
 
 def _keep_docs() -> None:
@@ -161,6 +172,7 @@ def _no_signal(name: str) -> NoReturn:
     raise AttributeError(message)
 
 
+_open_contracts()
 _keep_docs()
 if not TYPE_CHECKING:
     __getattr__ = _no_signal

@@ -9,6 +9,7 @@ from typing import Any, Final
 from aldis.core.namespace import Finding, Namespace, namespaces
 from aldis.plugins.check import check_names, check_prefixes, quoted
 from aldis.plugins.finder import Finder
+from aldis.plugins.mapping import Delivery
 from aldis.plugins.subscriptions import Subscriptions
 
 __all__ = ["GROUP", "PluginManager"]
@@ -26,10 +27,13 @@ class PluginManager:
     Args:
         group: The entry point group to look for plugins in. An entry point names a plugin, or a
             class that makes one without arguments; see :class:`aldis.plugins.ISignal`.
+        delivery: What gives a delivery to the plugins' receivers that have none, such as
+            :class:`aldis.receivers.robust`.
     """
 
-    def __init__(self, group: str = GROUP) -> None:
+    def __init__(self, group: str = GROUP, *, delivery: Delivery | None = None) -> None:
         self._finder = Finder(group)
+        self._delivery = delivery
         self._enabled: dict[str, Subscriptions] = {}
         self._lock = RLock()
 
@@ -147,7 +151,9 @@ class PluginManager:
     def _connect(self, name: str) -> Subscriptions:
         plugin = self._finder.load(name)
         try:
-            unit = Subscriptions(plugin.get_signal_subscriptions(), plugin=name)
+            unit = Subscriptions(
+                plugin.get_signal_subscriptions(), plugin=name, delivery=self._delivery
+            )
             unit.connect()
         except Exception as error:
             raise self._finder.error(name, "cannot be enabled", error) from error
