@@ -81,7 +81,9 @@ def test_everything_wrong(wrong):
     assert (
         "  remark: audit (wrong.py:10) listens to 'lamps-lit', which nobody declares or has sent"
     ) == lines[5]
-    assert lines[6].startswith("  wrong: <lambda> (wrong.py:20), a lambda, was connected weakly")
+    assert lines[6].startswith(
+        "  wrong: 'order_sent' has lost a receiver: <lambda> (wrong.py:20), a lambda, was connected"
+    )
     assert ["", "4 findings, 1 remark in 14 signals of 2 namespaces."] == lines[7:]
     assert "DeprecationWarning" not in ended.stdout
 

@@ -165,5 +165,6 @@ class TestCheck:
             aldis.set_strict(before)
         [finding] = shop.check()
         assert not finding.remark
+        assert finding.problem.startswith("'paid' has lost a receiver: ")
         assert "a lambda, was connected weakly and died before it was ever" in finding.problem
         assert [finding] == shop.check()

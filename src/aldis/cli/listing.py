@@ -38,7 +38,7 @@ def list_signals(
     load(ctx, traceback=traceback)
     found = known_signals() if pattern is None else matching(pattern)
     if not found and pattern is not None:
-        raise click.UsageError(unknown(pattern, known_signals()))
+        raise unknown(pattern, known_signals())
     if as_json:
         print_json(
             "aldis-signals-list/1", {"namespaces": [_json(*each) for each in _grouped(found)]}

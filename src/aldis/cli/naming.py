@@ -11,10 +11,16 @@ import click
 
 from aldis.core import NamedSignal, Namespace, default_namespace, namespaces
 
-__all__ = ["Known", "find", "known_signals", "labelled", "matching"]
+__all__ = ["Known", "NameNotFoundError", "find", "known_signals", "labelled", "matching", "unknown"]
 
 #: What most signals' users know the default namespace by.
 DEFAULT = "aldis.default_namespace"
+
+
+class NameNotFoundError(click.ClickException):
+    """A name means no signal, or several; the message says what to write instead."""
+
+    exit_code = 2
 
 
 class Known(NamedTuple):
@@ -80,7 +86,7 @@ def find(name: str) -> Known:
             label will do, or its module.
 
     Raises:
-        UsageError: There is none, or more than one; the message names the closest, or them all.
+        NameNotFoundError: There is none, or more than one; it names the closest, or them all.
     """
     everything = known_signals()
     label, colon, plain = name.rpartition(":")
@@ -96,23 +102,25 @@ def find(name: str) -> Known:
         return found[0]
     if found:
         choices = "".join(f"\n  {known.full_name}" for known in found)
-        raise click.UsageError(
+        raise NameNotFoundError(
             f"{len(found)} namespaces have a signal called {name!r}; say which:{choices}"
         )
-    raise click.UsageError(unknown(name, everything))
+    raise unknown(name, everything)
 
 
-def unknown(name: str, everything: list[Known]) -> str:
-    """Say that no signal is called ``name``, and which is meant."""
+def unknown(name: str, everything: list[Known]) -> NameNotFoundError:
+    """Return the error which says that no signal is called ``name``, and which is meant."""
     if not everything:
-        return f"there is no signal {name!r}: the app has no namespace with a signal"
+        return NameNotFoundError(
+            f"there is no signal {name!r}: the app has no namespace with a signal"
+        )
     names = {known.full_name if ":" in name else known.signal.name for known in everything}
     closest = get_close_matches(name, names, n=1, cutoff=0.5)
     if not closest:
         # As many write what is in code where the name has dashes, and the other way round.
         closest = [each for each in sorted(names) if name.lower() in each.lower()][:1]
     hint = f"; did you mean {closest[0]!r}?" if closest else "; `signals list --all` shows them all"
-    return f"there is no signal {name!r}{hint}"
+    return NameNotFoundError(f"there is no signal {name!r}{hint}")
 
 
 def _names(label: str, known: Known) -> bool:

@@ -73,8 +73,9 @@ class Page:
         console = Console(highlight=False, no_color=True if os.environ.get("NO_COLOR") else None)
         for indent, parts in self._lines:
             text = Text.assemble(*parts)
-            lines = list(text.wrap(console, console.width - indent - HANG)) or [text]
-            for number, line in enumerate(lines):
+            if not text:
+                console.print()
+            for number, line in enumerate(text.wrap(console, console.width - indent - HANG)):
                 line.rstrip()
                 margin = indent + HANG if number else indent
                 console.print(Padding(line, (0, 0, 0, margin), expand=False))

@@ -11,7 +11,7 @@ from weakref import ref
 
 from aldis.core import strict
 from aldis.core.annotations import P, R
-from aldis.core.callables import location, name_of
+from aldis.core.callables import in_words, location
 from aldis.core.contract import Contract
 from aldis.core.signal import NamedSignal
 from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownSignalError
@@ -155,7 +155,10 @@ class Namespace(dict[str, NamedSignal]):
             if name not in declared and not each.sent and each.receivers:
                 findings.append(_unsent(each, declared))
             findings += [Finding(name, problem) for problem in _misfits(each)]
-            findings += [Finding(name, origin) for origin in strict.unheard_of(each)]
+            findings += [
+                Finding(name, f"{name!r} has lost a receiver: {origin}")
+                for origin in strict.unheard_of(each)
+            ]
         return findings
 
     @property
@@ -203,7 +206,7 @@ def _misfits(found: NamedSignal[..., Any]) -> list[str]:
 
 def _unsent(found: NamedSignal[..., Any], declared: list[str]) -> Finding:
     receivers = found._registered()  # noqa: SLF001 - part of the same engine
-    who = ", ".join(f"{name_of(each)} ({location(each)})" for each in receivers)
+    who = ", ".join(in_words(each) for each in receivers)
     closest = get_close_matches(found.name, declared, n=1, cutoff=0.8)
     text = f"{who} listens to {found.name!r}, which nobody declares or has sent"
     if closest:

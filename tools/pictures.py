@@ -1,0 +1,119 @@
+"""Draw the pictures of terminal output in ``docs/pictures``: ``python tools/pictures.py``.
+
+Each command runs for real, on the example shop and on a terminal of 80 columns; what it writes
+there is the picture.
+"""
+
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+COLUMNS = 80
+CELL = 12.2  # the width of a character in rich's pictures
+
+#: The shop with a database of its own, and with the mistakes that `check` is there for.
+SHOP = """
+import pathlib, tempfile
+from examples.shop.app import create_app
+app = create_app(pathlib.Path(tempfile.mkdtemp()) / "shop.db")
+"""
+
+BROKEN = """
+from shop import app
+from examples.shop.signals import shop
+
+def greet(sender, **extra): ...
+
+shop.signal("order_payed").connect(greet)
+shop.signal("lamps-lit").connect(greet)
+shop["cart_changed"].connect(lambda sender, **extra: None)
+"""
+
+TAKEN = {
+    "list": "aldis signals list order --app shop",
+    "explain": "aldis signals explain order_paid --sender Harbour --app shop",
+    "check": "aldis signals check --app broken",
+    "trace": "aldis signals trace --app shop -- GET /",
+    "misspelt": "aldis signals explain order_payed --app shop",
+    "not-imported": "aldis signals list --app typo",
+    "version": "aldis --version",
+}
+
+TYPO = "from flask import Flask\n\napp = Flask(__name__)\napp.conifg.from_object('settings')\n"
+
+
+def main() -> None:
+    """Draw every picture, or those that are named."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, source in (("shop", SHOP), ("broken", BROKEN), ("typo", TYPO)):
+            (folder / f"{file}.py").write_text(source)
+        # Places are told relative to the folder that one works in: the clone's.
+        (folder / "examples").symlink_to(ROOT / "examples")
+        for title in sys.argv[1:] or TAKEN:
+            seen = run(TAKEN[title].split(), folder)
+            path = PICTURES / f"{title}.svg"
+            path.write_text(draw(TAKEN[title], seen), encoding="utf-8")
+            print(path.relative_to(ROOT))
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Return what ``command`` writes to a terminal."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    environ = {name: each for name, each in os.environ.items() if not name.startswith("ALDIS_")}
+    with subprocess.Popen(
+        [sys.executable, "-c", "from aldis.cli import main; main()", *command[1:]],
+        cwd=folder,
+        env={**environ, "TERM": "xterm-256color", "PYTHONPATH": str(folder)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ):
+        os.close(theirs)
+        seen = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                seen += chunk
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        os.close(ours)
+    return seen.decode().replace("\r\n", "\n").replace("aldis -c", "aldis").replace("-c ", "aldis ")
+
+
+def draw(command: str, seen: str) -> str:
+    """Return the SVG of a terminal with ``command`` and what it wrote."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(Text.assemble(("$ ", "green"), (command, "bold")))
+    console.print(Text.from_ansi(seen.rstrip("\n")), soft_wrap=False)
+    svg = console.export_svg(title="aldis", unique_id="terminal")
+    svg = re.sub(r"\s*@font-face \{.*?\}\s*", "\n", svg, flags=re.DOTALL)  # no fonts from afar
+    svg = re.sub(r" *<!-- Generated.*?-->\n", "", svg)
+    return re.sub(
+        r' x="([\d.]+)"( y="[\d.]+") textLength="([\d.]+)"([^>]*)>((?:&#160;)+)', _move, svg
+    )
+
+
+def _move(match: re.Match[str]) -> str:
+    """Begin a text after its leading spaces: not every viewer draws these."""
+    width = match[5].count(";") * CELL
+    x, length = float(match[1]) + width, float(match[3]) - width
+    return f' x="{x:.5g}"{match[2]} textLength="{length:.5g}"{match[4]}>'
+
+
+if __name__ == "__main__":
+    main()
