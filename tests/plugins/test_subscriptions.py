@@ -3,6 +3,7 @@
 import gc
 import weakref
 from functools import partial
+from threading import Thread
 
 import pytest
 
@@ -316,3 +317,24 @@ def test_a_unit_can_give_its_receivers_a_delivery(shop, caplog):
     assert "robust receiver" in caplog.text
     assert unit.mapping()[paid][0] is unit.mapping()[paid][0]
     assert unit.mapping()[paid][0].__wrapped__ is failing
+
+
+def test_threads_may_connect_and_disconnect_at_once(shop):
+    """Whatever threads do to a unit at the same time, nothing is connected twice or left behind."""
+    paid = shop.signal("paid")
+    unit = Subscriptions({paid: [audit, restock]})
+    counts = set()
+
+    def work():
+        for _ in range(200):
+            with unit:
+                counts.add(len(paid.send()))
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {2} == counts
+    assert not unit.connected
+    assert not paid.receivers

@@ -47,6 +47,7 @@ ckan.auth.user_create_organizations = true
 ckan.auth.user_delete_groups = true
 ckan.auth.user_delete_organizations = true
 ckan.activity_streams_email_notifications = true
+smtp.mail_from = info@test.ckan.net
 """
 
 
