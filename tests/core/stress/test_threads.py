@@ -1,0 +1,413 @@
+"""Many threads do everything at once, and switch as often as they can."""
+
+import _thread
+import faulthandler
+import gc
+import random
+import signal as os_signal
+import sys
+import threading
+from weakref import ref
+
+import pytest
+
+import aldis
+from aldis import Namespace, Signal
+from tests.core.stress.tables import assert_nothing_left, check_tables
+
+THREADS = 6
+LIMIT = 60  # seconds until threads that wait for each other are given up
+
+
+class Sender:
+    pass
+
+
+class Ear:
+    """An object whose method is a receiver."""
+
+    def hear(self, sender, **extra):
+        """Receive."""
+        return "ear"
+
+
+def quiet(sender, **extra):
+    """Receive."""
+    return "quiet"
+
+
+@pytest.fixture(autouse=True)
+def restless():
+    """Let the threads switch as often as they can; say where they are if they hang."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    faulthandler.dump_traceback_later(LIMIT - 5, exit=False)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    sys.setswitchinterval(before)
+
+
+def run_threads(*works):
+    """Run each of ``works`` on a thread of its own, and raise what one of them raised."""
+    errors = []
+    barrier = threading.Barrier(len(works))
+
+    def run(work):
+        try:
+            barrier.wait(LIMIT)
+            work()
+        except BaseException as error:  # noqa: BLE001 - reported below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert not [thread for thread in threads if thread.is_alive()]
+    if errors:
+        raise errors[0]
+
+
+class Life:
+    """What goes on around one signal: all that any thread may do, chosen by chance."""
+
+    def __init__(self, signal, permanent, seed):
+        self.signal = signal
+        self.sender, self.receivers = permanent
+        self.random = random.Random(seed)
+        self.other = Sender()
+        self.remains = []  # weak references to what was connected and dropped
+
+    def __call__(self):
+        """Live."""
+        chances = [
+            self.send,
+            self.scoped_send,
+            self.weak_receiver,
+            self.strong_receiver,
+            self.method,
+            self.subscriptions,
+            self.mortal_sender,
+            self.word,
+            self.same_for_all,
+            self.look,
+            self.robust,
+        ]
+        for step in range(1500):
+            self.random.choice(chances)()
+            if step % 100 == 0:
+                gc.collect(0)
+
+    def expect_permanent(self, answers):
+        """Assert that the permanent receivers were all called, once, in connection order."""
+        assert list(range(len(self.receivers))) == [each for each in answers if type(each) is int]
+
+    def send(self):
+        """Send to those who are there for good."""
+        self.expect_permanent([value for _, value in self.signal.send(self.sender, a=1)])
+
+    def robust(self):
+        """Send to them another way."""
+        self.expect_permanent([each.value for each in self.signal.send_robust(self.sender)])
+
+    def scoped_send(self):
+        """Send from somebody whom one of them listens to."""
+        answers = [value for _, value in self.signal.send(self.random.choice([Sender(), "x", 3]))]
+        assert answers.count(0) == 1
+
+    def weak_receiver(self):
+        """Connect a function, and let it die."""
+
+        def weak(sender, **extra):
+            return "weak"
+
+        scope = self.random.choice([aldis.ANY, self.sender, self.other])
+        self.signal.connect(weak, sender=scope)
+        expected = [] if scope is self.other else [weak]
+        assert expected == [r for r, _ in self.signal.send(self.sender) if r is weak]
+        self.remains.append(ref(weak))
+
+    def strong_receiver(self):
+        """Connect a function, and disconnect it."""
+
+        def strong(sender, **extra):
+            return "strong"
+
+        scope = self.random.choice([aldis.ANY, self.sender])
+        self.signal.connect(strong, sender=scope, weak=False)
+        assert [strong] == [r for r, _ in self.signal.send(self.sender) if r is strong]
+        self.signal.disconnect(strong)
+        assert [] == [r for r, _ in self.signal.send(self.sender) if r is strong]
+        self.remains.append(ref(strong))
+
+    def method(self):
+        """Connect a method of an object that dies."""
+        ear = Ear()
+        self.signal.connect(ear.hear)
+        self.signal.connect(ear.hear, sender=self.sender)
+        assert [ear.hear] == [r for r, _ in self.signal.send(self.sender) if r == ear.hear]
+        self.remains.append(ref(ear))
+
+    def subscriptions(self):
+        """Connect the same function in several blocks."""
+
+        def owned(sender, **extra):
+            return "owned"
+
+        with self.signal.connected_to(owned, self.sender):
+            with self.signal.subscribe(owned, self.sender), self.signal.connected_to(owned):
+                pass
+            assert [owned] == [r for r, _ in self.signal.send(self.sender) if r is owned]
+        assert owned not in list(self.signal.receivers_for(self.sender))
+        self.remains.append(ref(owned))
+
+    def mortal_sender(self):
+        """Connect for a sender that dies."""
+        sender = Sender()
+
+        def bound(sender, **extra):
+            return "bound"
+
+        self.signal.connect(bound, sender=sender, weak=False)
+        assert "bound" in [value for _, value in self.signal.send(sender)]
+        assert "bound" not in [value for _, value in self.signal.send(Sender())]
+        self.remains += [ref(sender), ref(bound)]
+
+    def word(self):
+        """Connect for a sender that is told by its value."""
+        word = f"word {self.random.random()}"
+
+        def spelt(sender, **extra):
+            return "spelt"
+
+        self.signal.connect(spelt, sender=word)
+        assert "spelt" in [value for _, value in self.signal.send("".join(word))]
+
+    def same_for_all(self):
+        """Connect what all the threads connect."""
+        self.signal.connect(quiet, sender=self.sender)
+        self.signal.disconnect(quiet, sender=self.sender)
+
+    def look(self):
+        """Look at all there is to see."""
+        assert self.signal.has_receivers_for(self.sender)
+        assert len(self.signal.receivers) >= len(self.receivers)
+        assert len(list(self.signal.receivers.values())) >= len(self.receivers)
+        assert "permanent" in str(self.signal.explain(self.sender))
+
+
+def test_everything_at_once(unraised):
+    """Nothing is raised anywhere, nothing is lost, and nothing is left."""
+    signal, sender = Signal(), Sender()
+    receivers = []
+    for number in range(4):
+
+        def permanent(sender, number=number, **extra):
+            return number
+
+        receivers.append(permanent)
+        signal.connect(permanent, sender=sender if number % 2 else aldis.ANY)
+    lives = [Life(signal, (sender, receivers), seed) for seed in range(THREADS)]
+    run_threads(*lives)
+    check_tables(signal)
+    signal.disconnect(quiet)
+    assert receivers == list(signal.receivers_for(sender))
+    gc.collect()
+    assert [] == [each() for life in lives for each in life.remains if each() is not None]
+    check_tables(signal)
+    assert [0, 2] == [value for _, value in signal.send()]
+    receivers.clear()
+    del permanent
+    lives.clear()
+    assert_nothing_left(signal)
+    assert unraised == []
+
+
+def test_a_connection_holds_from_the_moment_it_is_made(unraised):
+    """Whatever the others do, a receiver is called by each send after its connect, and not after.
+
+    Its disconnect ends it as surely.
+    """
+    signal = Signal()
+
+    def work():
+        for number in range(3000):
+            sender = (f"sender {number % 7}", number % 5)[number % 2]
+
+            def mine(sender, **extra):
+                return "mine"
+
+            signal.connect(mine, sender=sender)
+            assert mine in [receiver for receiver, _ in signal.send(sender)]
+            signal.disconnect(mine, sender=sender)
+            assert mine not in [receiver for receiver, _ in signal.send(sender)]
+
+    run_threads(*[work] * THREADS)
+    assert_nothing_left(signal)
+    assert unraised == []
+
+
+def test_a_stranger_at_a_dead_senders_address():
+    """An object at the address of a dead sender is never taken for it."""
+    signal = Signal()
+
+    def work():
+        for _ in range(3000):
+            sender = Sender()
+
+            address = id(sender)
+
+            def private(sender, address=address, **extra):
+                return address
+
+            signal.connect(private, sender=sender, weak=False)
+            assert [address] == [value for _, value in signal.send(sender)]
+            del sender, private
+            for _ in range(3):
+                assert signal.send(Sender()) == []
+
+    run_threads(*[work] * THREADS)
+    assert_nothing_left(signal)
+
+
+def test_one_receiver_for_many_threads():
+    """Threads that connect and cancel the same receiver count as so many owners."""
+    signal = Signal()
+
+    def work():
+        for _ in range(3000):
+            with signal.subscribe(quiet, "sender"):
+                assert ["quiet"] == [value for _, value in signal.send("sender")]
+
+    run_threads(*[work] * THREADS)
+    assert_nothing_left(signal)
+
+
+def test_cycles_that_use_other_signals_when_they_die(unraised):
+    """Finalizers that use two signals, crosswise, on several threads do not wait for each other."""
+    signals = [Signal(), Signal()]
+
+    class Node:
+        def __init__(self, number):
+            self.number = number
+            self.itself = self
+            signals[number % 2].connect(self.hear)
+
+        def hear(self, sender, **extra):
+            return self.number
+
+        def __del__(self):
+            for each in signals[:: 1 if self.number % 3 else -1]:
+                each.disconnect(self.hear)
+                each.connect(quiet)
+
+    def work():
+        for number in range(400):
+            Node(number)
+            signals[number % 2].send(number)
+
+    before = gc.get_threshold()
+    gc.set_threshold(20, 5, 5)
+    try:
+        run_threads(*[work] * THREADS)
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    for each in signals:
+        each.disconnect(quiet)
+        assert_nothing_left(each)
+    assert unraised == []
+
+
+def test_a_name_is_one_signal():
+    """Threads that ask a namespace for the same names at the same time get the same signals."""
+    found = []
+
+    def work():
+        found.extend((each, namespace.signal(f"signal {each}", doc="one")) for each in range(500))
+
+    namespace = Namespace()
+    run_threads(*[work] * THREADS)
+    assert THREADS * 500 == len(found)
+    assert all(each is namespace[f"signal {number}"] for number, each in found)
+
+
+@pytest.mark.parametrize("name", ["receiver_connected", "receiver_disconnected"])
+def test_a_meta_signal_is_one_signal(name):
+    """Threads that ask for a signal's meta-signal at the same time get the same one."""
+    signals = [Signal() for _ in range(400)]
+    found = [[] for _ in signals]
+
+    def work():
+        for each, those in zip(signals, found, strict=True):
+            those.append(getattr(each, name))
+
+    run_threads(*[work] * THREADS)
+    assert [1] * len(signals) == [len(set(map(id, each))) for each in found]
+
+
+def test_an_outdated_decision_is_not_the_last_word():
+    """A thread that begins to mute wins over one that was about to undo something else."""
+    signal = Signal()
+    signal.connect(quiet)
+    signal.every_receiver_runs = True
+    thread = threading.Thread(target=setattr, args=(signal, "every_receiver_runs", False))
+    block = signal.muted()
+    with signal._registry.lock:
+        thread.start()
+        thread.join(0.1)  # it waits for the lock now, with what it knows
+        block.__enter__()
+    thread.join(LIMIT)
+    assert [[], []] == [signal.send(), signal.send()]
+    block.__exit__(None, None, None)
+    assert ["quiet"] == [value for _, value in signal.send()]
+
+
+def test_an_exception_out_of_nowhere_leaves_no_lock():
+    """What a signal handler of the system raises, as a worker's timeout, leaves no lock behind."""
+
+    class OutOfTime(Exception):  # noqa: N818 - it is no error of anybody's
+        pass
+
+    def interrupt(number, frame):
+        nonlocal armed
+        if armed:
+            armed = False
+            raise OutOfTime
+
+    def disturb():
+        while not over.wait(0.0001):
+            _thread.interrupt_main(os_signal.SIGTERM)
+
+    signal, other, interrupted = Signal(), Sender(), 0
+    armed, over = False, threading.Event()
+    before = os_signal.signal(os_signal.SIGTERM, interrupt)
+    disturber = threading.Thread(target=disturb, daemon=True)
+    disturber.start()
+    try:
+        for _ in range(1000):
+            try:
+                armed = True  # an Event would suffer from just what is tested here
+                for _ in range(50):
+                    signal.connect(quiet, sender=other)
+                    signal.disconnect(quiet, sender=other)
+                armed = False
+            except OutOfTime:
+                interrupted += 1
+    finally:
+        over.set()
+        disturber.join(LIMIT)
+        os_signal.signal(os_signal.SIGTERM, before)
+
+    def work():
+        signal.connect(quiet, sender=other)
+        signal.disconnect(quiet)
+
+    assert interrupted > 100
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    check_tables(signal)
+    assert_nothing_left(signal)
