@@ -127,7 +127,7 @@ def _bars(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     _plain_ticks(axes, (0.1, 1, 10))
-    axes.set_xlim(0.025, 110)
+    axes.set_xlim(0.018, 110)
 
 
 def _plain_ticks(axes: Axes, ticks: tuple[float, ...]) -> None:
