@@ -7,16 +7,10 @@ from threading import Thread
 
 import pytest
 
-from aldis import Namespace, Signal
+from aldis import Signal
 from aldis.errors import ReceiverMismatchError, SubscriptionsError, WeakReferenceError
 from aldis.plugins import Subscriptions
 from aldis.receivers import once, robust
-
-
-@pytest.fixture
-def shop():
-    """A namespace of this test's own."""
-    return Namespace()
 
 
 def values(results):
