@@ -144,6 +144,16 @@ class TestFails:
         line = message(paid, analyse.__wrapped__)[1]
         assert "it is connected inside of <robust analyse>: ask for that" == line
 
+    def test_what_wraps_itself(self, paid):
+        """A decorator that was led in a circle does not hang the test."""
+
+        def circle(sender):
+            pass
+
+        circle.__wrapped__ = circle
+        paid.connect(circle)
+        assert "connected are, the closest first:" == message(paid, audit)[1]
+
     def test_another_signal(self, paid):
         """Connected to another signal by mistake, it is found there."""
         payed = aldis.Namespace()

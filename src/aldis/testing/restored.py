@@ -42,11 +42,8 @@ def restored_subscriptions() -> Generator[None, None, None]:
 
 def _signals() -> list[Signal[..., Any]]:
     """Find every signal that is alive; the collector knows those without a name, too."""
-    kinds: list[type[Any]] = [Signal]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    # Not isinstance: among what refers to the class may be a proxy that has nothing behind it.
-    found = [each for each in gc.get_referrers(*kinds) if issubclass(type(each), Signal)]
+    # Not isinstance: among all objects may be a proxy that has nothing behind it.
+    found = [each for each in gc.get_objects() if issubclass(type(each), Signal)]
     for namespace in namespaces():  # of those that gc.freeze took out of its sight
         found += namespace.values()
     return list({id(each): each for each in found}.values())
