@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.support import ALDIS, RUN
+from tests.cli.support import ALDIS
 
 LIST = (*ALDIS, "signals", "list", "--app", "shop")
 
@@ -224,8 +224,3 @@ class TestMain:
 
         with pytest.raises(AttributeError, match="no attribute 'signls'"):
             _ = cli.signls
-
-    def test_run_does_not_import_the_app(self, project):
-        """``--app`` is not for ``run``: what runs is the COMMAND's affair."""
-        ended = project.run(*ALDIS, "--app", "no_such", *RUN[3:], sys.executable, "-c", "print(1)")
-        assert "1\n" == ended.stdout

@@ -239,6 +239,12 @@ class TestMistakes:
         assert 2 == code
         assert "say the command to run, as in: aldis run -- flask run" in text
 
+    def test_an_app(self, project):
+        """Of no use to ``run``, it is refused rather than ignored."""
+        ended = project.run(*RUN[:3], "--app", "shop", "run", "--", *PYTHON, "--version")
+        assert 2 == ended.returncode
+        assert "--app is not for `run`: COMMAND has its own way to name an app" in ended.stderr
+
     def test_an_unknown_command(self, project):
         """As a shell: 127."""
         assert (127, "Error: there is no command 'no-such' on PATH\n") == self.say(

@@ -14,6 +14,8 @@ from typing import Final, NoReturn
 
 import click
 
+from aldis.cli.options import APP
+
 __all__ = ["environment", "run"]
 
 #: The folder whose ``sitecustomize`` every Python started below imports first.
@@ -38,7 +40,8 @@ class NotExecutableError(click.ClickException):
     options_metavar="",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENTS]")
-def run(command: tuple[str, ...]) -> None:
+@click.pass_context
+def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
     """Run COMMAND with aldis in blinker's place.
 
     That holds from the first import of COMMAND on and for every process that it starts, as far as
@@ -57,6 +60,8 @@ def run(command: tuple[str, ...]) -> None:
     """
     if not command:
         raise click.UsageError("say the command to run, as in: aldis run -- flask run")
+    if APP in ctx.meta:
+        raise click.UsageError("--app is not for `run`: COMMAND has its own way to name an app")
     _execute(list(command), environment())
 
 

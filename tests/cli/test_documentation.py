@@ -1,0 +1,57 @@
+"""The how-to says what the commands do."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import ALDIS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "how-to" / "command-line.md").read_text(encoding="utf-8")
+
+
+def keys_in(facts):
+    """Return every key of ``facts``, however deep."""
+    if isinstance(facts, list):
+        return set().union(*map(keys_in, facts))
+    if not isinstance(facts, dict):
+        return set()
+    return set(facts).union(*map(keys_in, facts.values()))
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [("list", ()), ("explain", ("order_paid",)), ("check", ()), ("trace", ("/",))],
+)
+def test_every_key_of_the_json_is_documented(shop, command, more):
+    """A program's author finds each key below the schema's name, or where that refers to."""
+    shop.write("wrong.py", "from shop import *\nshop.signal('order_pait').connect(thank)")
+    ended = shop.run(*ALDIS, "signals", command, "--app", "wrong", "--json", *more)
+    facts = json.loads(ended.stdout)
+    assert facts["schema"] == f"aldis-signals-{command}/1"
+    _, _, section = PAGE.partition(f"### `{facts['schema']}`\n")
+    if command != "explain":
+        section = section.partition("\n##")[0]
+    else:  # what it has of a signal is said of `list`
+        section = PAGE.partition("## For programs")[2].partition("-check/1`")[0]
+    documented = set(re.findall(r"`(\w+)`", section))
+    assert keys_in(facts) - {"schema"} <= documented
+
+
+def test_every_command_is_named():
+    """What ``aldis --help`` lists is in the page."""
+    from aldis.cli import aldis, signals
+
+    for name in signals.commands:
+        assert f"`aldis signals {name}" in PAGE
+    for name in set(aldis.commands) - {"signals"}:
+        assert f"`aldis {name}" in PAGE
+
+
+def test_every_picture_is_there():
+    """A page shows no picture that is missing, and none has the place of a machine in it."""
+    for name in re.findall(r"\]\(\.\./pictures/([\w-]+\.svg)\)", PAGE):
+        drawn = (DOCS / "pictures" / name).read_text(encoding="utf-8")
+        assert not re.search(r"/(home|root|tmp|work|usr)/", drawn.replace("&#160;", " ")), name
