@@ -17,7 +17,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from aldis.core.binding import check_undelivered
-from aldis.core.callables import is_async, location, name_of
+from aldis.core.callables import in_words, is_async, name_of
 from aldis.core.tap import report
 
 __all__ = ["Delivered", "once", "robust"]
@@ -95,8 +95,7 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
 
     def _log_error(self, error: Exception) -> None:
         report(self, error)
-        function = self.__wrapped__
-        _log.exception("robust receiver %s (%s) raised", name_of(function), location(function))
+        _log.exception("robust receiver %s raised", in_words(self.__wrapped__))
 
 
 class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property

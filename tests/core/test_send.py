@@ -1,5 +1,6 @@
 """Sending to sync receivers: results, errors, relays, overridden receivers_for."""
 
+import asyncio
 import logging
 
 import pytest
@@ -79,6 +80,12 @@ class TestSend:
         results = signal.send("north", _async_wrapper=wrapper, depth=3)
         assert [(receive, "north"), (wait, ("wrapped", "north", {"depth": 3}))] == results
         assert [wait] == wrapped
+
+    def test_a_receiver_without_a_source_is_named_alone(self, signal):
+        """What is written in C has no place to tell of."""
+        signal.connect([].append, weak=False)
+        with pytest.raises(AsyncReceiverError, match=r"receiver list\.append is sync: use asend"):
+            asyncio.run(signal.send_async())
 
     def test_a_dead_async_receiver_is_no_obstacle(self, signal):
         """Only what is alive decides whether a send is possible."""

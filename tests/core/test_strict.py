@@ -11,6 +11,7 @@ import pytest
 
 import aldis
 from aldis.errors import AldisWarning, StrictWarning
+from aldis.receivers import robust
 from tests.core.support import Recorder, line_of, run_python
 
 
@@ -73,9 +74,19 @@ class TestSwitch:
 
 
 OBITUARY = (
-    "{signal!r}: {name} ({place}), {kind}, was connected weakly and died before it was ever "
+    "{signal!r}: {who}, {kind}, was connected weakly and died before it was ever "
     "called; keep a reference to it or connect it with weak=False"
 )
+
+
+def in_words(receiver):
+    """Name a receiver with its place."""
+    if isinstance(receiver, partial):
+        return f"partial(receive) ({line_of(receive)})"
+    if isinstance(receiver, Recorder):
+        return f"Recorder object ({line_of(Recorder.__call__)})"
+    function = getattr(receiver, "__func__", getattr(receiver, "__wrapped__", receiver))
+    return f"{function.__qualname__} ({line_of(function)})"
 
 
 def _local():
@@ -94,22 +105,17 @@ class TestReceiversThatDieUnheard:
             (lambda: partial(receive), "a partial"),
             (lambda: Recorder().__call__, "a method of a temporary object"),
             (_local, "a local function"),
+            (Recorder, "a temporary object"),
+            (lambda: robust(receive), "a temporary object"),
         ],
-        ids=["lambda", "partial", "method", "local"],
+        ids=["lambda", "partial", "method", "local", "object", "delivery"],
     )
     def test_each_kind_is_reported_with_its_place(self, signal, make, kind):
         """The warning says who died, where it was written and what to do, at the send's line."""
         receiver = make()
-        function = getattr(receiver, "func", getattr(receiver, "__func__", receiver))
-        name = function.__qualname__
-        facts = {
-            "signal": signal,
-            "name": f"partial({name})" if kind == "a partial" else name,
-            "place": line_of(function),
-            "kind": kind,
-        }
+        facts = {"signal": signal, "who": in_words(receiver), "kind": kind}
         signal.connect(receiver)
-        del receiver, function
+        del receiver
         lines = []
 
         def work():

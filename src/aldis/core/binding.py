@@ -12,7 +12,7 @@ from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from weakref import ReferenceType, ref
 
-from aldis.core.callables import is_async, location, name_of, unwrap_once
+from aldis.core.callables import in_words, is_async, name_of, unwrap_once
 from aldis.core.identity import method_owner
 from aldis.core.twin import WeakMethodShape
 from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
@@ -100,23 +100,23 @@ def check_undelivered(function: Any, delivery: str) -> None:
     check_receiver(function)
     if delivery_of(function) is not None:
         message = (
-            f"{name_of(function)} ({location(function)}) cannot be {delivery} as well as "
+            f"{in_words(function)} cannot be {delivery} as well as "
             f"{type(delivery_of(function)).__name__}: a receiver has one delivery"
         )
         raise HiddenDeliveryError(message)
 
 
 def _refuse_hidden(receiver: Any, decider: Any, inner: Any) -> None:
-    name, place = name_of(receiver), location(receiver)
+    who = in_words(receiver)
     hidden = type(inner).__name__
     if decider is None:
         problem = (
-            f"{name} ({place}) wraps a receiver with a delivery of its own ({hidden}) and would "
+            f"{who} wraps a receiver with a delivery of its own ({hidden}) and would "
             f"bypass it; put the {hidden} decorator outermost"
         )
     else:
         problem = (
-            f"{name} ({place}) has two deliveries, {type(decider).__name__} around {hidden}; "
+            f"{who} has two deliveries, {type(decider).__name__} around {hidden}; "
             "a receiver has one: keep the one that you need"
         )
     raise HiddenDeliveryError(problem)

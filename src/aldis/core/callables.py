@@ -8,7 +8,7 @@ from inspect import CO_COROUTINE, iscoroutinefunction
 from types import FunctionType, MethodType
 from typing import Any
 
-__all__ = ["is_async", "location", "name_of", "unwrap_once"]
+__all__ = ["in_words", "is_async", "location", "name_of", "unwrap_once"]
 
 
 def is_async(receiver: Any) -> bool:
@@ -88,3 +88,9 @@ def location(receiver: Any) -> str | None:
     if isinstance(getattr(code, "co_filename", None), str):
         return f"{code.co_filename}:{code.co_firstlineno}"
     return None
+
+
+def in_words(receiver: Any) -> str:
+    """Name ``receiver`` with its place, as messages do: ``note (shop.py:7)``."""
+    place = location(receiver)
+    return name_of(receiver) if place is None else f"{name_of(receiver)} ({place})"

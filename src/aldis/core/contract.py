@@ -13,7 +13,7 @@ from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
 from types import FunctionType
 from typing import Any, Final, get_type_hints
 
-from aldis.core.callables import location, name_of
+from aldis.core.callables import in_words
 from aldis.errors import ContractError
 
 __all__ = ["Contract"]
@@ -125,9 +125,7 @@ class Contract:
         except (TypeError, ValueError):
             return None
         for problem in self._problems(takes):
-            place = location(receiver)
-            where = f" ({place})" if place else ""
-            return f"receiver {name_of(receiver)}{where} does not fit {self}: {problem}"
+            return f"receiver {in_words(receiver)} does not fit {self}: {problem}"
         return None
 
     def _problems(self, takes: Signature) -> Iterator[str]:
@@ -168,6 +166,4 @@ _KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def _unusable(function: Callable[..., Any], problem: str) -> ContractError:
-    return ContractError(
-        f"{name_of(function)} ({location(function)}) cannot be a signal's contract: {problem}"
-    )
+    return ContractError(f"{in_words(function)} cannot be a signal's contract: {problem}")

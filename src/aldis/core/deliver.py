@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from aldis.core import strict, tap
-from aldis.core.callables import is_async, location, name_of
+from aldis.core.callables import in_words, is_async
 from aldis.core.outcome import Outcome
 from aldis.errors import AsyncReceiverError
 
@@ -228,9 +228,7 @@ def _refuse_async(signal: Any, steps: Sequence[Step]) -> None:
 
 
 def _mixed(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
-    return AsyncReceiverError(
-        f"{signal!r} was not sent: receiver {name_of(receiver)} ({location(receiver)}) {problem}"
-    )
+    return AsyncReceiverError(f"{signal!r} was not sent: receiver {in_words(receiver)} {problem}")
 
 
 def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
@@ -240,13 +238,7 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
 
 def log_error(signal: Any, receiver: Any, error: Exception) -> None:
     """Log what a receiver raised where it does not end the send."""
-    _log.error(
-        "receiver %s (%s) of %r raised",
-        name_of(receiver),
-        location(receiver),
-        signal,
-        exc_info=error,
-    )
+    _log.error("receiver %s of %r raised", in_words(receiver), signal, exc_info=error)
 
 
 def _put_off(signal: Any, error: BaseException) -> BaseException:

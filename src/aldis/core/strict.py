@@ -14,7 +14,7 @@ from typing import Any, Final
 from warnings import warn_explicit
 
 from aldis.core import tap
-from aldis.core.callables import location, name_of
+from aldis.core.callables import in_words
 from aldis.core.contract import Contract
 from aldis.errors import AldisWarning, StrictWarning
 
@@ -78,14 +78,16 @@ def origin_of(receiver: Any, *, weak: bool) -> str | None:
         kind = "a partial"
     elif isinstance(receiver, MethodType):
         kind = "a method of a temporary object"
-    elif type(receiver) is FunctionType and receiver.__name__ == "<lambda>":
+    elif type(receiver) is not FunctionType:
+        kind = "a temporary object"
+    elif receiver.__name__ == "<lambda>":
         kind = "a lambda"
-    elif type(receiver) is FunctionType and "<locals>" in receiver.__qualname__:
+    elif "<locals>" in receiver.__qualname__:
         kind = "a local function"
     else:
         return None
     return (
-        f"{name_of(receiver)} ({location(receiver)}), {kind}, was connected weakly and died "
+        f"{in_words(receiver)}, {kind}, was connected weakly and died "
         "before it was ever called; keep a reference to it or connect it with weak=False"
     )
 
@@ -129,7 +131,7 @@ class PayloadWatch:
             if now != self._before[name]:
                 self._before[name] = now
                 warn(
-                    f"{self._signal!r}: receiver {name_of(receiver)} ({location(receiver)}) "
+                    f"{self._signal!r}: receiver {in_words(receiver)} "
                     f"changed the {type(value).__name__} {name!r} that it was handed; work on a "
                     "copy, or declare the signal with define(mutable=True)"
                 )
