@@ -1,5 +1,6 @@
 """The rules of dispatch, one class each: order, snapshot, senders, weakness."""
 
+import gc
 from enum import IntEnum, StrEnum
 from types import MethodType
 from weakref import ref
@@ -335,3 +336,17 @@ class TestRule4Weakness:
         signal._cleanup_bookkeeping()
         registry = signal._registry
         assert ({}, {}, 0) == (registry.receivers, registry.senders, len(registry.dead))
+
+    def test_a_signal_takes_along_what_only_it_held(self):
+        """A strong receiver is freed with its signal, without the collector."""
+        gc.disable()
+        try:
+            signal, receiver = aldis.Signal(), Recorder()
+            for sender in (aldis.ANY, "north", Sender):
+                signal.connect(receiver, sender, weak=False)
+            signal.send("north")
+            alive = ref(receiver)
+            del receiver, signal
+            assert alive() is None
+        finally:
+            gc.enable()

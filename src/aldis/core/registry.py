@@ -189,6 +189,15 @@ class Registry:
         self.publishing = True
         self.unheard: list[str] = []
 
+    def __del__(self) -> None:
+        # Records, connections and plans know each other; without this, what they hold would stay
+        # until the collector comes by.
+        for record in list(self.receivers.values()):
+            record.links.clear()
+        for source in (self.everyone, *self.senders.values()):
+            source.links.clear()
+            source.plan = None
+
     @property
     def lock(self) -> RLock:
         """The lock under which the tables change, for a ``with`` statement."""
