@@ -10,7 +10,7 @@ from flask import redirect
 
 from aldis.errors import LoginError, TokenStorageError
 from aldis.oauth import ErrorText, MemoryStorage, oauth_authorized, oauth_error
-from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in, patience
 
 
 def token_says(**changed):
@@ -79,7 +79,7 @@ AFTER_THE_REDIRECT = {
 )
 def test_what_the_provider_gets_wrong(op, heard, happens, code, kind):
     """Whatever the provider answers to a code, it is told once, and the user goes on."""
-    app, blueprint = app_with(op, redirect_url="/home", timeout=0.4)
+    app, blueprint = app_with(op, redirect_url="/home", timeout=patience(kind == "ReadTimeout"))
     client = app.test_client()
     sent = begin(client, op)
     happens(op)
@@ -94,6 +94,18 @@ def test_what_the_provider_gets_wrong(op, heard, happens, code, kind):
     assert kind in (None, type(exception).__name__)
     with app.test_request_context():
         assert blueprint.token is None
+
+
+@pytest.mark.parametrize("listed", [["none"], ["RS256", "none"], ["RS256"], None])
+def test_an_id_token_has_to_be_signed(op, heard, listed):
+    """Also where the provider lists "none" among what it can do, or lists nothing."""
+    op.metadata = {"id_token_signing_alg_values_supported": listed}
+    app, _ = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+    op.says("/token", op.token(id_token=op.unsigned_id_token()))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert "id_token_invalid" == heard.only("oauth-error")["error"]
 
 
 # What comes back in the redirect itself.
@@ -212,7 +224,8 @@ BEFORE_THE_REDIRECT = {
 @pytest.mark.parametrize("happens", BEFORE_THE_REDIRECT.values(), ids=BEFORE_THE_REDIRECT)
 def test_discovery_is_down(op, heard, happens):
     """A provider that cannot be asked for its addresses is told too; and asked again next time."""
-    app, _ = app_with(op, redirect_url="/home", timeout=0.4)
+    silent = happens is BEFORE_THE_REDIRECT["silent"]
+    app, _ = app_with(op, redirect_url="/home", timeout=patience(silent))
     client = app.test_client()
     happens(op)
     answer = client.get("/login/op")

@@ -1,6 +1,7 @@
 """A login as the user sees it: where it leads, and that it ends."""
 
 import json
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -113,6 +114,17 @@ def test_a_login_that_succeeds_forgets_the_failure(op):
     assert "/home" == log_in(client, op).headers["Location"]
     with client.session_transaction() as kept:
         assert {} == kept["_aldis_oauth_failed"]
+
+
+@pytest.mark.parametrize(("later", "status"), [(-0.0004, 302), (0, 302), (9, 302), (11, 400)])
+def test_a_failure_counts_for_some_seconds(op, monkeypatch, later, status):
+    """Also within the millisecond of its own time, which is rounded in the session."""
+    app, _ = app_with(op)
+    client, now = app.test_client(), time.time() // 1 + 0.0006
+    monkeypatch.setattr("aldis.oauth.pending.time.time", lambda: now)
+    client.get(f"{CALLBACK}?state=x")
+    monkeypatch.setattr("aldis.oauth.pending.time.time", lambda: now + later)
+    assert status == client.get("/login/op/failed").status_code
 
 
 def test_the_page_of_last_resort_offers_both_ways(op):

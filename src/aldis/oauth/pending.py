@@ -86,7 +86,8 @@ def note_failure(name: str) -> None:
 def recently_failed(name: str) -> bool:
     """Tell whether a login with ``name`` has failed just now."""
     failed = session.get(FAILED, {}).get(name, 0.0)
-    return bool(0.0 <= time.time() - failed < STRAIGHT_BACK)
+    # Either way: the time was rounded, and may be ahead by the rest of a millisecond.
+    return bool(abs(time.time() - failed) < STRAIGHT_BACK)
 
 
 def forget_failure(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from contextlib import contextmanager
 from functools import cache, cached_property
 from threading import Event
@@ -60,6 +61,12 @@ class Scripted:
         }
         stated = {name: value for name, value in {**good, **claims}.items() if name not in without}
         return jwt.encode({"alg": "RS256", "kid": "one"}, stated, key(signed_by))
+
+    def unsigned_id_token(self):
+        """Return an id_token that says it needs no signature."""
+        _, claims, _ = self.id_token().split(".")
+        header = urlsafe_b64encode(b'{"alg": "none"}').rstrip(b"=").decode()
+        return f"{header}.{claims}."
 
     def token(self, **changed):
         """Return the answer to a code, but for what the arguments say."""
