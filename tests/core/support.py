@@ -41,6 +41,17 @@ def run_python(code, *flags, **environment):
     return done.stdout.strip()
 
 
+INSTALL = {
+    "function": "import aldis; aldis.install_as_blinker()",
+    "import": "import aldis.as_blinker",
+}
+
+
+def on_aldis(code, how="function"):
+    """Run a program whose blinker is aldis, and return what it printed."""
+    return run_python(INSTALL[how] + "\n" + textwrap.dedent(code))
+
+
 def source_root():
     """Return the directory that aldis is imported from."""
     return str(Path(aldis.__file__).parents[1])
