@@ -1,19 +1,17 @@
 """CKAN's guide to signals, promise by promise, in its order, without a CKAN.
 
-The guide slips in four places; each is named where its example runs here, mended.
+The guide slips in four places; each is named where its example runs, mended: two here, two in
+``test_ckan_signals.py``, where own signals and the listed ones are.
 """
 
-import asyncio
+# ruff: noqa: F811 - fixtures are imported by name, and asked for by the same name
+
 import importlib
-import sys
 
 import flask
 import pytest
 
 pytest.importorskip("flask_login", reason="aldis.ckan relays from it")
-
-from flask import Flask
-from flask_login import LoginManager, UserMixin, login_user, logout_user
 
 import aldis
 import aldis.ckan
@@ -22,71 +20,14 @@ from aldis.ckan import ckan, ckanext, signals
 from aldis.errors import ContractWarning, StrictWarning
 from aldis.plugins import PluginManager, Subscriptions
 from tests.ckan.conftest import extensions  # noqa: F401 - a fixture
-
-#: Alias, name in the namespace, namespace, an example of a sender, names of the arguments.
-CORE = [
-    ("request_started", "request_started", ckan, "app", ()),
-    ("request_finished", "request_finished", ckan, "app", ("response",)),
-    ("register_blueprint", "register_blueprint", ckan, "dataset", ("blueprint",)),
-    ("resource_download", "resource_download", ckan, "5f1c", ()),
-    ("failed_login", "failed_login", ckan, "tom", ()),
-    ("user_created", "user_created", ckan, "ann", ("user",)),
-    ("request_password_reset", "request_password_reset", ckan, "ann", ("user",)),
-    ("perform_password_reset", "perform_password_reset", ckan, None, ("user",)),
-    (
-        "action_succeeded",
-        "action_succeed",
-        ckan,
-        "package_show",
-        ("context", "data_dict", "result"),
-    ),
-    ("datastore_upsert", "datastore_upsert", ckanext, "5f1c", ("records",)),
-    ("datastore_delete", "datastore_delete", ckanext, "5f1c", ("result", "data_dict")),
-]
-#: Two that have come since the guide was written.
-SINCE = [
-    ("user_logged_in", "logged_in", ckan, "app", ("user",)),
-    ("user_logged_out", "logged_out", ckan, "app", ("user",)),
-]
-
-
-def action_subscriber(sender, **kwargs):
-    """The guide's subscriber."""
-    heard.append((sender, kwargs))
-
-
-heard = []
-
-
-@pytest.fixture(autouse=True)
-def silence():
-    """Begin with nothing heard, and end with nobody connected."""
-    heard.clear()
-    yield
-    for namespace in (ckan, ckanext):
-        for signal in namespace.values():
-            signal._clear_state()
-
-
-@pytest.fixture
-def app():
-    """An app that logs its one user in and out."""
-    app = Flask("ckan")
-    app.secret_key = "signs nothing"  # noqa: S105 - but these tests' cookies
-    user = UserMixin()
-    user.id = "ann"
-    LoginManager(app).user_loader(lambda user_id: user)
-    app.add_url_rule("/", view_func=lambda: "home")
-    app.add_url_rule("/in", view_func=lambda: str(login_user(user)), endpoint="in")
-    app.add_url_rule("/out", view_func=lambda: str(logout_user()), endpoint="out")
-    return app
-
-
-def get(app, *paths):
-    """Get the pages one after the other."""
-    client = app.test_client()
-    for path in paths:
-        assert 200 == client.get(path).status_code
+from tests.seeds.ckan_scene import (
+    CORE,
+    SINCE,
+    action_subscriber,
+    heard,
+    login_app,  # noqa: F401 - a fixture
+    silence,  # noqa: F401 - a fixture
+)
 
 
 class TestBuiltInSupport:
@@ -104,11 +45,11 @@ class TestBuiltInSupport:
         signals.user_created.disconnect(via)
         assert 1 == len(signals.user_created.receivers)
 
-    def test_a_subscriber_cannot_answer_the_request(self, app):
+    def test_a_subscriber_cannot_answer_the_request(self, login_app):
         """Signals resemble ``before_request``, but nothing that they return ends the request."""
         answer = lambda sender, **kwargs: ("stopped", 403)
         with signals.request_started.connected_to(answer):
-            assert "home" == app.test_client().get("/").text
+            assert "home" == login_app.test_client().get("/").text
 
     def test_subscribers_come_in_the_order_of_connecting(self):
         """The guide promises no order; here there is one."""
@@ -204,7 +145,7 @@ class TestDecorators:
 
 EXAMPLE = """
 import ckan.plugins as p
-from tests.seeds.test_ckan import action_subscriber
+from tests.seeds.ckan_scene import action_subscriber
 
 class ExampleISignalPlugin(p.SingletonPlugin):
     p.implements(p.ISignal)
@@ -220,7 +161,7 @@ class ExampleISignalPlugin(p.SingletonPlugin):
 
 
 class TestISignal:
-    def test_the_mended_example_runs(self, extensions):  # noqa: F811
+    def test_the_mended_example_runs(self, extensions):
         """Slip: ``before_action`` again. With a real signal the plugin subscribes as it says.
 
         The same subscriber for every sender and for one of them is called once for each send.
@@ -233,7 +174,7 @@ class TestISignal:
         signals.action_succeeded.send("sender_name", result=3)
         assert [("sender_name", {"result": 1}), ("another", {"result": 2})] == heard
 
-    def test_only_enabled_plugins_subscribe(self, extensions):  # noqa: F811
+    def test_only_enabled_plugins_subscribe(self, extensions):
         """What is connected depends on the plugins that are enabled: the interface's point."""
         extensions("example_plugin.py", EXAMPLE)
         manager = PluginManager("ckan.plugins")
@@ -275,7 +216,7 @@ class TestAliases:
         assert getattr(signals, alias) is namespace.signal(name)
         assert getattr(aldis.ckan, alias) is namespace.signal(name)
 
-    def test_the_example_runs(self, extensions):  # noqa: F811
+    def test_the_example_runs(self, extensions):
         """The guide's assertions hold, imported as it imports."""
         source = """
 from ckan.lib.signals import (
@@ -287,7 +228,7 @@ assert request_started is ckan_namespace.signal('request_started')
 """
         exec(compile(source, "seed", "exec"), {})  # noqa: S102 - the seed's own example
 
-    def test_all_the_roads_lead_to_the_same_signals(self, extensions):  # noqa: F811
+    def test_all_the_roads_lead_to_the_same_signals(self, extensions):
         """``ckan.lib.signals``, the toolkit's and ckantoolkit's signals are one."""
         modules = ("ckan.lib", "ckan.plugins.toolkit", "ckantoolkit")
         found = [importlib.import_module(name).signals for name in modules]
@@ -313,183 +254,3 @@ assert request_started is ckan_namespace.signal('request_started')
         if alias == "action_succeeded":
             assert "action_succeed" == finding.closest
         del ckan[alias]
-
-
-CUSTOM = """
-import ckan.plugins.toolkit as tk
-
-custom_something_happened = tk.signals.ckanext.signal('custom_something_happened')
-"""
-BY_IMPORT = """
-import ckan.plugins as p
-from ckanext.custom.signals import custom_something_happened
-from ckanext.ext import listeners # here you'll define listeners
-
-class ExtPlugin(p.SingletonPlugin):
-    p.implements(p.ISignal)
-
-    def get_signal_subscriptions(self):
-        return {
-            custom_something_happened: [
-                listeners.custom_listener
-            ]
-        }
-"""
-BY_NAME = """
-import ckan.plugins as p
-from ckanext.ext import listeners
-
-class ExtPlugin(p.SingletonPlugin):
-    p.implements(p.ISignal)
-
-    def get_signal_subscriptions(self):
-        custom_something_happened = p.toolkit.signals.ckanext.signal(
-            'custom_something_happened'
-        )
-
-        return {
-            custom_something_happened: [
-                listeners.custom_listener
-            ]
-        }
-"""
-LISTENERS = """
-from tests.seeds.test_ckan import action_subscriber as custom_listener
-"""
-
-
-class TestCustomSignals:
-    @pytest.fixture
-    def write(self, extensions):  # noqa: F811
-        """Write the extension that listens, and the modules that it needs."""
-        ckanext.pop("custom_something_happened", None)
-        extensions("ckanext/ext/listeners.py", LISTENERS)
-        yield extensions
-        ckanext.pop("custom_something_happened", None)
-
-    def plugin(self):
-        """Return the listening extension's plugin."""
-        return importlib.import_module("ckanext.ext.plugin").ExtPlugin()
-
-    def test_the_mended_example_runs(self, write):
-        """Two slips: the name lacks its closing quote, and ``custom_signal_happened`` is sent.
-
-        What was made is ``custom_something_happened``, and that is what can be sent.
-        """
-        slip = CUSTOM.replace("happened')", "happened)")
-        with pytest.raises(SyntaxError, match="unterminated string"):
-            compile(slip, "seed", "exec")
-        write("ckanext/custom/signals.py", CUSTOM)
-        custom = importlib.import_module("ckanext.custom.signals")
-        assert not hasattr(custom, "custom_signal_happened")
-        assert custom.custom_something_happened.send("SENDER", ARG1=1, ARG2=2) == []
-
-    def test_signal_makes_a_new_one_or_gets_the_existing(self):
-        """All signals are singletons inside their namespace."""
-        made = ckanext.signal("custom_anything")
-        assert ckanext.signal("custom_anything") is made
-        del ckanext["custom_anything"]
-
-    def test_another_extension_subscribes(self, write):
-        """Importing the signal from the extension that declares it works when it is installed."""
-        write("ckanext/custom/signals.py", CUSTOM)
-        write("ckanext/ext/plugin.py", BY_IMPORT)
-        with Subscriptions(self.plugin().get_signal_subscriptions()):
-            sys.modules["ckanext.custom.signals"].custom_something_happened.send("S", ARG1=1)
-        assert [("S", {"ARG1": 1})] == heard
-
-    def test_without_the_extension_the_import_fails(self, write):
-        """The small problem that the guide names."""
-        write("ckanext/ext/plugin.py", BY_IMPORT)
-        with pytest.raises(ImportError, match=r"ckanext\.custom"):
-            self.plugin()
-
-    def test_by_name_the_subscription_does_nothing_without_the_extension(self, write):
-        """A name that nobody sends is subscribed to without an error, and is a remark."""
-        write("ckanext/ext/plugin.py", BY_NAME)
-        with Subscriptions(self.plugin().get_signal_subscriptions(), plugin="ext"):
-            (finding,) = aldis.ckan.check(["ext"])
-        assert finding.remark
-        assert "custom_something_happened" in finding.problem
-        assert "(of plugin 'ext')" in finding.problem
-        assert [] == heard
-
-    @pytest.mark.parametrize("sender_first", [True, False])
-    def test_by_name_it_works_with_the_extension(self, write, sender_first):
-        """Whichever of the two comes first, they mean the same signal."""
-        write("ckanext/custom/signals.py", CUSTOM)
-        write("ckanext/ext/plugin.py", BY_NAME)
-        if sender_first:
-            importlib.import_module("ckanext.custom.signals")
-        with Subscriptions(self.plugin().get_signal_subscriptions()):
-            custom = importlib.import_module("ckanext.custom.signals")
-            custom.custom_something_happened.send("S", ARG1=1)
-        assert [("S", {"ARG1": 1})] == heard
-
-    def test_a_plugins_name_is_the_prefix(self):
-        """A signal that begins with no plugin's name is a finding; with one it is not."""
-        signal = ckanext.signal("something_happened", doc="Sent now and then.")
-        (finding,) = aldis.ckan.check(["custom"])
-        assert "something_happened" == finding.signal
-        assert "PLUGIN_something_happened" in finding.problem
-        del ckanext["something_happened"]
-        ckanext.signal("custom_something_happened", doc=signal.__doc__)
-        assert [] == aldis.ckan.check(["custom"])
-        del ckanext["custom_something_happened"]
-
-
-class TestTheListedSignals:
-    @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE + SINCE)
-    def test_have_the_listed_senders_and_arguments(self, alias, name, namespace, sender, arguments):
-        """The first name in the list's parentheses is the sender, the rest the arguments."""
-        contract = getattr(signals, alias).contract
-        assert set(arguments) == set(contract.payload)
-        assert contract.advisory
-        assert contract.open
-        assert contract.doc
-
-    @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE)
-    def test_can_be_subscribed_to_for_one_sender(self, alias, name, namespace, sender, arguments):
-        """A subscriber for one sender hears that one, with all the arguments, and no other."""
-        signal = getattr(signals, alias)
-        signal.connect(action_subscriber, sender=sender)
-        payload = {argument: object() for argument in arguments}
-        signal.send(sender, **payload)
-        signal.send("somebody else", **payload)
-        assert [(sender, payload)] == heard
-
-    def test_requests_are_relayed_from_flask(self, app):
-        """Every request of an app sends both, from the app, with the response at the end."""
-        started, finished = [], []
-        with (
-            signals.request_started.connected_to(lambda app, **kwargs: started.append(app)),
-            signals.request_finished.connected_to(
-                lambda app, response, **kwargs: finished.append((app, response.get_data()))
-            ),
-        ):
-            get(app, "/")
-        assert [app] == started
-        assert [(app, b"home")] == finished
-
-    def test_an_async_subscriber_of_a_relayed_signal_runs(self, app):
-        """What Flask does for async subscribers reaches those of the relayed signal."""
-        ran = []
-        app.async_to_sync = lambda function: lambda *args: asyncio.run(function(*args))
-
-        async def subscriber(sender, **kwargs):
-            ran.append(sender)
-
-        with signals.request_started.connected_to(subscriber):
-            get(app, "/")
-        assert [app] == ran
-
-    def test_logins_are_relayed_from_flask_login(self, app):
-        """Logging in and out sends CKAN's own signals, from the app, with the user."""
-        log = []
-        note = lambda what: lambda app, user, **kwargs: log.append((what, app, user.id))
-        with (
-            signals.user_logged_in.connected_to(note("in")),
-            signals.user_logged_out.connected_to(note("out")),
-        ):
-            get(app, "/in", "/out")
-        assert [("in", app, "ann"), ("out", app, "ann")] == log

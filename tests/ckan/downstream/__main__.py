@@ -44,7 +44,10 @@ WIDE: Final = (
 CHECK: Final = "aldis_with_ckan"
 #: Nothing listens there.
 NO_SOLR: Final = "http://127.0.0.1:1/solr/ckan"
+JUNIT: Final = "junit.xml"
 _RAN: Final = (0, 1)
+#: The variables of the caller's that CKAN may see.
+_PASSED_ON: Final = ("PATH", "ALDIS_NO_EXTENSIONS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,8 +80,9 @@ def _install() -> Path:
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
     log = new_log("ckan-install")
-    pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", REQUIREMENT]
-    for command in ([sys.executable, "-m", "venv", venv], pip):
+    make: list[str | Path] = [sys.executable, "-m", "venv", venv]
+    fill: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "install", "-q", REQUIREMENT]
+    for command in (make, fill):
         ended = execute(command, directory=HOME, environment=os.environ, log=log, timeout=900)
         if ended.status:
             raise DownstreamError(f"CKAN could not be installed, see {log}")
@@ -99,6 +103,7 @@ def _put_hook(venv: Path) -> None:
 
 
 def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Result:
+    """Run the tests of ``modules``, in a site made for this, and see that it was on ``engine``."""
     _say(f"running on {engine}")
     log = new_log(f"ckan-{engine}")
     began = time.monotonic()
@@ -106,31 +111,50 @@ def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Resul
         directory = Path(temporary)
         copy_package(directory / "package")
         _install_check(directory / "package")
-        plain = {"HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-        plain |= {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
-        hooked = plain | {
-            hook.ENGINE: engine,
-            hook.PACKAGE: str(directory / "package"),
-            hook.RECORD: str(directory / "record"),
-        }
-        command = [venv / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider", "-q"]
         name = f"aldis_ckan_{os.getpid()}"
-        with site(name, venv / "bin" / "ckan", solr, directory, plain) as ini:
-            junit = directory / "junit.xml"
-            options = [f"--ckan-ini={ini}", f"--junitxml={junit}", f"--rootdir={_packages(venv)}"]
+        with site(name, venv / "bin" / "ckan", solr, directory, _environment(directory)) as ini:
             ended = execute(
-                [*command, *options, "--pyargs", *modules],
+                [*_pytest(venv, directory, ini), "--pyargs", *modules],
                 directory=directory,
-                environment=hooked,
+                environment=_environment(directory) | _engine(engine, directory),
                 log=log,
                 timeout=1200,
             )
-        if ended.status not in _RAN or not junit.is_file():
+        if ended.status not in _RAN or not (directory / JUNIT).is_file():
             raise DownstreamError(f"pytest ended with {ended.status} on {engine}, see {log}")
         lines = read_record(directory / "record")
         compiled = check_record(lines, ended.pid, engine)
         seconds = time.monotonic() - began
-        return Result(read_junit(junit), seconds, log, len(lines), compiled)
+        return Result(read_junit(directory / JUNIT), seconds, log, len(lines), compiled)
+
+
+def _pytest(venv: Path, directory: Path, ini: Path) -> list[str | Path]:
+    command: list[str | Path] = [
+        venv / "bin" / "python",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+    ]
+    junit, root = f"--junitxml={directory / JUNIT}", f"--rootdir={_packages(venv)}"
+    return [*command, f"--ckan-ini={ini}", junit, root]
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """Return an environment with nothing of the caller's settings."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    home = {"HOME": str(directory), "TMPDIR": str(directory)}
+    same = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+    return passed_on | home | same | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _engine(engine: Engine, directory: Path) -> dict[str, str]:
+    return {
+        hook.ENGINE: engine,
+        hook.PACKAGE: str(directory / "package"),
+        hook.RECORD: str(directory / "record"),
+    }
 
 
 def _install_check(packages: Path) -> None:
