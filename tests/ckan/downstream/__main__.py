@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ WIDE: Final = (
 CHECK: Final = "aldis_with_ckan"
 #: Nothing listens there.
 NO_SOLR: Final = "http://127.0.0.1:1/solr/ckan"
+STOPPED: Final = 143
 JUNIT: Final = "junit.xml"
 _RAN: Final = (0, 1)
 #: The variables of the caller's that CKAN may see.
@@ -57,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-solr", action="store_true", help="let nothing stand in for Solr")
     parser.add_argument("--venv", type=Path, help="an environment that has CKAN already")
     options = parser.parse_args(arguments)
+    # Stopped from outside, it still drops what it made.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     modules = WIDE if options.wide else SIGNALS
     try:
         venv = options.venv or _install()
@@ -79,7 +83,7 @@ def _install() -> Path:
     _say(f"installing {REQUIREMENT}")
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
-    log = new_log("ckan-install")
+    log = new_log("ckan-served-install")
     make: list[str | Path] = [sys.executable, "-m", "venv", venv]
     fill: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "install", "-q", REQUIREMENT]
     for command in (make, fill):
@@ -105,7 +109,7 @@ def _put_hook(venv: Path) -> None:
 def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Result:
     """Run the tests of ``modules``, in a site made for this, and see that it was on ``engine``."""
     _say(f"running on {engine}")
-    log = new_log(f"ckan-{engine}")
+    log = new_log(f"ckan-served-{engine}")
     began = time.monotonic()
     with TemporaryDirectory(prefix="aldis-ckan-") as temporary:
         directory = Path(temporary)

@@ -133,15 +133,18 @@ def _psql(statements: str) -> str:
 
 
 def _run(command: list[str | Path], environment: Mapping[str, str], given: str = "") -> str:
-    done = subprocess.run(
-        [str(word) for word in command],
-        input=given,
-        capture_output=True,
-        check=False,
-        env=dict(environment),
-        text=True,
-        timeout=_LIMIT,
-    )
-    if done.returncode:
-        raise DownstreamError(f"{' '.join(map(str, command))}: {done.stderr.strip()[-500:]}")
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words,
+            input=given,
+            capture_output=True,
+            check=True,
+            env=dict(environment),
+            text=True,
+            timeout=_LIMIT,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = str(getattr(error, "stderr", None) or error).strip()
+        raise DownstreamError(f"{' '.join(words)}: {said[-500:]}") from error
     return done.stdout
