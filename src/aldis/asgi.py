@@ -276,8 +276,10 @@ def _content(message: Message) -> str | bytes:
 
 
 async def _tear_down(kind: _Kind, sender: Any, cause: BaseException | None) -> None:
-    # Nothing can be awaited in a coroutine that is being closed: there may be no loop any more.
-    with nullcontext() if isinstance(cause, GeneratorExit) else _shield():
+    # Nothing can be awaited in a coroutine that is being closed: there may be no loop any more. And
+    # where nobody listens there is nothing to keep a cancellation from.
+    bare = isinstance(cause, GeneratorExit) or not kind.tearing_down.receivers
+    with nullcontext() if bare else _shield():
         await kind.tearing_down.asend(sender, exc=cause)
 
 

@@ -228,6 +228,41 @@ class TestReceivers:
             asgi.request_finished.connect(lambda sender: None)
 
 
+class TestExamplesOfFlask:
+    async def test_receivers_of_flasks_documents_fit(self):
+        """The receivers in Flask's guide and reference can be connected as they stand."""
+        log = []
+
+        def log_request(sender, **extra):
+            log.append("Request context is set up")
+
+        def log_response(sender, response, **extra):
+            log.append(f"Response: {response.status}")
+
+        def log_exception(sender, exception, **extra):
+            log.append(f"Got exception during processing: {exception}")
+
+        def close_db_connection(sender, **extra):
+            log.append("closed")
+
+        with (
+            asgi.request_started.connected_to(log_request, hello),
+            asgi.request_finished.connected_to(log_response, hello),
+            asgi.got_request_exception.connected_to(log_exception, broken),
+            asgi.request_tearing_down.connected_to(close_db_connection),
+        ):
+            await Client(SignalsMiddleware(hello)).visit()
+            with pytest.raises(LookupError):
+                await Client(SignalsMiddleware(broken)).visit()
+        assert [
+            "Request context is set up",
+            "Response: 200",
+            "closed",
+            "Got exception during processing: no such lamp",
+            "closed",
+        ] == log
+
+
 class TestReceiversThatRaise:
     async def test_at_the_start(self):
         """The application is not called; it counts as an exception of the request."""
