@@ -1,5 +1,6 @@
 """A provider that does what a test tells it to: for everything that a certified one never does."""
 
+import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
@@ -14,6 +15,10 @@ from joserfc.jwk import RSAKey
 from tests.oauth.serving import served
 
 SECRET = "the-client-secret-that-nobody-may-see"  # noqa: S105 - of a provider that lives for one test
+
+
+def _text(value):
+    return urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 @cache
@@ -62,11 +67,14 @@ class Scripted:
         stated = {name: value for name, value in {**good, **claims}.items() if name not in without}
         return jwt.encode({"alg": "RS256", "kid": "one"}, stated, key(signed_by))
 
-    def unsigned_id_token(self):
-        """Return an id_token that says it needs no signature."""
+    def forged_id_token(self, algorithm):
+        """Return an id_token that anybody could make: unsigned, or with the public key's text."""
         _, claims, _ = self.id_token().split(".")
-        header = urlsafe_b64encode(b'{"alg": "none"}').rstrip(b"=").decode()
-        return f"{header}.{claims}."
+        signed = f"{_text(json.dumps({'alg': algorithm, 'kid': 'one'}).encode())}.{claims}"
+        if algorithm == "none":
+            return f"{signed}."
+        public = key("one").as_pem(private=False)
+        return f"{signed}.{_text(hmac.digest(public, signed.encode(), 'sha256'))}"
 
     def token(self, **changed):
         """Return the answer to a code, but for what the arguments say."""
