@@ -216,6 +216,27 @@ class TestListJson:
         facts = json.loads(ask(shop, "list", "--json"))
         assert [10, 2] == [len(each["signals"]) for each in facts["namespaces"]]
 
+    def test_annotations_as_they_are_written(self, project):
+        """Annotations that are not evaluated are text already, and there may be none."""
+        project.write(
+            "app.py",
+            """
+            from __future__ import annotations
+            import aldis
+            lamps = aldis.Namespace()
+            @lamps.define
+            def lit(sender, /, *, colour, lamp: Lamp | None = None) -> None: ...
+            app = print
+            """,
+        )
+        facts = json.loads(project.run(*SIGNALS, "list", "--json").stdout)
+        assert [
+            {"name": "colour", "annotation": None, "required": True},
+            {"name": "lamp", "annotation": "Lamp | None", "required": False},
+        ] == facts["namespaces"][0]["signals"][0]["contract"]["arguments"]
+        text = project.run(*SIGNALS, "list", "lit").stdout
+        assert "    carries colour, lamp: Lamp | None = None\n" in text
+
     def test_a_receiver_without_source_has_no_place(self, project):
         """A function written in C has no file."""
         project.write(

@@ -200,7 +200,7 @@ class TestMistakes:
     def test_something_that_is_no_app(self, here):
         """It is said what it is."""
         here.write("number.py", "app = 3")
-        assert "Error: 'number' is no app, but of type int: 3" == refusal("number")
+        assert "Error: 'number' is no app, but an object of type int: 3" == refusal("number")
 
     @pytest.mark.parametrize("spec", ["factory", "factory:create_app()", "factory:create_app(1,2)"])
     def test_a_factory_that_is_called_wrongly(self, here, spec):
@@ -209,6 +209,18 @@ class TestMistakes:
         text = refusal(spec)
         assert "the factory factory:create_app cannot be called as create_app(" in text
         assert text.endswith("""as in --app 'factory:create_app("testing")'""")
+
+    def test_a_factory_that_makes_no_app(self, here):
+        """It forgot its ``return``, or returns something else."""
+        here.write("forgetful.py", "def create_app(): ...\ndef other(): return 3")
+        text = "Error: the factory forgetful:create_app returned None: does it return its app?"
+        assert text == refusal("forgetful")
+        assert refusal("forgetful:other").endswith("made no app, but an object of type int: 3")
+
+    def test_a_factory_without_a_signature(self, here):
+        """A class written in C is simply called."""
+        here.write("builtin.py", "create_app = dict")
+        assert refusal("builtin").endswith("made no app, but an object of type dict: {}")
 
     @pytest.mark.parametrize("call", ["(x)", "(1", "(x y)", ".f()(1)"])
     def test_arguments_that_are_no_literals(self, here, call):
@@ -237,6 +249,16 @@ class TestMistakes:
         assert f"Error: the app 'raises' could not be imported. {what}" in text
         assert f" raises.py:{where}" in text
         assert text.endswith("The option --traceback shows the whole way there.")
+
+    def test_an_app_that_is_installed(self, here, monkeypatch):
+        """With no line of one's own in between, the innermost of the library is shown."""
+        site = here.folder / "site-packages"
+        monkeypatch.setattr("sysconfig.get_path", lambda _: str(site))
+        here.write("site-packages/installed.py", "1 / 0")
+        monkeypatch.syspath_prepend(site)
+        assert "ZeroDivisionError: division by zero site-packages/installed.py:1: 1 / 0" in (
+            refusal("installed")
+        )
 
     def test_a_factory_that_raises(self, here):
         """The same for what happens in a factory."""

@@ -246,6 +246,11 @@ class TestOtherApps:
         assert text.startswith("GET / -> 200 OK, TIME\n")
         assert re.search(r"request-started  TIME .*\n│  └─ greet  TIME  async  app.py:\d+\n", text)
 
+    def test_an_app_without_a_signature(self, project):
+        """A class written in C is taken for WSGI, and may prove to be none."""
+        project.write("app.py", "app = dict")
+        assert trace(project, "/", app="app").startswith("GET / -> raised TypeError: ")
+
     def test_an_app_that_sends_nothing(self, project):
         """That is said too."""
         project.write("app.py", "def app(environ, start_response):\n    return []")

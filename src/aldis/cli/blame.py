@@ -52,13 +52,13 @@ def _line_of(error: BaseException) -> tuple[str | None, str]:
     """Return the innermost line of the user's own code that the error went through."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     libraries = [os.path.join(sysconfig.get_path(name), "") for name in names]  # noqa: PTH118
-    mine = None
-    for filename, number in _steps(error.__traceback__):
-        if not filename.startswith(("<", os.path.join(_ALDIS, ""), *libraries)):  # noqa: PTH118
-            mine = filename, number
-    if mine is None:
+    steps = [step for step in _steps(error.__traceback__) if not _is_ours(step[0])]
+    # An app that is installed like a library is all there is then.
+    mine = [step for step in steps if not step[0].startswith(tuple(libraries))] or steps
+    if not mine:
         return None, ""
-    return f"{mine[0]}:{mine[1]}", linecache.getline(*mine).strip()
+    filename, number = mine[-1]
+    return f"{filename}:{number}", linecache.getline(filename, number).strip()
 
 
 def _steps(tb: TracebackType | None) -> Iterator[tuple[str, int]]:
@@ -68,7 +68,7 @@ def _steps(tb: TracebackType | None) -> Iterator[tuple[str, int]]:
 
 
 def _is_ours(filename: str) -> bool:
-    return (
-        filename.startswith((_ALDIS + os.sep, "<frozen importlib"))
-        or os.path.basename(os.path.dirname(filename)) == "importlib"  # noqa: PTH119, PTH120
-    )
+    """Tell whether it is aldis's or the import system's."""
+    if filename.startswith(("<", os.path.join(_ALDIS, ""))):  # noqa: PTH118
+        return True
+    return os.path.basename(os.path.dirname(filename)) == "importlib"  # noqa: PTH119, PTH120

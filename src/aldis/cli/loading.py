@@ -101,11 +101,18 @@ def _from_spec(spec: str, *, traceback: bool) -> Any:
         raise _failed(place, error, traceback=traceback) from error
     found, path = _pick(module, match and match[1], spec)
     if not callable(found):
-        raise AppError(f"{spec!r} is no app, but of type {type(found).__qualname__}: {found!r:.60}")
+        raise AppError(f"{spec!r} is no app, but an object of type {_kind(found)}")
     call = _call_of(found, path, match and match[1])
     if call is None:
         return found
-    return _make(found, f"{place}:{path}", call, traceback=traceback)
+    app = _make(found, f"{place}:{path}", call, traceback=traceback)
+    if app is None:
+        raise AppError(f"the factory {place}:{path} returned None: does it return its app?")
+    if not callable(app):
+        raise AppError(
+            f"the factory {place}:{path} made no app, but an object of type {_kind(app)}"
+        )
+    return app
 
 
 # -- the module ------------------------------------------------------------------------------------
@@ -182,6 +189,10 @@ def _guess(module: ModuleType) -> str:
         if not name.startswith("_") and hasattr(value, "wsgi_app"):
             return name
     return "NAME"
+
+
+def _kind(found: Any) -> str:
+    return f"{type(found).__qualname__}: {found!r:.60}"
 
 
 def _call_of(found: Any, path: str, name: str | None) -> str | None:

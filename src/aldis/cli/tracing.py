@@ -49,8 +49,6 @@ def trace(
     method, path = _words(request)
     asked = Request(method, path, [_header(each) for each in headers], data.encode())
     app = load(ctx, traceback=traceback)
-    if not callable(app):
-        raise AppError(f"the app is of type {type(app).__qualname__}, which takes no requests")
     try:
         with app_prints_aside():
             answer = send(app, asked)
