@@ -94,14 +94,14 @@ MUTANTS: Final = (
     Mutant(
         "weak connections are strong",
         "core/registry.py",
-        "strong = not weakly or (not new and _any_strong(owners))",
-        "strong = True",
+        "keep = receiver if not weakly or (not new and _any_strong(owners)) else None",
+        "keep = receiver",
     ),
     Mutant(
         "strong connections are weak",
         "core/registry.py",
-        "strong = not weakly or (not new and _any_strong(owners))",
-        "strong = False",
+        "keep = receiver if not weakly or (not new and _any_strong(owners)) else None",
+        "keep = None",
     ),
     Mutant(
         "a receiver connected twice over is called twice",
@@ -112,8 +112,8 @@ MUTANTS: Final = (
     Mutant(
         "return values are lost",
         "core/emit.py",
-        "results.append((receiver, receiver(sender, **kwargs)))",
-        "results.append((receiver, receiver(sender, **kwargs) and None))",
+        "results.append((receiver, receiver(*args, **kwargs)))",
+        "results.append((receiver, receiver(*args, **kwargs) and None))",
     ),
     Mutant(
         "a receiver's exception is swallowed",
@@ -149,7 +149,7 @@ MUTANTS: Final = (
     Mutant(
         "a receiver disconnected during a send is still called",
         "core/registry.py",
-        "        link.anchor = link.keep = None\n        link.ref = gone\n",
+        "        link.keep = None\n        link.ref = gone\n",
         "        link.keep = None\n",
     ),
     Mutant(
@@ -247,8 +247,9 @@ MUTANTS: Final = (
     Mutant(
         "compiled: each receiver is leaked",
         "core/_emit.c",
-        "    Py_DECREF(shape);\n    Py_DECREF(anchor);\n    return value;\n",
-        "    Py_DECREF(shape);\n    return value;\n",
+        "        PyObject *receiver = dereference(link->ref), *value = NULL;\n",
+        "        PyObject *receiver = dereference(link->ref), *value = NULL;\n"
+        "        Py_XINCREF(receiver);\n",
     ),
 )
 

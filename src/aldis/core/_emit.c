@@ -33,7 +33,7 @@ is_none(PyObject *object)
 }
 
 /* What a reference gives, as a new reference; NULL without an exception when it is dead. */
-static PyObject *
+static inline PyObject *
 dereference(PyObject *ref)
 {
     PyObject *target;
@@ -63,7 +63,6 @@ dereference(PyObject *ref)
 
 typedef struct {
     PyObject_HEAD
-    PyObject *anchor;
     PyObject *ref;
     PyObject *shape;
 } Link;
@@ -72,7 +71,6 @@ static int
 link_traverse(Link *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->anchor);
     Py_VISIT(self->ref);
     Py_VISIT(self->shape);
     return 0;
@@ -81,7 +79,6 @@ link_traverse(Link *self, visitproc visit, void *arg)
 static int
 link_clear(Link *self)
 {
-    Py_CLEAR(self->anchor);
     Py_CLEAR(self->ref);
     Py_CLEAR(self->shape);
     return 0;
@@ -97,19 +94,11 @@ link_dealloc(Link *self)
     Py_DECREF(type);
 }
 
-/* The anchor as a new reference; NULL when it is dead or failed. */
-static inline PyObject *
-link_anchor(Link *self)
-{
-    PyObject *anchor = self->anchor;
-    return is_none(anchor) ? dereference(self->ref) : Py_NewRef(anchor);
-}
-
 static PyObject *
 link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
 {
     Link *self = (Link *)link;
-    PyObject *anchor = link_anchor(self);
+    PyObject *anchor = dereference(self->ref);
     if (anchor == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
@@ -127,7 +116,6 @@ link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMemberDef link_members[] = {
-    {"anchor", T_OBJECT, offsetof(Link, anchor), 0, NULL},
     {"ref", T_OBJECT, offsetof(Link, ref), 0, NULL},
     {"shape", T_OBJECT, offsetof(Link, shape), 0, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -677,22 +665,13 @@ go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
     Py_XDECREF(traceback);
 }
 
-/* Call through one link. Sets *receiver to a new reference when there was one to call; without one,
-   the result is NULL and no exception is set. */
+/* Call through a link with a shape, whose anchor this steals. Sets *receiver to a new reference when
+   there was one to call; without one, the result is NULL and no exception is set. */
 static PyObject *
-call_link(State *state, Link *link, Arguments *given, PyObject **receiver)
+call_shape(State *state, PyObject *shape, PyObject *anchor, Arguments *given, PyObject **receiver)
 {
-    PyObject *anchor = link_anchor(link);
-    *receiver = NULL;
-    if (anchor == NULL) {
-        return NULL;
-    }
-    PyObject *shape = link->shape;
-    if (is_none(shape)) {
-        *receiver = anchor;
-        return PyObject_Vectorcall(anchor, given->vector, 1, given->names);
-    }
     PyObject *value = NULL;
+    *receiver = NULL;
     Py_INCREF(shape);
     if (Py_IS_TYPE(shape, state->shape_type)) {
         PyObject *function = dereference(((Shape *)shape)->function);
@@ -750,9 +729,14 @@ walk(Emitter *self, PyObject *links, Arguments *given)
     }
     PyObject_GC_UnTrack(results);
     for (Py_ssize_t i = 0; i < size; i++) {
-        PyObject *receiver;
-        PyObject *value =
-            call_link(state, (Link *)PyTuple_GET_ITEM(links, i), given, &receiver);
+        Link *link = (Link *)PyTuple_GET_ITEM(links, i);
+        PyObject *receiver = dereference(link->ref), *value = NULL;
+        if (receiver != NULL && is_none(link->shape)) {
+            value = PyObject_Vectorcall(receiver, given->vector, 1, given->names);
+        }
+        else if (receiver != NULL) {
+            value = call_shape(state, link->shape, receiver, given, &receiver);
+        }
         PyObject *pair = value == NULL ? NULL : make_pair(receiver, value);
         if (pair != NULL) {
             PyList_SET_ITEM(results, called++, pair);

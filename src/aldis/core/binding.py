@@ -14,7 +14,7 @@ from weakref import ReferenceType, ref
 
 from aldis.core.callables import in_words, is_async, name_of, unwrap_once
 from aldis.core.identity import method_owner
-from aldis.core.twin import WeakMethodShape
+from aldis.core.twin import Emitter, WeakMethodShape
 from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
 
 __all__ = [
@@ -192,6 +192,8 @@ class Anatomy(NamedTuple):
     """From the anchor to the receiver and what is called; ``None`` when all three are one."""
     is_async: bool
     """Whether what is called has to be awaited."""
+    relays: bool
+    """Whether it is another signal's ``send``."""
     strong: bool
     """Whether its delivery asks to be held strongly, whatever ``connect`` was told."""
 
@@ -233,6 +235,8 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> 
     Raises:
         NotCallableError: Its ``__bind_signal__`` answered with something that cannot be called.
     """
+    if type(receiver) is FunctionType:  # nearly every receiver is one
+        return Anatomy(make_ref(receiver), None, None, is_async(receiver), False, False)  # noqa: FBT003
     function_ref: ref[Any] | None = None
     shape: Shape | None = None
     if type(receiver) is MethodType:
@@ -242,9 +246,10 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> 
     elif method_owner(receiver) is not None:
         shape = BuiltinMethodShape(receiver.__name__)
     anchor_ref = _try(make_ref, anchor_of(receiver))
-    decider = None if type(receiver) is FunctionType else delivery_of(receiver)
+    decider = delivery_of(receiver)
     if decider is None:
-        return Anatomy(anchor_ref, function_ref, shape, is_async(receiver), strong=False)
+        asynchronous, relays = is_async(receiver), _relays(receiver)
+        return Anatomy(anchor_ref, function_ref, shape, asynchronous, relays, strong=False)
     target = ask(decider, signal)
     own_method = type(target) is MethodType and target.__self__ is decider
     if type(receiver) is MethodType:
@@ -253,7 +258,14 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> 
         delivered = DeliveredShape(shape, target.__func__, "receiver")
     else:
         delivered = DeliveredShape(shape, target, None)
-    return Anatomy(anchor_ref, function_ref, delivered, is_async(target), strong=not own_method)
+    asynchronous, strong = is_async(target), not own_method
+    return Anatomy(anchor_ref, function_ref, delivered, asynchronous, relays=False, strong=strong)
+
+
+def _relays(receiver: Any) -> bool:
+    return isinstance(getattr(receiver, "__self__", None), Emitter) and (
+        getattr(receiver, "__name__", None) == "send"
+    )
 
 
 def _try(make_ref: Callable[[Any], ref[Any]], target: Any) -> ref[Any] | None:

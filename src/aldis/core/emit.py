@@ -32,22 +32,19 @@ def set_tap(tap: object | None) -> None:
 class Link:
     """One receiver connected for one sender, as the call loop needs it."""
 
-    __slots__ = ("anchor", "ref", "shape")
+    __slots__ = ("ref", "shape")
 
-    anchor: Any
-    """What is held strongly, or ``None``."""
     ref: Callable[[], Any]
-    """Gives the anchor while it is not held, or ``None``: dead, or not connected any more."""
+    """Gives the anchor: the receiver, or the object whose method it is. ``None`` when that is dead,
+    or not connected any more."""
     shape: Callable[[Any], tuple[Any, Any] | None] | None
     """From the anchor to the receiver and what to call; ``None`` when all three are one."""
 
     def resolve(self) -> tuple[Any, Any] | None:
         """Return the receiver and what is called instead of it, or ``None`` if it is dead."""
-        anchor = self.anchor
+        anchor = self.ref()
         if anchor is None:
-            anchor = self.ref()
-            if anchor is None:
-                return None
+            return None
         return (anchor, anchor) if self.shape is None else self.shape(anchor)
 
 
@@ -117,7 +114,7 @@ class Emitter:
 
     _routes: Routes
 
-    def send(  # noqa: C901 - one loop, in one piece: a call more would be felt
+    def send(
         self,
         sender: Any = None,
         /,
@@ -135,20 +132,19 @@ class Emitter:
             return results
         if type(sender) is not routes.real_type and not routes.is_real(sender):
             return self._deliver(sender, _async_wrapper, kwargs)
+        args = (sender,)
         try:
             for link in links:
-                receiver = link.anchor
-                if receiver is None:
-                    receiver = link.ref()
-                    if receiver is None:  # dead, or disconnected since the send began
-                        routes.everyone = None
-                        continue
+                receiver = link.ref()
+                if receiver is None:  # dead, or disconnected since the send began
+                    routes.everyone = None
+                    continue
                 if link.shape is None:
-                    results.append((receiver, receiver(sender, **kwargs)))
+                    results.append((receiver, receiver(*args, **kwargs)))
                     continue
                 pair = link.shape(receiver)
                 if pair is not None:
-                    results.append((pair[0], pair[1](sender, **kwargs)))
+                    results.append((pair[0], pair[1](*args, **kwargs)))
         except Exception as error:
             if routes.goes_on:
                 self._go_on(links, links.index(link), error, sender, kwargs)

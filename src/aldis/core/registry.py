@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 from weakref import ref
 
 from aldis.core.binding import Anatomy, anchor_of, check_weakness, dissect
 from aldis.core.identity import ANY, receiver_key, sender_key
 from aldis.core.lock import ForkSafeLock, RLock
-from aldis.core.twin import Emitter, Link, Routes
+from aldis.core.twin import Link, Routes
 
 __all__ = ["CONNECT", "Connection", "Registry"]
 
@@ -35,7 +36,7 @@ _BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, Tru
 
 
 #: The anatomy of a receiver that is not connected any more.
-_NOTHING: Final = Anatomy(None, None, None, is_async=False, strong=False)
+_NOTHING: Final = Anatomy(None, None, None, is_async=False, relays=False, strong=False)
 
 
 class _Ref(ref[Any]):
@@ -65,10 +66,15 @@ class ReceiverRecord:
         self.key = key
         self.anatomy = anatomy
         self.is_async = anatomy.is_async
-        # Not the reference with the callback: a plain one is faster to call.
-        self.lookup = gone if anatomy.ref is None else ref(anatomy.ref())
+        self.relays = anatomy.relays
         self.links: dict[object, Connection] = {}
-        self.relays = _relays(receiver)
+        self.lookup: Callable[[], Any]
+        if anatomy.ref is None:
+            # Only strong connections are made then, and this holds on to it for them.
+            self.lookup = partial(_same, anchor_of(receiver))
+        else:
+            # Not the reference with the callback: a plain one is faster to call.
+            self.lookup = ref(anatomy.ref())
 
     def held(self) -> Any:
         """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
@@ -109,7 +115,6 @@ class Connection(Link):
     __slots__ = ("keep", "live", "origin", "owners", "receiver", "sender", "serial", "unheard")
 
     def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
-        self.anchor = None
         self.ref = receiver.lookup
         self.shape = receiver.anatomy.shape
         self.live = True
@@ -217,11 +222,11 @@ class Registry:
             WeakReferenceError: ``receiver`` shall be held weakly, and cannot be.
         """
         key = receiver_key(receiver)
-        anchor = anchor_of(receiver)
         spare: ReceiverRecord | None = None
         trash: list[object] = []
         while True:
-            self.sweep()
+            if self.dead:
+                self.sweep()
             if spare is None and key not in self.receivers:
                 # Not under the lock: the receiver is asked how it shall be reached, and may wait
                 # for another thread that connects, or connect something itself.
@@ -232,28 +237,23 @@ class Registry:
                 record = self.receivers.get(key, spare)
                 if record is None:
                     continue
-                source = self._source(sender)
-                link = record.links.get(source.key)
-                if link is None:
-                    link = Connection(record, source, origin)
-                before = link.owned_weakly(owner)
                 weakly = weak and not record.anatomy.strong
                 if weakly and record.anatomy.ref is None:
                     check_weakness(receiver, record.anatomy)
+                source = self._source(sender)
+                link = record.links.get(source.key)
+                new = link is None
+                if link is None:
+                    link = Connection(record, source, origin)
+                before = link.owned_weakly(owner)
                 owners = link.owners_with(owner, weakly)
-                new = not link.owners
-                strong = not weakly or (not new and _any_strong(owners))
+                keep = receiver if not weakly or (not new and _any_strong(owners)) else None
                 trash += (link.keep, source.plan)
                 if self.version != version:
                     continue
                 # Nothing can come between the stores from here on.
                 link.owners = owners
-                if strong:
-                    link.keep = receiver
-                    link.anchor = anchor
-                else:
-                    link.anchor = None
-                    link.keep = None
+                link.keep = keep
                 self.version += 1
                 if new:
                     self.serial = link.serial = self.serial + 1
@@ -288,7 +288,6 @@ class Registry:
                 return False
             link.owners = owners
             if not strong:
-                link.anchor = None
                 link.keep = None
             self.version += 1
             if owners:
@@ -362,7 +361,7 @@ class Registry:
         record, source = link.receiver, link.sender
         while True:
             version = self.version
-            trash += (link.keep, link.anchor, link.shape)
+            trash += (link.keep, link.shape, record.lookup)
             trash += (record.anatomy, record, source, source.plan)
             if self.version == version:
                 break
@@ -371,7 +370,7 @@ class Registry:
         # As above: only stores, and whatever they let go of is kept alive by the trash.
         link.live = False
         link.owners = ()
-        link.anchor = link.keep = None
+        link.keep = None
         link.ref = gone
         if link.shape is not None:
             link.shape = gone
@@ -381,6 +380,7 @@ class Registry:
             del self.receivers[record.key]
             # Plans of other senders may refer to the link for a while; not to what it called.
             record.anatomy = _NOTHING
+            record.lookup = gone
         self.version += 1
         source.plan = None
         if source is self.everyone:
@@ -390,6 +390,10 @@ class Registry:
         else:
             del self.senders[source.key]
             del self.routes.scoped[source.key]
+        for table in (self.receivers, self.senders, self.routes.scoped, record.links, source.links):
+            if not table:
+                # It does not shrink by itself: what had 100,000 entries is 5 MB of nothing.
+                table.clear()
 
     def _watch(self, key: object) -> Callable[[Any], _ReceiverRef]:
         bury = self._bury
@@ -520,8 +524,5 @@ def gone(*_: object) -> None:
     """Stand in for the references of a connection that is undone: there is nothing to call."""
 
 
-def _relays(receiver: Any) -> bool:
-    """Tell whether ``receiver`` is another signal's bound ``send``."""
-    return isinstance(getattr(receiver, "__self__", None), Emitter) and (
-        getattr(receiver, "__name__", None) == "send"
-    )
+def _same(anchor: Any) -> Any:
+    return anchor
