@@ -155,7 +155,10 @@ class AldisWarning(UserWarning):
 
 
 class ContractWarning(AldisWarning):
-    """A receiver does not fit an advisory contract, or one that was declared after it connected."""
+    """A receiver does not fit an advisory contract, or one that was declared after it connected.
+
+    Or it is a plugin's and takes no ``**kwargs``, whatever its signal may carry one day.
+    """
 
 
 class StrictWarning(AldisWarning):
