@@ -27,8 +27,8 @@ def list_signals(
     """List the signals and who listens to them, in the order in which they are called.
 
     PATTERN is a part of a signal's name, or has wildcards: 'order*'. With a colon it is compared
-    with namespace:name. Signals that nobody listens to are only named, unless a PATTERN asks for
-    them.
+    with namespace:name. Signals that nobody listens to are only named, unless a PATTERN or --all
+    asks for them.
 
     \b
       aldis signals list --app shop:app

@@ -45,8 +45,9 @@ def signals_command(name: str, short_help: str) -> Callable[[F], click.Command]:
     """Return a decorator for a command that looks at an app: it has ``--app`` and the like."""
 
     def decorate(function: F) -> click.Command:
-        with_options: Any = app_option(json_option(traceback_option(function)))
-        command: click.Command = click.command(name, short_help=short_help)(with_options)
+        command: click.Command = click.command(name, short_help=short_help)(function)
+        shared: Any = app_option(json_option(traceback_option(lambda: None)))
+        command.params += reversed(shared.__click_params__)  # its own come first in the help
         return command
 
     return decorate
