@@ -11,6 +11,7 @@ from aldis import Signal
 from tests.core.stress.tables import (
     assert_nothing_left,
     check_tables,
+    connections,
     interrupt_everywhere,
 )
 
@@ -182,6 +183,29 @@ def test_receivers_and_senders_may_die_at_any_allocation(operation, unraised):
         return interruption
 
     assert interrupt_everywhere(scene) > 3
+    assert unraised == []
+
+
+def test_a_connect_is_not_lost_to_a_disconnect_in_its_middle(unraised):
+    """What is disconnected while it is connected again is connected in the end."""
+
+    def scene(interrupt):
+        signal, sender, receiver = Signal(), Sender(), new_receiver()
+        signal.connect(receiver, sender=sender)
+        too_late = []
+
+        def disconnect():
+            too_late.extend(link for link in connections(signal) if not link.weak)
+            signal.disconnect(receiver)
+
+        with interrupt(disconnect) as interruption:
+            signal.connect(receiver, sender=sender, weak=False)
+        check_tables(signal)
+        expected = [] if too_late else ["new"]
+        assert expected == [value for _, value in signal.send(sender)]
+        return interruption
+
+    assert interrupt_everywhere(scene) > 1
     assert unraised == []
 
 
