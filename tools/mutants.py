@@ -94,14 +94,14 @@ MUTANTS: Final = (
     Mutant(
         "weak connections are strong",
         "core/registry.py",
-        "keep = receiver if not weakly or (not new and _any_strong(owners)) else None",
-        "keep = receiver",
+        "link.keep = receiver if strong else None",
+        "link.keep = receiver",
     ),
     Mutant(
         "strong connections are weak",
         "core/registry.py",
-        "keep = receiver if not weakly or (not new and _any_strong(owners)) else None",
-        "keep = None",
+        "link.keep = receiver if strong else None",
+        "link.keep = None",
     ),
     Mutant(
         "a receiver connected twice over is called twice",

@@ -112,19 +112,23 @@ class Connection(Link):
     Once it is undone, ``live`` is false and it resolves to nothing: a send under way skips it.
     """
 
-    __slots__ = ("keep", "live", "origin", "owners", "receiver", "sender", "serial", "unheard")
+    __slots__ = ("keep", "origin", "owners", "receiver", "sender", "serial")
 
     def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
         self.ref = receiver.lookup
         self.shape = receiver.anatomy.shape
-        self.live = True
         self.receiver = receiver
         self.sender = sender
         self.origin = origin
-        self.unheard = True
-        self.serial = 0
-        self.owners: Owners = ()
-        self.keep: Any = None
+        # Whoever makes a connection adds these.
+        self.keep: Any
+        self.owners: Owners
+        self.serial: int
+
+    @property
+    def live(self) -> bool:
+        """Whether the connection is still there, if perhaps with a dead receiver."""
+        return self.ref is not gone
 
     @property
     def weak(self) -> bool:
@@ -150,8 +154,6 @@ class Connection(Link):
 
     def owners_with(self, owner: object, weak: bool | None) -> Owners:
         """Return the owners with ``owner`` holding it as ``weak`` says; ``None`` leaves it out."""
-        if not self.owners and owner is CONNECT and weak is not None:
-            return _BY_CONNECT[weak]
         others = tuple([each for each in self.owners if each[0] is not owner])
         return others if weak is None else (*others, (owner, weak))
 
@@ -245,15 +247,20 @@ class Registry:
                 new = link is None
                 if link is None:
                     link = Connection(record, source, origin)
-                before = link.owned_weakly(owner)
-                owners = link.owners_with(owner, weakly)
-                keep = receiver if not weakly or (not new and _any_strong(owners)) else None
-                trash += (link.keep, source.plan)
+                    before = None
+                    owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
+                    strong = not weakly
+                    trash.append(source.plan)
+                else:
+                    before = link.owned_weakly(owner)
+                    owners = link.owners_with(owner, weakly)
+                    strong = _any_strong(owners)
+                    trash.append(link.keep)
                 if self.version != version:
                     continue
                 # Nothing can come between the stores from here on.
                 link.owners = owners
-                link.keep = keep
+                link.keep = receiver if strong else None
                 self.version += 1
                 if new:
                     self.serial = link.serial = self.serial + 1
@@ -341,7 +348,7 @@ class Registry:
             except IndexError:  # the collector may have swept, since a test could have told
                 return
             for link in self._left_by(corpse):
-                if link.origin is not None and link.unheard and type(corpse) is _ReceiverRef:
+                if link.origin is not None and type(corpse) is _ReceiverRef:
                     self.unheard.append(link.origin)
                 self._drop(link, trash)
             # Not earlier: while it waits here, no send takes a stranger with its id for it.
@@ -361,14 +368,20 @@ class Registry:
         record, source = link.receiver, link.sender
         while True:
             version = self.version
-            trash += (link.keep, link.shape, record.lookup)
-            trash += (record.anatomy, record, source, source.plan)
+            trash += (
+                link.keep,
+                link.shape,
+                record.lookup,
+                record.anatomy,
+                record,
+                source,
+                source.plan,
+            )
             if self.version == version:
                 break
-        if not link.live:
+        if link.ref is gone:
             return
         # As above: only stores, and whatever they let go of is kept alive by the trash.
-        link.live = False
         link.owners = ()
         link.keep = None
         link.ref = gone
@@ -390,9 +403,9 @@ class Registry:
         else:
             del self.senders[source.key]
             del self.routes.scoped[source.key]
-        for table in (self.receivers, self.senders, self.routes.scoped, record.links, source.links):
-            if not table:
-                # It does not shrink by itself: what had 100,000 entries is 5 MB of nothing.
+        if not self.receivers:
+            # A dict does not shrink by itself: what had 100,000 entries is 5 MB of nothing.
+            for table in (self.receivers, self.senders, self.routes.scoped, self.everyone.links):
                 table.clear()
 
     def _watch(self, key: object) -> Callable[[Any], _ReceiverRef]:

@@ -14,7 +14,7 @@ from aldis.core.annotations import ConnectDecorator, P, R, Receiver
 from aldis.core.binding import as_delivered, check_receiver, original
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
-from aldis.core.identity import ANY, ANY_ID, Symbol, make_id, real_sender, receiver_key
+from aldis.core.identity import ANY, ANY_ID, Symbol, is_proxy, make_id, real_sender, receiver_key
 from aldis.core.outcome import Outcome
 from aldis.core.registry import CONNECT, Connection, Registry
 from aldis.core.subscription import Subscription
@@ -154,8 +154,11 @@ class Signal(Emitter, Generic[P, R]):
         """
         if receiver is _LATER:
             return lambda function: self.connect(function, sender, weak)
-        sender = real_sender(sender)
+        if is_proxy(sender):
+            sender = real_sender(sender)
         link, before = self._connect(receiver, sender, weak, CONNECT)
+        if "receiver_connected" not in self.__dict__:
+            return receiver
         try:
             self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
         except BaseException:
@@ -216,8 +219,10 @@ class Signal(Emitter, Generic[P, R]):
             receiver: What was connected. One that is not connected is no error.
             sender: Only for this sender. By default, for all of them.
         """
-        sender = real_sender(sender)
-        if self._registry.disconnect(receiver, sender):
+        if is_proxy(sender):
+            sender = real_sender(sender)
+        undone = self._registry.disconnect(receiver, sender)
+        if undone and "receiver_disconnected" in self.__dict__:
             self._announce("receiver_disconnected", receiver=receiver, sender=sender)
 
     def _connect(
@@ -231,7 +236,7 @@ class Signal(Emitter, Generic[P, R]):
                 raise ReceiverMismatchError(problem)
             if problem is not None:
                 strict.warn(problem, ContractWarning)
-        origin = strict.origin_of(receiver, weak=weak)
+        origin = strict.origin_of(receiver, weak=weak) if strict.is_strict() else None
         return self._registry.connect(receiver, sender, weak=weak, owner=owner, origin=origin)
 
     def _cancel(self, link: Connection, owner: object) -> None:
@@ -424,7 +429,7 @@ class Signal(Emitter, Generic[P, R]):
         if not self._overridden:
             if strict.is_strict():
                 for link in links:
-                    link.unheard = False
+                    link.origin = None  # it has been heard: no obituary
             return links
         named = {receiver_key(call): receiver for receiver, call in _resolved(links)}
         return [
