@@ -49,7 +49,6 @@ TAKEN = {
     "trace": "aldis signals trace --app shop -- GET /",
     "misspelt": "aldis signals explain order_payed --app shop",
     "not-imported": "aldis signals list --app typo",
-    "version": "aldis --version",
 }
 
 TYPO = "from flask import Flask\n\napp = Flask(__name__)\napp.conifg.from_object('settings')\n"

@@ -298,6 +298,7 @@ class TestMistakes:
             ((), "say one request, as in: trace -- GET /"),
             (("GET", "/", "/x"), "say one request, as in: trace -- GET /"),
             (("pay",), "a path begins with a slash: '/pay' instead of 'pay'?"),
+            (("http://localhost/pay",), "'/pay' instead of 'http://localhost/pay'?"),
             (("/x", "GET"), "'/x' is no method, as GET or POST is"),
             (("-H", "X-Lamp", "/"), "'X-Lamp' is not of the form 'NAME: VALUE'"),
             (("-H", ": on", "/"), "': on' is not of the form 'NAME: VALUE'"),

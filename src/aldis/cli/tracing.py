@@ -70,7 +70,8 @@ def _words(words: tuple[str, ...]) -> tuple[str, str]:
     if not method.isalpha():
         raise click.UsageError(f"{method!r} is no method, as GET or POST is")
     if not path.startswith("/"):
-        raise click.UsageError(f"a path begins with a slash: '/{path}' instead of {path!r}?")
+        meant = f"/{path.partition('://')[2].partition('/')[2] or path}"
+        raise click.UsageError(f"a path begins with a slash: {meant!r} instead of {path!r}?")
     return method.upper(), path
 
 
