@@ -75,7 +75,7 @@ def check_receiver(receiver: Any) -> None:
         NotCallableError: It is not callable.
         HiddenDeliveryError: A wrapper around it would bypass its delivery, or it has two.
     """
-    if type(receiver) is FunctionType and not receiver.__dict__:
+    if type(receiver) is FunctionType and not hasattr(receiver, "__wrapped__"):
         return  # the common case: nothing can be hidden in it
     if not callable(receiver):
         message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"

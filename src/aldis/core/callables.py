@@ -17,7 +17,7 @@ def is_async(receiver: Any) -> bool:
     Looks through bound methods and ``functools.partial``, sees an ``async def __call__``, the marks
     of ``inspect.markcoroutinefunction`` and ``asyncio``, and takes a mock for what it stands for.
     """
-    while isinstance(receiver, (MethodType, partial)):
+    while type(receiver) is not FunctionType and isinstance(receiver, (MethodType, partial)):
         receiver = receiver.__func__ if isinstance(receiver, MethodType) else receiver.func
     if type(receiver) is FunctionType:
         return bool(receiver.__code__.co_flags & CO_COROUTINE) or _is_marked(receiver)
@@ -32,14 +32,15 @@ def is_async(receiver: Any) -> bool:
 
 
 def _is_marked(receiver: Any) -> bool:
-    if not getattr(receiver, "__dict__", None):
+    # Not by way of __dict__: asking for it makes one, for each function that is connected.
+    if not (hasattr(receiver, "_is_coroutine_marker") or hasattr(receiver, "_is_coroutine")):
         return False
     if iscoroutinefunction(receiver):
         return True
     # The older mark can only have been set by someone who imported asyncio.
     coroutines = sys.modules.get("asyncio.coroutines")
     mark = getattr(coroutines, "_is_coroutine", None)
-    return mark is not None and receiver.__dict__.get("_is_coroutine") is mark
+    return mark is not None and getattr(receiver, "_is_coroutine", None) is mark
 
 
 def unwrap_once(receiver: Any) -> Any | None:
