@@ -1,10 +1,8 @@
 """Many threads do everything at once, and switch as often as they can."""
 
-import _thread
 import faulthandler
 import gc
 import random
-import signal as os_signal
 import sys
 import threading
 from weakref import ref
@@ -362,52 +360,3 @@ def test_an_outdated_decision_is_not_the_last_word():
     assert [[], []] == [signal.send(), signal.send()]
     block.__exit__(None, None, None)
     assert ["quiet"] == [value for _, value in signal.send()]
-
-
-def test_an_exception_out_of_nowhere_leaves_no_lock():
-    """What a signal handler of the system raises, as a worker's timeout, leaves no lock behind."""
-
-    class OutOfTime(Exception):  # noqa: N818 - it is no error of anybody's
-        pass
-
-    def interrupt(number, frame):
-        nonlocal armed
-        if armed:
-            armed = False
-            raise OutOfTime
-
-    def disturb():
-        while not over.wait(0.0001):
-            _thread.interrupt_main(os_signal.SIGTERM)
-
-    signal, other, interrupted = Signal(), Sender(), 0
-    armed, over = False, threading.Event()
-    before = os_signal.signal(os_signal.SIGTERM, interrupt)
-    disturber = threading.Thread(target=disturb, daemon=True)
-    disturber.start()
-    try:
-        for _ in range(1000):
-            try:
-                armed = True  # an Event would suffer from just what is tested here
-                for _ in range(50):
-                    signal.connect(quiet, sender=other)
-                    signal.disconnect(quiet, sender=other)
-                armed = False
-            except OutOfTime:
-                interrupted += 1
-    finally:
-        over.set()
-        disturber.join(LIMIT)
-        os_signal.signal(os_signal.SIGTERM, before)
-
-    def work():
-        signal.connect(quiet, sender=other)
-        signal.disconnect(quiet)
-
-    assert interrupted > 100
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(5)
-    assert not thread.is_alive()
-    check_tables(signal)
-    assert_nothing_left(signal)

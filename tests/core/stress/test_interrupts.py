@@ -1,0 +1,65 @@
+"""The system interrupts the main thread, and what its signal handler does is raise."""
+
+import _thread
+import signal as os_signal
+import threading
+
+from aldis import Signal
+from tests.core.stress.tables import assert_nothing_left, check_tables
+
+
+class Sender:
+    pass
+
+
+def quiet(sender, **extra):
+    """Receive."""
+
+
+def test_an_exception_out_of_nowhere_leaves_no_lock():
+    """What a signal handler of the system raises, as a worker's timeout, leaves no lock behind."""
+
+    class OutOfTime(Exception):  # noqa: N818 - it is no error of anybody's
+        pass
+
+    def interrupt(number, frame):
+        nonlocal armed
+        if armed:
+            armed = False
+            raise OutOfTime
+
+    def disturb():
+        while not over.wait(0.0001):
+            _thread.interrupt_main(os_signal.SIGTERM)
+
+    signal, other, interrupted = Signal(), Sender(), 0
+    armed, over = False, threading.Event()
+    before = os_signal.signal(os_signal.SIGTERM, interrupt)
+    disturber = threading.Thread(target=disturb, daemon=True)
+    disturber.start()
+    try:
+        for _ in range(1000):
+            try:
+                armed = True  # an Event would suffer from just what is tested here
+                for _ in range(50):
+                    signal.connect(quiet, sender=other)
+                    signal.disconnect(quiet, sender=other)
+                armed = False
+            except OutOfTime:
+                interrupted += 1
+    finally:
+        over.set()
+        disturber.join(10)
+        os_signal.signal(os_signal.SIGTERM, before)
+
+    def work():
+        signal.connect(quiet, sender=other)
+        signal.disconnect(quiet)
+
+    assert interrupted > 100
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    check_tables(signal)
+    assert_nothing_left(signal)
