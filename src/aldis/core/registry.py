@@ -286,13 +286,13 @@ class Registry:
             self._sweep(trash)
             while True:
                 version = self.version
+                if not link.live:
+                    return False
                 owners = link.owners_with(owner, None)
                 strong = _any_strong(owners)
                 trash.append(link.keep)
                 if self.version == version:
                     break
-            if not link.live:
-                return False
             link.owners = owners
             if not strong:
                 link.keep = None
@@ -406,7 +406,8 @@ class Registry:
         if not self.receivers:
             # A dict does not shrink by itself: what had 100,000 entries is 5 MB of nothing.
             for table in (self.receivers, self.senders, self.routes.scoped, self.everyone.links):
-                table.clear()
+                if not table:  # the collector may have connected somebody since the last one
+                    table.clear()
 
     def _watch(self, key: object) -> Callable[[Any], _ReceiverRef]:
         bury = self._bury
