@@ -2,6 +2,7 @@
 
 import _thread
 import signal as os_signal
+import sys
 import threading
 
 from aldis import Signal
@@ -35,6 +36,8 @@ def test_an_exception_out_of_nowhere_leaves_no_lock():
     signal, other, interrupted = Signal(), Sender(), 0
     armed, over = False, threading.Event()
     before = os_signal.signal(os_signal.SIGTERM, interrupt)
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     disturber = threading.Thread(target=disturb, daemon=True)
     disturber.start()
     try:
@@ -51,6 +54,7 @@ def test_an_exception_out_of_nowhere_leaves_no_lock():
         over.set()
         disturber.join(10)
         os_signal.signal(os_signal.SIGTERM, before)
+        sys.setswitchinterval(switching)
 
     def work():
         signal.connect(quiet, sender=other)
