@@ -404,10 +404,13 @@ class Registry:
             del self.senders[source.key]
             del self.routes.scoped[source.key]
         if not self.receivers:
-            # A dict does not shrink by itself: what had 100,000 entries is 5 MB of nothing.
-            for table in (self.receivers, self.senders, self.routes.scoped, self.everyone.links):
-                if not table:  # the collector may have connected somebody since the last one
-                    table.clear()
+            self._shrink()
+
+    def _shrink(self) -> None:
+        # A dict does not do it by itself: what had 100,000 entries is 5 MB of nothing.
+        for table in (self.receivers, self.senders, self.routes.scoped, self.everyone.links):
+            if not table:  # the collector may have connected somebody since the last one
+                table.clear()
 
     def _watch(self, key: object) -> Callable[[Any], _ReceiverRef]:
         bury = self._bury
