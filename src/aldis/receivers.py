@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from threading import Lock
 from types import MethodType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from aldis.core.binding import check_undelivered
@@ -73,7 +73,12 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
     """Log what the receiver raises instead of letting it reach the sender and later receivers.
 
     ``send`` gets ``None`` as its value then. Works on async receivers alike.
+
+    Attributes:
+        logger: Where the errors are logged; a subclass may have another.
     """
+
+    logger: ClassVar[logging.Logger] = _log
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
         """Return what a signal calls: the receiver, with its errors caught."""
@@ -95,7 +100,8 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
 
     def _log_error(self, error: Exception) -> None:
         report(self, error)
-        _log.exception("robust receiver %s raised", in_words(self.__wrapped__))
+        name = in_words(self.__wrapped__)
+        self.logger.error("robust receiver %s raised", name, exc_info=error)
 
 
 class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property

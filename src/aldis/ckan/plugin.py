@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from aldis.ckan.namespaces import theirs
@@ -14,7 +15,7 @@ from aldis.plugins.interface import SignalMapping
 from aldis.plugins.subscriptions import Subscriptions
 from aldis.receivers import Delivered, robust
 
-__all__ = ["Plugin", "SignalPlugin", "isolated", "propagating"]
+__all__ = ["Plugin", "SignalPlugin", "isolate", "isolated", "propagating"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,14 +32,24 @@ class propagating(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case l
         return self.__wrapped__
 
 
+class isolated(robust[P, R]):  # noqa: N801 - a decorator, in lower case like property
+    """Log what a listener raises, where CKAN's configuration of logging shows it.
+
+    That configuration switches off every logger that it does not name and that was there before,
+    as aldis's own is.
+    """
+
+    logger: ClassVar[logging.Logger] = logging.getLogger("ckanext.aldis")
+
+
 #: One for each listener, so that two plugins that share a listener have it called once.
-_isolated: WeakValueDictionary[object, robust[..., Any]] = WeakValueDictionary()
+_isolated: WeakValueDictionary[object, isolated[..., Any]] = WeakValueDictionary()
 
 
-def isolated(listener: Callable[..., Any]) -> Callable[..., Any]:
+def isolate(listener: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``listener`` with its errors logged instead of raised; the same one at each call."""
     # The key holds as long as the value does, which holds the listener.
-    return _isolated.setdefault(receiver_key(listener), robust(listener))
+    return _isolated.setdefault(receiver_key(listener), isolated(listener))
 
 
 if TYPE_CHECKING or theirs is None:
@@ -84,7 +95,7 @@ class SignalPlugin(Plugin):
         Raises:
             SubscriptionsError: An entry of the mapping cannot be connected.
         """
-        return Subscriptions(self.listeners(), plugin=self.name, delivery=isolated)
+        return Subscriptions(self.listeners(), plugin=self.name, delivery=isolate)
 
     def get_signal_subscriptions(self) -> dict[Any, list[Any]]:
         """Return what CKAN connects and disconnects."""
