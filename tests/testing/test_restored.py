@@ -53,6 +53,18 @@ class TestUndoes:
             signal.connect(first)
         assert not signal.receivers
 
+    def test_what_the_collector_does_not_see(self):
+        """After ``gc.freeze``, as before a fork, the signals of namespaces are found still."""
+        shop = aldis.Namespace()
+        signal = shop.signal("order-paid")
+        gc.freeze()
+        try:
+            with restored_subscriptions():
+                signal.connect(first)
+            assert not signal.receivers
+        finally:
+            gc.unfreeze()
+
     def test_after_an_exception(self, signal):
         """A test that fails leaves nothing behind either."""
 
@@ -158,6 +170,32 @@ class TestLeaves:
             signal.subscribe(first)
         signal.disconnect(first)
         assert [] == names(signal)
+
+    def test_the_place_of_one_of_two_owners(self, signal):
+        """Of a connection with a handle, what ``connect`` did comes back without moving it."""
+        handle = signal.subscribe(first)
+        signal.connect(first, weak=False)
+        signal.connect(second)
+        with restored_subscriptions():
+            signal.connect(first, weak=True)
+        assert ["first", "second"] == names(signal)
+        with restored_subscriptions():
+            handle.cancel()
+        assert ["first", "second"] == names(signal)
+        assert not handle.active
+
+    def test_a_new_signal_in_a_dead_ones_memory(self, signal):
+        """A signal that got the identity of one that died is not taken for it."""
+        old = aldis.Signal()
+        old.connect(first)
+        with restored_subscriptions():
+            identity = id(old)
+            del old
+            made = [aldis.Signal()]
+            while id(made[-1]) != identity and len(made) < 1000:
+                made.append(aldis.Signal())
+            assert identity == id(made[-1])
+        assert not made[-1].receivers
 
     def test_the_dead(self, signal):
         """A receiver that died in the block is not held, and not connected again."""

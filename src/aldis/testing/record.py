@@ -93,7 +93,7 @@ class Recording(Sequence[Sent], Observer):
         """Record a send, unless its signal is muted: then it reaches nobody."""
         if not self._records(emission.signal) or emission.signal.is_muted:
             return
-        sent = Sent(emission.signal, emission.sender, dict(emission.payload))
+        sent = Sent(emission.signal, emission.sender, emission.payload)
         wanted = self._sender is ANY or sender_key(self._sender) == sender_key(emission.sender)
         (self._sent if wanted else self._by_others).append(sent)
 

@@ -63,12 +63,16 @@ class _Place:
 
     def __init__(self, link: Connection) -> None:
         self.link = link
-        self.owners = link.owners
+        self.owners = [owner for owner, _ in link.owners]
         self.weak = link.owned_weakly(CONNECT)
         self._held = link.keep
         self._ref = link.ref
         self._shape = link.shape
         self._sender = link.sender
+
+    def has_owner(self, owner: object) -> bool:
+        """Tell whether ``owner`` owned it."""
+        return any(each is owner for each in self.owners)
 
     def find(self) -> tuple[Any, Any] | None:
         """Return the receiver and the sender, or ``None`` if one is dead."""
@@ -120,25 +124,19 @@ def _put_back(registry: Registry, place: _Place, *, moved: bool) -> bool:
     """Connect what was connected, as it was; tell whether it now comes behind all others.
 
     Behind one that had to be connected anew, whatever ``connect`` made is connected anew as well,
-    to keep the order. What has a handle is left where it is, or the handle would be void; and one
+    to keep the order. What has a handle stays where it is, or the handle would be void; and one
     whose handle is void already is not connected again.
     """
     link = place.link
-    mine = {id(owner) for owner, _ in place.owners}
-    _disown(registry, link, [each for each in link.owners if id(each[0]) not in mine])
-    only_connect = place.weak is not None and len(place.owners) == 1
-    if link.live and not (moved and only_connect) and link.owners == place.owners:
+    _disown(registry, link, [each for each in link.owners if not place.has_owner(each[0])])
+    stays = link.live and not moved
+    if place.weak is None or (stays and link.owned_weakly(CONNECT) == place.weak):
         return False
     found = place.find()
     if found is None:
         return False
     receiver, sender = found
-    if link.live and not (moved and only_connect):
-        for owner, weak in place.owners:
-            registry.connect(receiver, sender, weak=weak, owner=owner)
-        return False
-    if place.weak is None:
-        return False
-    registry.disown(link, CONNECT)
+    if not stays:
+        registry.disown(link, CONNECT)
     registry.connect(receiver, sender, weak=place.weak, owner=CONNECT)
-    return True
+    return not stays
