@@ -132,6 +132,15 @@ class TestUndoes:
 
 
 class TestLeaves:
+    def test_what_nobody_touched(self, signal):
+        """Connections that are as they were are not made anew."""
+        signal.connect(first)
+        signal.connect(second)
+        before = signal._registry.all()
+        with restored_subscriptions():
+            signal.connect(third)
+        assert before == signal._registry.all()
+
     def test_what_did_not_change(self, signal):
         """A subscription from before keeps its handle, and is not interrupted."""
         handle = signal.subscribe(first)
@@ -189,6 +198,7 @@ class TestLeaves:
         old = aldis.Signal()
         old.connect(first)
         with restored_subscriptions():
+            old.disconnect(first)
             identity = id(old)
             del old
             made = [aldis.Signal()]
