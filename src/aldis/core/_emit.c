@@ -346,24 +346,23 @@ routes_find(Routes *self, PyObject *sender)
     if (PyObject_Size(self->dead) != 0 || !is_real(self, sender)) {
         return NULL;
     }
-    PyObject *everyone = self->everyone;
-    if (is_none(everyone)) {
-        return NULL;
-    }
+    /* Before the key: making it may run the collector, and that a __del__ that connects. */
     PyObject *key = sender_key(sender);
     if (key == NULL) {
         return NULL;
     }
-    PyObject *entry = PyDict_GetItemWithError(self->scoped, key);
-    PyObject *links = NULL;
-    if (entry == NULL) {
-        links = PyErr_Occurred() ? NULL : everyone;
+    PyObject *everyone = self->everyone, *links = NULL;
+    if (!is_none(everyone)) {
+        PyObject *entry = PyDict_GetItemWithError(self->scoped, key);
+        if (entry == NULL) {
+            links = PyErr_Occurred() ? NULL : everyone;
+        }
+        else if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 2
+                 && PyTuple_GET_ITEM(entry, 0) == everyone) {
+            links = PyTuple_GET_ITEM(entry, 1);
+        }
+        Py_XINCREF(links);
     }
-    else if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 2
-             && PyTuple_GET_ITEM(entry, 0) == everyone) {
-        links = PyTuple_GET_ITEM(entry, 1);
-    }
-    Py_XINCREF(links);
     Py_DECREF(key);
     return links;
 }

@@ -98,20 +98,23 @@ def deliver(
             _refuse_async(signal, steps)
         watch = strict.watch_payload(signal, payload)
         outcomes: list[Outcome[Any]] = []
-        for step, receiver, call in _turns(steps, emission):
-            run = _as_sync(step, call, wrapper)
-            try:
-                with tap.calling(emission, receiver, is_async=step.is_async):
-                    value = run(sender, **payload)
-            except Exception as error:
-                if not robust:
-                    raise
-                outcomes.append(_failed(signal, receiver, error))
-            else:
-                outcomes.append(Outcome(receiver, value))
-            if watch is not None:
-                watch.compare(receiver)
-        return outcomes
+        try:
+            for step, receiver, call in _turns(steps, emission):
+                run = _as_sync(step, call, wrapper)
+                try:
+                    with tap.calling(emission, receiver, is_async=step.is_async):
+                        value = run(sender, **payload)
+                except Exception as error:
+                    if not robust:
+                        raise
+                    outcomes.append(_failed(signal, receiver, error))
+                else:
+                    outcomes.append(Outcome(receiver, value))
+                if watch is not None:
+                    watch.compare(receiver)
+            return outcomes
+        finally:
+            del outcomes  # which the frames of its errors refer to: a cycle
 
 
 async def deliver_async(
@@ -139,26 +142,29 @@ async def deliver_async(
             emission.muted = signal.is_muted
         watch = strict.watch_payload(signal, payload)
         outcomes: list[Outcome[Any]] = []
-        for step, receiver, call in _turns(steps, emission):
-            run = adapt(step, call)
-            try:
-                with tap.calling(emission, receiver, is_async=step.is_async):
-                    value = run(sender, **payload)
-                    if isinstance(value, Awaitable):
-                        value = await value
-            except Exception as error:
-                if not robust:
-                    raise
-                outcomes.append(_failed(signal, receiver, error))
-            except BaseException as error:  # noqa: BLE001 - raised again, here or later
-                cancellation = _put_off(signal, error)
-            else:
-                outcomes.append(Outcome(receiver, value))
-            if watch is not None:
-                watch.compare(receiver)
-        if cancellation is not None:
-            raise cancellation
-        return outcomes
+        try:
+            for step, receiver, call in _turns(steps, emission):
+                run = adapt(step, call)
+                try:
+                    with tap.calling(emission, receiver, is_async=step.is_async):
+                        value = run(sender, **payload)
+                        if isinstance(value, Awaitable):
+                            value = await value
+                except Exception as error:
+                    if not robust:
+                        raise
+                    outcomes.append(_failed(signal, receiver, error))
+                except BaseException as error:  # noqa: BLE001 - raised again, here or later
+                    cancellation = _put_off(signal, error)
+                else:
+                    outcomes.append(Outcome(receiver, value))
+                if watch is not None:
+                    watch.compare(receiver)
+            if cancellation is not None:
+                raise cancellation
+            return outcomes
+        finally:
+            del outcomes  # as above
 
 
 def _turns(steps: Sequence[Step], emission: tap.Emission | None) -> Iterator[tuple[Step, Any, Any]]:

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from threading import RLock
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
+from aldis.core.lock import ForkSafeLock
 from aldis.core.twin import set_tap
 
 __all__ = ["Call", "Emission", "Observer", "attach", "current_call", "detach", "emission", "report"]
@@ -25,7 +25,7 @@ _observers: tuple[Observer, ...] = ()
 _reasons: frozenset[str] = frozenset()
 _current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
 _NOBODY: Final[AbstractContextManager[None]] = nullcontext()
-_changing = RLock()
+_changing = ForkSafeLock()
 
 
 class Observer:
@@ -176,7 +176,7 @@ def calling(
 def attach(observer: Observer) -> None:
     """Tell ``observer`` of every send from now on, in every thread. Twice is once."""
     global _observers  # noqa: PLW0603 - the tap is the one place
-    with _changing:
+    with _changing.of_this_process():
         if not any(each is observer for each in _observers):
             _observers = (*_observers, observer)
         wake("observers", wanted=True)
@@ -185,7 +185,7 @@ def attach(observer: Observer) -> None:
 def detach(observer: Observer) -> None:
     """Tell ``observer`` no more; of a send under way it still hears the end."""
     global _observers  # noqa: PLW0603 - the tap is the one place
-    with _changing:
+    with _changing.of_this_process():
         _observers = tuple(each for each in _observers if each is not observer)
         wake("observers", wanted=bool(_observers))
 
@@ -193,7 +193,7 @@ def detach(observer: Observer) -> None:
 def wake(reason: str, *, wanted: bool) -> None:
     """Route every send through the rules while at least one reason wants it."""
     global _reasons  # noqa: PLW0603 - the tap is the one place
-    with _changing:
+    with _changing.of_this_process():
         _reasons = _reasons | {reason} if wanted else _reasons - {reason}
         set_tap(_reasons or None)
 

@@ -168,7 +168,9 @@ class Machine:
         gc.collect()
         seen["log"] = [self.name(entry) for entry in self.log]
         seen["receivers"] = len(self.signal.receivers)
-        seen["references"] = [sys.getrefcount(each) for each in self.receivers if each is not successor]
+        seen["references"] = [
+            sys.getrefcount(each) for each in self.receivers if each is not successor
+        ]
         seen["senders"] = [sys.getrefcount(self.senders[number]) for number in (8, 9, 10, 11, 12)]
         return seen
 
