@@ -42,6 +42,19 @@ def passes(project, *arguments, **count):
     return result
 
 
+def in_a_process(project, monkeypatch, **count):
+    """Run the project's tests in a process of their own, and hold the outcomes to ``count``.
+
+    With no other plugin than ours and the one that the configuration is about: whichever else the
+    environment has may have imported Flask by itself.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    plugins = ("-p", "aldis", "-p", "asyncio", "-p", "no:cacheprovider")
+    result = project.runpytest_subprocess(*plugins)
+    result.assert_outcomes(**count)
+    return result
+
+
 class TestPresence:
     def test_is_found_by_pytest(self, project):
         """Installed, the plugin is loaded by every pytest of the environment."""
@@ -81,7 +94,7 @@ class TestPresence:
         """
         assert "['aldis']\n" == run(code)
 
-    def test_the_stand_in_can_still_be_installed(self, project):
+    def test_the_stand_in_can_still_be_installed(self, project, monkeypatch):
         """A conftest that begins with as_blinker is early enough."""
         project.makeconftest("import aldis.as_blinker")
         project.makepyfile("""
@@ -92,8 +105,7 @@ class TestPresence:
                 import flask
                 assert type(flask.request_started) is aldis.NamedSignal
         """)
-        result = project.runpytest_subprocess("-p", "no:cacheprovider")
-        result.assert_outcomes(passed=1)
+        in_a_process(project, monkeypatch, passed=1)
 
 
 class TestStrict:
@@ -252,7 +264,7 @@ class TestCapturedTemplates:
 
         assert not template_rendered.receivers
 
-    def test_without_flask_the_extra_is_named(self, project):
+    def test_without_flask_the_extra_is_named(self, project, monkeypatch):
         """Only the test that asks for it fails, by what is missing."""
         project.makeconftest("import sys\nsys.modules['flask'] = None\n")
         project.makepyfile("""
@@ -262,6 +274,5 @@ class TestCapturedTemplates:
             def test_does_not_ask(record):
                 pass
         """)
-        result = project.runpytest_subprocess("-p", "no:cacheprovider")
-        result.assert_outcomes(passed=1, errors=1)
+        result = in_a_process(project, monkeypatch, passed=1, errors=1)
         result.stdout.fnmatch_lines(["*MissingExtraError: aldis.flask needs Flask*"])
