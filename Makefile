@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt setup.py $(wildcard src/aldis/core/*.[ch])
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# What is run a second time, on the Python twin of the call loop.
+ENGINE_TESTS := tests/core tests/observe tests/seeds tests/test_receivers.py tests/test_blinker.py
+
 # The build tools are installed first and used as they are, so that they too are the pinned ones.
 define install
 	$(PIP) install -c constraints.txt setuptools
@@ -30,6 +33,7 @@ demo-serve: $(VENV)/.demo  ## serve the example shop on this machine
 
 test: $(VENV)/.test  ## run the tests (ARGS="-k word" chooses)
 	$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),,ALDIS_NO_EXTENSIONS=1 $(BIN)/python -m pytest $(ENGINE_TESTS))
 
 lint: $(VENV)/.dev  ## check style, format and the direction of imports
 	$(BIN)/ruff check .
@@ -56,6 +60,7 @@ sanitize: $(VENV)/.test  ## run the engine's tests on a compiled twin with Addre
 coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
+	ALDIS_NO_EXTENSIONS=1 $(BIN)/coverage run -m pytest $(ENGINE_TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
