@@ -55,7 +55,7 @@ _PASSED_ON: Final = ("PATH", "ALDIS_NO_EXTENSIONS")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tests and return 0 if all that pass on blinker pass on aldis, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.ckan.downstream", description=__doc__)
-    parser.add_argument("--wide", action="store_true", help="run more of CKAN; some ten minutes")
+    parser.add_argument("--wide", action="store_true", help="run more of CKAN; four to ten minutes")
     parser.add_argument("--no-solr", action="store_true", help="let nothing stand in for Solr")
     parser.add_argument("--venv", type=Path, help="an environment that has CKAN already")
     options = parser.parse_args(arguments)
