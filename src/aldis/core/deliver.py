@@ -90,6 +90,8 @@ def deliver(
     Raises:
         AsyncReceiverError: A receiver is async and there is no ``wrapper``; none has run.
     """
+    if not steps and not tap.is_awake():
+        return []
     signal, sender, payload, _ = sending
     with tap.emission(*sending) as emission:
         if emission is not None:
@@ -135,6 +137,8 @@ async def deliver_async(
         adapt: From a step and what it calls to what is called here.
         robust: Collect errors instead of stopping at the first.
     """
+    if not steps and not tap.is_awake():
+        return []
     signal, sender, payload, _ = sending
     cancellation: BaseException | None = None
     with tap.emission(*sending) as emission:

@@ -198,6 +198,11 @@ def wake(reason: str, *, wanted: bool) -> None:
         set_tap(_reasons or None)
 
 
+def is_awake() -> bool:
+    """Tell whether anything looks at sends: an observer, or strict mode."""
+    return bool(_reasons)
+
+
 def current_call() -> Call | None:
     """Return the receiver's turn in which this code runs, if it is observed."""
     return _current.get()
