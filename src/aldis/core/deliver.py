@@ -94,8 +94,6 @@ def deliver(
         return []
     signal, sender, payload, _ = sending
     with tap.emission(*sending) as emission:
-        if emission is not None:
-            emission.muted = signal.is_muted
         if wrapper is None:
             _refuse_async(signal, steps)
         watch = strict.watch_payload(signal, payload)
@@ -142,8 +140,6 @@ async def deliver_async(
     signal, sender, payload, _ = sending
     cancellation: BaseException | None = None
     with tap.emission(*sending) as emission:
-        if emission is not None:
-            emission.muted = signal.is_muted
         watch = strict.watch_payload(signal, payload)
         outcomes: list[Outcome[Any]] = []
         try:

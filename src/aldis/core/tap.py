@@ -92,7 +92,7 @@ class Emission(_Timed):
         self.payload = payload
         self.how = how
         self.cause = _current.get()
-        self.muted = False
+        self.muted: bool = signal.is_muted
         self.observers = _observers
 
     def tell(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
