@@ -103,12 +103,14 @@ def site(
         environment: The environment for CKAN's command.
 
     Raises:
-        DownstreamError: There is no PostgreSQL to make it in, or CKAN cannot use it.
+        DownstreamError: There is no PostgreSQL, or no empty database of Redis.
     """
     made = Site(name)
     ini, with_datastore = directory / "ckan.ini", directory / "datastore.ini"
     ini.write_text(made.ini(solr), encoding="utf-8")
     with_datastore.write_text(made.ini(solr, plugins="datastore"), encoding="utf-8")
+    if _redis("dbsize").strip() != "0":
+        raise DownstreamError(f"{REDIS} is not empty, and the run would empty it; name another")
     _drop(made)
     try:
         _psql(f'CREATE ROLE "{made.reader}" LOGIN')
@@ -119,6 +121,7 @@ def site(
         yield ini
     finally:
         _drop(made)
+        _redis("flushdb")
 
 
 def _drop(made: Site) -> None:
@@ -130,6 +133,10 @@ def _drop(made: Site) -> None:
 def _psql(statements: str) -> str:
     command = ["psql", "-h", HOST, "-p", PORT, "-U", USER, "-d", "postgres", "-q"]
     return _run([*command, "-v", "ON_ERROR_STOP=1"], os.environ, statements)
+
+
+def _redis(command: str) -> str:
+    return _run(["redis-cli", "-u", REDIS, command], os.environ)
 
 
 def _run(command: list[str | Path], environment: Mapping[str, str], given: str = "") -> str:
