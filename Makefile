@@ -83,7 +83,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made $(INPUTS)
-	$(call install,cli$(comma)flask)
+	$(call install,cli$(comma)flask$(comma)oauth)
 
 $(VENV)/.test: $(VENV)/.made $(INPUTS)
 	$(call install,test)

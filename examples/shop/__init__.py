@@ -4,9 +4,12 @@
 :mod:`~.signals`          what can happen in the shop: a namespace of signals with contracts
 :mod:`~.receivers`        what is done about it
 :mod:`~.views`            the pages, which send the signals
+:mod:`~.login`            logging in with OpenID Connect, where the extra ``oauth`` is installed
+:mod:`~.provider`         whom visitors log in with, where Node.js is installed
 :mod:`~.app`              the application factory
 :mod:`~.database`         products, orders and the journal, in SQLite
 :mod:`~.server`           the shop on a real WSGI server that traces every request
+:mod:`~.visitor`          a browser that goes there and fills in forms
 :mod:`~.demo`             ``make demo``: a visit to the shop, and what happened during it
 :mod:`~.serve`            ``make demo-serve``: the shop, open to visitors
 ========================  ==================================================================

@@ -9,34 +9,32 @@ from dataclasses import dataclass, field
 from queue import Queue
 from textwrap import fill
 from threading import Thread
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, OpenerDirector, ProxyHandler, build_opener
 
-from examples.shop.server import Visit, open_shop, talk_quietly
-
-TIMEOUT = 10.0  # seconds, for each request
+from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
+from examples.shop.visitor import Page, Visitor
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request of the visitor, and what a reader should look at."""
+    """What the visitor does next, and what a reader should look at."""
 
     story: str
     path: str
     form: dict[str, str] = field(default_factory=dict)
     answer: int = 200
+    text: str = ""  # what the page has to say
 
-    def take(self, browser: OpenerDirector, address: str) -> int:
-        """Send the request, by POST if there is a form, and return the status of the answer."""
-        data = urlencode(self.form).encode() if self.form else None
-        try:
-            with browser.open(address + self.path, data, timeout=TIMEOUT) as response:
-                response.read()
-                return int(response.status)
-        except HTTPError as error:
-            error.close()
-            return error.code
+    def take(self, visitor: Visitor, address: str) -> Page:
+        """Send the request, by POST if there is a form."""
+        return visitor.open(address + self.path, self.form)
+
+
+class Login(Step):
+    """A step that takes several requests, some of them to the provider."""
+
+    def take(self, visitor: Visitor, address: str) -> Page:
+        """Go to the provider and come back from there."""
+        return visitor.log_in(address + self.path, "ada")
 
 
 LAMP, COMPASS = "1", "2"
@@ -67,6 +65,13 @@ STEPS = [
     ),
 ]
 
+LOGIN = Login(
+    "Somebody logs in. The shop sends the browser to an OpenID Connect provider, and gets it back "
+    "with a code, for which the provider hands out a token.",
+    "/login/lighthouse",
+    text="Welcome aboard, ada",
+)
+
 NEXT = """\
 Every signal above, Flask's own too, was sent by aldis.
 
@@ -80,26 +85,29 @@ What to look at next:
 def visit_shop() -> bool:
     """Take every step and print its tree; tell whether each was answered as it should be."""
     visits: Queue[Visit] = Queue()
-    browser = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
+    visitor = Visitor()
     as_expected = True
-    with open_shop(visits.put) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://{server.host}:{server.port}"
-        for number, step in enumerate(STEPS, 1):
+    with open_shop(visits.put) as shop:
+        Thread(target=shop.server.serve_forever, daemon=True).start()
+        for number, step in enumerate(STEPS if shop.no_login else [*STEPS, LOGIN], 1):
             print(fill(f"{number}. {step.story}", 79))
-            answer = step.take(browser, address)
-            visits.get(timeout=TIMEOUT).print()
-            if answer != step.answer:
-                print(f"This should have been answered with {step.answer}, not {answer}.")
+            page = step.take(visitor, shop.address.rstrip("/"))
+            while not visits.empty():  # a visit is handed over before it is answered
+                visits.get().print()
+            if page.status != step.answer or step.text not in page.text:
+                print(f"Not {page.status}: it should have been {step.answer} {step.text}")
                 as_expected = False
             print(flush=True)
-        server.shutdown()
+        if shop.no_login:
+            print(f"The login is left out: {shop.no_login}.\n")
+        shop.server.shutdown()
     return as_expected
 
 
 def main() -> int:
     """Run the demo and return its exit code."""
     talk_quietly()
+    end_when_told()
     try:
         if not visit_shop():
             return 1

@@ -3,11 +3,10 @@
 The tree of each request is printed as soon as it is answered.
 """
 
-import signal
 import sys
 from threading import Lock
 
-from examples.shop.server import Visit, open_shop, talk_quietly
+from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
 
 WELCOME = """\
 The shop is open: {address}
@@ -17,9 +16,12 @@ Buy something there, and watch what happens here. To try:
   - more than there is, or the same product from two browsers at once
   - a note on the parcel of more than 24 characters
   - an order that is collected at the market
+  - {login}
 
 Ctrl-C closes it.
 """
+LOGIN = "a login: any name and password will do, or cancel it half-way"
+NO_LOGIN = "but no login: {reason}"
 
 printing = Lock()
 
@@ -34,12 +36,12 @@ def show(visit: Visit) -> None:
 def main() -> int:
     """Serve until interrupted, and return the exit code."""
     talk_quietly()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.default_int_handler)
+    end_when_told()
     try:
-        with open_shop(show) as server:
-            print(WELCOME.format(address=f"http://{server.host}:{server.port}/"), flush=True)
-            server.serve_forever()  # it takes a KeyboardInterrupt for the end
+        with open_shop(show) as shop:
+            login = NO_LOGIN.format(reason=shop.no_login) if shop.no_login else LOGIN
+            print(WELCOME.format(address=shop.address, login=login), flush=True)
+            shop.server.serve_forever()  # it takes a KeyboardInterrupt for the end
     except KeyboardInterrupt:
         pass  # it came before, or after
     print("\nThe shop is closed.")

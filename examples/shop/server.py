@@ -2,9 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -14,10 +15,15 @@ from traceback import extract_tb
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from aldis.errors import MissingExtraError
 from aldis.observe import Trace, trace
 from examples.shop.app import create_app
+from examples.shop.provider import NoLoginError, open_provider
+
+HOSTS = ("127.0.0.1", "localhost")  # as visitors may write it
 
 
 @dataclass(frozen=True)
@@ -62,18 +68,55 @@ class Traced:
         return body
 
 
+@dataclass(frozen=True)
+class OpenShop:
+    """A shop, and what it has to be told: when to serve."""
+
+    server: BaseWSGIServer
+    no_login: str  # why nobody can log in; empty where everybody can
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return f"http://{self.server.host}:{self.server.port}/"
+
+
 @contextmanager
-def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[BaseWSGIServer]:
+def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenShop]:
     """Make a new shop and a server for it on this machine's loopback address.
 
     Args:
         visited: Called on the server's threads with each visit.
         port: 0 for any that is free.
     """
-    with TemporaryDirectory(prefix="shop-") as folder:
+    with ExitStack() as until_closed:
+        folder = until_closed.enter_context(TemporaryDirectory(prefix="shop-"))
         app = create_app(Path(folder, "shop.db"))
-        with make_server("127.0.0.1", port, Traced(app, visited), threaded=True) as server:
-            yield server
+        server = until_closed.enter_context(
+            make_server("127.0.0.1", port, Traced(app, visited), threaded=True)
+        )
+        no_login = ""
+        try:
+            until_closed.enter_context(login_for(app, server.port))
+        except (MissingExtraError, NoLoginError) as reason:
+            no_login = str(reason)
+        yield OpenShop(server, no_login)
+
+
+@contextmanager
+def login_for(app: Flask, port: int) -> Iterator[None]:
+    """Let the visitors of ``app`` log in, with a provider that runs as long as the block.
+
+    Raises:
+        MissingExtraError: What logins need in Python is not installed.
+        NoLoginError: What the provider needs is not there.
+    """
+    from examples.shop import login  # noqa: PLC0415 - the shop opens without it, too
+
+    callbacks = [f"http://{host}:{port}/login/lighthouse/authorized" for host in HOSTS]
+    with open_provider(callbacks) as provider:
+        login.add_to(app, provider)
+        yield
 
 
 class OneLine(logging.Formatter):
@@ -87,6 +130,12 @@ class OneLine(logging.Formatter):
             return line
         *_, last = extract_tb(error.__traceback__)
         return f"{line}: {type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+
+
+def end_when_told() -> None:
+    """Let SIGTERM end the program as Ctrl-C does: what was started is ended first."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
 
 
 def talk_quietly() -> None:

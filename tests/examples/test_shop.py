@@ -6,36 +6,18 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
 
+from tests.examples.running import ROOT, environment, run_demo, serving
+
 pytest.importorskip("flask")
 
-ROOT = Path(__file__).parents[2]
 DURATION = re.compile(r"\b[0-9.]+(e\+[0-9]+)? (µs|ms|s)\b")
 FLASK = "sent by <Flask 'examples.shop'>"
 HOME = "examples/shop/receivers.py"
-
-
-def environment(**changes):
-    """Return this process's environment with UTF-8 and what is given."""
-    return {**os.environ, "PYTHONUTF8": "1", "PYTHONWARNINGS": "error", **changes}
-
-
-def run_demo(**changes):
-    """Run the demo to its end, its output in a pipe."""
-    return subprocess.run(
-        [sys.executable, "-m", "examples.shop.demo"],
-        cwd=ROOT,
-        env=environment(**changes),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -182,19 +164,8 @@ class TestDemo:
 @pytest.fixture
 def served():
     """A running ``python -m examples.shop.serve`` and its address."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "examples.shop.serve"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    ) as process:
-        try:
-            line = process.stdout.readline()
-            yield process, line.split()[-1]
-        finally:
-            process.kill()
+    with serving() as (process, address):
+        yield process, address
 
 
 def status_of(browser, url, form=None):

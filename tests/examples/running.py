@@ -1,0 +1,47 @@
+"""Starts the example shop as a user does, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(**changes):
+    """Return this process's environment with UTF-8, without Node.js, and with what is given."""
+    fixed = {"PYTHONUTF8": "1", "PYTHONWARNINGS": "error", "PATH": ""}
+    return {**os.environ, **fixed, **changes}
+
+
+def run_demo(**changes):
+    """Run the demo to its end, its output in a pipe."""
+    return subprocess.run(
+        [sys.executable, "-m", "examples.shop.demo"],
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=90,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(**changes):
+    """Serve the shop while the block runs; give the process and the shop's address."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.shop.serve"],
+        cwd=ROOT,
+        env=environment(**changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        try:
+            said = iter(process.stdout.readline, "")
+            opened = next(line for line in said if line.startswith("The shop is open"))
+            yield process, opened.split()[-1]
+        finally:
+            process.kill()
