@@ -19,7 +19,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test lint types bench downstream mutants sanitize coverage clean
+.PHONY: help demo demo-serve test lint types bench downstream downstream-ckan mutants sanitize coverage clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -50,6 +50,9 @@ bench: $(VENV)/.bench  ## measure against the other signal libraries
 
 downstream: $(VENV)/.test  ## run other people's libraries on aldis
 	$(BIN)/python -m tests.downstream
+
+downstream-ckan: $(VENV)/.test  ## run CKAN's tests of signals on aldis (needs PostgreSQL and Redis)
+	$(BIN)/python -m tests.ckan.downstream
 
 mutants: $(VENV)/.test  ## break the engine on purpose, and demand that the tests notice
 	$(BIN)/python tools/mutants.py $(ARGS)

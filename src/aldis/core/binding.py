@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
-from weakref import ReferenceType, ref
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from weakref import ref
 
 from aldis.core.callables import in_words, is_async, name_of, unwrap_once
 from aldis.core.identity import method_owner
@@ -18,6 +18,7 @@ from aldis.core.twin import Emitter, WeakMethodShape
 from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
 
 __all__ = [
+    "PLAIN",
     "Anatomy",
     "Shape",
     "SupportsBindSignal",
@@ -25,10 +26,10 @@ __all__ = [
     "as_delivered",
     "check_receiver",
     "check_undelivered",
-    "check_weakness",
     "delivery_of",
     "dissect",
     "original",
+    "unheld",
 ]
 
 Shape: TypeAlias = Callable[[Any], "tuple[Any, Any] | None"]
@@ -75,8 +76,6 @@ def check_receiver(receiver: Any) -> None:
         NotCallableError: It is not callable.
         HiddenDeliveryError: A wrapper around it would bypass its delivery, or it has two.
     """
-    if type(receiver) is FunctionType and not hasattr(receiver, "__wrapped__"):
-        return  # the common case: nothing can be hidden in it
     if not callable(receiver):
         message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"
         raise NotCallableError(message)
@@ -184,18 +183,21 @@ class DeliveredShape:
 class Anatomy(NamedTuple):
     """A receiver taken apart, once for each signal that it is connected to."""
 
-    ref: ReferenceType[Any] | None
-    """The weak reference to the receiver's anchor; ``None`` when there can be none."""
-    function_ref: ReferenceType[Any] | None
+    function_ref: ref[Any] | None = None
     """The weak reference to the function of a bound method."""
-    shape: Shape | None
+    shape: Shape | None = None
     """From the anchor to the receiver and what is called; ``None`` when all three are one."""
-    is_async: bool
+    is_async: bool = False
     """Whether what is called has to be awaited."""
-    relays: bool
+    relays: bool = False
     """Whether it is another signal's ``send``."""
-    strong: bool
+    strong: bool = False
     """Whether its delivery asks to be held strongly, whatever ``connect`` was told."""
+
+
+#: The anatomy of nearly every receiver, and of nearly every async one: a function.
+PLAIN: Final = Anatomy()
+PLAIN_ASYNC: Final = Anatomy(is_async=True)
 
 
 def as_delivered(call: Callable[..., Any], receiver: Callable[..., Any]) -> Callable[..., Any]:
@@ -218,38 +220,38 @@ class _Delivered(partial[Any]):
 
 def anchor_of(receiver: Any) -> Any:
     """Return what a connection holds on to: the receiver, or the object whose method it is."""
+    if type(receiver) is FunctionType:
+        return receiver
     if type(receiver) is MethodType:
         return receiver.__self__
     owner = method_owner(receiver)
     return receiver if owner is None else owner
 
 
-def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> Anatomy:
+def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | None]) -> Anatomy:
     """Take ``receiver`` apart.
 
     Args:
         receiver: A callable that :func:`check_receiver` let pass.
         signal: What it is connected to.
-        make_ref: Makes the weak references; its ``TypeError`` means that there can be none.
+        make_ref: Makes a weak reference, or ``None`` where there can be none.
 
     Raises:
         NotCallableError: Its ``__bind_signal__`` answered with something that cannot be called.
     """
-    if type(receiver) is FunctionType:  # nearly every receiver is one
-        return Anatomy(make_ref(receiver), None, None, is_async(receiver), False, False)  # noqa: FBT003
+    if type(receiver) is FunctionType:
+        return PLAIN_ASYNC if is_async(receiver) else PLAIN
     function_ref: ref[Any] | None = None
     shape: Shape | None = None
     if type(receiver) is MethodType:
         function = receiver.__func__
-        function_ref = _try(make_ref, function)
+        function_ref = make_ref(function)
         shape = WeakMethodShape(function_ref or (lambda: function))
     elif method_owner(receiver) is not None:
         shape = BuiltinMethodShape(receiver.__name__)
-    anchor_ref = _try(make_ref, anchor_of(receiver))
     decider = delivery_of(receiver)
     if decider is None:
-        asynchronous, relays = is_async(receiver), _relays(receiver)
-        return Anatomy(anchor_ref, function_ref, shape, asynchronous, relays, strong=False)
+        return Anatomy(function_ref, shape, is_async(receiver), _relays(receiver))
     target = ask(decider, signal)
     own_method = type(target) is MethodType and target.__self__ is decider
     if type(receiver) is MethodType:
@@ -258,8 +260,7 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any]]) -> 
         delivered = DeliveredShape(shape, target.__func__, "receiver")
     else:
         delivered = DeliveredShape(shape, target, None)
-    asynchronous, strong = is_async(target), not own_method
-    return Anatomy(anchor_ref, function_ref, delivered, asynchronous, relays=False, strong=strong)
+    return Anatomy(function_ref, delivered, is_async(target), strong=not own_method)
 
 
 def _relays(receiver: Any) -> bool:
@@ -268,23 +269,10 @@ def _relays(receiver: Any) -> bool:
     )
 
 
-def _try(make_ref: Callable[[Any], ref[Any]], target: Any) -> ref[Any] | None:
-    try:
-        return make_ref(target)
-    except TypeError:
-        return None
-
-
-def check_weakness(receiver: Any, anatomy: Anatomy) -> None:
-    """Refuse to hold weakly what cannot be.
-
-    Raises:
-        WeakReferenceError: There are no weak references to ``receiver``.
-    """
-    if anatomy.ref is None:
-        message = (
-            f"{name_of(receiver)} cannot be weakly referenced (its "
-            f"{type(anchor_of(receiver)).__qualname__} allows no weak references); connect it with "
-            "weak=False"
-        )
-        raise WeakReferenceError(message)
+def unheld(receiver: Any) -> WeakReferenceError:
+    """Return the error for a ``receiver`` that shall be held weakly, and cannot be."""
+    return WeakReferenceError(
+        f"{name_of(receiver)} cannot be weakly referenced (its "
+        f"{type(anchor_of(receiver)).__qualname__} allows no weak references); connect it with "
+        "weak=False"
+    )

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import ref
 
-from aldis.core.binding import Anatomy, anchor_of, check_weakness, dissect
+from aldis.core.binding import PLAIN, Anatomy, anchor_of, dissect, unheld
 from aldis.core.identity import ANY, receiver_key, sender_key
 from aldis.core.lock import ForkSafeLock, RLock
 from aldis.core.twin import Link, Routes
@@ -33,10 +33,6 @@ Owners = tuple[tuple[object, bool], ...]
 
 #: The owners of most connections, held strongly and weakly.
 _BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
-
-
-#: The anatomy of a receiver that is not connected any more.
-_NOTHING: Final = Anatomy(None, None, None, is_async=False, relays=False, strong=False)
 
 
 class _Ref(ref[Any]):
@@ -60,21 +56,22 @@ class ReceiverRecord:
     It is in :attr:`Registry.receivers` exactly as long as it has connections.
     """
 
-    __slots__ = ("anatomy", "is_async", "key", "links", "lookup", "relays")
+    __slots__ = ("anatomy", "is_async", "key", "links", "lookup", "ref", "relays")
 
-    def __init__(self, key: object, receiver: Any, anatomy: Anatomy) -> None:
+    def __init__(
+        self, key: object, anchor: Any, anchor_ref: _ReceiverRef | None, anatomy: Anatomy
+    ) -> None:
         self.key = key
+        self.ref = anchor_ref
+        # Not the reference with the callback: a plain one is faster to call. Where there can be
+        # none, only strong connections are made, and this holds on to the anchor for them.
+        self.lookup: Callable[[], Any] = (
+            partial(_same, anchor) if anchor_ref is None else ref(anchor)
+        )
         self.anatomy = anatomy
         self.is_async = anatomy.is_async
         self.relays = anatomy.relays
         self.links: dict[object, Connection] = {}
-        self.lookup: Callable[[], Any]
-        if anatomy.ref is None:
-            # Only strong connections are made then, and this holds on to it for them.
-            self.lookup = partial(_same, anchor_of(receiver))
-        else:
-            # Not the reference with the callback: a plain one is faster to call.
-            self.lookup = ref(anatomy.ref())
 
     def held(self) -> Any:
         """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
@@ -82,11 +79,11 @@ class ReceiverRecord:
         for link in list(self.links.values()):
             if link.keep is not None:
                 return link.keep
-        return self.anatomy.ref
+        return self.ref
 
     def owns(self, dead: _Ref) -> bool:
         """Tell whether ``dead`` is this record's and not that of an earlier one with its key."""
-        return dead is self.anatomy.ref or dead is self.anatomy.function_ref
+        return dead is self.ref or dead is self.anatomy.function_ref
 
 
 class SenderRecord:
@@ -232,16 +229,15 @@ class Registry:
             if spare is None and key not in self.receivers:
                 # Not under the lock: the receiver is asked how it shall be reached, and may wait
                 # for another thread that connects, or connect something itself.
-                anatomy = dissect(receiver, self.signal_ref(), self._watch(key))
-                spare = ReceiverRecord(key, receiver, anatomy)
-            with self.lock:
+                spare = self._record(key, receiver)
+            with self._lock.of_this_process():
                 version = self.version
                 record = self.receivers.get(key, spare)
                 if record is None:
                     continue
                 weakly = weak and not record.anatomy.strong
-                if weakly and record.anatomy.ref is None:
-                    check_weakness(receiver, record.anatomy)
+                if weakly and record.ref is None:
+                    raise unheld(receiver)
                 source = self._source(sender)
                 link = record.links.get(source.key)
                 new = link is None
@@ -392,7 +388,7 @@ class Registry:
         if not record.links:
             del self.receivers[record.key]
             # Plans of other senders may refer to the link for a while; not to what it called.
-            record.anatomy = _NOTHING
+            record.anatomy = PLAIN
             record.lookup = gone
         self.version += 1
         source.plan = None
@@ -412,15 +408,19 @@ class Registry:
             if not table:  # the collector may have connected somebody since the last one
                 table.clear()
 
-    def _watch(self, key: object) -> Callable[[Any], _ReceiverRef]:
-        bury = self._bury
+    def _record(self, key: object, receiver: Any) -> ReceiverRecord:
+        """Return a record of ``receiver``; it is not in the table."""
+        anatomy = dissect(receiver, self.signal_ref(), partial(self._watch, key))
+        anchor = anchor_of(receiver)
+        return ReceiverRecord(key, anchor, self._watch(key, anchor), anatomy)
 
-        def make(target: Any) -> _ReceiverRef:
-            made = _ReceiverRef(target, bury)
-            made.key = key
-            return made
-
-        return make
+    def _watch(self, key: object, target: Any) -> _ReceiverRef | None:
+        try:
+            made = _ReceiverRef(target, self._bury)
+        except TypeError:  # what it is of allows no weak references
+            return None
+        made.key = key
+        return made
 
     def _source(self, sender: Any) -> SenderRecord:
         """Return the record of ``sender``, a new one if need be; it is not in the table then."""

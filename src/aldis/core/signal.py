@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator,
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, overload
 from weakref import ref
 
@@ -228,7 +229,8 @@ class Signal(Emitter, Generic[P, R]):
     def _connect(
         self, receiver: Any, sender: Any, weak: bool, owner: object
     ) -> tuple[Connection, bool | None]:
-        check_receiver(receiver)
+        if type(receiver) is not FunctionType or hasattr(receiver, "__wrapped__"):
+            check_receiver(receiver)  # nothing can be wrong with a plain function
         contract = self.contract
         if contract is not None:
             problem = contract.mismatch(receiver)
