@@ -137,7 +137,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "one owner's leave ends what another one owns",
-        "core/registry.py",
+        "core/records.py",
         "        others = tuple([each for each in self.owners if each[0] is not owner])\n",
         "        others = ()\n",
     ),

@@ -11,7 +11,7 @@ from aldis.core.callables import location, name_of
 from aldis.core.identity import ANY, sender_key
 
 if TYPE_CHECKING:
-    from aldis.core.registry import Connection
+    from aldis.core.records import Connection
     from aldis.core.signal import Signal
 
 __all__ = ["Explanation", "Row"]

@@ -14,162 +14,31 @@ Three habits make that harmless:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any
 from weakref import ref
 
-from aldis.core.binding import PLAIN, Anatomy, anchor_of, dissect, unheld
+from aldis.core.binding import PLAIN, anchor_of, dissect, unheld
 from aldis.core.identity import ANY, receiver_key, sender_key
 from aldis.core.lock import ForkSafeLock, RLock
-from aldis.core.twin import Link, Routes
+from aldis.core.records import (
+    BY_CONNECT,
+    CONNECT,
+    Connection,
+    Plan,
+    ReceiverRecord,
+    ReceiverRef,
+    SenderRecord,
+    SenderRef,
+    WatchingRef,
+    any_strong,
+    gone,
+)
+from aldis.core.twin import Routes
 
-__all__ = ["CONNECT", "Connection", "Registry"]
-
-#: The owner of what ``connect`` connected; every other owner is a subscription's handle.
-CONNECT: Final = "connect"
-
-Owners = tuple[tuple[object, bool], ...]
-
-#: The owners of most connections, held strongly and weakly.
-_BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
-
-
-class _Ref(ref[Any]):
-    """A weak reference that knows whose record it belongs to."""
-
-    __slots__ = ("key",)
-    key: object
-
-
-class _ReceiverRef(_Ref):
-    __slots__ = ()
-
-
-class _SenderRef(_Ref):
-    __slots__ = ()
-
-
-class ReceiverRecord:
-    """One receiver and all its connections to this signal.
-
-    It is in :attr:`Registry.receivers` exactly as long as it has connections.
-    """
-
-    __slots__ = ("anatomy", "is_async", "key", "links", "lookup", "ref", "relays")
-
-    def __init__(
-        self, key: object, anchor: Any, anchor_ref: _ReceiverRef | None, anatomy: Anatomy
-    ) -> None:
-        self.key = key
-        self.ref = anchor_ref
-        # Not the reference with the callback: a plain one is faster to call. Where there can be
-        # none, only strong connections are made, and this holds on to the anchor for them.
-        self.lookup: Callable[[], Any] = (
-            partial(_same, anchor) if anchor_ref is None else ref(anchor)
-        )
-        self.anatomy = anatomy
-        self.is_async = anatomy.is_async
-        self.relays = anatomy.relays
-        self.links: dict[object, Connection] = {}
-
-    def held(self) -> Any:
-        """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
-        # A list, which the collector cannot interrupt half-way, as it can a tuple.
-        for link in list(self.links.values()):
-            if link.keep is not None:
-                return link.keep
-        return self.ref
-
-    def owns(self, dead: _Ref) -> bool:
-        """Tell whether ``dead`` is this record's and not that of an earlier one with its key."""
-        return dead is self.ref or dead is self.anatomy.function_ref
-
-
-class SenderRecord:
-    """One sender and all the connections for it; it stays as long as it has connections."""
-
-    __slots__ = ("held", "key", "links", "plan", "ref")
-
-    def __init__(self, key: object, sender: Any, sender_ref: _SenderRef | None) -> None:
-        self.key = key
-        self.ref = sender_ref
-        self.held = sender if sender_ref is None else None
-        self.links: dict[object, Connection] = {}
-        self.plan: Plan | None = None
-
-    def get(self) -> Any:
-        """Return the sender, or ``None`` when it is dead."""
-        return self.held if self.ref is None else self.ref()
-
-
-class Connection(Link):
-    """A link of the call loop with what the registry knows of it.
-
-    Once it is undone, ``live`` is false and it resolves to nothing: a send under way skips it.
-    """
-
-    __slots__ = ("keep", "origin", "owners", "receiver", "sender", "serial")
-
-    def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
-        self.ref = receiver.lookup
-        self.shape = receiver.anatomy.shape
-        self.receiver = receiver
-        self.sender = sender
-        self.origin = origin
-        # Whoever makes a connection adds these.
-        self.keep: Any
-        self.owners: Owners
-        self.serial: int
-
-    @property
-    def live(self) -> bool:
-        """Whether the connection is still there, if perhaps with a dead receiver."""
-        return self.ref is not gone
-
-    @property
-    def weak(self) -> bool:
-        """Whether nothing but the application keeps the receiver alive."""
-        return self.keep is None
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the receiver has to be awaited."""
-        return self.receiver.is_async
-
-    @property
-    def relays(self) -> bool:
-        """Whether the receiver is another signal's ``send``."""
-        return self.receiver.relays
-
-    def owned_weakly(self, owner: object) -> bool | None:
-        """Return whether ``owner`` holds the receiver weakly, or ``None`` if it is no owner."""
-        for each, weak in self.owners:
-            if each is owner:
-                return weak
-        return None
-
-    def owners_with(self, owner: object, weak: bool | None) -> Owners:
-        """Return the owners with ``owner`` holding it as ``weak`` says; ``None`` leaves it out."""
-        others = tuple([each for each in self.owners if each[0] is not owner])
-        return others if weak is None else (*others, (owner, weak))
-
-
-class Plan:
-    """The connections that one send walks, in connection order.
-
-    Attributes:
-        links: The connections.
-        base: For a sender's own plan: the plan of every sender that it was merged with.
-        plain: Whether the call loop can walk it without looking at anything else.
-    """
-
-    __slots__ = ("base", "links", "plain")
-
-    def __init__(self, links: tuple[Connection, ...], base: Plan | None, *, plain: bool) -> None:
-        self.links = links
-        self.base = base
-        self.plain = plain
+__all__ = ["Registry"]
 
 
 class Registry:
@@ -187,7 +56,7 @@ class Registry:
         self.receivers: dict[object, ReceiverRecord] = {}
         self.senders: dict[object, SenderRecord] = {}
         self.everyone = SenderRecord(ANY, ANY, None)
-        self.dead: deque[_Ref] = deque()
+        self.dead: deque[WatchingRef] = deque()
         self._bury = self.dead.append
         self.routes = Routes(self.dead)
         self.publishing = True
@@ -244,13 +113,13 @@ class Registry:
                 if link is None:
                     link = Connection(record, source, origin)
                     before = None
-                    owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
+                    owners = BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
                     strong = not weakly
                     trash.append(source.plan)
                 else:
                     before = link.owned_weakly(owner)
                     owners = link.owners_with(owner, weakly)
-                    strong = _any_strong(owners)
+                    strong = any_strong(owners)
                     trash.append(link.keep)
                 if self.version != version:
                     continue
@@ -285,7 +154,7 @@ class Registry:
                 if not link.live:
                     return False
                 owners = link.owners_with(owner, None)
-                strong = _any_strong(owners)
+                strong = any_strong(owners)
                 trash.append(link.keep)
                 if self.version == version:
                     break
@@ -344,16 +213,16 @@ class Registry:
             except IndexError:  # the collector may have swept, since a test could have told
                 return
             for link in self._left_by(corpse):
-                if link.origin is not None and type(corpse) is _ReceiverRef:
+                if link.origin is not None and type(corpse) is ReceiverRef:
                     self.unheard.append(link.origin)
                 self._drop(link, trash)
             # Not earlier: while it waits here, no send takes a stranger with its id for it.
             if dead and dead[0] is corpse:
                 dead.popleft()
 
-    def _left_by(self, corpse: _Ref) -> tuple[Connection, ...]:
+    def _left_by(self, corpse: WatchingRef) -> tuple[Connection, ...]:
         record: ReceiverRecord | SenderRecord | None
-        if type(corpse) is _ReceiverRef:
+        if type(corpse) is ReceiverRef:
             record = self.receivers.get(corpse.key)
             return () if record is None or not record.owns(corpse) else self._snapshot(record.links)
         record = self.senders.get(corpse.key)
@@ -414,9 +283,9 @@ class Registry:
         anchor = anchor_of(receiver)
         return ReceiverRecord(key, anchor, self._watch(key, anchor), anatomy)
 
-    def _watch(self, key: object, target: Any) -> _ReceiverRef | None:
+    def _watch(self, key: object, target: Any) -> ReceiverRef | None:
         try:
-            made = _ReceiverRef(target, self._bury)
+            made = ReceiverRef(target, self._bury)
         except TypeError:  # what it is of allows no weak references
             return None
         made.key = key
@@ -433,7 +302,7 @@ class Registry:
         made = None
         if type(key) is int:
             try:
-                made = _SenderRef(sender, self._bury)
+                made = SenderRef(sender, self._bury)
                 made.key = key
             except TypeError:
                 pass  # it is held instead, so that its id is not given to a stranger
@@ -525,21 +394,8 @@ class Registry:
                 return values
 
 
-def _serial(link: Connection) -> int:
-    return link.serial
+_serial = attrgetter("serial")
 
 
 def _plain(links: Iterable[Connection]) -> bool:
     return not any(link.is_async or link.relays for link in links)
-
-
-def _any_strong(owners: Owners) -> bool:
-    return not all([weak for _, weak in owners])  # noqa: C419 - faster here than a generator
-
-
-def gone(*_: object) -> None:
-    """Stand in for the references of a connection that is undone: there is nothing to call."""
-
-
-def _same(anchor: Any) -> Any:
-    return anchor

@@ -1,4 +1,7 @@
-"""Signals: what can be connected to and sent."""
+"""Signals: what can be connected to and sent.
+
+Over 400 lines, because it is one class, and most of it is the reference that its users read.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
 from aldis.core.identity import ANY, ANY_ID, Symbol, is_proxy, make_id, real_sender, receiver_key
 from aldis.core.outcome import Outcome
-from aldis.core.registry import CONNECT, Connection, Registry
+from aldis.core.records import CONNECT, Connection
+from aldis.core.registry import Registry
 from aldis.core.subscription import Subscription
 from aldis.core.twin import Emitter
 from aldis.core.views import ReceiversView

@@ -9,7 +9,7 @@ from aldis.core.callables import name_of
 from aldis.core.identity import ANY
 
 if TYPE_CHECKING:
-    from aldis.core.registry import Connection
+    from aldis.core.records import Connection
     from aldis.core.signal import Signal
 
 __all__ = ["Subscription"]

@@ -10,7 +10,8 @@ from typing import Any, Final
 from weakref import ref
 
 from aldis.core.namespace import namespaces
-from aldis.core.registry import CONNECT, Connection, Registry
+from aldis.core.records import CONNECT, Connection
+from aldis.core.registry import Registry
 from aldis.core.signal import Signal
 
 __all__ = ["restored_subscriptions"]
