@@ -5,21 +5,21 @@ It needs the extra ``oauth``. The token is kept in the visitor's session, which 
 
 from typing import Any
 
-from flask import Flask, flash, session
+from flask import Blueprint, Flask, flash, session
 
 from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
 from examples.shop.provider import Provider
 
 
 @oauth_authorized.connect
-def greet(sender: OAuthBlueprint, *, token: dict[str, Any], **extra: Any) -> None:
+def greet(sender: Blueprint, *, token: dict[str, Any], **extra: Any) -> None:
     """Remember who it is. The provider says so in the id_token, which has been checked."""
     session["visitor"] = token["userinfo"]["sub"]
     flash(f"Welcome aboard, {session['visitor']}")
 
 
 @oauth_error.connect
-def apologise(sender: OAuthBlueprint, *, error: object, **extra: Any) -> None:
+def apologise(sender: Blueprint, *, error: object, **extra: Any) -> None:
     """Say what went wrong: the visitor declined, perhaps. It is never an error 500."""
     flash(f"You are not logged in: {error}")
 

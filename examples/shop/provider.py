@@ -61,9 +61,10 @@ def open_provider(callbacks: Iterable[str]) -> Iterator[Provider]:
     folder = _cache() / f"{PACKAGE}-{VERSION}"
     if not folder.exists():
         _install(folder)
+    client_id, secret = "shop", secrets.token_urlsafe()
     client = {
-        "client_id": "shop",
-        "client_secret": secrets.token_urlsafe(),
+        "client_id": client_id,
+        "client_secret": secret,
         "redirect_uris": list(callbacks),
     }
     with _started(node, folder, client) as process:
@@ -72,7 +73,7 @@ def open_provider(callbacks: Iterable[str]) -> Iterator[Provider]:
             if not address:
                 message = f"this Node.js does not run what is in {folder}"
                 raise NoLoginError(message)
-            yield Provider(address, client["client_id"], client["client_secret"])
+            yield Provider(address, client_id, secret)
         finally:
             _end(process)
 
