@@ -361,8 +361,6 @@ class Registry:
             self.publishing = allowed
             self.routes.everyone = None
 
-    # -- looking -------------------------------------------------------------------------------
-
     def all(self) -> tuple[Connection, ...]:
         """Return every living connection, in connection order."""
         self.sweep()
