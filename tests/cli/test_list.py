@@ -40,7 +40,33 @@ def spread(shop):
     return shop
 
 
+@pytest.fixture
+def factory(project):
+    """Give an app that nothing but its factory's return value keeps, with a receiver of its own."""
+    project.write(
+        "shop.py",
+        """
+        import aldis.as_blinker
+        from flask import Flask, request_started
+
+        def create_app():
+            app = Flask("shop")
+
+            @request_started.connect_via(app)
+            def greet(sender, **extra):
+                pass
+
+            return app
+        """,
+    )
+    return project
+
+
 class TestList:
+    def test_an_app_of_a_factory_keeps_its_receivers(self, factory):
+        """What is connected for the app itself is there while the command looks."""
+        assert "\n     1. greet  shop.py:" in ask(factory, "list")
+
     def test_shows_who_listens_to_what(self, shop):
         """Each namespace, signal, doc and contract, and the receivers in order, all facts told."""
         text = ask(shop, "list")

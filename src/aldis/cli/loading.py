@@ -27,6 +27,9 @@ __all__ = ["AppError", "load"]
 APPS: Final = ("app", "application")
 FACTORIES: Final = ("create_app", "make_app")
 
+#: Where a command keeps its app, in the context's ``meta``.
+LOADED: Final = "aldis.cli.loaded"
+
 #: The files that are looked for when no app is named.
 FILES: Final = ("app.py", "wsgi.py", "asgi.py")
 
@@ -43,6 +46,8 @@ class AppError(click.ClickException):
 def load(ctx: click.Context, *, traceback: bool = False) -> Any:
     """Put aldis in blinker's place and return the app that the command line names.
 
+    The app lives as long as the command: what is connected for it as sender would die with it.
+
     Args:
         ctx: Where ``--app`` has left its value, or Flask's own command line its app.
         traceback: Whether to write the traceback of an import that failed.
@@ -51,6 +56,11 @@ def load(ctx: click.Context, *, traceback: bool = False) -> Any:
         AppError: There is no app, or it cannot be imported.
     """
     ensure_stand_in(ctx)
+    app = ctx.meta[LOADED] = _load(ctx, traceback=traceback)
+    return app
+
+
+def _load(ctx: click.Context, *, traceback: bool) -> Any:
     named = ctx.meta.get(APP)
     flask_cli: Any = sys.modules.get("flask.cli")
     script = ctx.find_object(flask_cli.ScriptInfo) if flask_cli else None
