@@ -107,6 +107,28 @@ class TestNames:
             file.write(make)
         assert knows(f"lit-{name}", "--app", "usual")
 
+    @pytest.mark.parametrize("name", ["build", "Builder.build"])
+    def test_a_function_that_no_server_could_call_is_called(self, here, name):
+        """It has to make the app, whatever it is called and may be given."""
+        here.write(
+            "builds.py",
+            """
+            import aldis
+
+            lamps = aldis.Namespace()
+
+            def build(when="dusk", *, often=2):
+                lamps.signal(f"lit-at-{when}")
+                return print
+
+            class Builder:
+                @classmethod
+                def build(cls):
+                    return build()
+            """,
+        )
+        assert knows("lit-at-dusk", "--app", f"builds:{name}")
+
     def test_a_function_of_three_arguments_is_an_app(self, here):
         """What takes something is called by a server, not by us."""
         here.write("asgi_app.py", "async def serve(scope, receive, send):\n    raise SystemExit")
@@ -209,6 +231,12 @@ class TestMistakes:
         text = refusal(spec)
         assert "the factory factory:create_app cannot be called as create_app(" in text
         assert text.endswith("""as in --app 'factory:create_app("testing")'""")
+
+    def test_a_factory_by_a_name_of_its_own_that_needs_an_argument(self, here):
+        """It is not taken for an app, of which nothing would be wrong."""
+        here.write("built.py", "def build(name): ...")
+        text = refusal("built:build")
+        assert "the factory built:build cannot be called as build()" in text
 
     def test_a_factory_that_makes_no_app(self, here):
         """It forgot its ``return``, or returns something else."""

@@ -27,6 +27,10 @@ __all__ = ["AppError", "load"]
 APPS: Final = ("app", "application")
 FACTORIES: Final = ("create_app", "make_app")
 
+#: With how many arguments a server calls an app of each kind.
+WSGI: Final = 2
+ASGI: Final = 3
+
 #: Where a command keeps its app, in the context's ``meta``.
 LOADED: Final = "aldis.cli.loaded"
 
@@ -210,7 +214,7 @@ def _call_of(found: Any, path: str, name: str | None) -> str | None:
     call = name.removeprefix(path) if name else ""
     if call:
         return call
-    return "()" if path.rpartition(".")[2] in FACTORIES or _takes_nothing(found) else None
+    return "()" if path.rpartition(".")[2] in FACTORIES or _is_factory(found) else None
 
 
 def _make(factory: Callable[..., Any], what: str, call: str, *, traceback: bool) -> Any:
@@ -230,9 +234,20 @@ def _make(factory: Callable[..., Any], what: str, call: str, *, traceback: bool)
         raise _failed(f"{what}{call}", error, traceback=traceback) from error
 
 
-def _takes_nothing(found: Any) -> bool:
-    """Tell whether it is a plain function without arguments, which no app is."""
-    return inspect.isfunction(found) and not inspect.signature(found).parameters
+def _is_factory(found: Any) -> bool:
+    """Tell whether it is a function that no server could call, so that it has to make the app."""
+    if not (inspect.isfunction(found) or inspect.ismethod(found)):
+        return False
+    return not any(_takes(found, number) for number in (WSGI, ASGI))
+
+
+def _takes(function: Callable[..., Any], number: int) -> bool:
+    """Tell whether it can be called with as many arguments, given by position."""
+    try:
+        inspect.signature(function).bind(*range(number))
+    except TypeError:
+        return False
+    return True
 
 
 def _arguments(call: str, what: str) -> tuple[list[Any], dict[str, Any]]:
