@@ -140,6 +140,27 @@ class TestOtherInterpreters:
         ended = project.run(*PYTHON, "-c", WHOSE, **environ)
         assert ("", BLINKERS) == (ended.stderr, ended.stdout)
 
+    def test_another_aldis_is_named_when_the_command_finds_it(self, project):
+        """Such as an installed one when the one of a clone was started."""
+        project.write("elsewhere/aldis/__init__.py", "raise RuntimeError")
+        environ = {**environment(), "PYTHONPATH": f"{STARTUP}{os.pathsep}elsewhere"}
+        shell = 'export ALDIS_RUN_PID=$$; exec "$0" -c "$1"'
+        ended = project.run("sh", "-c", shell, sys.executable, WHOSE, **environ)
+        assert (BLINKERS, 0) == (ended.stdout, ended.returncode)
+        assert f"aldis run: nothing is changed in {sys.executable}, which finds" in ended.stderr
+        assert os.path.join("elsewhere", "aldis", "__init__.py") in ended.stderr
+
+    def test_no_aldis_at_all_is_named_too(self, project):
+        """Such as where the folder of a clone was the only place that had one."""
+        python = Path(sys.base_prefix, "bin", "python3")
+        if sys.prefix == sys.base_prefix or not python.exists():
+            pytest.skip("there is no Python here that shares its prefix and finds no aldis")
+        environ = {**environment(), "PYTHONPATH": STARTUP, "ALDIS_RUN_PREFIX": sys.base_prefix}
+        shell = 'export ALDIS_RUN_PID=$$; exec "$0" -c "print()"'
+        ended = project.run("sh", "-c", shell, python, **environ)
+        assert ("\n", 0) == (ended.stdout, ended.returncode)
+        assert "which does not find the aldis that was started (" in ended.stderr
+
     def test_a_python_that_ignores_its_environment_is_not_reached(self, project):
         """``python -I`` is what the manual says it is: the way around."""
         assert project.run(*RUN, *PYTHON, "-I", "-c", WHOSE).stdout == BLINKERS
