@@ -234,3 +234,29 @@ def test_a_token_without_an_end_is_used_as_it_is(renewing):
     storage.set(blueprint, {"access_token": "y", "expires_at": int(time.time()) + 30})
     assert "y" == call()
     assert [] == renewing.asked_for("/token")
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_answer_without_a_refresh_token_keeps_the_one_before(renewing, nothing):
+    """Also where the provider writes down that there is none: the old one stays good."""
+    renewing.says("/token", {"access_token": "x", "expires_in": 300, "refresh_token": nothing})
+    call, storage, blueprint = make(renewing)
+    assert "x" == call()
+    assert "again" == storage.get(blueprint)["refresh_token"]
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_tokens_without_a_refresh_token_are_not_taken_for_each_other(nothing):
+    """Two users whose renewals brought no refresh token each get their own token the next time."""
+    renewals, got = Renewals(), []
+
+    def expired(token):
+        return token["expires_at"] == 1
+
+    for user in ("ada", "bob"):
+        old = expires(user, refresh=user)
+        answers = [expires(f"{user}-dead", nothing), expires(f"{user}-new", nothing, 4_000_000_000)]
+        for _ in range(2):
+            found = renewals.renew(old, lambda _, left=answers: left.pop(0), expired)
+        got.append(found["access_token"])
+    assert ["access-ada-new", "access-bob-new"] == got

@@ -170,6 +170,9 @@ class OAuth2Provider:
             renewed = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
         _require_access_token(renewed)
         lasting = {k: v for k, v in token.items() if k not in ("expires_at", "expires_in")}
+        if not renewed.get("refresh_token"):
+            # Some say so with null or an empty text: the one that was used stays good.
+            renewed.pop("refresh_token", None)
         granted = renewed.pop("scope", None)
         merged = lasting | renewed
         if granted is not None:

@@ -51,7 +51,7 @@ class Renewals:
         key = sha256(str(token["refresh_token"]).encode()).digest()
         with self._entered(key) as renewal, renewal.lock:
             known = renewal.token
-            if known is not None and known.get("refresh_token") != token["refresh_token"]:
+            if known is not None and _rotated(known, token):
                 if expired(known):
                     # Its refresh token is the one that is good now, and has a lock of its own.
                     known = self.renew(known, refresh, expired)
@@ -79,6 +79,11 @@ class Renewals:
         for key, renewal in list(self._renewals.items()):
             if not renewal.users and renewal.until <= now:
                 del self._renewals[key]
+
+
+def _rotated(known: Token, token: Token) -> bool:
+    # One without a refresh token of its own must not share a lock with all others of that kind.
+    return known.get("refresh_token") not in (None, "", token["refresh_token"])
 
 
 def _same(one: Token, other: Token) -> bool:
