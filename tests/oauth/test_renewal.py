@@ -71,6 +71,18 @@ def test_a_request_that_is_two_renewals_behind_gets_the_last_one(renewing):
     assert ["again", "refresh-1"] == used
 
 
+def test_an_old_cookie_does_not_use_up_a_refresh_token_again(renewing):
+    """Where the token that took its place has expired, that one's refresh token is sent."""
+    renewing.rotates, renewing.expired = True, (1,)
+    call, storage, blueprint = make(renewing)
+    old = storage.get(blueprint)
+    call()
+    storage.set(blueprint, old)
+    assert "access-2" == call()
+    used = [each[1]["refresh_token"] for each in renewing.asked_for("/token")]
+    assert ["again", "refresh-1"] == used
+
+
 def test_what_was_granted_stays_granted(renewing):
     """Scopes, and what else was known of the login, outlive a renewal that does not repeat them."""
     first = {**expires(0), "scope": ["email"], "id_token": "kept", "token_type": "Bearer"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,16 +144,18 @@ class OAuthSession:
 
     def _renewed(self, token: Token) -> Token:
         try:
-            renewed = dict(self._renewals.renew(token, self._ask, self._expired))
+            ask = partial(self._ask, held=token)
+            renewed = dict(self._renewals.renew(token, ask, self._expired))
         except LoginError as error:
             return self._after_refusal(token, error)
         if self.token == token:
             self._keep(renewed)
         return renewed
 
-    def _ask(self, token: Mapping[str, Any]) -> Token:
+    def _ask(self, token: Mapping[str, Any], *, held: Mapping[str, Any]) -> Token:
         # Another process may have been quicker, and stored its token where this one can see it.
-        stored = self._newer_than(token)
+        # What this request came with is not newer: it may be a cookie that is renewals behind.
+        stored = self._newer_than(token, held)
         if stored is not None and not self._expired(stored):
             return stored
         token = stored or token
@@ -177,9 +180,9 @@ class OAuthSession:
         message = f"{name!r} does not renew the token any more; the user has to log in again"
         raise LoginExpiredError(name, message) from error
 
-    def _newer_than(self, token: Mapping[str, Any]) -> Token | None:
+    def _newer_than(self, *known: Mapping[str, Any]) -> Token | None:
         stored = self.token
-        if not stored or stored.get("access_token") == token.get("access_token"):
+        if not stored or any(stored.get("access_token") == k.get("access_token") for k in known):
             return None
         return stored
 
