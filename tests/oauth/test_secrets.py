@@ -129,11 +129,22 @@ def test_a_renewal(op, everything_logged):
     assert TOKENS[2] not in everything_logged.text
 
 
-def test_a_storage_that_repeats_the_token(op, heard, everything_logged):
+@pytest.mark.parametrize("place", ["itself", "cause", "context"])
+def test_a_storage_that_repeats_the_token(op, heard, everything_logged, place):
     """The exception of a refusing storage is passed on only when it does not repeat the token."""
 
     class Talkative(MemoryStorage):
         def set(self, blueprint, token):
+            try:
+                self.refuse(token)
+            except ValueError as error:
+                if place == "itself":
+                    raise
+                if place == "cause":
+                    raise OSError("not kept") from error
+                raise OSError("not kept")  # noqa: B904 - without a cause it has a context
+
+        def refuse(self, token):
             raise ValueError(token)
 
     app, _ = app_with(op, storage=Talkative())

@@ -78,14 +78,29 @@ def describe(error: Exception, secrets: Iterable[str | None] = (), response: Any
 
 
 def harmless(error: Exception, secrets: Iterable[str | None]) -> Exception:
-    """Return ``error``, or a :class:`LoginError` in its place when its text repeats a secret."""
+    """Return ``error``, or a :class:`LoginError` in its place when it repeats a secret.
+
+    A traceback shows what is behind an error, too, so that is looked at as well.
+    """
     known = [secret for secret in secrets if secret]
     if isinstance(error, LoginError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
-    texts = (str(error), repr(error))
+    texts = [text for each in _behind(error) for text in (str(each), repr(each))]
     if not any(secret in text for secret in known for text in texts):
         return error
     return LoginError(type(error).__name__, _without(str(error), known))
+
+
+def _behind(error: BaseException) -> list[BaseException]:
+    """Return ``error`` and all that its traceback would show."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and not any(each is other for other in found):
+            found.append(each)
+            waiting += [each.__cause__, None if each.__suppress_context__ else each.__context__]
+    return found
 
 
 def secrets_in(token: Mapping[str, Any]) -> list[str]:
