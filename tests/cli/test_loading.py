@@ -197,14 +197,20 @@ class TestMistakes:
         here.write("colon.py", "app = print")
         assert refusal("colon:").endswith("; a name belongs after the colon")
 
+    def test_nothing_before_the_colon(self, here):
+        """A module is missing."""
+        assert refusal(":app").startswith("Error: a module or a file belongs before the colon")
+
     def test_a_missing_file(self, here):
         """The folder that it was looked for in is named."""
         text = f"Error: there is no file 'no/such.py' (looked for from {here.folder})"
         assert text == refusal("no/such.py:app")
 
-    def test_a_folder_that_is_no_package(self, here):
+    @pytest.mark.parametrize("folder", ["./", ".", ".."])
+    def test_a_folder_that_is_no_package(self, here, folder):
         """It has no ``__init__.py``."""
-        assert "'./' is a folder, and no package: it has no __init__.py" in refusal("./")
+        text = f"'{folder}' is a folder, and no package: it has no __init__.py"
+        assert text in refusal(folder)
 
     def test_no_app_in_the_module(self, here):
         """The usual names are told, and a global that looks like an app."""

@@ -134,7 +134,10 @@ def _from_spec(spec: str, *, traceback: bool) -> Any:
 
 def _module_of(place: str) -> str:
     """Return the module that ``place`` names; a file's folder is made importable."""
-    is_file = place.endswith(".py") or "/" in place or os.sep in place
+    if not place:
+        raise AppError("a module or a file belongs before the colon, as in --app shop:app")
+    # What begins with a dot is a folder, this one or the one above, and never a module.
+    is_file = place.endswith(".py") or place[0] == "." or "/" in place or os.sep in place
     if not is_file:
         return place
     path = Path(place).resolve()
