@@ -148,7 +148,7 @@ class TestOtherInterpreters:
         ended = project.run("sh", "-c", shell, sys.executable, WHOSE, **environ)
         assert (BLINKERS, 0) == (ended.stdout, ended.returncode)
         assert f"aldis run: nothing is changed in {sys.executable}, which finds" in ended.stderr
-        assert os.path.join("elsewhere", "aldis", "__init__.py") in ended.stderr
+        assert str(Path("elsewhere", "aldis", "__init__.py")) in ended.stderr
 
     def test_no_aldis_at_all_is_named_too(self, project):
         """Such as where the folder of a clone was the only place that had one."""
