@@ -251,6 +251,18 @@ class TestOtherApps:
         project.write("app.py", "app = dict")
         assert trace(project, "/", app="app").startswith("GET / -> raised TypeError: ")
 
+    @pytest.mark.parametrize(
+        "app",
+        [
+            "def app(environ, start_response):\n    exit(0)",
+            "async def app(scope, receive, send):\n    scope['type'] == 'http' and exit(0)",
+        ],
+    )
+    def test_an_app_that_ends_the_process(self, project, app):
+        """It is shown instead of ending the command, whose exit code would say that all is well."""
+        project.write("app.py", app)
+        assert trace(project, "/", app="app").startswith("GET / -> raised SystemExit: 0 (")
+
     def test_an_app_that_sends_nothing(self, project):
         """That is said too."""
         project.write("app.py", "def app(environ, start_response):\n    return []")
@@ -302,6 +314,7 @@ class TestMistakes:
             (("/x", "GET"), "'/x' is no method, as GET or POST is"),
             (("-H", "X-Lamp", "/"), "'X-Lamp' is not of the form 'NAME: VALUE'"),
             (("-H", ": on", "/"), "': on' is not of the form 'NAME: VALUE'"),
+            (("-H", "X-Lamp: 5 €", "/"), "'€' cannot be in a header, which is Latin-1"),
         ],
     )
     def test_are_told(self, project, arguments, said):

@@ -87,7 +87,7 @@ def send(app: Any, request: Request) -> Answer:
         started = time.perf_counter_ns()
         try:
             answer.status = call(app, request)
-        except Exception as error:  # noqa: BLE001 - as a server takes them
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as a server takes them
             answer.status, answer.error = 500, error
         answer.nanoseconds = time.perf_counter_ns() - started
     return answer
@@ -169,7 +169,7 @@ async def _to_asgi(app: Any, request: Request) -> Answer:
             started = time.perf_counter_ns()
             try:
                 answer.status = await _exchange(app, request, state)
-            except Exception as error:  # noqa: BLE001 - as a server takes them
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - as a server takes them
                 answer.status, answer.error = 500, error
             answer.nanoseconds = time.perf_counter_ns() - started
     return answer

@@ -81,6 +81,12 @@ def _header(text: str) -> tuple[str, str]:
         raise click.BadParameter(
             f"{text!r} is not of the form 'NAME: VALUE'", param_hint="--header"
         )
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise click.BadParameter(
+            f"{text[error.start]!r} cannot be in a header, which is Latin-1", param_hint="--header"
+        ) from None
     return name.strip(), value.strip()
 
 
