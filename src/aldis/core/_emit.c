@@ -630,7 +630,7 @@ deliver(Emitter *self, Arguments *given)
 }
 
 /* self._go_on(links, position, error, sender, kwargs), and the error that is set stays set, unless
-   a worse one comes of it. */
+   a worse one comes of it. Meanwhile it is being handled, as in an except clause. */
 static void
 go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
 {
@@ -640,6 +640,8 @@ go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
     if (traceback != NULL) {
         PyException_SetTraceback(error, traceback);
     }
+    PyObject *handled_before = PyErr_GetHandledException();
+    PyErr_SetHandledException(error);
     PyObject *number = PyLong_FromSsize_t(position);
     PyObject *kwargs = keyword_dict(given);
     if (number != NULL && kwargs != NULL) {
@@ -649,16 +651,13 @@ go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
     }
     Py_XDECREF(number);
     Py_XDECREF(kwargs);
+    PyErr_SetHandledException(handled_before);
+    Py_XDECREF(handled_before);
     if (done != NULL) {
         Py_DECREF(done);
         PyErr_Restore(type, error, traceback);
         return;
     }
-    PyObject *worse_type, *worse, *worse_traceback;
-    PyErr_Fetch(&worse_type, &worse, &worse_traceback);
-    PyErr_NormalizeException(&worse_type, &worse, &worse_traceback);
-    PyException_SetContext(worse, Py_NewRef(error));
-    PyErr_Restore(worse_type, worse, worse_traceback);
     Py_XDECREF(type);
     Py_XDECREF(error);
     Py_XDECREF(traceback);
@@ -776,6 +775,7 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     }
     Arguments given;
     PyObject *links = NULL, *results = NULL;
+    Py_INCREF(routes);          /* a receiver may initialize the signal anew */
     if (take_arguments(self, &given, args, nargs, names) < 0) {
         goto done;
     }
@@ -803,6 +803,7 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
 done:
     Py_XDECREF(links);
     release_arguments(&given);
+    Py_DECREF(routes);
     return results;
 }
 

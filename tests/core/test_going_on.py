@@ -1,0 +1,89 @@
+"""Signals whose every receiver runs: what becomes of errors, and who may ask for it."""
+
+import logging
+
+import pytest
+
+import aldis
+
+
+def fail(sender):
+    """Raise."""
+    raise ValueError("lamp out")
+
+
+def interrupt(sender):
+    """Raise what no send collects, while another error is being handled."""
+    try:
+        [].pop()
+    except IndexError:
+        raise KeyboardInterrupt  # noqa: B904 - the chain is what is looked at
+
+
+class RaisingHandler(logging.Handler):
+    """Raises what is logged, as applications' tests do."""
+
+    def emit(self, record):
+        """Raise it."""
+        raise record.exc_info[1]
+
+
+@pytest.fixture
+def raising_log():
+    """Let the engine's log raise what it is told."""
+    handler = RaisingHandler()
+    logging.getLogger("aldis").addHandler(handler)
+    yield
+    logging.getLogger("aldis").removeHandler(handler)
+
+
+def contexts(error):
+    """Return the types of the errors that were being handled when ``error`` was raised."""
+    found = []
+    while error.__context__ is not None and len(found) < 10:
+        error = error.__context__
+        found.append(type(error))
+    return found
+
+
+class TestErrors:
+    def test_a_worse_error_keeps_the_whole_chain(self, signal):
+        """What ends the send after all shows what it came of, and then the first error."""
+        signal.every_receiver_runs = True
+        signal.connect(fail)
+        signal.connect(interrupt)
+        signal.has_receivers_for("north")  # from here on the call loop walks by itself
+        with pytest.raises(KeyboardInterrupt) as caught:
+            signal.send("north")
+        assert [IndexError, ValueError] == contexts(caught.value)
+
+    def test_an_error_is_never_its_own_context(self, signal, raising_log):
+        """A log that raises what it is told makes no cycle of the error."""
+        signal.every_receiver_runs = True
+        signal.connect(fail)
+        signal.has_receivers_for("north")
+        with pytest.raises(ValueError, match="lamp out") as caught:
+            signal.send("north")
+        assert [] == contexts(caught.value)
+
+
+def test_a_signal_initialized_anew_by_a_receiver(signal):
+    """The send under way goes on as it began, and nothing is connected afterwards."""
+    others = []
+
+    class Lamp:
+        def light(self, sender):
+            """Do nothing."""
+
+    lamps = [Lamp()]
+
+    @signal.connect
+    def start_anew(sender):
+        signal.__init__()
+        lamps.clear()
+        others.extend(aldis.Signal() for _ in range(50))  # which take the memory that was let go
+
+    signal.connect(lamps[0].light)
+    signal.has_receivers_for("north")  # from here on the call loop walks by itself
+    assert [(start_anew, None)] == signal.send("north")
+    assert [[]] * 51 == [each.send("north") for each in (signal, *others)]
