@@ -5,6 +5,7 @@ import logging
 import pytest
 
 import aldis
+from tests.core.support import Recorder
 
 
 def fail(sender):
@@ -65,6 +66,38 @@ class TestErrors:
         with pytest.raises(ValueError, match="lamp out") as caught:
             signal.send("north")
         assert [] == contexts(caught.value)
+
+
+class TestASubclass:
+    @pytest.fixture
+    def alarm(self):
+        """Give a signal whose class says that every receiver runs."""
+
+        class Alarm(aldis.Signal):
+            every_receiver_runs = True
+
+        return Alarm()
+
+    def send_twice(self, signal):
+        """Return who heard two sends, the first receiver of which raises."""
+        later = Recorder()
+        signal.connect(fail)
+        signal.connect(later)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="lamp out"):
+                signal.send("north")
+        return later.senders
+
+    def test_can_ask_for_it(self, alarm):
+        """A class attribute holds for all signals of the class."""
+        assert ["north", "north"] == self.send_twice(alarm)
+
+    def test_is_asked_again_when_its_signal_no_longer_says_otherwise(self, alarm):
+        """A signal may differ from its class, until what was set on it is deleted."""
+        alarm.every_receiver_runs = False
+        assert [] == self.send_twice(alarm)
+        del alarm.every_receiver_runs
+        assert ["north", "north"] == self.send_twice(alarm)
 
 
 def test_a_signal_initialized_anew_by_a_receiver(signal):

@@ -53,6 +53,7 @@ class Signal(Emitter, Generic[P, R]):
     set_class: type[set[Any]] = set
 
     contract: Contract | None
+    every_receiver_runs: bool = False
 
     def __init__(self, doc: str | None = None) -> None:
         if doc:
@@ -63,20 +64,23 @@ class Signal(Emitter, Generic[P, R]):
         self.sent = False
         self._muted = 0
         self._muted_here: ContextVar[int] | None = None
-        self.every_receiver_runs = False
+        self._heed("every_receiver_runs")  # which a subclass may have set
         self._watch_overrides()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "receivers_for":
-            self._watch_overrides()
-        elif name == "every_receiver_runs":
-            self._routes.goes_on = bool(value)
+        self._heed(name)
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
+        self._heed(name)
+
+    def _heed(self, name: str) -> None:
+        """Tell the call loop of a change that is its business."""
         if name == "receivers_for":
             self._watch_overrides()
+        elif name == "every_receiver_runs":
+            self._routes.goes_on = bool(self.every_receiver_runs)
 
     def _watch_overrides(self) -> None:
         """Let the call loop work by itself unless somebody wants a say in every send."""
