@@ -12,7 +12,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from aldis.oauth import oauth_authorized
+from aldis.errors import LoginError
+from aldis.oauth import oauth_authorized, oauth_error
 from aldis.oauth.linking import UserLinker
 from aldis.oauth.sqla import OAuthMixin, SQLAlchemyStorage
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
@@ -197,6 +198,35 @@ def test_a_user_who_may_not_log_in_is_refused(op, make, heard):
     shop.enter(op, client, "ada")
     assert "user_inactive" == heard.only("oauth-error")["error"]
     assert "nobody" == client.get("/who").text
+
+
+@pytest.mark.parametrize("refused_by", ["a later receiver", "the storage"])
+def test_a_login_that_fails_after_all_logs_nobody_in(op, make, heard, monkeypatch, refused_by):
+    """The user is logged out again before oauth_error is sent, whatever has refused the login."""
+    shop, seen = make(remember=True), []
+
+    def refuse(sender, token):
+        if refused_by == "a later receiver":
+            raise LoginError("not_invited", "only invited users")
+
+    def full(blueprint, token):
+        raise OSError("disk")
+
+    def look(sender, **payload):
+        seen.append(current_user.is_authenticated)
+
+    monkeypatch.setattr(shop.blueprint.storage, "set", full)
+    client = shop.app.test_client()
+    with (
+        oauth_authorized.connected_to(refuse, shop.blueprint),
+        oauth_error.connected_to(look, shop.blueprint),
+    ):
+        answer = shop.enter(op, client, "ada")
+    assert "/sorry" == answer.headers["Location"]
+    assert [False] == seen
+    assert client.get_cookie("remember_token") is None
+    assert "nobody" == client.get("/who").text
+    assert 1 == heard.names().count("oauth-error")
 
 
 @pytest.mark.parametrize("found", [None, ""])

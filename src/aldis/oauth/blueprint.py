@@ -25,6 +25,7 @@ from aldis.oauth.session import IN_HAND, OAuthSession
 from aldis.oauth.settings import Settings, scopes
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error
 from aldis.oauth.storages import SessionStorage, TokenStorage
+from aldis.oauth.undo import taking_back, undo
 
 __all__ = ["OAuthBlueprint"]
 
@@ -246,6 +247,7 @@ class OAuthBlueprint(Blueprint):
         pending.remember(self.name, started.state, login)
         return unstored(redirect(started.url))
 
+    @taking_back()
     def authorized(self) -> BaseResponse:
         """Take the user back from the provider, and fetch the token."""
         provider = self.provider
@@ -338,6 +340,7 @@ class OAuthBlueprint(Blueprint):
             again: Whether this login was itself the end of such a redirect.
             proven: Whether the user's session is known to work.
         """
+        undo()
         results = oauth_error.send(self, **asynchronously(), **payload)
         pending.note_failure(self.name)
         response = first_response(value for _, value in results)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
-from flask_login import current_user, login_user  # type: ignore[import-untyped]
+from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from aldis.errors import LoginError
+from aldis.oauth.undo import if_it_fails
 
 __all__ = ["UserLinker"]
 
@@ -27,6 +28,8 @@ class UserLinker:
     Connect it as ``oauth_authorized.connect(linker, blueprint)``, and keep it: receivers are held
     weakly. With somebody logged in already, the account is linked to him. Refused, with
     ``oauth_error``, is an account of somebody else, and a second account with the same provider.
+    Whoever was logged in is logged out again when the login fails after all: another receiver has
+    refused it, or the storage the token.
 
     Args:
         model: A class with :class:`aldis.oauth.sqla.OAuthMixin`.
@@ -68,8 +71,12 @@ class UserLinker:
         known = current_user._get_current_object()
         here = known if known.is_authenticated else None
         user = self._linked(blueprint, subject, token, here)
-        if here is None and not login_user(user, remember=self.remember):
+        if here is not None:
+            return
+        if not login_user(user, remember=self.remember):
             raise LoginError("user_inactive", "this user may not log in")
+        # A receiver after this one may refuse the login, and the storage the token.
+        if_it_fails(logout_user)
 
     def _asked(self, blueprint: Any, token: Token) -> str:
         try:
