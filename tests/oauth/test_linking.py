@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, Response, request
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from aldis.errors import LoginError
@@ -162,6 +162,21 @@ def test_an_account_of_somebody_else_is_refused(op, make, heard):
     assert "account_taken" == heard.only("oauth-error")["error"]
     assert str(number) == client.get("/who").text
     assert before == shop.rows()
+
+
+def test_an_account_that_the_database_takes_for_another_is_refused(op, make, heard):
+    """Subjects differ by case, also where a column's collation does not care about it."""
+    shop = make()
+    subject = shop.OAuth.__table__.c.provider_user_id
+    with shop.app.app_context():
+        shop.db.drop_all()
+        subject.type = String(255, collation="NOCASE")
+        shop.db.create_all()
+    shop.enter(op, shop.app.test_client(), "ada")
+    client = shop.app.test_client()
+    shop.enter(op, client, "ADA")
+    assert "account_taken" == heard.only("oauth-error")["error"]
+    assert "nobody" == client.get("/who").text
 
 
 def test_a_second_account_with_one_provider_is_refused(op, make, heard):

@@ -90,7 +90,7 @@ class UserLinker:
         return str(found)
 
     def _linked(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
-        row = self._find(provider=blueprint.name, provider_user_id=subject)
+        row = self._account(blueprint, subject)
         if row is None:
             row = self._link(blueprint, subject, token, here)
         if here is not None and row.user_id != here.id:
@@ -114,12 +114,19 @@ class UserLinker:
                 )
         except IntegrityError:
             # The same person has logged in twice at the same time; the other one was first.
-            row = self._find(provider=blueprint.name, provider_user_id=subject)
+            row = self._account(blueprint, subject)
             if row is None:
                 raise
             return row
         self.session.commit()
-        return self._find(provider=blueprint.name, provider_user_id=subject)
+        return self._account(blueprint, subject)
+
+    def _account(self, blueprint: Any, subject: str) -> Any:
+        row = self._find(provider=blueprint.name, provider_user_id=subject)
+        if row is not None and row.provider_user_id != subject:
+            # A column that compares without regard to case or accents, as MySQL's do by default.
+            raise LoginError("account_taken", "another account here has nearly the same identifier")
+        return row
 
     def _find(self, **values: Any) -> Any:
         return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
