@@ -105,6 +105,27 @@ def test_a_remark_fails_nothing(project):
     assert ended.stdout.endswith("\nNothing is wrong, 1 remark in 1 signal of 1 namespace.\n")
 
 
+def test_names_the_plugin_of_a_receiver(project):
+    """What a plugin listens to in vain is told with its name: the mistake is in its source."""
+    project.write(
+        "app.py",
+        """
+        import aldis
+        from aldis.plugins import Subscriptions
+
+        shop = aldis.Namespace()
+        shop.signal("lamps-lit", "Sent when a lamp is lit.")
+        def light(sender, **extra): ...
+        unit = Subscriptions({shop.signal("lamps-lid"): [light]}, plugin="dusk")
+        unit.connect()
+        app = print
+        """,
+    )
+    ended = project.run(*CHECK, "app")
+    assert 1 == ended.returncode
+    assert "did you mean 'lamps-lit'? (of plugin 'dusk')\n" in ended.stdout
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_a_receiver_of_a_factory_that_died(project, held):
     """A local function that a factory connected weakly is gone when it returns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from aldis.cli.options import signals_command
 from aldis.cli.output import Page, print_json, short_place, shortened
 from aldis.cli.showing import INDENT, count
 from aldis.core import Namespace, set_strict
+from aldis.core.namespace import Finding
 from aldis.errors import AldisWarning, StrictWarning
 
 __all__ = ["check"]
@@ -72,8 +74,17 @@ def check(ctx: click.Context, *, as_json: bool, traceback: bool) -> None:
 def _check(label: str, namespace: Namespace) -> list[Found]:
     return [
         Found(label, each.signal, each.problem, each.remark, each.closest)
-        for each in namespace.check()
+        for each in _findings(namespace)
     ]
+
+
+def _findings(namespace: Namespace) -> list[Finding]:
+    """Return what is wrong in ``namespace``, and with whose receivers where there are plugins."""
+    if "aldis.plugins" not in sys.modules:  # it needs pluggy, which need not be installed
+        return namespace.check()
+    from aldis.plugins import check_names  # noqa: PLC0415 - see above
+
+    return check_names(namespace)
 
 
 @contextmanager
