@@ -1,6 +1,7 @@
 """Muting: nested, overlapping, and only here."""
 
 import asyncio
+from contextvars import copy_context
 from threading import Event, Thread
 
 import pytest
@@ -102,6 +103,15 @@ class TestOnlyHere:
             signal.send("here")
         earlier.join()
         assert ["earlier thread"] == heard.senders
+
+    def test_a_block_that_ends_elsewhere(self, signal, heard):
+        """Ended in another context, as test fixtures are, it leaves that one able to mute."""
+        block = signal.muted(everywhere=False)
+        copy_context().run(block.__enter__)
+        block.__exit__(None, None, None)
+        assert 1 == len(signal.send())
+        with signal.muted(everywhere=False):
+            assert [] == signal.send()
 
     async def test_another_task_is_heard(self, signal, heard):
         """A task that runs beside the block is not muted; one that it starts is."""

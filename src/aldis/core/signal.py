@@ -297,7 +297,8 @@ class Signal(Emitter, Generic[P, R]):
         try:
             yield None
         finally:
-            here.set(here.get() - 1)
+            # A generator may be closed in a context that has not been muted.
+            here.set(max(0, here.get() - 1))
 
     def _count_mute(self, step: int) -> None:
         with self._registry.lock:
