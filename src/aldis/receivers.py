@@ -48,7 +48,7 @@ class Delivered(ABC, Generic[P, R]):
         check_undelivered(function, type(self).__name__)
         update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the receiver, as if it had no delivery."""
         return self.__wrapped__(*args, **kwargs)
 
@@ -84,14 +84,14 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
         """Return what a signal calls: the receiver, with its errors caught."""
         return self._call_async if is_async(self.__wrapped__) else self._call
 
-    def _call(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.__wrapped__(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - that it catches them all is its promise
             self._log_error(error)
             return None
 
-    async def _call_async(self, *args: Any, **kwargs: Any) -> Any:
+    async def _call_async(self, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return await self.__wrapped__(*args, **kwargs)  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - that it catches them all is its promise
@@ -128,10 +128,10 @@ class _Claim:
         self._signal_ref = signal_ref
         self._lock = Lock()
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._once(*args, **kwargs) if self._take(args) else None
 
-    async def call_async(self, *args: Any, **kwargs: Any) -> Any:
+    async def call_async(self, /, *args: Any, **kwargs: Any) -> Any:
         return await self._once(*args, **kwargs) if self._take(args) else None
 
     def _take(self, args: tuple[Any, ...]) -> bool:

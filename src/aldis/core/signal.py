@@ -310,7 +310,7 @@ class Signal(Emitter, Generic[P, R]):
     if TYPE_CHECKING:
 
         def send(  # type: ignore[override]
-            self, *args: P.args, **kwargs: P.kwargs
+            self, /, *args: P.args, **kwargs: P.kwargs
         ) -> list[tuple[Receiver, R]]:
             """Call the receivers connected to the sender, and to any, in connection order.
 
@@ -346,7 +346,7 @@ class Signal(Emitter, Generic[P, R]):
         sending = deliver.Sending(self, sender, kwargs, "send")
         deliver.deliver(sending, links[position + 1 :], robust=True)
 
-    def send_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
+    def send_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call every receiver, whatever the others raise; log the errors and return them.
 
         Args:
@@ -376,7 +376,7 @@ class Signal(Emitter, Generic[P, R]):
         sending = deliver.Sending(self, sender, payload, how)
         return deliver.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
 
-    async def send_async(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
+    async def send_async(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Await the receivers one after the other, as blinker does.
 
         Args:
@@ -401,7 +401,7 @@ class Signal(Emitter, Generic[P, R]):
         robust = self.every_receiver_runs
         return _pairs(await deliver.deliver_async(sending, steps, adapt=adapt, robust=robust))
 
-    async def asend(self, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
+    async def asend(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Call sync and await async receivers, one after the other in connection order.
 
         A sync receiver runs in the event loop's thread. An exception propagates, and the rest are
@@ -410,7 +410,7 @@ class Signal(Emitter, Generic[P, R]):
         robust = self.every_receiver_runs
         return _pairs(await self._arun("asend", *args, robust=robust, payload=kwargs))
 
-    async def asend_robust(self, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
+    async def asend_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call or await every receiver, whatever the others raise; log and return the errors."""
         return await self._arun("asend_robust", *args, robust=True, payload=kwargs)
 
