@@ -114,6 +114,14 @@ class TestDefine:
 
         assert {} == order_paid.contract.types
 
+    def test_nor_are_annotations_that_are_no_python(self, shop):
+        """One in the words of people is left out as well, whoever resolves it."""
+
+        @shop.define
+        def order_paid(sender, /, *, total: "in whole cents", rate: "1/0") -> None: ...  # noqa: F722
+
+        assert {} == order_paid.contract.types
+
 
 def _function(source):
     scope = {}
