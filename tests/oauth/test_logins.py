@@ -5,10 +5,9 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from flask import redirect
 
-from aldis.oauth import (
-    OAuthBlueprint,
-)
+from aldis.oauth import OAuthBlueprint, oauth_authorized
 from aldis.oauth.pending import MAX_LOGINS
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 
@@ -87,6 +86,28 @@ def test_discovery_that_is_down_makes_no_loop_either(op, heard, cookies):
     _, last = follow(app.test_client(use_cookies=cookies), "/")
     assert 400 == last.status_code
     assert heard.names().count("oauth-error") <= 2
+
+
+ANSWERED = {"False": lambda: False, "a Response": lambda: redirect("/"), "nothing": lambda: None}
+
+
+@pytest.mark.parametrize("answer", ANSWERED.values(), ids=ANSWERED)
+def test_a_login_that_leaves_no_token_makes_no_loop(op, heard, answer):
+    """It did not fail, and yet the page that needs a token would lead into it again and again."""
+    app, blueprint = app_with(op, scope="email")
+    app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
+    op.says("/token", op.token(expires_in=-1, refresh_token=None))
+    client = app.test_client()
+    client.outcome = "code=the-code"
+    with oauth_authorized.connected_to(lambda sender, token: answer(), blueprint):
+        _, last = follow(client, "/")
+    assert (400, 1) == (last.status_code, heard.names().count("oauth-authorized"))
+    assert 'href="/login/op?next=/"' in last.text
+    op.says("/token", op.token())
+    assert "home" == follow(client, "/login/op")[1].text
+    with client.session_transaction() as kept:
+        del kept["op_oauth_token"]
+    assert 302 == client.get("/").status_code
 
 
 def test_a_session_that_is_never_kept_makes_no_loop(op, heard):

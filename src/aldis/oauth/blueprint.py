@@ -188,7 +188,11 @@ class OAuthBlueprint(Blueprint):
             if self.session.authorized:
                 return current_app.ensure_sync(view)(*args, **kwargs)
             here = safe_next(this_path()) if request.method in ("GET", "HEAD") else None
-            return redirect(url_for(f"{self._registered().endpoint}.login", next=here))
+            away = url_for(f"{self._registered().endpoint}.login", next=here)
+            if pending.recently_failed(self.name, kind=pending.IN_VAIN):
+                # Another login would end as the last one did, and lead back to here without end.
+                return self._page("It has left no token that could be used here.", away)
+            return redirect(away)
 
         return guarded
 
@@ -261,14 +265,13 @@ class OAuthBlueprint(Blueprint):
             response, keep = self._announced(token)
         except _FailedError as failed:
             return self._fail(failed.failure, again=login.again, proven=True)
+        keep = keep and response is None
+        refused = self._stored(token) if keep else None
+        if refused is not None:
+            return self._report({"error": refused}, again=login.again, proven=True)
+        self._note_success(in_vain=not (keep and provider.authorizes(token)))
         if response is not None:
-            pending.forget_failure(self.name)
             return response
-        if keep:
-            refused = self._stored(token)
-            if refused is not None:
-                return self._report({"error": refused}, again=login.again, proven=True)
-        pending.forget_failure(self.name)
         return unstored(redirect(login.next_url or self._target()))
 
     def failed(self) -> BaseResponse:
@@ -279,6 +282,11 @@ class OAuthBlueprint(Blueprint):
         if pending.recently_failed(self.name):
             return unstored(redirect(self.error_url or self._target()))
         return self._page("This browser does not send cookies to this site, and logins need them.")
+
+    def _note_success(self, *, in_vain: bool) -> None:
+        pending.forget_failure(self.name)
+        note = pending.note_failure if in_vain else pending.forget_failure
+        note(self.name, kind=pending.IN_VAIN)
 
     def _fetched(self, provider: Provider, login: PendingLogin) -> Token:
         args = request.args
@@ -357,9 +365,9 @@ class OAuthBlueprint(Blueprint):
             return self.redirect_url
         return url_for(self.redirect_to) if self.redirect_to else f"{request.script_root}/"
 
-    def _page(self, hint: str) -> BaseResponse:
+    def _page(self, hint: str, again: str | None = None) -> BaseResponse:
         home = self.error_url or f"{request.script_root}/"
-        return last_resort(self.name, hint, again=url_for(".login"), home=home)
+        return last_resort(self.name, hint, again=again or url_for(".login"), home=home)
 
 
 class _FailedError(Exception):

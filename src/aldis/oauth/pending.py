@@ -16,6 +16,8 @@ __all__ = ["PendingLogin", "forget_failure", "note_failure", "recently_failed", 
 
 KEY: Final = "_aldis_oauth_logins"
 FAILED: Final = "_aldis_oauth_failed"
+#: Likewise for logins that did not fail, and left no token that could be used.
+IN_VAIN: Final = "_aldis_oauth_in_vain"
 
 #: How many logins may be under way, how large they may be together as JSON, in bytes, and how long
 #: one may take, in seconds.
@@ -78,23 +80,23 @@ def take(name: str, state: str | None) -> PendingLogin | None:
     return PendingLogin(entry["s"], entry["n"], entry["u"], entry["a"])
 
 
-def note_failure(name: str) -> None:
-    """Remember that a login with ``name`` has failed now."""
-    session[FAILED] = {**session.get(FAILED, {}), name: round(time.time(), 3)}
+def note_failure(name: str, *, kind: str = FAILED) -> None:
+    """Remember that a login with ``name`` has failed now, or was in vain."""
+    session[kind] = {**session.get(kind, {}), name: round(time.time(), 3)}
 
 
-def recently_failed(name: str) -> bool:
-    """Tell whether a login with ``name`` has failed just now."""
-    failed = session.get(FAILED, {}).get(name, 0.0)
+def recently_failed(name: str, *, kind: str = FAILED) -> bool:
+    """Tell whether a login with ``name`` has failed just now, or was in vain."""
+    failed = session.get(kind, {}).get(name, 0.0)
     # Either way: the time was rounded, and may be ahead by the rest of a millisecond.
     return bool(abs(time.time() - failed) < STRAIGHT_BACK)
 
 
-def forget_failure(name: str) -> None:
-    """Forget that a login with ``name`` has failed."""
-    failed = dict(session.get(FAILED, {}))
+def forget_failure(name: str, *, kind: str = FAILED) -> None:
+    """Forget that a login with ``name`` has failed, or was in vain."""
+    failed = dict(session.get(kind, {}))
     if failed.pop(name, None) is not None:
-        session[FAILED] = failed
+        session[kind] = failed
 
 
 def _current() -> dict[str, dict[str, Any]]:
