@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import click
@@ -55,7 +56,7 @@ def explain(
 
 def _sender(text: str, app: Any) -> Any:
     if text == "app":
-        return app
+        return _inside(app)
     kind, colon, value = text.partition(":")
     if not colon or kind not in KINDS:
         return text
@@ -67,6 +68,12 @@ def _sender(text: str, app: Any) -> Any:
         raise click.BadParameter(
             f"{value!r} is no whole number; 'str:{text}' is the text", param_hint="'--sender'"
         ) from None
+
+
+def _inside(app: Any) -> Any:
+    """Return who sends for ``app``: around an ASGI app it is not the middleware."""
+    asgi: Any = sys.modules.get("aldis.asgi")
+    return app.app if asgi is not None and isinstance(app, asgi.SignalsMiddleware) else app
 
 
 def _json(
