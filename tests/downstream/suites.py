@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 #: How long one run of one suite may take, in seconds, unless the suite says otherwise.
-TIMEOUT = 300.0
+TIMEOUT = 600.0
 
 
 class UnknownSuiteError(LookupError):
@@ -143,7 +143,7 @@ SUITES: tuple[Suite, ...] = (
             "webauthn",
             "zxcvbn",
         ),
-        timeout=900,
+        timeout=1800,
     ),
     Suite(
         project="flask-appbuilder",
@@ -259,7 +259,7 @@ SUITES: tuple[Suite, ...] = (
             *("-o", "addopts=", "-p", "no:unraisableexception"),
             *("-k", "not (test_compiler_metadata and Jupyter)", "tests"),
         ),
-        timeout=600,
+        timeout=1200,
     ),
     Suite(
         project="sentry-sdk",
