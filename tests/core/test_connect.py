@@ -28,6 +28,12 @@ class TestWhatConnectReturns:
         assert [(receive, "north")] == resend(signal, "north")
         assert [(receive, "south")] == resend(signal, "south")
 
+    @pytest.mark.parametrize(("weak", "heard"), [(None, 1), (0, 1), ("yes", 0), (2, 0)])
+    def test_weak_is_whatever_is_true(self, signal, weak, heard):
+        """As in blinker, ``weak`` may be anything that is true or false."""
+        signal.connect(lambda sender: sender, weak=weak)
+        assert heard == len(signal.send("north"))
+
     def test_options_may_be_unpacked(self, signal):
         """``connect(**options)`` takes CKAN's way of writing a subscription."""
         options = {"receiver": receive, "sender": "north"}

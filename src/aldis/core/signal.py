@@ -246,6 +246,7 @@ class Signal(Emitter, Generic[P, R]):
                 raise ReceiverMismatchError(problem)
             if problem is not None:
                 strict.warn(problem, ContractWarning)
+        weak = bool(weak)  # blinker takes anything that is true or false
         origin = strict.origin_of(receiver, weak=weak) if strict.is_strict() else None
         return self._registry.connect(receiver, sender, weak=weak, owner=owner, origin=origin)
 
