@@ -183,6 +183,36 @@ class TestErrors:
 
         assert "nobody heard  raised AsyncReceiverError: " in str(seen)
 
+    def test_an_error_of_several_lines(self, paid):
+        """Its words stand on one line, which leaves the tree a tree."""
+
+        @paid.connect
+        def print_label(sender, **extra):
+            raise ValueError("too long:\n  24 characters\n")
+
+        with trace() as seen:
+            paid.send_robust("shop")
+        assert "ValueError: too long: 24 characters" == seen.roots[0].calls[0].error
+
+    def test_an_error_without_words(self, paid):
+        """One that has none, or fails to say them, is told by its type."""
+
+        class Mute(Exception):  # noqa: N818 - the name is the point
+            def __str__(self):
+                raise TypeError
+
+        @paid.connect
+        def first(sender, **extra):
+            raise Mute
+
+        @paid.connect
+        def second(sender, **extra):
+            raise ValueError
+
+        with trace() as seen:
+            paid.send_robust("shop")
+        assert ["Mute", "ValueError"] == [call.error for call in seen.roots[0].calls]
+
 
 class Terminal(StringIO):
     """A file that says it is a terminal."""

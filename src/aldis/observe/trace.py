@@ -290,7 +290,13 @@ def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Tr
 
 
 def _in_words(error: BaseException | None) -> str | None:
-    return None if error is None else f"{type(error).__name__}: {error}"
+    if error is None:
+        return None
+    try:
+        text = " ".join(str(error).split())  # on one line, or it would break the tree
+    except Exception:  # noqa: BLE001 - a __str__ may do anything, and a trace must not fail by it
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 # -- one description for plain text and for rich ------------------------------------------------
