@@ -26,6 +26,22 @@ def plain(sender, *, depth=0):
 
 class TestDecorated:
     @pytest.mark.parametrize("decorate", [once, robust])
+    def test_a_static_method(self, decorate):
+        """It gets no instance, from whatever it is looked up on."""
+
+        class Lamp:
+            @decorate
+            @staticmethod
+            def light(sender):
+                return sender
+
+        assert Lamp.light is Lamp().light
+        for receiver in (Lamp.light, Lamp().light):
+            signal = aldis.Signal()
+            signal.connect(receiver)
+            assert [(Lamp.light, "north")] == signal.send("north")
+
+    @pytest.mark.parametrize("decorate", [once, robust])
     def test_it_looks_like_its_function(self, decorate):
         """Name, doc, module, signature and ``__wrapped__`` are the function's."""
         receiver = decorate(plain)

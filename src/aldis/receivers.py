@@ -59,7 +59,9 @@ class Delivered(ABC, Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
 
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
+        if instance is None or isinstance(self.__wrapped__, staticmethod):
+            return self
+        return MethodType(self, instance)
 
     @abstractmethod
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
