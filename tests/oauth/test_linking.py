@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from flask_login import LoginManager, UserMixin, current_user, login_user
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from aldis.errors import LoginError
 from aldis.oauth import oauth_authorized, oauth_error
@@ -187,6 +187,28 @@ def test_a_second_account_with_one_provider_is_refused(op, make, heard):
     shop.enter(op, client, "ada-at-work")
     assert "account_differs" == heard.only("oauth-error")["error"]
     assert [("ada", 1, True)] == shop.rows()
+
+
+def test_a_second_account_at_the_same_time_is_refused_too(op, make, heard, monkeypatch):
+    """Where the database finds out that another request has linked one meanwhile."""
+    shop, finds = make(), []
+    number, plain = shop.add_user(), shop.linker._find
+
+    def slow(**values):
+        found = plain(**values)
+        finds.append(values)
+        if len(finds) == 2:
+            with Session(shop.db.engine) as other:
+                other.add(shop.OAuth(provider="op", user_id=number, provider_user_id="work"))
+                other.commit()
+        return found
+
+    monkeypatch.setattr(shop.linker, "_find", slow)
+    client = shop.app.test_client()
+    client.get(f"/enter/{number}")
+    assert "/sorry" == shop.enter(op, client, "ada").headers["Location"]
+    assert "account_differs" == heard.only("oauth-error")["error"]
+    assert [("work", number, False)] == shop.rows()
 
 
 def test_a_row_without_a_subject_is_completed(op, make):

@@ -101,7 +101,7 @@ class UserLinker:
         if here is not None:
             row = self._find(provider=blueprint.name, user_id=here.id)
             if row is not None and row.provider_user_id is not None:
-                raise LoginError("account_differs", "this user has another account there")
+                raise _differs()
             if row is not None:
                 row.provider_user_id = subject
                 self.session.commit()
@@ -116,6 +116,9 @@ class UserLinker:
             # The same person has logged in twice at the same time; the other one was first.
             row = self._account(blueprint, subject)
             if row is None:
+                if here is not None and self._find(provider=blueprint.name, user_id=here.id):
+                    # The user has linked another account at the same time.
+                    raise _differs() from None
                 raise
             return row
         self.session.commit()
@@ -130,6 +133,10 @@ class UserLinker:
 
     def _find(self, **values: Any) -> Any:
         return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
+
+
+def _differs() -> LoginError:
+    return LoginError("account_differs", "this user has another account there")
 
 
 def _subject_of_id_token(blueprint: Any, token: Token) -> str | None:  # noqa: ARG001 - `subject`'s signature
