@@ -167,6 +167,17 @@ class TestNames:
         code, printed, said = invoke("list", "--json", "--app", "talks")
         assert (0, "{", "hello\n") == (code, printed[0], said)
 
+    @pytest.mark.parametrize(
+        ("closed", "printed", "said"),
+        [("", "{", "version 2\n"), ("2>&-", "v", "")],
+    )
+    def test_nor_is_what_its_processes_print(self, here, closed, printed, said):
+        """Those that it starts write past ``sys.stdout``; without an error output that stays so."""
+        here.write("talks.py", "import os\nos.system('echo version 2')\napp = print")
+        command = f'"{sys.executable}" -m aldis signals list --json --app talks {closed}'
+        ended = here.run("sh", "-c", command)
+        assert (printed, said) == (ended.stdout[:1], ended.stderr)
+
 
 class TestMistakes:
     def test_no_app_at_all(self, here):

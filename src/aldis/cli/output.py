@@ -6,11 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from os.path import relpath
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 __all__ = [
     "Page",
@@ -25,6 +25,10 @@ __all__ = [
 
 #: A piece of a line: plain text, or text and its style.
 Styled: TypeAlias = str | tuple[str, str]
+
+#: The descriptors that every process begins with.
+OUTPUT: Final = 1
+ERROR: Final = 2
 
 HANG = 2  # by how much the rest of a wrapped line is indented further
 
@@ -106,9 +110,28 @@ def quiet_reader() -> Iterator[None]:
 
 @contextmanager
 def app_prints_aside() -> Iterator[None]:
-    """Send what the app prints in a ``with`` block to the standard error, away from ours."""
-    with redirect_stdout(sys.stderr):
+    """Send what the app prints in a ``with`` block to the standard error, away from ours.
+
+    That of the processes that it starts, too, and what is written without ``sys.stdout``.
+    """
+    with redirect_stdout(sys.stderr), _descriptor_aside():
         yield
+
+
+@contextmanager
+def _descriptor_aside() -> Iterator[None]:
+    try:
+        ours = os.dup(OUTPUT)
+    except OSError:  # it is closed: there is nothing to keep clean
+        yield
+        return
+    try:
+        with suppress(OSError):  # the other one is closed
+            os.dup2(ERROR, OUTPUT)
+        yield
+    finally:
+        os.dup2(ours, OUTPUT)
+        os.close(ours)
 
 
 def short_place(place: str | None) -> str:
