@@ -1,7 +1,9 @@
 """A login as the user sees it: where it leads, and that it ends."""
 
 import json
+import random
 import time
+from string import ascii_letters, digits
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -187,6 +189,20 @@ def test_abandoned_logins_do_not_fill_the_cookie(op, link):
     with client.session_transaction() as kept:
         assert 1 <= len(kept["_aldis_oauth_logins"]) <= MAX_LOGINS
         assert len(json.dumps(kept["_aldis_oauth_logins"])) <= 1500
+
+
+def test_abandoned_logins_leave_room_for_a_large_token(op):
+    """What is old goes first, so that browsers do not drop the cookie with the new login in it."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    noise = "".join(random.Random(7).choices(ascii_letters + digits, k=3400))
+    with client.session_transaction() as kept:
+        kept["op_oauth_token"] = {"access_token": noise}
+    for number in range(MAX_LOGINS + 1):
+        answer = client.get(f"/login/op?next=/page/{number}")
+        assert len(answer.headers["Set-Cookie"]) < 4093
+    with client.session_transaction() as kept:
+        assert "/page/5" in [each["u"] for each in kept["_aldis_oauth_logins"].values()]
 
 
 def test_the_newest_logins_are_the_ones_that_count(op, heard):

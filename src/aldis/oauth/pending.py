@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from flask import session
 
+from aldis.oauth.storages import LIMIT, cookie_size
+
 __all__ = ["PendingLogin", "forget_failure", "note_failure", "recently_failed", "remember", "take"]
 
 KEY: Final = "_aldis_oauth_logins"
@@ -24,6 +26,9 @@ IN_VAIN: Final = "_aldis_oauth_in_vain"
 MAX_LOGINS: Final = 5
 MAX_BYTES: Final = 1500
 LIFETIME: Final = 3600.0
+
+#: Bytes of the session's cookie that are left for its attributes.
+ATTRIBUTES: Final = 100
 
 #: A login that starts so soon after a failed one, in seconds, was started by a redirect.
 STRAIGHT_BACK: Final = 10.0
@@ -65,7 +70,7 @@ def remember(name: str, state: str, login: PendingLogin) -> None:
         "u": login.next_url,
         "a": login.again,
     }
-    while len(logins) > MAX_LOGINS or (len(logins) > 1 and len(json.dumps(logins)) > MAX_BYTES):
+    while len(logins) > MAX_LOGINS or (len(logins) > 1 and _too_large(logins)):
         del logins[min(logins, key=lambda each: logins[each]["t"])]
     session[KEY] = logins
 
@@ -97,6 +102,13 @@ def forget_failure(name: str, *, kind: str = FAILED) -> None:
     failed = dict(session.get(kind, {}))
     if failed.pop(name, None) is not None:
         session[kind] = failed
+
+
+def _too_large(logins: dict[str, dict[str, Any]]) -> bool:
+    if len(json.dumps(logins)) > MAX_BYTES:
+        return True
+    # A browser drops a cookie that is too large, and keeps one without the login just begun.
+    return cookie_size({**session, KEY: logins}) > LIMIT - ATTRIBUTES
 
 
 def _current() -> dict[str, dict[str, Any]]:

@@ -71,7 +71,7 @@ class SessionStorage:
             TokenStorageError: Browsers would drop a cookie of that size, without a word.
         """
         key = self._key(blueprint)
-        size = _cookie_size({**session, key: token})
+        size = cookie_size({**session, key: token}) + RESERVE
         if size > LIMIT:
             message = (
                 f"the token from {blueprint.name!r} does not fit into the session: its cookie "
@@ -115,10 +115,15 @@ class MemoryStorage:
         self._tokens[blueprint.name, self._user()] = None
 
 
-def _cookie_size(content: dict[str, Any]) -> int:
+def cookie_size(content: dict[str, Any]) -> int:
+    """Return the bytes of a session's cookie with ``content`` in it, without its attributes.
+
+    Args:
+        content: All that the session would hold.
+    """
     interface = current_app.session_interface
     if not isinstance(interface, SecureCookieSessionInterface):
         return 0
     serializer = interface.get_signing_serializer(current_app._get_current_object())  # type: ignore[attr-defined]
     value = serializer.dumps(content) if serializer else ""
-    return len(interface.get_cookie_name(current_app)) + len(value) + RESERVE
+    return len(interface.get_cookie_name(current_app)) + len(value)
