@@ -62,8 +62,8 @@ sanitize: $(VENV)/.test  ## run the engine's tests on a compiled twin with Addre
 
 coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
-	ALDIS_NO_EXTENSIONS=1 $(BIN)/coverage run -m pytest $(ENGINE_TESTS)
+	$(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
+	ALDIS_NO_EXTENSIONS=1 $(BIN)/coverage run -m pytest -m "not slow" $(ENGINE_TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -12,6 +12,8 @@ import pytest
 
 import aldis
 
+pytestmark = pytest.mark.slow
+
 MILLION = 1_000_000
 
 #: What the interpreter itself may keep: caches and free lists, whatever the number of repetitions.
