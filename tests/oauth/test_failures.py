@@ -34,6 +34,11 @@ NOT_JSON = "<html>maintenance</html>"
 # What the provider does after the user was sent to it, and what oauth_error calls it.
 AFTER_THE_REDIRECT = {
     "invalid_grant": (token_answers({"error": "invalid_grant"}, 400), "invalid_grant", None),
+    "error no text": (
+        token_answers({"error": ["x"], "error_description": {"a": 1}, "error_uri": 7}, 400),
+        "['x']",
+        None,
+    ),
     "token 500": (fails("/token"), "provider_error", "HTTPError"),
     "token 502 with JSON": (token_answers({"access_token": "x"}, 502), "provider_error", None),
     "token HTML": (token_answers(NOT_JSON), "provider_error", "LoginError"),

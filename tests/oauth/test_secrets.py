@@ -6,8 +6,9 @@ import traceback
 
 import pytest
 
-from aldis.errors import AldisError
+from aldis.errors import AldisError, LoginError
 from aldis.oauth import MemoryStorage, oauth_authorized
+from aldis.oauth.failures import describe
 from aldis.oauth.pending import PendingLogin, take
 from aldis.oauth.sqla import TokenText
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
@@ -85,6 +86,33 @@ def test_a_provider_that_repeats_all_it_was_told(op, heard, everything_logged):
     assert "[removed]" in texts
     for secret in (verifier, nonce, op.client_secret, "the-code"):
         assert secret not in texts
+
+
+def test_a_provider_that_repeats_the_request_as_it_came(op, heard, everything_logged):
+    """Nor with the secrets as they were written: in the header for them, and in the form."""
+    app, _ = app_with(op)
+    client = app.test_client()
+    sent = begin(client, op)
+
+    def repeats():
+        from flask import jsonify, request
+
+        told = f"{request.headers['Authorization']} code=4%2Fthe-code%3D"
+        return jsonify(error="bad", error_description=told), 400
+
+    op.answers["/token"] = repeats
+    client.get(CALLBACK, query_string={"code": "4/the-code=", "state": sent["state"]})
+    texts = texts_of(heard) + everything_logged.text
+    header = op.asked_for("/token")[0][2]["Authorization"].removeprefix("Basic ")
+    assert "Basic [removed] code=[removed]" == heard.only("oauth-error")["error_description"]
+    assert header not in texts
+    assert "the-code" not in texts
+
+
+def test_a_secret_that_begins_with_another_one():
+    """Nothing of the longer one is left over, whichever is named first."""
+    said = describe(LoginError("bad", "abc abcdef"), ["abc", "abcdef"]).description
+    assert "[removed] [removed]" == said
 
 
 @pytest.mark.parametrize(
@@ -243,7 +271,7 @@ def test_the_login_of_a_receiver_that_fails(op, everything_logged):
 
 def test_errors_survive_being_pickled():
     """Error trackers send them elsewhere; they arrive with what they say."""
-    from aldis.errors import LoginError, LoginExpiredError
+    from aldis.errors import LoginExpiredError
 
     login = pickle.loads(  # noqa: S301 - dumped on this very line
         pickle.dumps(LoginError("code", "text", "uri"))

@@ -331,7 +331,7 @@ class OAuthBlueprint(Blueprint):
     # -- failures ------------------------------------------------------------------------------
 
     def _described(self, error: Exception, secrets: Iterable[str | None] = ()) -> Failure:
-        known = [self.provider.settings.client_secret, *secrets]
+        known = [*self.provider.settings.secrets, *secrets]
         return describe(error, known, getattr(error, "response", None))
 
     def _fail(self, failure: Failure, *, again: bool, proven: bool = False) -> BaseResponse:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import quote
 
 import requests
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
@@ -72,7 +74,7 @@ def describe(error: Exception, secrets: Iterable[str | None] = (), response: Any
         response: What an OAuth 1 provider answered.
     """
     code, description, uri = _told_by(error)
-    known = [secret for secret in secrets if secret]
+    known = _spellings(secrets)
     text = ErrorText(_without(code, known) or "", harmless(error, known))
     return Failure(text, _without(description, known), _without(uri, known), response)
 
@@ -82,7 +84,7 @@ def harmless(error: Exception, secrets: Iterable[str | None]) -> Exception:
 
     A traceback shows what is behind an error, too, so that is looked at as well.
     """
-    known = [secret for secret in secrets if secret]
+    known = _spellings(secrets)
     if isinstance(error, LoginError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     texts = [text for each in _behind(error) for text in (str(each), repr(each))]
@@ -135,7 +137,14 @@ def _told_by(error: Exception) -> tuple[str, str | None, str | None]:
     return "provider_error", f"the provider gave an unusable answer ({kind})", None
 
 
+def _spellings(secrets: Iterable[str | None]) -> list[str]:
+    """Return ``secrets`` as they are and as a form or an address has them, the longest first."""
+    known = {secret for secret in secrets if secret}
+    return sorted(known | {quote(secret, safe="") for secret in known}, key=len, reverse=True)
+
+
 def _without(text: str | None, secrets: list[str]) -> str | None:
-    for secret in secrets if text else ():
-        text = str(text).replace(secret, "[removed]")
-    return text
+    if not text or not secrets:
+        return text
+    # In one go: the rest of a secret that begins with another one must not be left over.
+    return re.sub("|".join(map(re.escape, secrets)), "[removed]", str(text))

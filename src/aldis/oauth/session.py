@@ -163,7 +163,7 @@ class OAuthSession:
         try:
             return provider.refresh(token)
         except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
-            secrets = [*secrets_in(token), provider.settings.client_secret]
+            secrets = [*secrets_in(token), *provider.settings.secrets]
             failure = describe(error, secrets)
             raised = LoginError(str(failure.error), failure.description, failure.uri)
             raise raised from harmless(error, secrets)

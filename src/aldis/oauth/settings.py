@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,14 @@ class Settings:
         if "openid" in self.scope:
             needed += ["issuer", "jwks_uri"]
         return [name for name in needed if not getattr(self, name)]
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be repeated: the client's secret, also as the header for it has it."""
+        if not self.client_secret:
+            return []
+        pair = f"{self.client_id}:{self.client_secret}"
+        return [self.client_secret, b64encode(pair.encode()).decode()]
 
     def resolve(self, url: str) -> str:
         """Return ``url``, relative to the provider's API when it is not complete."""
