@@ -5,8 +5,6 @@ import signal as os_signal
 import sys
 import threading
 
-import pytest
-
 from aldis import Signal
 from tests.core.stress.tables import assert_nothing_left, check_tables
 
@@ -19,10 +17,6 @@ def quiet(sender, **extra):
     """Receive."""
 
 
-@pytest.mark.skipif(
-    sys.gettrace() is not None,
-    reason="a tracer is interrupted as well, and coverage's own lock stays locked then",
-)
 def test_an_exception_out_of_nowhere_leaves_no_lock():
     """What a signal handler of the system raises, as a worker's timeout, leaves no lock behind."""
 
