@@ -127,6 +127,15 @@ class TestCheck:
         getattr(payed, send)("south")
         assert [] == shop.check()
 
+    def test_it_is_known_also_if_the_sender_asked_first(self, shop):
+        """Who sends only where ``has_receivers_for`` finds somebody has sent as well."""
+        shop.signal("order-paid", "Sent when paid.")
+        payed = shop.signal("order-payed")
+        payed.connect(receive)
+        assert payed.has_receivers_for("south")
+        payed.send("south")
+        assert [] == shop.check()
+
     def test_a_receiver_that_does_not_fit_is_a_finding(self, shop):
         """Receivers of an advisory or late contract are checked."""
 

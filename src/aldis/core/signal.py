@@ -90,7 +90,8 @@ class Signal(Emitter, Generic[P, R]):
                 "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
             )
             aside = self._overridden or self._muted or self._muted_here is not None
-            self._registry.publish(allowed=not aside)
+            # The first send is one of them: that there was one is noted.
+            self._registry.publish(allowed=self.sent and not aside)
 
     @cached_property
     def receiver_connected(self) -> Signal:
@@ -432,7 +433,9 @@ class Signal(Emitter, Generic[P, R]):
 
     def _steps(self, sender: Any) -> Sequence[deliver.Step]:
         """Return whom a send from ``sender`` comes to now."""
-        self.sent = True
+        if not self.sent:
+            self.sent = True
+            self._watch_overrides()
         links = self._registry.links_for(sender)
         if self._registry.unheard:
             strict.warn_unheard(self, self._registry.unheard)
