@@ -8,6 +8,7 @@ import pytest
 
 import aldis
 from aldis.core import is_strict
+from aldis.errors import UnboundSenderError
 from aldis.flask import Aldis
 from tests.fresh import run
 
@@ -52,6 +53,15 @@ class TestRegistration:
         extension.init_app(app)
         rows = flask.request_started.explain(app).rows
         assert 2 == sum(row.runs and "Aldis" in row.receiver for row in rows)
+
+    def test_current_app_is_the_app(self):
+        """The proxy serves as well; outside of a context it is refused and changes nothing."""
+        app = make_app(ALDIS_STRICT=True)
+        with pytest.raises(UnboundSenderError):
+            Aldis(flask.current_app)
+        with app.app_context():
+            assert Aldis(flask.current_app) is app.extensions["aldis"]
+        assert is_strict()
 
     def test_keeps_no_app_alive(self):
         """An app that its owner drops is collected, served or not."""

@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from aldis import signals
 from aldis.core import is_strict, set_strict
+from aldis.core.identity import real_sender
 from aldis.errors import MissingExtraError
 from aldis.receivers import once
 from aldis.signals import Namespace, signals_available
@@ -94,6 +95,7 @@ class Aldis:
 
         For an app that is served already this does nothing but look at its settings again.
         """
+        app = real_sender(app)  # of current_app, which no connection could be for
         app.extensions.setdefault("aldis", self)
         if app not in self._apps:
             self._apps.add(app)
