@@ -57,6 +57,28 @@ def test_the_addresses_are_flask_dances():
         assert "/login/hub/authorized" == rules["hub.authorized"]
 
 
+def test_other_addresses_can_be_given(op, heard):
+    """The provider is told the one that was chosen, and the login works there."""
+    rules = {"login_url": "/enter/{bp.name}", "authorized_url": "/{bp.name}/back"}
+    app, _ = app_with(op, scope="email", url_prefix=None, **rules)
+    client = app.test_client()
+    sent = begin(client, op, "/enter/op")
+    assert "http://localhost/op/back" == sent["redirect_uri"]
+    client.get("/op/back", query_string={"code": "c", "state": sent["state"]})
+    assert ["oauth-before-login", "oauth-authorized"] == heard.names()
+
+
+def test_more_can_be_asked_of_both_endpoints(op):
+    """What a provider wants to know besides is added to the address, and to the form."""
+    more = {"authorization_url_params": {"prompt": "login"}, "token_url_params": {"tenant": "7"}}
+    app, _ = app_with(op, **more)
+    client = app.test_client()
+    sent = begin(client, op)
+    client.get("/login/op/authorized", query_string={"code": "c", "state": sent["state"]})
+    assert "login" == sent["prompt"]
+    assert "7" == op.asked_for("/token")[0][1]["tenant"]
+
+
 def test_a_nested_blueprint_finds_its_own_login(op):
     """authorization_required works under whatever name the blueprint is registered."""
     app, parent = Flask("shop"), Blueprint("parent", __name__, url_prefix="/p")

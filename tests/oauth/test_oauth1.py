@@ -6,7 +6,7 @@ import pytest
 import requests
 from flask import Flask, redirect
 
-from aldis.oauth import ErrorText, MemoryStorage, oauth_error
+from aldis.oauth import ErrorText, MemoryStorage, oauth_authorized, oauth_error
 from tests.oauth.apps import app_with, patience
 from tests.oauth.browser import Browser
 from tests.oauth.providers import oauth1
@@ -49,6 +49,20 @@ def test_a_user_logs_in_and_calls_are_signed(shop, heard):
     token = heard.only("oauth-authorized")["token"]
     assert {"oauth_token", "oauth_token_secret"} <= set(token)
     assert {"name": "bob"} == browser.open(f"{url}/me").json()
+
+
+def test_a_receiver_calls_the_provider_with_the_token_in_hand(shop):
+    """Before the token is stored, and then the user comes to where he wanted to go."""
+    url, blueprint = shop
+    told = []
+
+    def who(sender, token):
+        told.append((sender.token, sender.session.get("/me").json()))
+
+    browser = Browser()
+    with oauth_authorized.connected_to(who, blueprint):
+        assert {"name": "ada"} == browser.open(f"{url}/login/op?next=/me").json()
+    assert [(None, {"name": "ada"})] == told
 
 
 def test_two_tabs_both_log_in(shop, heard):
