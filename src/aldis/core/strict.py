@@ -182,9 +182,10 @@ def _picture(value: Any, depth: int = 4) -> Any:
         return id(value) if kind not in (int, str, bytes, float, bool) else (kind, value)
     if kind is bytearray:
         return bytes(value)
+    # Of a copy, made in one step: another thread may be changing a container that threads share.
     if kind is dict:
-        return [(_picture(key, 0), _picture(item, depth - 1)) for key, item in value.items()]
-    items = [_picture(item, depth - 1) for item in value]
+        return [(_picture(key, 0), _picture(item, depth - 1)) for key, item in list(value.items())]
+    items = [_picture(item, depth - 1) for item in list(value)]
     return sorted(items, key=repr) if kind is set else items
 
 

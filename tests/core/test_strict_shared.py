@@ -1,0 +1,46 @@
+"""Strict mode and containers that threads share."""
+
+import sys
+import warnings
+from threading import Event, Thread
+
+import pytest
+
+from tests.core.support import Recorder
+
+
+@pytest.fixture
+def hurried():
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("make", [lambda: dict.fromkeys(range(5000)), lambda: set(range(5000))])
+def test_a_container_that_another_thread_changes(shop, strict, hurried, make):
+    """That a send looks at a container while a thread changes its size is no error."""
+    shared, done = make(), Event()
+
+    @shop.define
+    def lit(sender, /, *, shelf: object) -> None: ...
+
+    def change():
+        while not done.is_set():
+            shared.update({-1: None})
+            shared.pop(-1) if isinstance(shared, dict) else shared.discard(-1)
+
+    heard = Recorder()
+    lit.connect(heard)
+    thread = Thread(target=change)
+    thread.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it has changed is said, and is true
+            for _ in range(20):
+                lit.send("north", shelf=shared)
+    finally:
+        done.set()
+        thread.join()
+    assert ["north"] * 20 == heard.senders
