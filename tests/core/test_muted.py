@@ -62,6 +62,12 @@ class TestEverywhere:
         signal.is_muted = False
         assert 1 == len(signal.send())
 
+    @pytest.mark.parametrize(("flag", "calls"), [(None, 1), ("", 1), ("yes", 0)])
+    def test_the_flag_is_whatever_is_true(self, signal, heard, flag, calls):
+        """As on blinker's signals, anything that is true or false will do."""
+        signal.is_muted = flag
+        assert calls == len(signal.send())
+
     def test_setting_the_flag_overrules_the_blocks(self, signal, heard):
         """A block that ends after the flag was cleared does not count below nothing."""
         with signal.muted():

@@ -272,7 +272,7 @@ class Signal(Emitter, Generic[P, R]):
 
     @is_muted.setter
     def is_muted(self, muted: bool) -> None:
-        self._muted = int(muted)
+        self._muted = int(bool(muted))
         self._watch_overrides()
 
     @contextmanager
