@@ -6,6 +6,7 @@ import gc
 import logging
 import traceback
 import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -35,6 +36,42 @@ def test_errors_keep_nothing_alive_once_the_outcomes_are_gone(
         outcomes = signal.send_robust(thing=thing)
         assert isinstance(outcomes[0].error, ValueError)
         del thing, outcomes
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def _send(signal: aldis.Signal, thing: Thing) -> None:
+    signal.send("north", thing=thing)
+
+
+def _asend(signal: aldis.Signal, thing: Thing) -> None:
+    signal.asend("north", thing=thing).send(None)  # nothing in it waits
+
+
+@pytest.mark.parametrize("send", [_send, _asend])
+def test_nor_does_the_error_that_was_put_off(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[[aldis.Signal, Thing], None]
+) -> None:
+    """It is the same where the first error is raised when every receiver has run."""
+    signal = aldis.Signal()
+    signal.every_receiver_runs = True
+
+    def fail(sender: object, *, thing: Thing) -> None:
+        raise ValueError
+
+    signal.connect(fail)
+    thing = Thing()
+    gone = weakref.ref(thing)
+    monkeypatch.setattr(logging.getLogger("aldis"), "disabled", True)
+    gc.disable()
+    try:
+        try:
+            send(signal, thing)
+        except ValueError:
+            heard = True
+        del thing
+        assert heard
         assert gone() is None
     finally:
         gc.enable()

@@ -583,10 +583,13 @@ def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
 
 def _pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
     """Return who answered what, or raise the first error."""
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-    return [(outcome.receiver, outcome.value) for outcome in outcomes]
+    error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+    if error is None:
+        return [(outcome.receiver, outcome.value) for outcome in outcomes]
+    try:
+        raise error
+    finally:
+        del error, outcomes  # which this frame, and so the error, would refer to: a cycle
 
 
 _receivers_for = Signal.receivers_for
