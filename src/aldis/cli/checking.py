@@ -46,6 +46,8 @@ def check(ctx: click.Context, *, as_json: bool, traceback: bool) -> None:
       - receivers of a name that nobody declares, close to a declared one;
       - receivers that do not fit their signal's contract;
       - receivers that were connected weakly and died before any call;
+      - with aldis.ckan, receivers of a name that CKAN has not, and signals of
+        extensions whose names begin with no plugin's name;
       - what strict mode, which is on, warns of while the app is imported.
 
     A name that only an optional sender may know is a remark, which fails nothing.
@@ -79,8 +81,15 @@ def _check(label: str, namespace: Namespace) -> list[Found]:
 
 
 def _findings(namespace: Namespace) -> list[Finding]:
-    """Return what is wrong in ``namespace``, and with whose receivers where there are plugins."""
-    if "aldis.plugins" not in sys.modules:  # it needs pluggy, which need not be installed
+    """Return what is wrong in ``namespace``, and with whose receivers where there are plugins.
+
+    Where the app uses CKAN's signals, it is what ``aldis.ckan.check()`` says of them.
+    """
+    if "aldis.ckan" in sys.modules:  # it needs Flask-Login, which need not be installed
+        from aldis.ckan.check import check_namespace  # noqa: PLC0415 - see above
+
+        return check_namespace(namespace)
+    if "aldis.plugins" not in sys.modules:  # the same with pluggy
         return namespace.check()
     from aldis.plugins import check_names  # noqa: PLC0415 - see above
 
