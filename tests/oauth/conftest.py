@@ -48,3 +48,19 @@ def op(scripted_provider):
     scripted_provider.metadata = {}
     scripted_provider.nonce = None
     return scripted_provider
+
+
+@pytest.fixture
+def new_shop(op, tmp_path):
+    """Make an app with users in a database, for one test."""
+    from tests.oauth.shop import Shop
+
+    made = []
+
+    def shop(**options):
+        made.append(Shop(op, tmp_path, **options))
+        return made[-1]
+
+    yield shop
+    for each in made:
+        each.close()

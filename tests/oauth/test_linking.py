@@ -1,126 +1,23 @@
 """Linking logins to users: one stock receiver, keyed on (provider, subject)."""
 
-# ruff: noqa: D103 - what the tests are made from is named for what it does
-
 import json
 import threading
 
 import pytest
-from flask import Flask, Response, request
-from flask_login import LoginManager, UserMixin, current_user, login_user
-from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from flask import Response, request
+from flask_login import current_user
+from sqlalchemy import String
+from sqlalchemy.orm import Session
 
 from aldis.errors import LoginError
 from aldis.oauth import oauth_authorized, oauth_error
-from aldis.oauth.linking import UserLinker
-from aldis.oauth.sqla import OAuthMixin, SQLAlchemyStorage
-from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+from tests.oauth.apps import CALLBACK, begin, log_in
 from tests.oauth.needs import need
 
 
-class Shop:
-    """An app with users in a database."""
-
-    def __init__(self, op, folder, *, storage=None, **linking):
-        class Base(DeclarativeBase):
-            pass
-
-        self.app = Flask("shop")
-        self.app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder}/shop.db"
-        self.db = SQLAlchemy(self.app, model_class=Base)
-        self._declare()
-        storage = storage or SQLAlchemyStorage
-        kept = storage(self.OAuth, self.db.session, user=current_user)
-        _, self.blueprint = app_with(op, app=self.app, storage=kept, error_url="/sorry")
-        manager = LoginManager(self.app)
-        manager.user_loader(lambda key: self.db.session.get(self.User, int(key)))
-        self.linker = UserLinker(
-            self.OAuth, self.db.session, **{"create_user": self._create, **linking}
-        )
-        oauth_authorized.connect(self.linker, self.blueprint)
-        with self.app.app_context():
-            self.db.create_all()
-
-    def _declare(self):
-        db = self.db
-
-        class User(UserMixin, db.Model):
-            id: Mapped[int] = mapped_column(primary_key=True)
-            email: Mapped[str | None]
-            active: Mapped[bool] = mapped_column(default=True)
-
-            @property
-            def is_active(self):
-                return self.active
-
-        class OAuth(OAuthMixin, db.Model):
-            user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
-            user: Mapped[User] = relationship()
-
-        self.User, self.OAuth = User, OAuth
-
-        @self.app.get("/who")
-        def who():
-            return str(current_user.id) if current_user.is_authenticated else "nobody"
-
-        @self.app.get("/enter/<int:number>")
-        def enter(number):
-            login_user(db.session.get(User, number))
-            return ""
-
-        @self.app.get("/leave")
-        def leave():
-            del self.blueprint.token
-            return ""
-
-    def _create(self, blueprint, token):
-        return self.User(email=token["userinfo"].get("email"))
-
-    def add_user(self, **values):
-        """Return the number of a new user."""
-        with self.app.app_context():
-            user = self.User(**values)
-            self.db.session.add(user)
-            self.db.session.commit()
-            return user.id
-
-    def rows(self):
-        """Return (subject, user, whether there is a token) of each account."""
-        with self.app.app_context():
-            found = self.db.session.scalars(self.db.select(self.OAuth).order_by(self.OAuth.id))
-            return [(row.provider_user_id, row.user_id, bool(row.token)) for row in found]
-
-    def enter(self, op, client, subject, **claims):
-        """Log in as ``subject`` at the provider."""
-        sent = begin(client, op)
-        op.says("/token", op.token(id_token=op.id_token(sub=subject, **claims)))
-        return client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
-
-    def close(self):
-        """Leave no connection behind."""
-        with self.app.app_context():
-            self.db.session.remove()
-            self.db.engine.dispose()
-
-
-@pytest.fixture
-def make(op, tmp_path):
-    made = []
-
-    def shop(**options):
-        made.append(Shop(op, tmp_path, **options))
-        return made[-1]
-
-    yield shop
-    for each in made:
-        each.close()
-
-
-def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, make, heard):
+def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, new_shop, heard):
     """The user is made once; logged in, he has his token in the row of his account."""
-    shop = make()
+    shop = new_shop()
     first, second = shop.app.test_client(), shop.app.test_client()
     shop.enter(op, first, "ada")
     shop.enter(op, second, "ada")
@@ -129,18 +26,18 @@ def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, make, heard
     assert "oauth-error" not in heard.names()
 
 
-def test_an_email_address_links_nobody(op, make):
+def test_an_email_address_links_nobody(op, new_shop):
     """Whoever claims somebody else's address is another user."""
-    shop = make()
+    shop = new_shop()
     shop.add_user(email="ada@example.org")
     client = shop.app.test_client()
     shop.enter(op, client, "mallory", email="ada@example.org", email_verified=True)
     assert "2" == client.get("/who").text
 
 
-def test_a_user_who_is_logged_in_gets_the_account(op, make):
+def test_a_user_who_is_logged_in_gets_the_account(op, new_shop):
     """He stays who he is, and can log in with it from then on."""
-    shop = make()
+    shop = new_shop()
     number = shop.add_user()
     client, later = shop.app.test_client(), shop.app.test_client()
     client.get(f"/enter/{number}")
@@ -149,9 +46,9 @@ def test_a_user_who_is_logged_in_gets_the_account(op, make):
     assert [str(number)] * 2 == [each.get("/who").text for each in (client, later)]
 
 
-def test_an_account_of_somebody_else_is_refused(op, make, heard):
+def test_an_account_of_somebody_else_is_refused(op, new_shop, heard):
     """Nobody's session becomes another user's, and no row changes hands."""
-    shop = make()
+    shop = new_shop()
     shop.enter(op, shop.app.test_client(), "ada")
     number = shop.add_user()
     client = shop.app.test_client()
@@ -164,9 +61,9 @@ def test_an_account_of_somebody_else_is_refused(op, make, heard):
     assert before == shop.rows()
 
 
-def test_an_account_that_the_database_takes_for_another_is_refused(op, make, heard):
+def test_an_account_that_the_database_takes_for_another_is_refused(op, new_shop, heard):
     """Subjects differ by case, also where a column's collation does not care about it."""
-    shop = make()
+    shop = new_shop()
     subject = shop.OAuth.__table__.c.provider_user_id
     with shop.app.app_context():
         shop.db.drop_all()
@@ -179,9 +76,9 @@ def test_an_account_that_the_database_takes_for_another_is_refused(op, make, hea
     assert "nobody" == client.get("/who").text
 
 
-def test_a_second_account_with_one_provider_is_refused(op, make, heard):
+def test_a_second_account_with_one_provider_is_refused(op, new_shop, heard):
     """A user has one account there; the other one is not linked behind his back."""
-    shop = make()
+    shop = new_shop()
     client = shop.app.test_client()
     shop.enter(op, client, "ada")
     shop.enter(op, client, "ada-at-work")
@@ -189,9 +86,9 @@ def test_a_second_account_with_one_provider_is_refused(op, make, heard):
     assert [("ada", 1, True)] == shop.rows()
 
 
-def test_a_second_account_at_the_same_time_is_refused_too(op, make, heard, monkeypatch):
+def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, heard, monkeypatch):
     """Where the database finds out that another request has linked one meanwhile."""
-    shop, finds = make(), []
+    shop, finds = new_shop(), []
     number, plain = shop.add_user(), shop.linker._find
 
     def slow(**values):
@@ -211,9 +108,9 @@ def test_a_second_account_at_the_same_time_is_refused_too(op, make, heard, monke
     assert [("work", number, False)] == shop.rows()
 
 
-def test_a_row_without_a_subject_is_completed(op, make):
+def test_a_row_without_a_subject_is_completed(op, new_shop):
     """A token that was stored before the accounts were linked belongs to its user."""
-    shop = make()
+    shop = new_shop()
     number = shop.add_user()
     with shop.app.app_context():
         shop.db.session.add(shop.OAuth(provider="op", user_id=number, token={"a": "b"}))
@@ -224,9 +121,9 @@ def test_a_row_without_a_subject_is_completed(op, make):
     assert [("ada", number, True)] == shop.rows()
 
 
-def test_a_user_who_may_not_log_in_is_refused(op, make, heard):
+def test_a_user_who_may_not_log_in_is_refused(op, new_shop, heard):
     """Flask-Login's ``is_active`` is respected, and no token is stored."""
-    shop = make()
+    shop = new_shop()
     shop.enter(op, shop.app.test_client(), "ada")
     with shop.app.app_context():
         shop.db.session.get(shop.User, 1).active = False
@@ -238,9 +135,9 @@ def test_a_user_who_may_not_log_in_is_refused(op, make, heard):
 
 
 @pytest.mark.parametrize("refused_by", ["a later receiver", "the storage"])
-def test_a_login_that_fails_after_all_logs_nobody_in(op, make, heard, monkeypatch, refused_by):
+def test_a_login_that_fails_after_all_logs_nobody_in(op, new_shop, heard, monkeypatch, refused_by):
     """The user is logged out again before oauth_error is sent, whatever has refused the login."""
-    shop, seen = make(remember=True), []
+    shop, seen = new_shop(remember=True), []
 
     def refuse(sender, token):
         if refused_by == "a later receiver":
@@ -267,40 +164,40 @@ def test_a_login_that_fails_after_all_logs_nobody_in(op, make, heard, monkeypatc
 
 
 @pytest.mark.parametrize("found", [None, ""])
-def test_a_provider_that_does_not_say_who_is_refused(op, make, heard, found):
+def test_a_provider_that_does_not_say_who_is_refused(op, new_shop, heard, found):
     """Without a subject there is nothing to link."""
-    shop = make(subject=lambda blueprint, token: found)
+    shop = new_shop(subject=lambda blueprint, token: found)
     log_in(shop.app.test_client(), op)
     assert "subject_missing" == heard.only("oauth-error")["error"]
     assert [] == shop.rows()
 
 
 @pytest.mark.parametrize("answer", [{"message": "rate limit"}, "<html>"])
-def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, make, heard, answer):
+def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, new_shop, heard, answer):
     """The stock receiver makes that a failed login, too."""
     op.says("/user", answer, 503)
-    shop = make(subject=lambda blueprint, _: blueprint.session.get(f"{op.url}/user").json()["id"])
+    shop = new_shop(subject=lambda blueprint, _: blueprint.session.get(f"{op.url}/user").json()["id"])
     assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
     assert "subject_missing" == heard.only("oauth-error")["error"]
     assert [] == shop.rows()
 
 
-def test_the_subject_may_be_asked_for(op, make):
+def test_the_subject_may_be_asked_for(op, new_shop):
     """A provider without id_tokens is asked, with the token that is not stored yet."""
     op.says("/user", {"id": 7})
 
     def ask(blueprint, token):
         return blueprint.session.get(f"{op.url}/user").json()["id"]
 
-    shop = make(subject=ask)
+    shop = new_shop(subject=ask)
     log_in(shop.app.test_client(), op)
     assert [("7", 1, True)] == shop.rows()
     assert "Bearer the-access-token" == op.asked_for("/user")[0][2]["Authorization"]
 
 
-def test_whoever_logs_out_and_in_is_the_same_user(op, make):
+def test_whoever_logs_out_and_in_is_the_same_user(op, new_shop):
     """Deleting the token leaves the account linked."""
-    shop = make()
+    shop = new_shop()
     client = shop.app.test_client()
     shop.enter(op, client, "ada")
 
@@ -311,9 +208,9 @@ def test_whoever_logs_out_and_in_is_the_same_user(op, make):
     assert "1" == again.get("/who").text
 
 
-def test_two_first_logins_at_once_make_one_user(op, make):
+def test_two_first_logins_at_once_make_one_user(op, new_shop):
     """Whoever is second finds what the first one made."""
-    shop = make()
+    shop = new_shop()
     gate, plain = threading.Barrier(2), shop.linker.create_user
 
     def together(blueprint, token):
@@ -355,12 +252,12 @@ def _nonce(client):
         return login["n"]
 
 
-def test_flask_dances_storage_works_behind_the_blueprint(op, make):
+def test_flask_dances_storage_works_behind_the_blueprint(op, new_shop):
     """Unmodified, with Flask-Login's user; it makes its rows anew, so it does not link accounts."""
     need("flask_dance")
     from flask_dance.consumer.storage.sqla import SQLAlchemyStorage as FlaskDances
 
-    shop = make(storage=FlaskDances)
+    shop = new_shop(storage=FlaskDances)
     oauth_authorized.disconnect(shop.linker, shop.blueprint)
     numbers = [shop.add_user(), shop.add_user()]
 
