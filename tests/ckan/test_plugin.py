@@ -11,7 +11,7 @@ pytest.importorskip("flask_login", reason="aldis.ckan relays from it")
 from aldis.ckan import SignalPlugin, ckanext, propagating
 from aldis.errors import SubscriptionsError
 from aldis.plugins import origin_of
-from aldis.receivers import once
+from aldis.receivers import once, robust
 
 
 def load(plugin):
@@ -131,11 +131,11 @@ def test_a_propagating_listener_reaches_the_sender(happened):
 
 
 def test_a_propagating_method_and_an_async_listener_work(happened):
-    """Methods are called with their plugin, async listeners are awaited."""
+    """Methods are called with their plugin, async listeners are awaited by who sends with asend."""
 
     class Custom(SignalPlugin):
         def listeners(self):
-            return {happened: [self.method, propagating(self.later)]}
+            return {happened: [self.method, propagating(self.later), self.isolated]}
 
         @propagating
         def method(self, sender, **kwargs):
@@ -144,11 +144,62 @@ def test_a_propagating_method_and_an_async_listener_work(happened):
         async def later(self, sender, **kwargs):
             return "later"
 
-    plugin = Custom()
-    load(plugin)
-    assert ["Custom", "later"] == values(asyncio.run(happened.asend()))
-    unload(plugin)
+        async def isolated(self, sender, **kwargs):
+            raise ValueError("not the sender's business")
+
+    with Custom().subscriptions:
+        assert ["Custom", "later", None] == values(asyncio.run(happened.asend()))
     assert not happened.receivers
+
+
+async def later(sender, **kwargs):
+    """Be async."""
+
+
+@pytest.mark.parametrize("delivery", [lambda each: each, propagating, robust, once])
+def test_an_async_listener_is_refused_for_ckan(happened, delivery):
+    """CKAN sends synchronously: with one, no listener of anybody would ever be called."""
+    plugin = make({happened: [failing, {"receiver": delivery(later), "sender": "s"}]})
+    with pytest.raises(SubscriptionsError) as caught:
+        load(plugin)
+    assert "entry 2 of 'custom_happened': receiver later (" in str(caught.value)
+    assert "test_plugin.py:" in str(caught.value)
+    assert " is async, " in str(caught.value)
+    assert "write it as a def" in str(caught.value)
+    assert "entry 1" not in str(caught.value)
+    assert not happened.receivers
+
+
+def test_an_async_method_is_refused_for_ckan(happened):
+    """With a delivery that it was decorated with, too."""
+
+    class Custom(SignalPlugin):
+        def listeners(self):
+            return {happened: [self.plain, self.decorated]}
+
+        async def plain(self, sender, **kwargs): ...
+
+        @propagating
+        async def decorated(self, sender, **kwargs): ...
+
+    with pytest.raises(SubscriptionsError, match=r"entry 1 .*\.plain.*; entry 2 .*\.decorated"):
+        load(Custom())
+
+
+def test_a_delivery_may_take_an_async_listener_to_ckan(happened):
+    """One that answers a sync send itself needs nobody who awaits its listener."""
+
+    class Run(propagating):
+        def __bind_signal__(self, signal):
+            return lambda *args, **kwargs: asyncio.run(self.__wrapped__(*args, **kwargs))
+
+    async def answer(sender, **kwargs):
+        return "answered"
+
+    plugin = make({happened: [Run(answer)]})
+    load(plugin)
+    assert ["answered"] == values(happened.send())
+    unload(plugin)
 
 
 def test_two_plugins_that_share_a_listener_have_it_called_once(happened):

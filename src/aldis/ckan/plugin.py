@@ -81,7 +81,9 @@ class SignalPlugin(Plugin):
     kind, keeps it; :class:`propagating` is the one that lets errors through.
 
     CKAN asks for the mapping when it loads the plugin, and again when it unloads it. It gets the
-    same receivers both times, held by the plugin: lambdas and partials work.
+    same receivers both times, held by the plugin: lambdas and partials work. CKAN sends nothing but
+    synchronously, so that an async listener is refused then; :attr:`subscriptions` takes one, for
+    those who await what they send.
     """
 
     def listeners(self) -> SignalMapping:
@@ -90,7 +92,7 @@ class SignalPlugin(Plugin):
 
     @cached_property
     def subscriptions(self) -> Subscriptions:
-        """The plugin's subscriptions as a unit, for tests without a CKAN.
+        """The plugin's subscriptions as a unit, for tests without a CKAN; async ones are taken.
 
         Raises:
             SubscriptionsError: An entry of the mapping cannot be connected.
@@ -98,5 +100,10 @@ class SignalPlugin(Plugin):
         return Subscriptions(self.listeners(), plugin=self.name, delivery=isolate)
 
     def get_signal_subscriptions(self) -> dict[Any, list[Any]]:
-        """Return what CKAN connects and disconnects."""
+        """Return what CKAN connects and disconnects.
+
+        Raises:
+            SubscriptionsError: An entry of the mapping cannot be connected, or is an async
+                listener, with which nothing that CKAN sends would reach anybody.
+        """
         return self.subscriptions.mapping()

@@ -9,8 +9,8 @@ from inspect import CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
 from typing import Any, Final, TypeAlias
 
-from aldis.core.binding import check_receiver, delivery_of
-from aldis.core.callables import location, name_of
+from aldis.core.binding import ask, check_receiver, delivery_of
+from aldis.core.callables import is_async, location, name_of
 from aldis.core.signal import Signal
 from aldis.errors import AldisError, SubscriptionsError
 
@@ -47,6 +47,18 @@ class Entry:
     def as_given(self) -> Any:
         """Return the receiver, or the options in a dict of their own, for somebody to change."""
         return self.receiver if self.bare else dict(self.options)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether what the signal calls for the receiver has to be awaited."""
+        decider = delivery_of(self.receiver)
+        if decider is None:
+            return is_async(self.receiver)
+        # A delivery is asked at each connecting, and besides only where the answer matters: it may
+        # call an async receiver from a sync send, in a way of its own.
+        if not (is_async(decider) or is_async(getattr(decider, "__wrapped__", None))):
+            return False
+        return is_async(ask(decider, self.signal))
 
     def refusal(self) -> str | None:
         """Say why the receiver could not take any payload whatever, or ``None`` if it can."""

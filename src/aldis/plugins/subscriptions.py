@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 from warnings import warn
 
+from aldis.core.callables import in_words
 from aldis.core.identity import ANY
 from aldis.core.signal import Signal
 from aldis.core.subscription import Subscription
-from aldis.errors import ContractWarning, UnboundSenderError
+from aldis.errors import ContractWarning, SubscriptionsError, UnboundSenderError
 from aldis.plugins.interface import SignalMapping
 from aldis.plugins.mapping import Delivery, read_mapping
 from aldis.plugins.origins import Key, forget, key_of, link_key, remember
@@ -120,7 +121,12 @@ class Subscriptions:
 
         Receivers and senders are the same objects at every call. The dicts are new at every call,
         since CKAN takes ``weak`` out of those it is handed.
+
+        Raises:
+            SubscriptionsError: A receiver is async, and would make every sync send fail before any
+                receiver is called. Every such entry is named.
         """
+        self._refuse_async()
         if not self._lent:
             self._lent = True
             remember(self, self._signals)
@@ -128,6 +134,17 @@ class Subscriptions:
         for entry in self._entries:
             result[entry.signal].append(entry.as_given())
         return result
+
+    def _refuse_async(self) -> None:
+        problems = [
+            f"{entry.place}: receiver {in_words(entry.receiver)} is async, and a sync send, the "
+            "only kind there is here, would call nobody at all; write it as a def, with "
+            "asyncio.run(…) around what it awaits"
+            for entry in self._entries
+            if entry.is_async
+        ]
+        if problems:
+            raise SubscriptionsError("; ".join(problems))
 
     def keys_for(self, signal: Signal[..., Any]) -> list[Key]:
         """Return the keys of what it has connected to ``signal``, or a framework has for it."""
