@@ -224,6 +224,18 @@ MUTANTS: Final = (
         "",
     ),
     Mutant(
+        "a stale plan of a sender is used",
+        "core/emit.py",
+        "        if entry is None or entry[0] is not everyone:",
+        "        if entry is None:",
+    ),
+    Mutant(
+        "dead senders are not swept before a look-up",
+        "core/emit.py",
+        "        if self.dead or (type(sender)",
+        "        if (type(sender)",
+    ),
+    Mutant(
         "compiled: the keyword names are shifted by the wrapper",
         "core/_emit.c",
         "PyTuple_GET_ITEM(names, i + (i >= position))",
