@@ -176,7 +176,9 @@ def test_a_provider_that_does_not_say_who_is_refused(op, new_shop, heard, found)
 def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, new_shop, heard, answer):
     """The stock receiver makes that a failed login, too."""
     op.says("/user", answer, 503)
-    shop = new_shop(subject=lambda blueprint, _: blueprint.session.get(f"{op.url}/user").json()["id"])
+    shop = new_shop(
+        subject=lambda blueprint, _: blueprint.session.get(f"{op.url}/user").json()["id"]
+    )
     assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
     assert "subject_missing" == heard.only("oauth-error")["error"]
     assert [] == shop.rows()
