@@ -1,7 +1,7 @@
 """An app with users in a database, whom the stock receiver links to their accounts."""
 
-from flask import Flask
-from flask_login import LoginManager, UserMixin, current_user, login_user
+from flask import Flask, request
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -59,7 +59,12 @@ class Shop:
 
         @self.app.get("/enter/<int:number>")
         def enter(number):
-            login_user(db.session.get(User, number))
+            login_user(db.session.get(User, number), remember="remember" in request.args)
+            return ""
+
+        @self.app.get("/exit")
+        def go():
+            logout_user()
             return ""
 
         @self.app.get("/leave")

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth import pending
 from aldis.oauth.answers import asynchronously, first_response, last_resort, this_path, unstored
+from aldis.oauth.begun import ending, who_is_here
 from aldis.oauth.failures import Failure, describe, harmless, one_line, secrets_in, stranger
 from aldis.oauth.next_url import safe_next
 from aldis.oauth.pending import PendingLogin
@@ -245,9 +246,8 @@ class OAuthBlueprint(Blueprint):
             return self._fail(self._described(error), again=again)
         oauth_before_login.send(self, **asynchronously(), url=started.url)
         # Only now: a receiver may have rebuilt the session.
-        login = PendingLogin(
-            started.secret, started.nonce, safe_next(request.args.get("next")), again
-        )
+        next_url = safe_next(request.args.get("next"))
+        login = PendingLogin(started.secret, started.nonce, next_url, again, who_is_here())
         pending.remember(self.name, started.state, login)
         return unstored(redirect(started.url))
 
@@ -262,7 +262,8 @@ class OAuthBlueprint(Blueprint):
             return self._fail(stranger(state), again=pending.recently_failed(self.name))
         try:
             token = self._fetched(provider, login)
-            response, keep = self._announced(token)
+            with ending(login):
+                response, keep = self._announced(token)
         except _FailedError as failed:
             return self._fail(failed.failure, again=login.again, proven=True)
         keep = keep and response is None

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from aldis.errors import LoginError
+from aldis.oauth.begun import user_has_changed
 from aldis.oauth.undo import if_it_fails
 
 __all__ = ["UserLinker"]
@@ -28,6 +29,8 @@ class UserLinker:
     Connect it as ``oauth_authorized.connect(linker, blueprint)``, and keep it: receivers are held
     weakly. With somebody logged in already, the account is linked to him. Refused, with
     ``oauth_error``, is an account of somebody else, and a second account with the same provider.
+    A new account is refused, too, when another user is logged in than when the login began, or
+    nobody any more: on a browser that is shared, the account may not be his.
     Whoever was logged in is logged out again when the login fails after all: another receiver has
     refused it, or the storage the token.
 
@@ -92,6 +95,7 @@ class UserLinker:
     def _linked(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
         row = self._account(blueprint, subject)
         if row is None:
+            _check_beginning()
             row = self._link(blueprint, subject, token, here)
         if here is not None and row.user_id != here.id:
             raise LoginError("account_taken", "this account is linked to another user")
@@ -133,6 +137,17 @@ class UserLinker:
 
     def _find(self, **values: Any) -> Any:
         return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
+
+
+def _check_beginning() -> None:
+    """Refuse to link an account that somebody else may have logged in with.
+
+    Raises:
+        LoginError: The login was begun as another user.
+    """
+    if user_has_changed():
+        text = "another user was logged in here, or nobody, when this login began"
+        raise LoginError("user_changed", text)
 
 
 def _differs() -> LoginError:

@@ -43,12 +43,14 @@ class PendingLogin:
         nonce: What the id_token has to repeat.
         next_url: Where the user wants to go afterwards.
         again: Whether a redirect after a failed login has led straight into this one.
+        user: Who was logged in when it began; see :func:`aldis.oauth.begun.who_is_here`.
     """
 
     secret: str | None = field(default=None, repr=False)
     nonce: str | None = field(default=None, repr=False)
     next_url: str | None = None
     again: bool = False
+    user: str | None = None
 
 
 def remember(name: str, state: str, login: PendingLogin) -> None:
@@ -70,6 +72,8 @@ def remember(name: str, state: str, login: PendingLogin) -> None:
         "u": login.next_url,
         "a": login.again,
     }
+    if login.user is not None:
+        logins[state]["w"] = login.user
     while len(logins) > MAX_LOGINS or (len(logins) > 1 and _too_large(logins)):
         del logins[min(logins, key=lambda each: logins[each]["t"])]
     session[KEY] = logins
@@ -82,7 +86,7 @@ def take(name: str, state: str | None) -> PendingLogin | None:
         return None
     entry = logins.pop(state)
     session[KEY] = logins
-    return PendingLogin(entry["s"], entry["n"], entry["u"], entry["a"])
+    return PendingLogin(entry["s"], entry["n"], entry["u"], entry["a"], entry.get("w"))
 
 
 def note_failure(name: str, *, kind: str = FAILED) -> None:

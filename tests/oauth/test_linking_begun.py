@@ -1,0 +1,132 @@
+"""A new account is linked only to the user who has begun the login."""
+
+import sys
+
+import pytest
+from flask_login import login_user
+
+from aldis.oauth import oauth_authorized
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+
+
+def finish(op, client, sent, subject):
+    """Come back from the provider, logged in there as ``subject``."""
+    op.nonce = sent["nonce"]
+    op.says("/token", op.token(id_token=op.id_token(sub=subject)))
+    return client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
+
+
+BEFORE_AND_AFTER = [
+    (None, "ada"),
+    ("bob", "ada"),
+    ("ada", None),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), BEFORE_AND_AFTER)
+def test_a_new_account_needs_the_user_who_began_the_login(op, new_shop, heard, before, after):
+    """What one user of a browser has begun is neither linked to the next one, nor a new user."""
+    shop = new_shop()
+    numbers = {name: shop.add_user(email=name) for name in ("ada", "bob")}
+    client = shop.app.test_client()
+    if before:
+        client.get(f"/enter/{numbers[before]}")
+    sent = begin(client, op)
+    client.get(f"/enter/{numbers[after]}" if after else "/exit")
+    answer = finish(op, client, sent, "somebody")
+    assert "/sorry" == answer.headers["Location"]
+    assert "user_changed" == heard.only("oauth-error")["error"]
+    assert [] == shop.rows()
+    assert (str(numbers[after]) if after else "nobody") == client.get("/who").text
+
+
+def test_a_row_without_a_subject_is_not_completed_by_another_user(op, new_shop, heard):
+    """It would be a new link, too."""
+    shop = new_shop()
+    number = shop.add_user()
+    with shop.app.app_context():
+        shop.db.session.add(shop.OAuth(provider="op", user_id=number, token={"a": "b"}))
+        shop.db.session.commit()
+    client = shop.app.test_client()
+    sent = begin(client, op)
+    client.get(f"/enter/{number}")
+    finish(op, client, sent, "somebody")
+    assert "user_changed" == heard.only("oauth-error")["error"]
+    assert [(None, number, True)] == shop.rows()
+
+
+def test_an_account_that_is_linked_logs_in_whoever_began(op, new_shop, heard):
+    """Two tabs work: the second login ends after the first one has logged the user in."""
+    shop = new_shop()
+    client = shop.app.test_client()
+    first, second = begin(client, op), begin(client, op)
+    finish(op, client, first, "ada")
+    finish(op, client, second, "ada")
+    assert "oauth-error" not in heard.names()
+    assert [("ada", 1, True)] == shop.rows()
+    assert "1" == client.get("/who").text
+
+
+def test_a_linked_account_logs_in_after_the_user_is_gone(op, new_shop, heard):
+    """Whoever has logged out in another tab is logged in again by his own account."""
+    shop = new_shop()
+    client = shop.app.test_client()
+    shop.enter(op, client, "ada")
+    sent = begin(client, op)
+    client.get("/exit")
+    finish(op, client, sent, "ada")
+    assert "oauth-error" not in heard.names()
+    assert "1" == client.get("/who").text
+
+
+def test_a_user_who_is_remembered_only_is_the_same_one(op, new_shop, heard):
+    """The cookie that outlives his session tells who he is when the login begins, too."""
+    shop = new_shop()
+    number = shop.add_user()
+    client = shop.app.test_client()
+    client.get(f"/enter/{number}?remember=yes")
+    client.delete_cookie("session")
+    shop.enter(op, client, "ada")
+    assert "oauth-error" not in heard.names()
+    assert [("ada", number, True)] == shop.rows()
+
+
+def test_who_began_it_takes_little_of_the_cookie(op, new_shop):
+    """A digest is kept, however long what Flask-Login knows the user by."""
+    shop = new_shop()
+    shop.User.get_id = lambda user: "x" * 200 + str(user.id)
+    shop.app.login_manager.user_loader(
+        lambda key: shop.db.session.get(shop.User, int(key.lstrip("x")))
+    )
+    client = shop.app.test_client()
+    client.get(f"/enter/{shop.add_user()}")
+    begin(client, op)
+    with client.session_transaction() as session:
+        (login,) = session["_aldis_oauth_logins"].values()
+    assert 16 == len(login["w"])
+
+
+def test_a_receiver_may_log_in_whom_the_account_is_linked_to(op, new_shop, heard):
+    """What the app itself does at the end of the login is no change of the user."""
+    shop = new_shop()
+    number = shop.add_user()
+    oauth_authorized.disconnect(shop.linker, shop.blueprint)
+
+    def old_receiver(sender, token):
+        login_user(shop.db.session.get(shop.User, number))
+
+    with (
+        oauth_authorized.connected_to(old_receiver, shop.blueprint),
+        oauth_authorized.connected_to(shop.linker, shop.blueprint),
+    ):
+        shop.enter(op, shop.app.test_client(), "ada")
+    assert "oauth-error" not in heard.names()
+    assert [("ada", number, True)] == shop.rows()
+
+
+def test_an_attribute_of_that_name_need_not_be_flask_logins(op, monkeypatch):
+    """Where Flask-Login is not installed, nobody is logged in with it."""
+    monkeypatch.setitem(sys.modules, "flask_login", None)
+    app, _ = app_with(op)
+    app.login_manager = "the app's own"
+    assert "/" == log_in(app.test_client(), op).headers["Location"]
