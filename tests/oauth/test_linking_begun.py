@@ -130,3 +130,51 @@ def test_an_attribute_of_that_name_need_not_be_flask_logins(op, monkeypatch):
     app, _ = app_with(op)
     app.login_manager = "the app's own"
     assert "/" == log_in(app.test_client(), op).headers["Location"]
+
+
+def begun_from(site, op, new_shop, *, logged_in=True):
+    """Return the app, its user and the answer to a login as "ada" that ``site`` has led to."""
+    shop = new_shop()
+    number = shop.add_user()
+    client = shop.app.test_client()
+    if logged_in:
+        client.get(f"/enter/{number}")
+    client.environ_base["HTTP_SEC_FETCH_SITE"] = site
+    sent = begin(client, op)
+    # The provider's redirect comes from another site as well, always.
+    client.environ_base["HTTP_SEC_FETCH_SITE"] = "cross-site"
+    return shop, number, finish(op, client, sent, "ada")
+
+
+def test_another_site_does_not_link_an_account_to_a_user(op, new_shop, heard):
+    """It could have logged him in to its own account with the provider before."""
+    shop, _, answer = begun_from("cross-site", op, new_shop)
+    assert "/sorry" == answer.headers["Location"]
+    assert "begun_elsewhere" == heard.only("oauth-error")["error"]
+    assert [] == shop.rows()
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
+def test_pages_of_this_site_link_accounts(op, new_shop, heard, site):
+    """A link of the app, of a sibling of it, and a bookmark are no other site."""
+    shop, number, _ = begun_from(site, op, new_shop)
+    assert "oauth-error" not in heard.names()
+    assert [("ada", number, True)] == shop.rows()
+
+
+def test_another_site_may_lead_to_a_first_login(op, new_shop, heard):
+    """With nobody logged in there is nobody whose account could be opened to others."""
+    shop, number, _ = begun_from("cross-site", op, new_shop, logged_in=False)
+    assert "oauth-error" not in heard.names()
+    assert [("ada", number + 1, True)] == shop.rows()
+
+
+def test_another_site_may_lead_to_a_login_with_a_linked_account(op, new_shop, heard):
+    """Nothing new is linked by it."""
+    shop = new_shop()
+    client = shop.app.test_client()
+    shop.enter(op, client, "ada")
+    client.environ_base["HTTP_SEC_FETCH_SITE"] = "cross-site"
+    shop.enter(op, client, "ada")
+    assert "oauth-error" not in heard.names()
+    assert [("ada", 1, True)] == shop.rows()

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth import pending
 from aldis.oauth.answers import asynchronously, first_response, last_resort, this_path, unstored
-from aldis.oauth.begun import ending, who_is_here
+from aldis.oauth.begun import begun_now, ending
 from aldis.oauth.failures import Failure, describe, harmless, one_line, secrets_in, stranger
 from aldis.oauth.next_url import safe_next
 from aldis.oauth.pending import PendingLogin
@@ -246,9 +246,7 @@ class OAuthBlueprint(Blueprint):
             return self._fail(self._described(error), again=again)
         oauth_before_login.send(self, **asynchronously(), url=started.url)
         # Only now: a receiver may have rebuilt the session.
-        next_url = safe_next(request.args.get("next"))
-        login = PendingLogin(started.secret, started.nonce, next_url, again, who_is_here())
-        pending.remember(self.name, started.state, login)
+        pending.remember(self.name, started.state, begun_now(started, again=again))
         return unstored(redirect(started.url))
 
     @taking_back()

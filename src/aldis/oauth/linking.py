@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from aldis.errors import LoginError
-from aldis.oauth.begun import user_has_changed
+from aldis.oauth.begun import begun_elsewhere, user_has_changed
 from aldis.oauth.undo import if_it_fails
 
 __all__ = ["UserLinker"]
@@ -31,6 +31,10 @@ class UserLinker:
     ``oauth_error``, is an account of somebody else, and a second account with the same provider.
     A new account is refused, too, when another user is logged in than when the login began, or
     nobody any more: on a browser that is shared, the account may not be his.
+    Neither is it linked to somebody logged in when another site has sent his browser to begin the
+    login, by what the browser says (``Sec-Fetch-Site: cross-site``): that site may have logged him
+    in to an account of its own with the provider. Old browsers do not say it, and none does
+    without HTTPS; there this is not prevented.
     Whoever was logged in is logged out again when the login fails after all: another receiver has
     refused it, or the storage the token.
 
@@ -95,7 +99,7 @@ class UserLinker:
     def _linked(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
         row = self._account(blueprint, subject)
         if row is None:
-            _check_beginning()
+            _check_beginning(here)
             row = self._link(blueprint, subject, token, here)
         if here is not None and row.user_id != here.id:
             raise LoginError("account_taken", "this account is linked to another user")
@@ -139,15 +143,18 @@ class UserLinker:
         return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
 
 
-def _check_beginning() -> None:
+def _check_beginning(here: Any) -> None:
     """Refuse to link an account that somebody else may have logged in with.
 
     Raises:
-        LoginError: The login was begun as another user.
+        LoginError: The login was begun as another user, or by another site.
     """
     if user_has_changed():
         text = "another user was logged in here, or nobody, when this login began"
         raise LoginError("user_changed", text)
+    if here is not None and begun_elsewhere():
+        text = "another site led to this login; begin it from a page of this one"
+        raise LoginError("begun_elsewhere", text)
 
 
 def _differs() -> LoginError:

@@ -44,6 +44,7 @@ class PendingLogin:
         next_url: Where the user wants to go afterwards.
         again: Whether a redirect after a failed login has led straight into this one.
         user: Who was logged in when it began; see :func:`aldis.oauth.begun.who_is_here`.
+        from_elsewhere: Whether another site has sent the browser to begin it.
     """
 
     secret: str | None = field(default=None, repr=False)
@@ -51,6 +52,7 @@ class PendingLogin:
     next_url: str | None = None
     again: bool = False
     user: str | None = None
+    from_elsewhere: bool = False
 
 
 def remember(name: str, state: str, login: PendingLogin) -> None:
@@ -74,6 +76,8 @@ def remember(name: str, state: str, login: PendingLogin) -> None:
     }
     if login.user is not None:
         logins[state]["w"] = login.user
+    if login.from_elsewhere:
+        logins[state]["x"] = True
     while len(logins) > MAX_LOGINS or (len(logins) > 1 and _too_large(logins)):
         del logins[min(logins, key=lambda each: logins[each]["t"])]
     session[KEY] = logins
@@ -86,7 +90,9 @@ def take(name: str, state: str | None) -> PendingLogin | None:
         return None
     entry = logins.pop(state)
     session[KEY] = logins
-    return PendingLogin(entry["s"], entry["n"], entry["u"], entry["a"], entry.get("w"))
+    return PendingLogin(
+        entry["s"], entry["n"], entry["u"], entry["a"], entry.get("w"), entry.get("x", False)
+    )
 
 
 def note_failure(name: str, *, kind: str = FAILED) -> None:
