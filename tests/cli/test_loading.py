@@ -285,6 +285,7 @@ class TestMistakes:
             ("import json\njson.loads('')", "JSONDecodeError: Expecting value", "2: json.loads"),
             ("raise SystemExit(3)", "it ended the process: SystemExit(3)", "1: raise SystemExit"),
             ("raise KeyError", "KeyError ", "1: raise KeyError"),
+            ("raise GeneratorExit('no')", "GeneratorExit: no", "1: raise GeneratorExit"),
         ],
     )
     def test_an_app_that_raises_when_it_is_imported(self, here, source, what, where):

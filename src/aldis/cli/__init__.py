@@ -6,6 +6,9 @@ It needs click. What else it needs is imported by the command that needs it.
 from __future__ import annotations
 
 import sys
+import traceback
+from collections.abc import Callable
+from errno import ENOSPC
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aldis", "main", "signals"]
 
+FAILED = 2
 INTERRUPTED = 130
 
 
@@ -32,6 +36,7 @@ def main() -> NoReturn:
         import click  # noqa: PLC0415 - may be missing
 
         from aldis.cli.group import aldis  # noqa: PLC0415 - the same
+        from aldis.cli.output import OutputError, give_up  # noqa: PLC0415 - the same
     except ModuleNotFoundError as missing:
         if missing.name != "click":
             raise
@@ -39,12 +44,30 @@ def main() -> NoReturn:
             "aldis: the command line needs click, which is not installed: pip install 'aldis[cli]'",
             file=sys.stderr,
         )
-        sys.exit(2)
+        sys.exit(FAILED)
     try:
         sys.exit(aldis.main(standalone_mode=False))
+    except SystemExit:
+        raise
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _end(error.exit_code, error.show)
     except (click.Abort, KeyboardInterrupt):  # click has begun a new line, after the ^C
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _end(INTERRUPTED, lambda: click.echo("Interrupted.", err=True))
+    except OSError as error:
+        if error.errno != ENOSPC:
+            _end(FAILED, lambda: click.echo(traceback.format_exc(), err=True, nl=False))
+        give_up(sys.stdout)  # it was a help text, which click writes itself
+        _end(FAILED, OutputError(str(error.strerror)).show)
+    except BaseException:  # noqa: BLE001 - Python would end with 1, as if something was found
+        _end(FAILED, lambda: click.echo(traceback.format_exc(), err=True, nl=False))
+
+
+def _end(code: int, tell: Callable[[], object]) -> NoReturn:
+    """Exit with ``code``, even if nobody can be told why."""
+    from aldis.cli.output import give_up  # noqa: PLC0415 - it needs click
+
+    try:
+        tell()
+    except OSError:
+        give_up(sys.stderr)
+    sys.exit(code)

@@ -53,8 +53,8 @@ def aldis() -> None:
 
     \b
     Exit codes: 0 all is well, 1 something was found (`signals check`), 2 the
-    command line or the app is wrong, 130 interrupted. `aldis run` ends as its
-    COMMAND does.
+    command line or the app is wrong, or the output cannot be written, 130
+    interrupted. `aldis run` ends as its COMMAND does.
     """
 
 
@@ -68,7 +68,7 @@ def signals() -> None:
 
     \b
     Exit codes: 0 all is well, 1 something was found (`check`), 2 the command
-    line or the app is wrong.
+    line or the app is wrong, or the output cannot be written.
     """
 
 

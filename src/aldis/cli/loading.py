@@ -88,7 +88,9 @@ def _from_flask(script: Any, named: str | None, none: type[Exception], *, traceb
         if not isinstance(inner, ImportError) or "Traceback" not in str(error):
             raise
         raise _failed(script.app_import_path or "the app", inner, traceback=traceback) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         what = script.app_import_path or "the app"
         raise _failed(what, error, traceback=traceback) from error
 
@@ -109,7 +111,9 @@ def _from_spec(spec: str, *, traceback: bool) -> Any:
     module_name = _module_of(place)
     try:
         module = import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and _is_about(error, module_name):
             raise AppError(_not_found(place, module_name)) from error
         raise _failed(place, error, traceback=traceback) from error
@@ -233,7 +237,9 @@ def _make(factory: Callable[..., Any], what: str, call: str, *, traceback: bool)
         pass
     try:
         return factory(*args, **kwargs)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _failed(f"{what}{call}", error, traceback=traceback) from error
 
 

@@ -10,12 +10,16 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from os.path import relpath
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TextIO, TypeAlias
+
+import click
 
 __all__ = [
+    "OutputError",
     "Page",
     "Styled",
     "app_prints_aside",
+    "give_up",
     "last_name",
     "print_json",
     "quiet_reader",
@@ -31,6 +35,15 @@ OUTPUT: Final = 1
 ERROR: Final = 2
 
 HANG = 2  # by how much the rest of a wrapped line is indented further
+
+
+class OutputError(click.ClickException):
+    """What was found cannot be told: nothing was, as far as the exit code goes."""
+
+    exit_code = 2
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the standard output cannot be written: {reason}")
 
 
 class Page:
@@ -97,15 +110,32 @@ def quiet_reader() -> Iterator[None]:
     """Write all of what a ``with`` block prints, unless nobody reads it: then be quiet.
 
     The command's own exit code stands when a reader such as ``head`` has seen enough.
+
+    Raises:
+        OutputError: There is no standard output, or no room where it goes.
     """
+    if sys.stdout is None:
+        raise OutputError("it is closed")
     try:
         if hasattr(sys.stdout, "reconfigure"):  # an encoding without "├" shows a "?"
             sys.stdout.reconfigure(errors="replace")
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered must go somewhere when the interpreter flushes it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up(sys.stdout)
+    except OSError as error:
+        give_up(sys.stdout)
+        raise OutputError(error.strerror or str(error)) from error
+
+
+def give_up(stream: TextIO | None) -> None:
+    """Let what is still buffered go nowhere when the interpreter flushes it at the end.
+
+    It would change the exit code else.
+    """
+    if stream is not None:
+        with suppress(OSError):  # it is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

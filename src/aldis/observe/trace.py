@@ -247,9 +247,11 @@ class Trace(Observer):
         Args:
             title: What the trees are about, such as the request in which they grew; they become the
                 branches of one tree.
-            file: Where to; by default ``sys.stdout``.
+            file: Where to; by default ``sys.stdout``. Where that is closed, nothing is printed.
         """
         file = file or sys.stdout
+        if file is None:  # as for the function print
+            return
         root = None if title is None else ([(title, "bold")], self)
         if file.isatty():
             try:
