@@ -25,4 +25,11 @@ preload="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
 LD_PRELOAD=$preload "$python" -c '
 import aldis, sys
 sys.exit(None if aldis.COMPILED else "the sanitized twin was not loaded")'
-LD_PRELOAD=$preload "$python" -m pytest -q -p no:cacheprovider --timeout=600 "${@:-tests/core}" --ignore=tests/core/stress/test_churn.py --ignore=tests/core/twins/test_leaks.py
+# Left out: what counts memory or waits for an address to come back, which the sanitizer's allocator
+# is made to prevent, and what starts an interpreter with an environment of its own.
+LD_PRELOAD=$preload "$python" -m pytest -q -p no:cacheprovider --timeout=600 "${@:-tests/core}" \
+    --ignore=tests/core/stress/test_churn.py \
+    --ignore=tests/core/twins/test_leaks.py \
+    --ignore=tests/core/twins/test_interpreters.py \
+    --deselect=tests/core/test_plans.py::test_a_stranger_at_a_dead_senders_address_hears_nothing \
+    --deselect=tests/core/stress/test_collector.py::test_a_stranger_is_no_dead_sender_while_it_is_swept

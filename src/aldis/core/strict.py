@@ -182,10 +182,12 @@ def _picture(value: Any, depth: int = 4) -> Any:
         return id(value) if kind not in (int, str, bytes, float, bool) else (kind, value)
     if kind is bytearray:
         return bytes(value)
-    # Of a copy, made in one step: another thread may be changing a container that threads share.
+    # Of a copy, made in one step, which a loop is not, be it in C: the collector may let another
+    # thread in, and that may be changing a container that threads share.
+    value = value.copy()
     if kind is dict:
-        return [(_picture(key, 0), _picture(item, depth - 1)) for key, item in list(value.items())]
-    items = [_picture(item, depth - 1) for item in list(value)]
+        return [(_picture(key, 0), _picture(item, depth - 1)) for key, item in value.items()]
+    items = [_picture(item, depth - 1) for item in value]
     return sorted(items, key=repr) if kind is set else items
 
 
