@@ -151,6 +151,8 @@ class Machine:
         for number, receiver in enumerate(self.receivers):
             if value == receiver:
                 return f"receiver {number}"
+        if callable(value):  # a receiver that was dropped; a bound send is of another type on each
+            return "a callable"
         return value if isinstance(value, (int, str, type(None))) else type(value).__name__
 
     def report(self, step: list[Any]) -> dict[str, Any]:
