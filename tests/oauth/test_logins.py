@@ -159,6 +159,20 @@ def test_the_page_of_last_resort_offers_both_ways(op):
     assert 'href="/"' in page.text
 
 
+@pytest.mark.parametrize("kind", [{}, {"token_type": None}, {"token_type": ""}])
+def test_a_token_without_a_type_is_a_bearer_token(op, kind):
+    """Some providers leave the type out, or empty; calls are made with such a token as usual."""
+    answer = {k: v for k, v in op.token().items() if k not in ("token_type", "id_token")}
+    op.says("/token", {**answer, **kind})
+    op.says("/me", "hello")
+    app, blueprint = app_with(op, scope="email", base_url=op.url)
+    app.add_url_rule("/me", "me", lambda: blueprint.session.get("/me").text)
+    client = app.test_client()
+    log_in(client, op)
+    assert "hello" == client.get("/me").text
+    assert "Bearer the-access-token" == op.asked_for("/me")[0][2]["Authorization"]
+
+
 def test_answers_are_not_for_caches(op):
     """A redirect with one user's state in it is handed to nobody else."""
     app, _ = app_with(op)

@@ -134,6 +134,15 @@ def test_a_refused_renewal_is_told_and_deletes_the_token(renewing):
     assert storage.get(blueprint) is None
 
 
+def test_a_renewed_token_of_another_type_is_told(renewing):
+    """One that could not be used for calls does not take the place of the one before."""
+    call, storage, blueprint = make(renewing)
+    renewing.says("/token", {"access_token": "x", "token_type": "DPoP", "expires_in": 300})
+    with pytest.raises(LoginError, match="token_type_unknown"):
+        call()
+    assert "access-0" == storage.get(blueprint)["access_token"]
+
+
 def test_a_token_that_cannot_be_renewed_is_told(op):
     """Without a refresh token an expired token is the end of the login."""
     call, _, _ = make(op, storage=MemoryStorage({"access_token": "x", "expires_at": 1}))

@@ -11,6 +11,7 @@ from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untype
 from authlib.common.security import generate_token  # type: ignore[import-untyped]
 from authlib.integrations.base_client import BaseApp, OAuth2Mixin, OpenIDMixin  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
+from authlib.oauth2.auth import TokenAuth  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749 import OAuth2Token  # type: ignore[import-untyped]
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
 
@@ -111,7 +112,7 @@ class OAuth2Provider:
         with _answer():
             found = self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
         token = dict(found)
-        _require_access_token(token)
+        _require_usable(token)
         granted = token.get("scope")
         token["scope"] = list(self.settings.scope) if granted is None else scopes(granted)
         if "openid" in self.settings.scope:
@@ -168,7 +169,7 @@ class OAuth2Provider:
         url = self.settings.token_url or metadata["token_endpoint"]
         with _answer(), self._session(token=dict(token)) as client:
             renewed = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
-        _require_access_token(renewed)
+        _require_usable(renewed)
         lasting = {k: v for k, v in token.items() if k not in ("expires_at", "expires_in")}
         if not renewed.get("refresh_token"):
             # Some say so with null or an empty text: the one that was used stays good.
@@ -233,6 +234,15 @@ def _answer() -> Generator[None]:
         raise LoginError("provider_error", text) from None
 
 
-def _require_access_token(token: Mapping[str, Any]) -> None:
+def _require_usable(token: dict[str, Any]) -> None:
     if not isinstance(token.get("access_token"), str) or not token["access_token"]:
         raise LoginError("token_missing", "the provider's answer holds no access token")
+    if not token.get("token_type"):
+        # Some leave it out, or empty, and mean a bearer token, as Authlib takes it.
+        token.pop("token_type", None)
+        return
+    kind = token["token_type"]
+    # Authlib's own table: an application may have added a kind to it.
+    if not isinstance(kind, str) or kind.lower() not in TokenAuth.SIGN_METHODS:
+        text = "the provider's answer holds a token of a type that cannot be used"
+        raise LoginError("token_type_unknown", text)
