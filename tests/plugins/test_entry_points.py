@@ -84,6 +84,22 @@ def test_an_entry_point_to_something_else_is_named(distributions, manager):
         manager.enable("broken")
 
 
+@pytest.mark.parametrize("value", ["dist broken:Plugin", "dist_broken:", "dist-broken:Plugin"])
+def test_a_malformed_entry_point_is_told_as_such(distributions, manager, value):
+    """What is wrong with it, and how it would be right; when it is reloaded, too."""
+    distributions.install("broken", LISTENER.format(answer=1), version="2.1", value=value)
+    said = (
+        f"its entry point is malformed: {value!r} is not of the form 'package.module' or "
+        "'package.module:Plugin'"
+    )
+    for use in (manager.enable, manager.plugin, manager.reload):
+        with pytest.raises(PluginError) as caught:
+            use("broken")
+        assert str(caught.value).startswith(f"plugin 'broken' ({value} of dist_broken 2.1) cannot")
+        assert str(caught.value).endswith(said)
+    assert () == manager.enabled
+
+
 def test_an_absent_plugin_is_answered_with_the_closest_installed(distributions, manager):
     """A name that no distribution installs is an error that helps."""
     distributions.install("shop-audit", LISTENER.format(answer=1))

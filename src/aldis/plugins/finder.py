@@ -91,7 +91,7 @@ class Finder:
             return self._loaded[name]
         if name in self._added:
             return self._take(name, lambda each: each.register(self._added[name], name))
-        return self._take(name, lambda each: each.load_setuptools_entrypoints(self.group, name))
+        return self._take(name, lambda each: self._load_installed(each, name))
 
     def unload(self, name: str) -> None:
         """Forget the plugin, and import its module anew, so that it can be loaded again.
@@ -139,6 +139,12 @@ class Finder:
         self._loaded[name] = registry.get_plugin(name)
         return self._loaded[name]
 
+    def _load_installed(self, registry: _Registry, name: str) -> int:
+        entry = self._entry_point(name)
+        if entry is not None:
+            _module_of(entry)  # pluggy would stumble over a malformed one without saying so
+        return registry.load_setuptools_entrypoints(self.group, name)
+
     def _entry_point(self, name: str) -> EntryPoint | None:
         return next(iter(entry_points(group=self.group, name=name)), None)
 
@@ -154,7 +160,7 @@ class Finder:
 
 
 def _import_anew(entry: EntryPoint | None) -> None:
-    module = sys.modules.get(entry.module) if entry else None
+    module = sys.modules.get(_module_of(entry)) if entry else None
     if module is None:
         return
     importlib.invalidate_caches()
@@ -164,6 +170,22 @@ def _import_anew(entry: EntryPoint | None) -> None:
         # Half of it is new and half of it is old: whoever asks next shall get all or an error.
         sys.modules.pop(module.__name__, None)
         raise
+
+
+def _module_of(entry: EntryPoint) -> str:
+    """Return the module that an entry point names.
+
+    Raises:
+        ValueError: It is not written as entry points are.
+    """
+    try:
+        return entry.module
+    except (AttributeError, AssertionError) as error:  # which of them depends on the Python
+        message = (
+            f"its entry point is malformed: {entry.value!r} is not of the form 'package.module' or "
+            "'package.module:Plugin'"
+        )
+        raise ValueError(message) from error
 
 
 def _distribution(entry: EntryPoint) -> str:
