@@ -9,8 +9,9 @@ from flask_login import current_user
 from sqlalchemy import String
 from sqlalchemy.orm import Session
 
-from aldis.errors import LoginError
-from aldis.oauth import oauth_authorized, oauth_error
+from aldis.errors import LoginError, OAuthSetupError
+from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
+from aldis.oauth.linking import UserLinker
 from tests.oauth.apps import CALLBACK, begin, log_in
 from tests.oauth.needs import need
 
@@ -182,6 +183,46 @@ def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, new_shop, heard,
     assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
     assert "subject_missing" == heard.only("oauth-error")["error"]
     assert [] == shop.rows()
+
+
+READERS = {
+    "item": lambda answer: answer.json()["id"],
+    "get": lambda answer: answer.json().get("id"),
+    "number": lambda answer: int(answer.json()["id"]),
+}
+
+
+@pytest.mark.parametrize("answer", [[], None, "x", 3, {"id": None}])
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_an_answer_that_tells_nobody_is_a_failed_login(op, new_shop, heard, answer, reader):
+    """Whatever JSON the provider sends, a subject that trips over it is no error 500."""
+    op.answers["/user"] = lambda: Response(json.dumps(answer), mimetype="application/json")
+    shop = new_shop(subject=lambda blueprint, _: reader(blueprint.session.get(f"{op.url}/user")))
+    assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
+    assert "subject_missing" == heard.only("oauth-error")["error"]
+    assert [] == shop.rows()
+
+
+@pytest.mark.parametrize("subject", [lambda: "x", lambda blueprint: "x", lambda a, b, c: "x", "x"])
+def test_a_subject_that_cannot_be_called_is_refused_at_once(subject):
+    """A mistake of the app does not wait for a login, to look like one of the provider."""
+    with pytest.raises(TypeError):
+        UserLinker(None, None, None, subject)
+
+
+def test_a_subject_that_does_not_tell_its_arguments_is_taken():
+    """Nothing can be said of it before it is called."""
+    assert UserLinker(None, None, None, max).subject is max
+
+
+def test_a_mistake_in_the_setup_is_no_failed_login(op, new_shop):
+    """Whoever asks a provider that is not set up is told so."""
+
+    def ask(blueprint, token):
+        return OAuthBlueprint("two", authorization_url="/a").session.get("/user")
+
+    with pytest.raises(OAuthSetupError):
+        log_in(new_shop(subject=ask).app.test_client(), op)
 
 
 def test_the_subject_may_be_asked_for(op, new_shop):

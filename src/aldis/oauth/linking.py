@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from inspect import signature
+from typing import Any, Final
 
 import requests
 from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from aldis.errors import LoginError
+from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth.begun import begun_elsewhere, user_has_changed
 from aldis.oauth.undo import if_it_fails
 
 __all__ = ["UserLinker"]
 
 Token = Mapping[str, Any]
+
+#: What ``answer.json()["id"]`` and its like raise on JSON that is no object, or no JSON.
+_TRIPPED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class UserLinker:
@@ -44,8 +48,11 @@ class UserLinker:
         create_user: Makes a user of the blueprint and the token, without adding him to the session.
         subject: Tells from the blueprint and the token whom the provider has let in. By default,
             the id_token's ``sub``; without OpenID Connect, give a function that asks the provider,
-            with ``blueprint.session``.
+            with ``blueprint.session``. An answer that it trips over makes the login fail.
         remember: As for Flask-Login's ``login_user``.
+
+    Raises:
+        TypeError: ``subject`` cannot be called with a blueprint and a token.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class UserLinker:
         self.session = session
         self.create_user = create_user
         self.subject = subject or _subject_of_id_token
+        _check_signature(self.subject)
         self.remember = remember
 
     def __call__(self, blueprint: Any, token: Token, **extra: Any) -> None:  # noqa: ARG002 - as receivers do
@@ -88,8 +96,10 @@ class UserLinker:
     def _asked(self, blueprint: Any, token: Token) -> str:
         try:
             found = self.subject(blueprint, token)
-        except (requests.RequestException, LookupError) as error:
-            # The provider is down, or answers with an error instead of a user.
+        except OAuthSetupError:
+            raise
+        except (requests.RequestException, *_TRIPPED) as error:
+            # The provider is down, or answers with something else than a user.
             text = f"the provider did not say who this is ({type(error).__name__})"
             raise LoginError("subject_missing", text) from error
         if found is None or not str(found):
@@ -141,6 +151,20 @@ class UserLinker:
 
     def _find(self, **values: Any) -> Any:
         return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
+
+
+def _check_signature(subject: Callable[..., Any]) -> None:
+    """Refuse what could never be called: at a login, that would look like the provider's fault."""
+    try:
+        found = signature(subject)
+    except ValueError:
+        # Some that are written in C do not tell theirs.
+        return
+    try:
+        found.bind("the blueprint", "the token")
+    except TypeError as error:
+        message = f"subject is called with the blueprint and the token: {error}"
+        raise TypeError(message) from None
 
 
 def _check_beginning(here: Any) -> None:
