@@ -7,9 +7,9 @@ from string import ascii_letters, digits
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from flask import redirect
+from flask import Response, redirect
 
-from aldis.oauth import OAuthBlueprint, oauth_authorized
+from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
 from aldis.oauth.pending import MAX_LOGINS
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 
@@ -179,6 +179,23 @@ def test_answers_are_not_for_caches(op):
     client = app.test_client()
     answers = [client.get("/login/op"), log_in(client, op), client.get(f"{CALLBACK}?state=x")]
     assert ["no-store"] * 3 == [each.headers["Cache-Control"] for each in answers]
+
+
+@pytest.mark.parametrize("said", [None, "private, max-age=60"])
+@pytest.mark.parametrize("signal", [oauth_authorized, oauth_error], ids=lambda each: each.name)
+def test_a_receivers_answer_is_not_for_caches_either(op, signal, said):
+    """Unless it says itself what caches may do with it."""
+    app, blueprint = app_with(op)
+    headers = {"Cache-Control": said} if said else {}
+
+    def answers(sender, **payload):
+        return Response("one user's", headers=headers)
+
+    with signal.connected_to(answers, blueprint):
+        changed = {"error": "denied"} if signal is oauth_error else {}
+        answer = log_in(app.test_client(), op, **changed)
+    assert "one user's" == answer.text
+    assert [said or "no-store"] == answer.headers.getlist("Cache-Control")
 
 
 # -- many logins at once -----------------------------------------------------------------------

@@ -40,9 +40,16 @@ def asynchronously() -> dict[str, Any]:
 
 
 def first_response(values: Iterable[Any]) -> BaseResponse | None:
-    """Return the first of the receivers' ``values`` that is a Response."""
+    """Return the first of the receivers' ``values`` that is a Response.
+
+    It is one user's, like every answer here: unless it says itself what caches may do, none may
+    keep it.
+    """
     known = (BaseResponse, current_app.response_class)
-    return next((value for value in values if isinstance(value, known)), None)
+    found = next((value for value in values if isinstance(value, known)), None)
+    if found is not None and "Cache-Control" not in found.headers:
+        return unstored(found)
+    return found
 
 
 def unstored(response: BaseResponse) -> BaseResponse:
