@@ -223,6 +223,68 @@ class TestOtherApps:
         ended = project.run(*TRACE, "--app", "lamp", "/")
         assert (2, "Error: the app could not start: no oil\n") == (ended.returncode, ended.stderr)
 
+    def test_an_asgi_app_that_ends_the_process_at_its_start(self, project):
+        """It is told, with the line, and no exit code of the app's own is taken for ours."""
+        project.write("lamp.py", ASGI.format(knows_lifespan=True, startup="raise SystemExit(0)"))
+        ended = project.run(*TRACE, "--app", "lamp", "/")
+        assert (2, "") == (ended.returncode, ended.stdout)
+        assert re.fullmatch(
+            r"Error: the app could not start: it ended the process: SystemExit\(0\)\n"
+            r"  lamp.py:\d+: raise SystemExit\(0\)\n",
+            ended.stderr,
+        )
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            ("SystemExit(3)", "it ended the process: SystemExit(3)"),
+            ("OSError('no oil')", "OSError: no oil"),
+        ],
+    )
+    @pytest.mark.parametrize("waits", [True, False])
+    def test_an_asgi_app_that_fails_to_shut_down(self, project, waits, error, said):
+        """Its request is shown as any other, and the failure is told besides."""
+        project.write(
+            "lamp.py",
+            f"""
+            async def app(scope, receive, send):
+                if scope["type"] == "lifespan":
+                    await receive()
+                    await send({{"type": "lifespan.startup.complete"}})
+                    if {waits}:
+                        await receive()
+                    raise {error}
+                await send({{"type": "http.response.start", "status": 299, "headers": []}})
+                await send({{"type": "http.response.body", "body": b""}})
+            """,
+        )
+        ended = project.run(*TRACE, "--app", "lamp", "/")
+        assert (0, "GET / -> 299, ") == (ended.returncode, ended.stdout[:14])
+        assert (
+            f"The app answered, but failed to shut down.\n\n  {said}\n  lamp.py:7: raise {error}\n"
+        ) == ended.stderr
+
+    def test_an_asgi_app_that_ends_the_process_in_a_task(self, project):
+        """Nor does it end the command without a word."""
+        project.write(
+            "lamp.py",
+            """
+            import asyncio
+
+            async def give_up():
+                raise SystemExit(0)
+
+            async def app(scope, receive, send):
+                assert scope["type"] == "http"
+                task = asyncio.create_task(give_up())
+                await asyncio.sleep(5)
+            """,
+        )
+        ended = project.run(*TRACE, "--app", "lamp", "/")
+        assert 2 == ended.returncode
+        assert "Error: the app did not answer.\n\n  it ended the process: Sys" in ended.stderr
+        assert "lamp.py:4: raise SystemExit(0)\n" in ended.stderr
+
     def test_quart(self, project):
         """Quart is an ASGI app with Flask's signals."""
         pytest.importorskip("quart", reason="Quart is not installed")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from aldis.cli.blame import blame
 from aldis.observe import Trace, trace
 
 __all__ = ["Answer", "LifespanError", "Request", "send"]
@@ -64,12 +65,14 @@ class Answer:
         error: What the app raised instead of answering.
         nanoseconds: How long it took, the answer's body included.
         seen: What was sent meanwhile.
+        shutdown_error: What an ASGI app raised out of its lifespan once it had started.
     """
 
     status: int | None = None
     error: BaseException | None = None
     nanoseconds: int = 0
     seen: Trace = field(default_factory=Trace)
+    shutdown_error: BaseException | None = None
 
 
 def send(app: Any, request: Request) -> Answer:
@@ -164,7 +167,7 @@ def _to_wsgi(app: Callable[..., Any], request: Request) -> int | None:
 
 async def _to_asgi(app: Any, request: Request) -> Answer:
     answer = Answer()
-    async with _lifespan(app) as state:
+    async with _lifespan(app, answer) as state:
         with trace(everywhere=False) as answer.seen:
             started = time.perf_counter_ns()
             try:
@@ -215,13 +218,17 @@ async def _exchange(app: Any, request: Request, state: dict[str, Any]) -> int | 
 
 
 @asynccontextmanager
-async def _lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
-    """Start the app before, and shut it down after a ``with`` block, if it knows of that."""
+async def _lifespan(app: Any, answer: Answer) -> AsyncIterator[dict[str, Any]]:
+    """Start the app before, and shut it down after a ``with`` block, if it knows of that.
+
+    Raises:
+        LifespanError: It could not start.
+    """
     state: dict[str, Any] = {}
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
-    living = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
+    living = asyncio.ensure_future(_live(app, scope, inbox.get, outbox.put))
     try:
         await inbox.put({"type": "lifespan.startup"})
         supported = await _heard(living, outbox, "lifespan.startup")
@@ -229,9 +236,24 @@ async def _lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         if supported and not living.done():
             await inbox.put({"type": "lifespan.shutdown"})
             await asyncio.wait([living], timeout=PATIENCE)
+        if supported and living.done():
+            answer.shutdown_error = _error_of(living)
     finally:
         living.cancel()
         await asyncio.gather(living, return_exceptions=True)
+
+
+async def _live(app: Any, *arguments: Any) -> SystemExit | None:
+    """Run the app's lifespan; return a SystemExit, which would take the event loop with it."""
+    try:
+        await app(*arguments)
+    except SystemExit as error:
+        return error
+    return None
+
+
+def _error_of(living: asyncio.Future[SystemExit | None]) -> BaseException | None:
+    return None if living.cancelled() else living.exception() or living.result()
 
 
 async def _heard(living: asyncio.Future[Any], outbox: asyncio.Queue[Any], step: str) -> bool:
@@ -240,6 +262,9 @@ async def _heard(living: asyncio.Future[Any], outbox: asyncio.Queue[Any], step: 
     await asyncio.wait([living, hearing], return_when=asyncio.FIRST_COMPLETED)
     if not hearing.done():
         hearing.cancel()
+        ended = _error_of(living)
+        if isinstance(ended, SystemExit):
+            raise LifespanError(blame(ended).strip())
         return False
     message = hearing.result()
     if message["type"] == f"{step}.failed":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aldis.cli.blame import blame
 from aldis.cli.loading import AppError, load
 from aldis.cli.options import signals_command
 from aldis.cli.output import app_prints_aside, print_json, quiet_reader
@@ -54,6 +55,11 @@ def trace(
             answer = send(app, asked)
     except LifespanError as error:
         raise AppError(f"the app could not start: {error}") from error
+    except SystemExit as error:  # in a task of the app's own, of which nobody waits for the end
+        raise AppError(f"the app did not answer.\n\n{blame(error)}") from error
+    if answer.shutdown_error is not None:
+        what = blame(answer.shutdown_error)
+        click.echo(f"The app answered, but failed to shut down.\n\n{what}", err=True)
     if as_json:
         print_json("aldis-signals-trace/1", _json(asked, answer))
         return
