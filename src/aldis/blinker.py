@@ -77,7 +77,7 @@ def stands_in() -> bool:
 
 
 class _Loader:
-    """Says that the modules are made already; for ``importlib.reload`` and ``find_spec``."""
+    """Says that the modules are made already: a module without a loader has no ``__spec__``."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return sys.modules.get(spec.name)

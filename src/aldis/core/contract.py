@@ -7,9 +7,11 @@ keyword-only parameters the payload, and its return type what receivers may retu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
+from itertools import chain
 from types import FunctionType
 from typing import Any, Final, get_type_hints
 
@@ -120,11 +122,7 @@ class Contract:
         Returns:
             The text of an error, or ``None`` when it fits.
         """
-        try:
-            takes = signature(receiver)
-        except (TypeError, ValueError):
-            return None
-        for problem in self._problems(takes):
+        for problem in chain.from_iterable(map(self._problems, _signatures(receiver))):
             return f"receiver {in_words(receiver)} does not fit {self}: {problem}"
         return None
 
@@ -167,3 +165,13 @@ _KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 def _unusable(function: Callable[..., Any], problem: str) -> ContractError:
     return ContractError(f"{in_words(function)} cannot be a signal's contract: {problem}")
+
+
+def _signatures(receiver: Callable[..., Any]) -> Iterator[Signature]:
+    """Yield what ``receiver`` takes, as far as that can be told.
+
+    A wrapper claims the signature of what it wraps, but it is the wrapper that is called.
+    """
+    for follow_wrapped in (True, False):
+        with suppress(TypeError, ValueError):
+            yield signature(receiver, follow_wrapped=follow_wrapped)

@@ -22,7 +22,7 @@ from weakref import ref
 
 from aldis.core.binding import PLAIN, anchor_of, dissect, unheld
 from aldis.core.identity import ANY, receiver_key, sender_key
-from aldis.core.lock import ForkSafeLock, RLock
+from aldis.core.process import ForkSafeLock, RLock
 from aldis.core.records import (
     BY_CONNECT,
     CONNECT,

@@ -16,6 +16,7 @@ from warnings import warn_explicit
 from aldis.core import tap
 from aldis.core.callables import in_words
 from aldis.core.contract import Contract
+from aldis.core.process import is_set
 from aldis.errors import AldisWarning, StrictWarning
 
 __all__ = ["is_strict", "origin_of", "set_strict", "unheard_of", "warn_unheard", "watch_payload"]
@@ -191,5 +192,5 @@ def _picture(value: Any, depth: int = 4) -> Any:
     return sorted(items, key=repr) if kind is set else items
 
 
-if os.environ.get("ALDIS_STRICT", "") not in ("", "0"):
+if is_set("ALDIS_STRICT"):
     set_strict()

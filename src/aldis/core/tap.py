@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
-from aldis.core.lock import ForkSafeLock
+from aldis.core.process import ForkSafeLock
 from aldis.core.twin import set_tap
 
 __all__ = ["Call", "Emission", "Observer", "attach", "current_call", "detach", "emission", "report"]

@@ -6,18 +6,18 @@ raises: it is never silently replaced.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from aldis.core import emit
+from aldis.core.process import is_set
 
 __all__ = ["COMPILED", "Emitter", "Link", "Routes", "WeakMethodShape", "set_tap"]
 
 
 def _choose() -> ModuleType:
-    if os.environ.get("ALDIS_NO_EXTENSIONS", "") not in ("", "0"):
+    if is_set("ALDIS_NO_EXTENSIONS"):
         return emit
     try:
         return import_module("aldis.core._emit")

@@ -1,4 +1,4 @@
-"""A re-entrant lock that is new after a fork.
+"""Facts about this process: its environment variables, and a lock that is new after a fork.
 
 The child of a fork has one thread. A lock that another thread of the parent held at that moment
 would stay locked in the child for ever.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
+from typing import Final
 
-__all__ = ["ForkSafeLock", "RLock"]
+__all__ = ["ForkSafeLock", "RLock", "is_set"]
 
 _forks = 0
 _renewing = RLock()
@@ -47,3 +48,14 @@ class ForkSafeLock:
                     self._lock = RLock()
                     self._forks = _forks
         return self._lock
+
+
+_OFF: Final = frozenset({"", "0", "false", "no", "off"})
+
+
+def is_set(name: str) -> bool:
+    """Tell whether the environment variable ``name`` turns something on.
+
+    ``0``, ``false``, ``no`` and ``off``, in any case, do not, nor does an empty one.
+    """
+    return os.environ.get(name, "").strip().lower() not in _OFF

@@ -1,0 +1,41 @@
+"""Contracts and receivers that wrap others."""
+
+import functools
+
+import pytest
+
+from aldis.errors import ReceiverMismatchError
+
+
+class TestWrappers:
+    def test_a_wrapper_that_could_not_be_called_is_refused(self, shop):
+        """It is the wrapper that a send calls, whatever signature it claims."""
+
+        @shop.define
+        def lit(sender, /, *, shelf: int) -> None: ...
+
+        def inner(sender, *, shelf):
+            pass
+
+        @functools.wraps(inner)
+        def outer(sender):
+            pass
+
+        with pytest.raises(ReceiverMismatchError, match="it does not take 'shelf'"):
+            lit.connect(outer)
+
+    def test_a_wrapper_that_hands_everything_on_is_looked_through(self, shop):
+        """What counts behind ``*args, **kwargs`` is what is wrapped."""
+
+        @shop.define
+        def lit(sender, /, *, shelf: int) -> None: ...
+
+        def inner(sender):
+            pass
+
+        @functools.wraps(inner)
+        def outer(*args, **kwargs):
+            pass
+
+        with pytest.raises(ReceiverMismatchError, match="it does not take 'shelf'"):
+            lit.connect(outer)
