@@ -663,6 +663,16 @@ go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
     Py_XDECREF(traceback);
 }
 
+/* A function is called by its own entry, as PyObject_Vectorcall would do after some checks. */
+static inline PyObject *
+call_plainly(PyObject *receiver, PyObject *const *vector, PyObject *names)
+{
+    if (PyFunction_Check(receiver)) {
+        return ((PyFunctionObject *)receiver)->vectorcall(receiver, vector, 1, names);
+    }
+    return PyObject_Vectorcall(receiver, vector, 1, names);
+}
+
 /* Call through a link with a shape, whose anchor this steals. Sets *receiver to a new reference when
    there was one to call; without one, the result is NULL and no exception is set. */
 static PyObject *
@@ -730,7 +740,7 @@ walk(Emitter *self, PyObject *links, Arguments *given)
         Link *link = (Link *)PyTuple_GET_ITEM(links, i);
         PyObject *receiver = dereference(link->ref), *value = NULL;
         if (receiver != NULL && is_none(link->shape)) {
-            value = PyObject_Vectorcall(receiver, given->vector, 1, given->names);
+            value = call_plainly(receiver, given->vector, given->names);
         }
         else if (receiver != NULL) {
             value = call_shape(state, link->shape, receiver, given, &receiver);
