@@ -6,8 +6,14 @@ import aldis.as_blinker  # noqa: F401
 # isort: split
 
 import os
+import signal
 
 from hypothesis import settings
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be every process
+# that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The gate must fail only for what a change did: no deadlines, and the same examples for the same
 # code. At home hypothesis goes on looking for new ones.
