@@ -79,6 +79,8 @@ def test_a_linked_account_logs_in_after_the_user_is_gone(op, new_shop, heard):
     assert "1" == client.get("/who").text
 
 
+# Flask-Login 0.6.3 computes the end of its cookie with it.
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_a_user_who_is_remembered_only_is_the_same_one(op, new_shop, heard):
     """The cookie that outlives his session tells who he is when the login begins, too."""
     shop = new_shop()
