@@ -51,7 +51,7 @@ def drawn():
     """Read the drawing: from each name to its parent's and the built-in type's."""
     parents, path = {}, []
     for line in errors.__doc__.splitlines():
-        found = re.match(r"^    ([│ ├└─]*)(\w+(?:Error|Warning)) *((?:[A-Z]\w+)?)", line)
+        found = re.match(r"^    ([│ ├└─]*)([A-Z]\w+) *((?:[A-Z]\w+)?)", line)
         if not found:
             continue
         depth = len(found[1]) // 4

@@ -21,6 +21,24 @@
     ├── NotLoggedInError        LookupError    a call to a provider without a token to call it with
     │   └── LoginExpiredError                  the provider no longer honours the login
     ├── TokenStorageError       ValueError     a storage that cannot keep a token
+    ├── NoSessionError          LookupError    nobody knows whose session a delivery belongs to
+    ├── NoTransactionError      RuntimeError   nothing was begun that a delivery could be part of
+    ├── DiscardedError          RuntimeError   a session was closed with deliveries that are lost
+    ├── NoDeliveryError         LookupError    no durable receiver is running here
+    ├── MethodDeliveryError     TypeError      a method, which no worker could call
+    ├── DurableNameError        ValueError     a durable receiver's name that cannot be its name
+    ├── UnknownReceiverError    LookupError    a durable receiver's name that nobody has
+    ├── OutboxError             RuntimeError   a database that cannot keep what it would promise
+    │   └── SchemaError                        its tables are missing, too old or too new
+    ├── LeaseLostError          RuntimeError   a delivery that another worker has by now
+    ├── TimeLimitError          TimeoutError   a durable receiver that took too long
+    ├── PayloadTypeError        TypeError      a declared argument that cannot travel to a worker
+    ├── PayloadError            ValueError     a sender or a payload that cannot travel to a worker
+    │   ├── PayloadMismatchError               a recorded payload that does not fit any more
+    │   └── LostRowError        LookupError    a row that a recorded payload names, and that is gone
+    ├── SenderNameError         ValueError     a sender that cannot be registered by that name
+    ├── GiveUp                  RuntimeError   raised by a durable receiver: do not try again
+    ├── RetryLater              RuntimeError   raised by a durable receiver: try again then
     └── MissingExtraError       ImportError    an optional dependency that is not installed
 
     AldisWarning                UserWarning
@@ -144,6 +162,113 @@ class LoginExpiredError(NotLoggedInError):
 
 class TokenStorageError(AldisError, ValueError):
     """A token storage cannot keep a token: it is too large, or there is nobody to keep it for."""
+
+
+class NoSessionError(AldisError, LookupError):
+    """Nobody knows whose session a delivery belongs to, or it is none."""
+
+
+class NoTransactionError(AldisError, RuntimeError):
+    """A durable delivery was to be recorded where no transaction has begun."""
+
+
+class DiscardedError(AldisError, RuntimeError):
+    """A session was closed, neither committed nor rolled back, and took deliveries with it."""
+
+
+class NoDeliveryError(AldisError, LookupError):
+    """The current delivery was asked for where no durable receiver is running."""
+
+
+class MethodDeliveryError(AldisError, TypeError):
+    """A method was to be durable: a worker has no object to call it on."""
+
+
+class DurableNameError(AldisError, ValueError):
+    """A durable receiver's name is empty, too long or another receiver's already."""
+
+
+class UnknownReceiverError(AldisError, LookupError):
+    """A durable receiver was asked for by a name that none has."""
+
+
+class OutboxError(AldisError, RuntimeError):
+    """A database, or the session's way to it, cannot keep what an outbox promises."""
+
+
+class SchemaError(OutboxError):
+    """The tables of an outbox are missing, too old or too new for this version of aldis."""
+
+
+class LeaseLostError(AldisError, RuntimeError):
+    """A worker no longer holds the delivery that it runs: another has taken it over."""
+
+
+class TimeLimitError(AldisError, TimeoutError):
+    """A durable receiver ran for longer than its limit."""
+
+
+class PayloadTypeError(AldisError, TypeError):
+    """A durable receiver's signal declares something that cannot travel to a worker."""
+
+
+class PayloadError(AldisError, ValueError):
+    """A sender or a payload cannot travel to a durable receiver; nothing of it is recorded."""
+
+
+class PayloadMismatchError(PayloadError):
+    """A recorded payload does not fit what its signal and its receiver declare by now."""
+
+
+class LostRowError(PayloadError, LookupError):
+    """A recorded payload or sender is a row of the database, and the row is gone."""
+
+
+class SenderNameError(AldisError, ValueError):
+    """A sender cannot be registered: its name is another's already, or it needs none."""
+
+
+class GiveUp(AldisError, RuntimeError):  # noqa: N818 - what a receiver says, not what went wrong
+    """Raised by a durable receiver whose delivery cannot succeed: it is a dead letter at once.
+
+    Args:
+        reason: Why, for those who look at dead letters.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryLater(AldisError, RuntimeError):  # noqa: N818 - as above
+    """Raised by a durable receiver that knows when it is worth trying again.
+
+    It is no failure: the attempt is not counted, and nothing is logged as an error.
+
+    Args:
+        reason: Why, for those who look at what is waiting.
+        seconds: How long to wait.
+    """
+
+    def __init__(self, reason: str = "asked to be called later", *, seconds: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.seconds = check_seconds(seconds)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), seconds=self.seconds), self.args
+
+
+def check_seconds(seconds: float) -> float:
+    """Return ``seconds``, which must be a finite number and not negative."""
+    message = f"seconds must be a number from 0 on, not {seconds!r}"
+    try:
+        fits = 0 <= seconds < float("inf")
+    except TypeError:
+        raise TypeError(message) from None
+    if not fits:
+        raise ValueError(message)
+    return float(seconds)
 
 
 class MissingExtraError(AldisError, ImportError):

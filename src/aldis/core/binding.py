@@ -48,7 +48,8 @@ class SupportsBindSignal(Protocol):
 
         A bound method of this receiver leaves it weakly held. Any other callable is held strongly,
         and the receiver with it. When the receiver is a method's function, the callable gets the
-        method's object before the sender.
+        method's object before the sender. A callable with a true ``asks_send`` can ask
+        :func:`aldis.core.tap.current_send` which send it is part of; that makes the send slower.
         """
 
 
@@ -193,6 +194,8 @@ class Anatomy(NamedTuple):
     """Whether it is another signal's ``send``."""
     strong: bool = False
     """Whether its delivery asks to be held strongly, whatever ``connect`` was told."""
+    asks_send: bool = False
+    """Whether what is called asks :func:`aldis.core.tap.current_send` which send it is part of."""
 
 
 #: The anatomy of nearly every receiver, and of nearly every async one: a function.
@@ -260,7 +263,13 @@ def dissect(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | Non
         delivered = DeliveredShape(shape, target.__func__, "receiver")
     else:
         delivered = DeliveredShape(shape, target, None)
-    return Anatomy(function_ref, delivered, is_async(target), strong=not own_method)
+    return Anatomy(
+        function_ref,
+        delivered,
+        is_async(target),
+        strong=not own_method,
+        asks_send=getattr(target, "asks_send", None) is True,
+    )
 
 
 def _relays(receiver: Any) -> bool:

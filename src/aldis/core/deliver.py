@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -43,6 +44,10 @@ class Step(Protocol):
     def relays(self) -> bool:
         """Whether it is another signal's ``send``."""
 
+    @property
+    def asks_send(self) -> bool:
+        """Whether what it calls asks which send it is part of."""
+
     def resolve(self) -> tuple[Any, Any] | None:
         """Return the receiver and what to call, or ``None`` if it is dead."""
 
@@ -56,6 +61,7 @@ class Chosen:
     def __init__(self, call: Callable[..., Any], named: Callable[..., Any]) -> None:
         self.receiver = self
         self.is_async = is_async(call)
+        self.asks_send = getattr(getattr(call, "func", call), "asks_send", None) is True
         self._pair = (named, call)
 
     def resolve(self) -> tuple[Any, Any]:
@@ -93,7 +99,7 @@ def deliver(
     if not steps and not tap.is_awake():
         return []
     signal, sender, payload, _ = sending
-    with tap.emission(*sending) as emission:
+    with tap.emission(*sending) as emission, _known(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
         watch = strict.watch_payload(signal, payload)
@@ -139,7 +145,7 @@ async def deliver_async(
         return []
     signal, sender, payload, _ = sending
     cancellation: BaseException | None = None
-    with tap.emission(*sending) as emission:
+    with tap.emission(*sending) as emission, _known(steps):
         watch = strict.watch_payload(signal, payload)
         outcomes: list[Outcome[Any]] = []
         try:
@@ -165,6 +171,11 @@ async def deliver_async(
             return outcomes
         finally:
             del outcomes  # as above
+
+
+def _known(steps: Sequence[Step]) -> AbstractContextManager[object]:
+    """Make this send known to what its receivers call, where one of them asks."""
+    return tap.SendId() if any(step.asks_send for step in steps) else nullcontext()
 
 
 def _turns(steps: Sequence[Step], emission: tap.Emission | None) -> Iterator[tuple[Step, Any, Any]]:

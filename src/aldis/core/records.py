@@ -59,7 +59,7 @@ class ReceiverRecord:
     It is in :attr:`Registry.receivers` exactly as long as it has connections.
     """
 
-    __slots__ = ("anatomy", "is_async", "key", "links", "lookup", "ref", "relays")
+    __slots__ = ("anatomy", "asks_send", "is_async", "key", "links", "lookup", "ref", "relays")
 
     def __init__(
         self, key: object, anchor: Any, anchor_ref: ReceiverRef | None, anatomy: Anatomy
@@ -74,6 +74,7 @@ class ReceiverRecord:
         self.anatomy = anatomy
         self.is_async = anatomy.is_async
         self.relays = anatomy.relays
+        self.asks_send = anatomy.asks_send
         self.links: dict[object, Connection] = {}
 
     def held(self) -> Any:
@@ -144,6 +145,11 @@ class Connection(Link):
     def relays(self) -> bool:
         """Whether the receiver is another signal's ``send``."""
         return self.receiver.relays
+
+    @property
+    def asks_send(self) -> bool:
+        """Whether what is called asks which send it is part of."""
+        return self.receiver.asks_send
 
     def owned_weakly(self, owner: object) -> bool | None:
         """Return whether ``owner`` holds the receiver weakly, or ``None`` if it is no owner."""

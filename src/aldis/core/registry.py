@@ -396,4 +396,4 @@ _serial = attrgetter("serial")
 
 
 def _plain(links: Iterable[Connection]) -> bool:
-    return not any(link.is_async or link.relays for link in links)
+    return not any(link.is_async or link.relays or link.asks_send for link in links)

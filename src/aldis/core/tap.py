@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from os import urandom
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,13 +18,26 @@ from typing import Any, Final, Self
 from aldis.core.process import ForkSafeLock
 from aldis.core.twin import set_tap
 
-__all__ = ["Call", "Emission", "Observer", "attach", "current_call", "detach", "emission", "report"]
+__all__ = [
+    "Call",
+    "Emission",
+    "Observer",
+    "SendId",
+    "attach",
+    "calling",
+    "current_call",
+    "current_send",
+    "detach",
+    "emission",
+    "report",
+]
 
 _log = logging.getLogger("aldis")
 
 _observers: tuple[Observer, ...] = ()
 _reasons: frozenset[str] = frozenset()
 _current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
+_send: ContextVar[str | None] = ContextVar("aldis_current_send", default=None)
 _NOBODY: Final[AbstractContextManager[None]] = nullcontext()
 _changing = ForkSafeLock()
 
@@ -131,7 +145,7 @@ class Call(_Timed):
         is_async: Whether it is awaited.
     """
 
-    __slots__ = ("emission", "is_async", "receiver")
+    __slots__ = ("_outer", "emission", "is_async", "receiver")
 
     def __init__(self, emission: Emission, receiver: Any, *, is_async: bool) -> None:
         super().__init__()
@@ -141,6 +155,7 @@ class Call(_Timed):
 
     def __enter__(self) -> Self:
         self.emission.tell(lambda observer: observer.call_started, self)
+        self._outer = _current.get()  # the emission's cause, unless its delivery calls it later
         _current.set(self)
         self.started = perf_counter_ns()
         return self
@@ -155,8 +170,31 @@ class Call(_Timed):
         if error is not None:  # else what a delivery reported stays
             self.error = error
         # Not by a token: a coroutine that is thrown away may be closed in another context.
-        _current.set(self.emission.cause)
+        _current.set(self._outer)
         self.emission.tell(lambda observer: observer.call_finished, self)
+
+
+class SendId:
+    """One send, as those know it whom it calls and who ask; see :func:`current_send`."""
+
+    __slots__ = ("_outer", "value")
+
+    def __enter__(self) -> Self:
+        self.value = urandom(16).hex()
+        self._outer = _send.get()
+        _send.set(self.value)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _send.set(self._outer)  # not by a token, as above
+
+
+def current_send() -> str | None:
+    """Return the id of the send that is calling, or ``None``: its receivers do not ask.
+
+    It is the same for every receiver of the send, and no other send's: 32 hexadecimal digits.
+    """
+    return _send.get()
 
 
 def emission(

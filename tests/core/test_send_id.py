@@ -1,0 +1,74 @@
+"""What is called for a receiver can ask which send it is part of."""
+
+from typing import Any
+
+from aldis.core import Signal
+from aldis.core.tap import current_send
+
+
+class Recorder:
+    """A receiver whose delivery notes the send that it is part of."""
+
+    def __init__(self) -> None:
+        self.sends: list[str | None] = []
+
+    def __call__(self, sender: Any, **extra: Any) -> None:
+        """Fail: a signal has something else to call."""
+        raise AssertionError
+
+    def __bind_signal__(self, signal: Any) -> Any:
+        """Return what asks."""
+
+        def note(sender: Any, **extra: Any) -> None:
+            self.sends.append(current_send())
+
+        note.asks_send = True
+        return note
+
+
+def test_every_receiver_of_a_send_sees_the_same_id_and_each_send_another():
+    """Two receivers that ask agree within a send, and differ between sends."""
+    signal, first, second = Signal(), Recorder(), Recorder()
+    signal.connect(first)
+    signal.connect(second)
+    signal.send("shop")
+    signal.send_robust("shop")
+    assert first.sends == second.sends
+    assert 2 == len({*first.sends})
+    assert [32, 32] == [len(each or "") for each in first.sends]
+
+
+async def test_async_sends_have_an_id_too():
+    """``asend`` tells those who ask, like ``send``."""
+    signal, recorder = Signal(), Recorder()
+    signal.connect(recorder)
+    await signal.asend("shop")
+    assert 32 == len(recorder.sends[0] or "")
+
+
+def test_a_send_inside_a_receiver_has_its_own_id_and_leaves_the_outer_one():
+    """A nested send is another send, and once it is over the outer one goes on as itself."""
+    outer, inner, before, nested, after = Signal(), Signal(), Recorder(), Recorder(), Recorder()
+    inner.connect(nested)
+    outer.connect(before)
+
+    @outer.connect
+    def send_on(sender: Any, **extra: Any) -> None:
+        inner.send(sender)
+
+    outer.connect(after)
+    outer.send("shop")
+    assert before.sends == after.sends
+    assert before.sends != nested.sends
+
+
+def test_outside_of_such_a_send_there_is_none():
+    """Who asks where no receiver asked to be told gets ``None``."""
+    signal, seen = Signal(), []
+
+    @signal.connect
+    def plain(sender: Any) -> None:
+        seen.append(current_send())
+
+    signal.send("shop")
+    assert [None, None] == [*seen, current_send()]
