@@ -1,0 +1,92 @@
+"""Calling what has waited for a commit, outside of the transaction that has ended."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from aldis.core.callables import in_words
+from aldis.transactions.caller import async_part
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = ["call_all", "is_async_session", "run_apart"]
+
+_log = logging.getLogger("aldis")
+
+
+def run_apart(session: Session, function: Callable[[], object]) -> None:
+    """Call ``function`` outside of any transaction of ``session``; log what it raises.
+
+    The transaction that it begins there, be it by reading an attribute, is its own: committed when
+    it returns, rolled back when it raises. ``session`` must not be in a transaction, else that
+    goes on.
+    """
+    before = session.in_transaction()
+    try:
+        function()
+        if not before and _can_end(session):
+            session.commit()
+    except Exception as error:  # noqa: BLE001 - nobody's but the receiver's
+        _log.error("after_commit receiver %s raised", in_words(function), exc_info=error)
+        if not before:
+            _roll_back(session)
+    except BaseException:
+        if not before:
+            _roll_back(session)
+        raise
+
+
+def _can_end(session: Session) -> bool:
+    """Tell whether there is a transaction, and a way to wait for its end if that is async."""
+    if not session.in_transaction():
+        return False
+    if not is_async_session(session):
+        return True
+    from sqlalchemy.util.concurrency import in_greenlet  # noqa: PLC0415 - who has one has the other
+
+    return in_greenlet()
+
+
+def is_async_session(session: Session) -> bool:
+    """Tell whether ``session`` is the sync side of an ``AsyncSession``."""
+    asyncio = async_part()
+    return asyncio is not None and asyncio.async_session(session) is not None
+
+
+def _roll_back(session: Session) -> None:
+    try:
+        if _can_end(session):
+            session.rollback()
+    except Exception:  # noqa: BLE001 - as above
+        _log.exception("what an after_commit receiver left in its session cannot be rolled back")
+
+
+def call_all(session: Session, functions: Sequence[Callable[[], object]]) -> None:
+    """Call each of ``functions``; a cancelled task does not keep the later ones from running."""
+    if not functions:
+        return
+    cancellation: BaseException | None = None
+    # SQLAlchemy lets nobody use the session before the `with session.begin():` block that commits
+    # has ended. The transaction has.
+    block, session._trans_context_manager = session._trans_context_manager, None  # noqa: SLF001
+    try:
+        for function in functions:
+            try:
+                run_apart(session, function)
+            except BaseException as error:
+                if not _is_cancellation(error):
+                    raise
+                cancellation = error
+    finally:
+        session._trans_context_manager = block  # noqa: SLF001
+    if cancellation is not None:
+        raise cancellation
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    exceptions = sys.modules.get("asyncio.exceptions")  # nobody has imported it for nothing
+    return exceptions is not None and isinstance(error, exceptions.CancelledError)

@@ -1,0 +1,62 @@
+"""What the tests of transactions share."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+import aldis
+from tests.transactions import databases
+from tests.transactions.tables import Table
+
+PARAMETERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
+
+
+@pytest.fixture(autouse=True)
+def lenient():
+    """Start each test with strict mode off, wherever the suite runs."""
+    before = aldis.set_strict(False)
+    yield
+    aldis.set_strict(before)
+
+
+@pytest.fixture
+def strict():
+    """Turn strict mode on for one test."""
+    aldis.set_strict(True)
+
+
+@pytest.fixture(params=PARAMETERS)
+def place(request, tmp_path):
+    """Give a new database with the tables: its kind, and its path or schema."""
+    if request.param == "sqlite":
+        with databases.sqlite(tmp_path / "place.db") as engine:
+            Table.metadata.create_all(engine)
+            yield "sqlite", tmp_path / "place.db"
+        return
+    with databases.postgresql_schema() as schema:
+        with databases.postgresql(schema) as engine:
+            Table.metadata.create_all(engine)
+        yield "postgresql", schema
+
+
+@pytest.fixture
+def engine(place):
+    """Give an engine on the database."""
+    kind, where = place
+    with getattr(databases, kind)(where) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def async_engine(place):
+    """Give an async engine on the database."""
+    kind, where = place
+    engine = getattr(databases, f"async_{kind}")(where)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def session(engine):
+    """Give a session."""
+    with Session(engine) as session:
+        yield session

@@ -1,0 +1,79 @@
+"""Databases for sessions: a file of SQLite, and schemas of their own on a PostgreSQL server."""
+
+import os
+from contextlib import closing, contextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+SERVER = "127.0.0.1:5432"
+
+
+def begin_properly(engine):
+    """Make SQLite begin a transaction where SQLAlchemy does, not at the first write."""
+
+    @event.listens_for(engine, "connect")
+    def leave_it_to_sqlalchemy(connection, record):
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection):
+        connection.exec_driver_sql("BEGIN")
+
+
+@contextmanager
+def sqlite(path):
+    """Give an engine on a new file."""
+    engine = create_engine(f"sqlite:///{path}")
+    begin_properly(engine)
+    yield engine
+    engine.dispose()
+
+
+def async_sqlite(path):
+    """Return an async engine on a file."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
+    begin_properly(engine.sync_engine)
+    return engine
+
+
+@contextmanager
+def postgresql_schema():
+    """Make a schema, and drop it in the end; its name is given."""
+    try:
+        server = psycopg.connect(f"postgresql://postgres@{SERVER}/test", autocommit=True)
+    except psycopg.OperationalError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL answers on {SERVER}: {error}")
+    name = f"aldis_{uuid4().hex[:12]}"
+    with closing(server):
+        server.execute(f"CREATE SCHEMA {name}")
+        try:
+            yield name
+        finally:
+            server.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+@contextmanager
+def postgresql(schema):
+    """Give an engine on a schema."""
+    engine = create_engine(
+        f"postgresql+psycopg://postgres@{SERVER}/test",
+        connect_args={"options": f"-c search_path={schema}"},
+    )
+    yield engine
+    engine.dispose()
+
+
+def async_postgresql(schema):
+    """Return an async engine on a schema."""
+    return create_async_engine(
+        f"postgresql+asyncpg://postgres@{SERVER}/test",
+        connect_args={"server_settings": {"search_path": schema}},
+        poolclass=NullPool,
+    )
