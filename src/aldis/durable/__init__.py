@@ -1,0 +1,38 @@
+"""Receivers that survive a crash: recorded with the sender's transaction, run by a worker."""
+
+from __future__ import annotations
+
+from aldis.errors import GiveUp, MissingExtraError, RetryLater
+
+try:
+    import sqlalchemy as _sqlalchemy  # noqa: F401 - without it, nothing here can be imported
+except ModuleNotFoundError as missing:
+    if missing.name != "sqlalchemy":
+        raise
+    _message = (
+        "aldis.durable needs SQLAlchemy, which is not installed: pip install 'aldis[durable]'"
+    )
+    raise MissingExtraError(_message, name="sqlalchemy") from missing
+
+from aldis.durable.codec import add_app, register_sender
+from aldis.durable.delivery import CurrentDelivery, current_delivery
+from aldis.durable.outbox import Outbox
+from aldis.durable.receiver import Durable, durable
+from aldis.durable.retry import Retry
+from aldis.durable.sql.tables import tables
+from aldis.durable.worker import Worker
+
+__all__ = [
+    "CurrentDelivery",
+    "Durable",
+    "GiveUp",
+    "Outbox",
+    "Retry",
+    "RetryLater",
+    "Worker",
+    "add_app",
+    "current_delivery",
+    "durable",
+    "register_sender",
+    "tables",
+]

@@ -1,0 +1,1 @@
+"""One file a revision. What has been released is never changed."""

@@ -1,0 +1,48 @@
+"""What the tests of the codec share: a way to declare a signal of one argument, and a loader."""
+
+from aldis import Namespace
+from aldis.durable.codec import Codec
+
+
+class Rows:
+    """A worker with an app and some rows.
+
+    Args:
+        app: The app.
+        session: A session to load mapped instances with.
+    """
+
+    def __init__(self, app=None, session=None):
+        self.app = app
+        self.session = session
+
+    def load(self, model, identity):
+        """Load by primary key, as the worker does."""
+        return self.session.get(model, identity)
+
+
+def receipt(sender, **extra):
+    """Receive anything."""
+
+
+def signal_of(value_type, sender_type=None):
+    """Return a signal whose only argument is ``value`` of that type."""
+
+    def shop_changed(sender, /, *, value): ...
+
+    shop_changed.__annotations__ = {"value": value_type}
+    if sender_type is not None:
+        shop_changed.__annotations__["sender"] = sender_type
+    return Namespace().define(shop_changed)
+
+
+def codec_of(value_type, sender_type=None, receiver=receipt, **options):
+    """Return the codec of such a signal."""
+    return Codec.of(receiver, signal_of(value_type, sender_type), **options)
+
+
+def travel(value_type, value, **options):
+    """Send ``value`` to the worker and return what arrives."""
+    codec = codec_of(value_type, **options)
+    _, arrived = codec.decode(codec.encode(None, {"value": value}), Rows())
+    return arrived["value"]

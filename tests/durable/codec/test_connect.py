@@ -1,0 +1,213 @@
+"""What cannot travel is refused when the receiver connects."""
+
+import collections
+from collections.abc import Callable, Iterable
+from dataclasses import InitVar, dataclass
+from decimal import Decimal
+from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+
+import msgspec
+import pydantic
+import pytest
+
+from aldis import Namespace, signal
+from aldis.durable.codec import Codec
+from aldis.errors import PayloadTypeError
+from tests.durable.codec.signals import Rows, codec_of, receipt, signal_of
+
+T = TypeVar("T")
+
+
+class Widget:
+    """Not a class that says what it is made of."""
+
+
+@dataclass
+class Holder:
+    widgets: list[Widget]
+
+
+@dataclass
+class Seeded:
+    seed: InitVar[int]
+
+
+@dataclass
+class Left:
+    x: int
+
+
+@dataclass
+class Box(Generic[T]):
+    content: T
+
+
+class Red(msgspec.Struct, tag="red"):
+    x: int
+
+
+class AlsoRed(msgspec.Struct, tag="red"):
+    x: int
+
+
+class Loose(NamedTuple):
+    it: object
+
+
+class Keyed(TypedDict):
+    it: Any
+
+
+class Model(pydantic.BaseModel):
+    x: int
+
+
+REMEDY = "give durable a payload= function that returns what is to be recorded instead"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Any, "argument 'value' is Any, which says nothing about what travels"),
+        (object, "argument 'value' is object, which says nothing about what travels"),
+        (list[Any], "argument 'value' is Any, which says nothing"),
+        (Widget, "argument 'value' is Widget, which cannot travel"),
+        (Holder, r"argument 'value'\.widgets is Widget, which cannot travel"),
+        (dict[str, Widget | None], "argument 'value' is Widget, which cannot travel"),
+        (Loose, r"argument 'value'\.it is object"),
+        (Keyed, r"argument 'value'\.it is Any"),
+        (collections.namedtuple("Bare", "x"), r"argument 'value'\.x has no annotation"),  # noqa: PYI024 - that is tested
+        (list, "is a bare list, which does not say what is in it"),
+        (dict, "is a bare dict, which does not say what is in it"),
+        (collections.OrderedDict[str, int], r"OrderedDict\[str, int\], which cannot travel"),
+        (Iterable[int], r"Iterable\[int\], which cannot travel"),
+        (Callable[[], None], "Callable.*, which cannot travel"),
+        (type[Widget], "type.*Widget.*, which cannot travel"),
+        (complex, "is complex, which cannot travel"),
+        (Box[int], r"Box\[int\], which cannot travel"),
+        (T, "is ~T, which cannot travel"),
+        (Literal[b"x"], "is no None, bool, int or str: declare its type"),
+        (Seeded, "Seeded cannot be made from its fields .*'seed'"),
+        (Decimal | str, r"Decimal and str look alike in JSON, so that their union is ambiguous"),
+        (Left | Holder, "is Widget, which cannot travel"),
+        (Left | Model, "Left and Model look alike in JSON"),
+        (Left | dict[str, int], r"Left and dict\[str, int\] look alike in JSON"),
+        (Red | AlsoRed, "Red and AlsoRed look alike in JSON"),
+        (list[int] | set[int], r"list\[int\] and set\[int\] look alike in JSON"),
+        ("Nowhere", "is Nowhere, which cannot be resolved at run time .*name 'Nowhere'"),
+    ],
+    ids=str,
+)
+def test_a_type_that_cannot_travel(kind, message):
+    """The error names receiver, signal, argument, type and remedy."""
+    with pytest.raises(PayloadTypeError, match=message) as caught:
+        codec_of(kind)
+    assert "receiver receipt (" in str(caught.value)
+    assert "cannot be durable for signal 'shop_changed'" in str(caught.value)
+    assert str(caught.value).endswith(REMEDY)
+
+
+def test_an_argument_without_an_annotation():
+    """What is not annotated can be anything."""
+
+    def shop_changed(sender, /, *, value): ...
+
+    with pytest.raises(PayloadTypeError, match=f"argument 'value' has no annotation; {REMEDY}"):
+        Codec.of(receipt, Namespace().define(shop_changed))
+
+
+def test_a_signal_without_a_contract():
+    """An untyped signal needs a projection."""
+    message = f"the signal has no contract that gives its arguments types; {REMEDY}"
+    with pytest.raises(PayloadTypeError, match=message):
+        Codec.of(receipt, signal("untyped"))
+
+
+def test_one_name_for_type_checkers_does_not_spoil_the_others():
+    """A sender whose annotation cannot be resolved is no obstacle: it may be the app."""
+    codec = codec_of(int, "Flask")
+
+    assert ("shop", {"value": 1}) == codec.decode(codec.encode("shop", {"value": 1}), Rows())
+
+
+@pytest.mark.parametrize("kind", [dict, list[int], float | bool, Decimal])
+def test_a_sender_that_cannot_be_one(kind):
+    """Plain values other than None, str and int are nobody."""
+    message = "the sender is .*, which cannot travel; senders that can are None, str, int, the app"
+    with pytest.raises(PayloadTypeError, match=message):
+        codec_of(int, kind)
+
+
+@pytest.mark.parametrize("kind", [None, str, int, str | dict, Widget, object, Any])
+def test_a_sender_that_can_be_one(kind):
+    """An object of any class may be registered, or be the app."""
+    codec = codec_of(int, kind)
+
+    assert ("shop", {"value": 1}) == codec.decode(codec.encode("shop", {"value": 1}), Rows())
+
+
+def test_a_type_that_never_ends():
+    """A type that contains itself outside any class is refused, not followed for ever."""
+    kind = list[int]
+    for _ in range(5000):
+        kind = list[kind]
+    with pytest.raises(PayloadTypeError, match="has a type that contains itself without end"):
+        codec_of(kind)
+
+
+class TestProjection:
+    """What payload= returns must be able to travel as well, and to the receiver."""
+
+    def of(self, project, receiver=receipt):
+        """Connect with it."""
+        return Codec.of(receiver, signal_of(Widget), project=project)
+
+    def test_async(self):
+        """A send does not wait for it."""
+
+        async def project(sender, *, value): ...
+
+        message = r"payload=.*project \(.*\) is async, and a send does not wait for it"
+        with pytest.raises(PayloadTypeError, match=message):
+            self.of(project)
+
+    def test_not_callable(self):
+        """It is called, so it must be a function."""
+        with pytest.raises(PayloadTypeError, match=r"payload=.* is no function"):
+            self.of({"value": 1})
+
+    def test_returns_something_else(self):
+        """Its parts become arguments, so it must have named ones."""
+
+        def project(sender, *, value) -> int: ...
+
+        with pytest.raises(PayloadTypeError, match="returns int; it must return a dict, TypedDict"):
+            self.of(project)
+
+    def test_returns_a_dict_without_names(self):
+        """Arguments have names."""
+
+        def project(sender, *, value) -> dict[int, str]: ...
+
+        with pytest.raises(PayloadTypeError, match="returns a dict with keys of int"):
+            self.of(project)
+
+    def test_returns_what_cannot_travel(self):
+        """The types of its fields are read at connect."""
+
+        def project(sender, *, value) -> Holder: ...
+
+        with pytest.raises(PayloadTypeError, match=r"payload=.*\.widgets is Widget, which cannot"):
+            self.of(project)
+
+    def test_returns_what_the_receiver_does_not_take(self):
+        """The receiver could not be called with it."""
+
+        def project(sender, *, value) -> Left: ...
+
+        def picky(sender, *, y): ...
+
+        message = "does not return what the receiver takes: receiver .*picky .* does not fit"
+        with pytest.raises(PayloadTypeError, match=message) as caught:
+            self.of(project, picky)
+        assert "it requires 'y', which this signal does not carry" in str(caught.value)

@@ -1,0 +1,189 @@
+"""Whatever stands in the database: a value that fits, or an error that says so."""
+
+import json
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aldis.errors import PayloadMismatchError
+from tests.durable.codec.signals import Rows, codec_of
+from tests.durable.codec.test_values import (
+    Basket,
+    Card,
+    Cash,
+    Colour,
+    Customer,
+    Level,
+    Line,
+    Mode,
+    Numbers,
+    Options,
+    Pair,
+    Point,
+    Rights,
+    Shouted,
+    Tree,
+)
+
+KINDS = [
+    int,
+    float,
+    bytes,
+    datetime,
+    date,
+    time,
+    timedelta,
+    Decimal | None,
+    UUID,
+    Colour | None,
+    Level,
+    Rights,
+    Mode,
+    Line,
+    Basket,
+    Tree,
+    Shouted,
+    Point | int,
+    Cash | Card | int,
+    Pair,
+    Options,
+    Customer,
+    Numbers,
+    list[Line],
+    set[UUID],
+    tuple[int, str],
+    dict[str, int],
+    dict[int, list[str]],
+    Sequence[str],
+    AbstractSet[int],
+]
+CODECS = [codec_of(kind) for kind in KINDS]
+
+
+@dataclass
+class Unhashed:
+    x: int
+
+
+class Twice(NamedTuple):
+    x: int
+
+
+class Doubling(Twice):
+    """Its constructor does not give back what it was given."""
+
+    def __new__(cls, x):
+        """Double it."""
+        return super().__new__(cls, 2 * x)
+
+
+words = st.text(max_size=30) | st.sampled_from(
+    [
+        *("sku", "price", "tags", "type", "cash", "red", "tuple", "frozenset", "row", "key", "NaN"),
+        "2026-03-01T12:00:00+01:00[Europe]",
+        "2026-03-01T12:00:00Z[../../etc/passwd]",
+        "0001-01-01T00:00:00+23:59[Europe/Berlin]",
+        "9999-12-31T23:59:59-23:59[Asia/Tokyo]",
+        "1E+9999999",
+        "24:00",
+    ]
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def read(codec, text):
+    """Decode, and take the one error that there may be."""
+    with suppress(PayloadMismatchError):
+        codec.decode(text, Rows())
+
+
+@given(text=st.text() | st.binary().map(lambda raw: raw.decode("latin1")))
+@example(text="[" * 100_000)
+@example(text='{"sender":null,"payload":{"value":' + "[" * 900 + "]" * 900 + "}}")
+@example(text="\ud800")
+@example(text='{"sender":1e999,"payload":{}}')
+@example(text="null")
+def test_any_text(text):
+    """Text that no codec wrote is a mismatch."""
+    with pytest.raises(PayloadMismatchError, match="the payload of signal 'shop_changed'"):
+        CODECS[0].decode(text, Rows())
+
+
+@pytest.mark.parametrize("index", range(len(CODECS)), ids=[str(kind) for kind in KINDS])
+@given(value=values, sender=values)
+def test_any_json(index, value, sender):
+    """JSON of any other form is a mismatch, whatever the type."""
+    read(CODECS[index], json.dumps({"sender": None, "payload": {"value": value}}))
+    read(CODECS[index], json.dumps({"sender": sender, "payload": {"value": value}}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "message"),
+    [
+        (Colour, "green", "argument 'value' is 'green', which is no Colour"),
+        (Colour, 1, "argument 'value' is an integer, which is no Colour"),
+        (Rights, 8, "argument 'value' is 8, which is no Rights"),
+        (Mode, -(10**30), "argument 'value' is -10+, which is no Mode"),
+        (Literal["a"], "b", r"is 'b', which is none of Literal\['a'\]"),
+        (dict[Unhashed, int], [[{"x": 1}, 1]], "has keys that no dict.* can have"),
+        (set[Unhashed], [{"x": 1}], "has values that no set.* can have"),
+        (Doubling, {"x": 1}, "making it raised TypeError: its constructor changes 'x'"),
+        (datetime, "2026-03-01T12:00:00", "argument 'value' is a string that is no datetime"),
+        (datetime, "2026-03-01T12:00:00Z[No/Where]", "is a string that is no datetime"),
+        (Decimal, "1,5", "argument 'value' is a string that is no Decimal"),
+        (timedelta, [10**10, 0, 0], "argument 'value' is longer than a timedelta can be"),
+        (Line, {"sku": "a"}, "argument 'value' has no 'price', which is required by now"),
+        (list[Line], [{"sku": 1}], r"argument 'value'\[0\]\.sku is an integer, which is no str"),
+        (Customer, {}, "argument 'value' is no Customer: 1 validation error"),
+        (Shouted, {"word": "ö"}, None),
+        (tuple[int, int], [1], r"is an array of 1, which is no tuple\[int, int\]"),
+        (dict[Colour, int], {"x": 1}, r"argument 'value'\['x'\] is 'x', which is no Colour"),
+        (Cash | Card, {"type": "cheque"}, r"is an object, which is no Cash \| Card"),
+    ],
+)
+def test_the_message(kind, raw, message):
+    """It says what, and where."""
+    text = json.dumps({"sender": None, "payload": {"value": raw}})
+    if message is None:
+        assert codec_of(kind).decode(text, Rows())
+        return
+    with pytest.raises(PayloadMismatchError, match=message):
+        codec_of(kind).decode(text, Rows())
+
+
+def test_what_is_nested_too_deeply():
+    """What a codec would not have written exhausts the stack, and nothing else."""
+    raw = '{"name":"","children":[' * 300 + "]}" * 300
+    with pytest.raises(PayloadMismatchError, match="argument 'value' is nested too deeply"):
+        codec_of(Tree).decode(f'{{"sender":null,"payload":{{"value":{raw}}}}}', Rows())
+
+
+def test_a_constructor_that_refuses():
+    """A class that has become stricter since says no, and that is a mismatch."""
+    from dataclasses import dataclass
+
+    @dataclass
+    class Even:
+        number: int
+
+        def __post_init__(self):
+            if self.number % 2:
+                raise ValueError("odd")
+
+    text = '{"sender":null,"payload":{"value":{"number":1}}}'
+    message = "argument 'value' is no .*Even: making it raised ValueError: odd"
+    with pytest.raises(PayloadMismatchError, match=message):
+        codec_of(Even).decode(text, Rows())

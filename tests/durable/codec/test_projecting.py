@@ -1,0 +1,271 @@
+"""What ``payload=`` and ``upgrade=`` do, arguments that are not declared, and the limit."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Any, TypedDict
+
+import attrs
+import msgspec
+import pytest
+
+from aldis import Namespace, signal
+from aldis.durable.codec import Codec
+from aldis.errors import PayloadError, PayloadMismatchError
+from tests.durable.codec.signals import Rows, receipt
+
+shop = Namespace()
+
+
+@shop.define
+def order_paid(sender, /, *, order_id: int, total: Decimal, note: str = "", **extra) -> None:
+    """Sent when it is."""
+
+
+@shop.define
+def order_lost(sender, /, *, order_id: int) -> None:
+    """Sent when it is."""
+
+
+class Typed(TypedDict):
+    total: Decimal
+
+
+@dataclass
+class Data:
+    total: Decimal
+    note: str = ""
+
+
+@attrs.define
+class Attrs:
+    total: Decimal
+
+
+class Struct(msgspec.Struct):
+    total: Decimal
+
+
+def travel(codec, **payload):
+    """Send and receive."""
+    return codec.decode(codec.encode("shop", payload), Rows())
+
+
+class TestArguments:
+    """Declared, not declared, left out."""
+
+    codec = Codec.of(receipt, order_paid)
+
+    def test_one_that_may_be_left_out(self):
+        """The receiver's own default counts."""
+        payload = {"order_id": 7, "total": Decimal("9.90")}
+        assert ("shop", payload) == travel(self.codec, **payload)
+
+    def test_one_that_may_not(self):
+        """The send is refused, as a plain receiver would refuse it."""
+        message = "argument 'total' is missing; the signal's contract requires it"
+        with pytest.raises(PayloadError, match=message):
+            self.codec.encode("shop", {"order_id": 7})
+
+    @pytest.mark.parametrize("value", [None, True, 1, 1.5, "x", [1, [None]], {"a": {"b": [1]}}])
+    def test_more_than_is_declared(self, value):
+        """Plain JSON travels without a declaration."""
+        payload = {"order_id": 7, "total": Decimal(1), "more": value}
+        assert ("shop", payload) == travel(self.codec, **payload)
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (Decimal(1), "argument 'more' is of type Decimal, and none is declared: so only None"),
+            ([(1,)], r"argument 'more'\[0\] is of type tuple, and none is declared"),
+            ({"a": {1: 2}}, r"argument 'more'\['a'\] among its keys is an int, and str is decl"),
+            ([float("nan")], r"argument 'more'\[0\] is the float nan"),
+        ],
+    )
+    def test_more_that_is_not_json(self, value, message):
+        """Without a type, nothing that JSON only resembles."""
+        with pytest.raises(PayloadError, match=message):
+            self.codec.encode("shop", {"order_id": 7, "total": Decimal(1), "more": value})
+
+    def test_more_than_the_receiver_takes(self):
+        """It would fail in the worker, each time."""
+
+        def strict(sender, *, order_id): ...
+
+        message = "argument 'more' is not declared, and the receiver does not take it"
+        with pytest.raises(PayloadError, match=message):
+            Codec.of(strict, order_lost).encode("shop", {"order_id": 7, "more": 1})
+
+    def test_one_that_the_contract_has_lost(self):
+        """It goes as JSON to a receiver that takes it, by name or with **extra, and to no other."""
+        text = Codec.of(receipt, order_paid).encode(
+            "shop", {"order_id": 7, "total": Decimal("9.90")}
+        )
+
+        def by_name(sender, *, order_id, total=None): ...
+
+        def without(sender, *, order_id): ...
+
+        for receiver, expected in [
+            (receipt, {"order_id": 7, "total": "9.90"}),
+            (by_name, {"order_id": 7, "total": "9.90"}),
+            (without, {"order_id": 7}),
+        ]:
+            codec = Codec.of(receiver, order_lost)
+            assert ("shop", expected) == codec.decode(text, Rows())
+
+    def test_too_many_bytes(self):
+        """The error says size and limit."""
+        codec = Codec.of(receipt, order_lost, max_bytes=100)
+        assert 100 == len(codec.encode("shop", {"order_id": 7, "more": "x" * 48}))
+        message = r"the payload takes 101 bytes, and 100 is the limit: give durable a payload="
+        with pytest.raises(PayloadError, match=message):
+            codec.encode("shop", {"order_id": 7, "more": "ä" * 24 + "x"})
+
+    def test_a_receiver_without_a_signature(self):
+        """What cannot be told is left to the call."""
+        codec = Codec.of(dict.update, order_lost)
+        assert ("shop", {"order_id": 7}) == travel(codec, order_id=7)
+
+
+class TestProjection:
+    """The function gets what a receiver would, and says what is recorded instead."""
+
+    @pytest.mark.parametrize("kind", [Typed, Data, Attrs, Struct])
+    def test_with_types(self, kind):
+        """The fields of what it returns become the receiver's arguments."""
+
+        def project(sender, *, order):
+            assert "shop" == sender
+            return kind(total=order)
+
+        project.__annotations__["return"] = kind
+        codec = Codec.of(receipt, signal("untyped"), project=project)
+        note = {"note": ""} if kind is Data else {}
+
+        assert ("shop", {"total": Decimal("9.90"), **note}) == travel(codec, order=Decimal("9.90"))
+
+    def test_any_callable(self):
+        """The annotations of a partial, a method or an object that can be called count."""
+
+        class Caller:
+            def __call__(self, sender, *, order) -> Typed:
+                """Project."""
+                return {"total": order}
+
+            def method(self, sender, *, order) -> Typed:
+                """Project."""
+                return {"total": order}
+
+        caller = Caller()
+        for project in (caller, caller.method, partial(caller.method)):
+            codec = Codec.of(receipt, signal("untyped"), project=project)
+            assert ("shop", {"total": Decimal(1)}) == travel(codec, order=Decimal(1))
+
+    def test_with_types_it_does_not_keep(self):
+        """The types of its fields hold."""
+
+        def project(sender, *, order) -> Data:
+            return Data(order)
+
+        codec = Codec.of(receipt, signal("untyped"), project=project)
+        message = r"what payload=.*project .* returned: it\.total is a float, and Decimal is decl"
+        with pytest.raises(PayloadError, match=message):
+            codec.encode("shop", {"order": 1.5})
+
+    @pytest.mark.parametrize("hint", [None, dict, dict[str, Any], dict[str, object], Any])
+    def test_without_types(self, hint):
+        """Then it is plain JSON."""
+
+        def project(sender, **payload):
+            return payload
+
+        if hint is not None:
+            project.__annotations__["return"] = hint
+        codec = Codec.of(receipt, signal("untyped"), project=project)
+
+        assert ("shop", {"a": [1]}) == travel(codec, a=[1])
+        message = "argument 'a' is of type Decimal, and none is declared"
+        with pytest.raises(PayloadError, match=message):
+            codec.encode("shop", {"a": Decimal(1)})
+
+    def test_with_one_type_for_all(self):
+        """``dict[str, T]`` says what each value is."""
+
+        def project(sender, **payload) -> dict[str, Decimal]:
+            return payload
+
+        codec = Codec.of(receipt, signal("untyped"), project=project)
+
+        assert ("shop", {"a": Decimal(1)}) == travel(codec, a=Decimal(1))
+        with pytest.raises(PayloadError, match="argument 'a' is an int, and Decimal is declared"):
+            codec.encode("shop", {"a": 1})
+
+    @pytest.mark.parametrize("result", [None, 7, Data(Decimal(1)), {1: 2}])
+    def test_returns_no_dict(self, result):
+        """Without an annotation it must be a dict."""
+        codec = Codec.of(receipt, signal("untyped"), project=lambda sender: result)
+        message = "returned .*, no dict of str: annotate what it returns"
+        with pytest.raises(PayloadError, match=message):
+            codec.encode("shop", {})
+
+    def test_raises(self):
+        """Its error is named, and is the cause."""
+        codec = Codec.of(receipt, signal("untyped"), project=lambda sender, **more: more["order"])
+        message = r"payload=.*<lambda> \(.*\) raised KeyError: 'order'"
+        with pytest.raises(PayloadError, match=message) as caught:
+            codec.encode("shop", {})
+        assert isinstance(caught.value.__cause__, KeyError)
+
+
+class TestUpgrade:
+    """What was recorded under an older contract is made to fit."""
+
+    text = '{"sender":"shop","payload":{"id":7,"sum":"9.90"}}'
+
+    def test_without(self):
+        """The error says what, where, and what to do."""
+        message = (
+            r"the payload of signal 'order_paid' recorded for receipt \(.*\) does not fit: "
+            "argument 'order_id' is missing, and required; "
+            "give durable an upgrade= that makes what fits of it"
+        )
+        with pytest.raises(PayloadMismatchError, match=message):
+            Codec.of(receipt, order_paid).decode(self.text, Rows())
+
+    def test_with(self):
+        """It gets plain JSON values, and what it returns is read like them."""
+        seen = []
+
+        def upgrade(payload):
+            seen.append(dict(payload))
+            return {"order_id": payload.pop("id"), "total": payload.pop("sum")}
+
+        codec = Codec.of(receipt, order_paid, upgrade=upgrade)
+
+        assert ("shop", {"order_id": 7, "total": Decimal("9.90")}) == codec.decode(
+            self.text, Rows()
+        )
+        assert [{"id": 7, "sum": "9.90"}] == seen
+
+    def test_not_called_for_what_fits(self):
+        """A payload that fits is not its business."""
+        codec = Codec.of(receipt, order_lost, upgrade=lambda payload: pytest.fail("called"))
+
+        assert ("shop", {"order_id": 7}) == travel(codec, order_id=7)
+
+    @pytest.mark.parametrize(
+        ("upgrade", "message"),
+        [
+            (lambda payload: payload["nope"], "its upgrade= raised KeyError: 'nope'"),
+            (lambda payload: None, "its upgrade= returned NoneType, no dict"),
+            (lambda payload: {"order_id": "7"}, "argument 'order_id' is a string, which is no int"),
+            (lambda payload: {1: 2}, "'order_id' is missing.*; and that is what upgrade= has made"),
+            (lambda payload: {"order_id": {1, 2}}, "argument 'order_id' is .*, which is no int"),
+        ],
+    )
+    def test_that_does_not_help(self, upgrade, message):
+        """Its errors are mismatches, with their cause."""
+        codec = Codec.of(receipt, order_paid, upgrade=upgrade)
+        with pytest.raises(PayloadMismatchError, match=message):
+            codec.decode(self.text, Rows())

@@ -1,0 +1,185 @@
+"""Senders that can travel, and what becomes of the others."""
+
+import sys
+from enum import IntEnum, StrEnum
+
+import pytest
+from flask import Blueprint, Flask, current_app
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aldis.durable.codec import add_app, register_sender
+from aldis.errors import (
+    PayloadError,
+    PayloadMismatchError,
+    SenderNameError,
+    WeakReferenceError,
+)
+from tests.durable.codec.signals import Rows, codec_of
+
+CODEC = codec_of(int)
+
+
+class Plain:
+    """An object like any other."""
+
+
+class Asgi:
+    """An app that is no Flask."""
+
+    async def __call__(self, scope, receive, send):
+        """Serve."""
+
+
+class Slotted:
+    __slots__ = ()
+
+
+class Branch(StrEnum):
+    NORTH = "north"
+
+
+class Floor(IntEnum):
+    THIRD = 3
+
+
+REGISTERED = Plain()
+register_sender("tests.plain", REGISTERED)
+
+
+def text_of(sender):
+    """Send an argument, and return what is recorded."""
+    return CODEC.encode(sender, {"value": 1})
+
+
+def arrive(sender, rows=None):
+    """Return the sender that the worker sees."""
+    arrived, payload = CODEC.decode(text_of(sender), rows or Rows())
+    assert {"value": 1} == payload
+    return arrived
+
+
+@given(sender=st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])))
+def test_none_str_and_int_arrive(sender):
+    """They are what they are."""
+    arrived = arrive(sender)
+    assert (type(sender), sender) == (type(arrived), arrived)
+
+
+@pytest.mark.parametrize(("sender", "value"), [(Branch.NORTH, "north"), (Floor.THIRD, 3)])
+def test_members_of_enums_arrive_by_value(sender, value):
+    """As sender, a StrEnum or IntEnum counts by its value anyway."""
+    arrived = arrive(sender)
+    assert (type(value), value) == (type(arrived), arrived)
+
+
+def test_a_flask_app_becomes_the_app_of_the_worker():
+    """Also when it was given as ``current_app``."""
+    app, workers = Flask("shop"), Flask("shop")
+
+    assert '{"sender":{"app":"shop"},"payload":{"value":1}}' == text_of(app)
+    assert workers is arrive(app, Rows(app=workers))
+    with app.app_context():
+        assert text_of(app) == text_of(current_app)
+
+
+def test_a_blueprint_is_no_app():
+    """It has an import name as well, but nobody calls it."""
+    with pytest.raises(PayloadError, match="the sender is a Blueprint, which cannot travel"):
+        text_of(Blueprint("b", "shop"))
+
+
+def test_another_app_is_introduced():
+    """``add_app`` says so, and does not keep it alive."""
+    app = Asgi()
+    with pytest.raises(PayloadError, match="the sender is an Asgi, which cannot travel"):
+        text_of(app)
+    add_app(app)
+    count = sys.getrefcount(app)
+    add_app(app)
+
+    assert '"sender":{"app":"Asgi"}' in text_of(app)
+    assert count == sys.getrefcount(app)
+
+
+def test_an_app_that_cannot_be_held_weakly():
+    """It is registered by name instead."""
+    with pytest.raises(WeakReferenceError, match=r"call register_sender\(name, app\) instead"):
+        add_app(Slotted())
+
+
+def test_a_worker_without_an_app():
+    """The sender cannot be loaded then."""
+    message = "the sender is the app, and the worker has none: start it with --app"
+    with pytest.raises(PayloadMismatchError, match=message):
+        arrive(Flask("shop"))
+
+
+def test_a_registered_object_arrives():
+    """By its name, as itself."""
+    assert '"sender":{"object":"tests.plain"}' in text_of(REGISTERED)
+    assert REGISTERED is arrive(REGISTERED)
+
+
+def test_a_second_name_is_read_and_not_written():
+    """After a renaming, what was recorded under the old name still arrives."""
+    register_sender("tests.old-name", REGISTERED)
+
+    assert '"tests.plain"' in text_of(REGISTERED)
+    old = text_of(REGISTERED).replace("tests.plain", "tests.old-name")
+    assert REGISTERED is CODEC.decode(old, Rows())[0]
+
+
+def test_a_name_twice():
+    """The same object again is nothing new, another one is an error."""
+    register_sender("tests.plain", REGISTERED)
+    message = "the sender 'tests.plain' is <.*Plain object at .*> already, not <.*Plain object"
+    with pytest.raises(SenderNameError, match=message):
+        register_sender("tests.plain", Plain())
+
+
+@pytest.mark.parametrize("sender", [None, "shop", 7, True, Branch.NORTH])
+def test_senders_that_need_no_name(sender):
+    """None, str and int travel as they are."""
+    with pytest.raises(SenderNameError, match="needs no name: None, str and int travel as they"):
+        register_sender("tests.value", sender)
+
+
+def test_an_empty_name():
+    """A name is what is found again."""
+    with pytest.raises(SenderNameError, match="a sender is registered by a name, and it is empty"):
+        register_sender("", Plain())
+
+
+@pytest.mark.parametrize("sender", [True, 1.5, b"x", [], Plain(), Plain, sys])
+def test_any_other_sender(sender):
+    """The error says what can be done."""
+    message = (
+        r"signal 'shop_changed' cannot be recorded for receipt \(.*\): the sender is an? "
+        r"[\w.]+, which cannot travel: send None, a str or an int, or name it with "
+        "aldis.durable.register_sender"
+    )
+    with pytest.raises(PayloadError, match=message):
+        text_of(sender)
+
+
+def test_a_sender_that_is_no_text():
+    """A lone surrogate is no Unicode, in a sender either."""
+    with pytest.raises(PayloadError, match="the sender holds text that is no valid Unicode"):
+        text_of("\ud800")
+
+
+def test_a_name_that_nobody_registered():
+    """The worker does not import what registers it."""
+    text = text_of(REGISTERED).replace("tests.plain", "gone")
+    message = "the sender is the object 'gone', which nobody has registered here: import the module"
+    with pytest.raises(PayloadMismatchError, match=message):
+        CODEC.decode(text, Rows())
+
+
+def test_a_row_that_is_not_declared():
+    """Names that were recorded are never looked up anywhere."""
+    text = '{"sender":{"row":"Order","key":[1]},"payload":{"value":1}}'
+    message = "the sender is a row of 'Order', which its annotation does not say"
+    with pytest.raises(PayloadMismatchError, match=message):
+        CODEC.decode(text, Rows())

@@ -1,0 +1,44 @@
+"""What is done beside a receiver that goes on for long."""
+
+from threading import Event
+
+import pytest
+
+from aldis.durable import Outbox, durable
+from aldis.durable.facts import State
+from tests.durable import scenes
+from tests.durable.scenes import order_paid, rows
+from tests.durable.stores import databases
+from tests.durable.working import LIMIT, SOON, send, until, working
+
+pytestmark = [pytest.mark.service, pytest.mark.usefixtures("aldis_clean")]
+
+
+def test_is_written_down_at_once(tmp_path, monkeypatch):
+    """A completion waits for no other receiver to return: killed now, it would run again."""
+    monkeypatch.setattr("aldis.durable.worker.shift.NAP", 3 * LIMIT)
+    monkeypatch.setattr("aldis.durable.worker.shift.LOOK", 3 * LIMIT)
+    monkeypatch.setattr("aldis.durable.sql.wakers.POLL_ANYWAY", 3 * LIMIT)
+    release = Event()
+
+    @order_paid.connect
+    @durable("test.receipt", retry=SOON)
+    def receipt(sender, *, order_id):
+        if order_id == 0:
+            release.wait(3 * LIMIT)
+
+    with databases.postgresql(tmp_path) as engine:
+        scenes.create_tables(engine)
+        outbox = Outbox(engine=engine)
+        with working(outbox, concurrency=2):
+            try:
+                send(outbox, 1)
+                until(lambda: len(rows(outbox, State.DONE)) == 1)
+                send(outbox, 0)
+                until(lambda: rows(outbox, State.RUNNING))
+                for number in range(2, 40):
+                    send(outbox, number, -number, -100 - number)
+                    until(lambda: not rows(outbox, State.PENDING))
+                    until(lambda: len(rows(outbox, State.RUNNING)) == 1)
+            finally:
+                release.set()

@@ -1,0 +1,40 @@
+"""What the tests of stores share."""
+
+import pytest
+from sqlalchemy import MetaData, delete
+
+from aldis.durable.sql.schema import upgrade
+from aldis.durable.sql.store import SqlStore
+from aldis.durable.sql.tables import tables
+from tests.durable.stores import databases
+
+KINDS = [
+    "sqlite",
+    "sqlite_wal",
+    pytest.param("postgresql", marks=pytest.mark.service),
+    pytest.param("mariadb", marks=pytest.mark.service),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def engine(request, tmp_path_factory):
+    """Give an engine on a new database with the tables of an outbox."""
+    make = getattr(databases, request.param)
+    with make(tmp_path_factory.mktemp("database")) as engine:
+        upgrade(engine)
+        yield engine
+
+
+@pytest.fixture
+def sql_store(engine):
+    """Give a store in the database, with nothing in it."""
+    return emptied(SqlStore(engine))
+
+
+def emptied(store):
+    """Delete all that a store has."""
+    ours = tables(MetaData(), store.prefix)
+    with store.engine.begin() as connection:
+        for table in (ours.deliveries, ours.workers, ours.paused):
+            connection.execute(delete(table))
+    return store

@@ -1,0 +1,71 @@
+"""Databases for the tests of stores: files of SQLite, and databases of their own on the servers."""
+
+import os
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+
+from aldis.durable.sql.sqlite import use_wal
+
+POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/test?charset=utf8mb4"
+
+
+@contextmanager
+def sqlite(directory):
+    """Give an engine on a new file, as SQLite makes one."""
+    engine = create_engine(f"sqlite:///{directory / 'aldis.db'}", pool_size=10)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def sqlite_wal(directory):
+    """Give an engine on a new file that is written by way of a log."""
+    with sqlite(directory) as engine:
+        use_wal(engine)
+        yield engine
+
+
+@contextmanager
+def postgresql(directory):
+    """Give an engine on a new database of the PostgreSQL server."""
+    with on_server(POSTGRESQL) as engine:
+        yield engine
+
+
+@contextmanager
+def mariadb(directory):
+    """Give an engine on a new database of the MariaDB server."""
+    with on_server(MARIADB) as engine:
+        yield engine
+
+
+@contextmanager
+def on_server(url):
+    """Make a database on a server, give an engine on it, and drop it."""
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    name = f"aldis_{uuid4().hex[:12]}"
+    try:
+        execute(server, f"CREATE DATABASE {name}")
+    except OperationalError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"{url} does not answer: {error}")
+    engine = create_engine(make_url(url).set(database=name), pool_size=10)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        force = " WITH (FORCE)" if server.dialect.name == "postgresql" else ""
+        execute(server, f"DROP DATABASE {name}{force}")
+        server.dispose()
+
+
+def execute(engine, statement):
+    """Execute one statement."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,398 @@
+"""A store and a plain model of its promises, driven side by side by hypothesis."""
+
+# ruff: noqa: D102 - a rule is named for what it does
+
+from contextlib import suppress
+from dataclasses import dataclass
+from time import sleep
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from aldis.durable.facts import DEAD_AFTER, SUSPECT_AFTER, Choice, Claimed, Failure, State
+from aldis.testing.store.steps import RollBackError, enlist, new
+
+#: The receivers, and whether they ask for order.
+ORDERED = {"free": False, "ordered": True}
+
+#: Seconds after which nothing in a test is due.
+NEVER = 10_000.0
+
+#: Each receiver, with what runs beside others and what runs alone.
+KINDS = [(receiver, alone) for receiver in ORDERED for alone in (False, True)]
+
+#: More than any example has.
+MANY = 10_000
+
+receivers = st.sampled_from(sorted(ORDERED))
+endings = st.sampled_from(["commit", "commit", "roll back"])
+some_keys = st.lists(st.sampled_from(["a", "a", "b", None]), min_size=1, max_size=5)
+
+
+@dataclass
+class Row:
+    """What should be true of one delivery."""
+
+    name: str
+    receiver: str
+    key: str | None
+    due: bool
+    id: int = 0
+    status: str = "waiting"
+    attempts: int = 0
+    lost: int = 0
+    worker: str | None = None
+
+    @property
+    def is_suspect(self):
+        return self.lost >= SUSPECT_AFTER
+
+    def wait(self, *, counts=True, due=True):
+        """Wait for a worker, again."""
+        self.status, self.worker, self.due = "waiting", None, due
+        self.attempts -= not counts
+
+    def states(self):
+        """Return the states that the store may have it in."""
+        if self.status != "waiting":
+            return {State[self.status.upper()]}
+        may_be_behind = self.key is not None and ORDERED[self.receiver]
+        waits = State.SUSPECT if self.is_suspect else State.PENDING
+        return {waits, State.BEHIND} if may_be_behind else {waits}
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Does to a store what senders, workers and operators do, in any order.
+
+    Args:
+        store: An empty one.
+    """
+
+    def __init__(self, store):
+        super().__init__()
+        self.store = store
+        self.rows = {}
+        self.count = 0
+        self.claims = []
+        self.paused = set()
+        self.workers = [enlist(store, NEVER), enlist(store, NEVER)]
+
+    # -- the model -------------------------------------------------------------------------------
+
+    def having(self, *statuses):
+        return [row for row in self.rows.values() if row.status in statuses]
+
+    def holds(self, claimed):
+        """Tell whether whoever has ``claimed`` still has the delivery."""
+        row = self.rows.get(claimed.payload)
+        return row is not None and (row.status, row.worker, row.attempts) == (
+            "running",
+            claimed.worker,
+            claimed.attempt,
+        )
+
+    def held(self):
+        return [each for each in self.claims if self.holds(each)]
+
+    def row(self, claimed):
+        return self.rows[claimed.payload]
+
+    def is_blocked(self, row):
+        if row.key is None or not ORDERED[row.receiver]:
+            return False
+        return any(
+            other.status == "running" or other.id < row.id
+            for other in self.having("waiting", "running", "dead")
+            if other is not row and (other.receiver, other.key) == (row.receiver, row.key)
+        )
+
+    def eligible(self, receiver, alone):
+        """Return the names of what may be claimed now."""
+        return {
+            row.name
+            for row in self.having("waiting")
+            if row.due
+            and row.receiver == receiver
+            and receiver not in self.paused
+            and row.is_suspect == alone
+            and not self.is_blocked(row)
+        }
+
+    def kinds(self, *, eligible):
+        """Return what there is, or is not, something to claim of."""
+        return [kind for kind in KINDS if bool(self.eligible(*kind)) == eligible]
+
+    def busy(self):
+        """Return which workers have something."""
+        having = {row.worker for row in self.having("running")}
+        return [who for who, worker in enumerate(self.workers) if worker in having]
+
+    # -- senders ---------------------------------------------------------------------------------
+
+    @initialize(keys=some_keys)
+    def begin(self, keys):
+        for receiver in ORDERED:
+            self.add(receiver, keys, due=True, how="commit")
+
+    @rule(
+        receiver=receivers,
+        keys=some_keys,
+        due=st.sampled_from([True, True, True, False]),
+        how=st.sampled_from(["own", "commit", "roll back"]),
+    )
+    def add(self, receiver, keys, due, how):
+        rows = []
+        for key in keys:
+            self.count += 1
+            rows.append(Row(f"{self.count}", receiver, key, due))
+        sent = [
+            new(row.name, receiver=receiver, order_key=row.key, delay=0.0 if due else NEVER)
+            for row in rows
+        ]
+        if how == "own":
+            self.store.add(None, sent)
+        else:
+            with suppress(RollBackError), self.store.transaction() as handle:
+                self.store.add(handle, sent[:1])
+                self.store.add(handle, sent[1:])
+                if how == "roll back":
+                    raise RollBackError
+        if how == "roll back":
+            return
+        found = {each.payload: each.id for each in self.store.find(Choice(), limit=MANY)}
+        for row in rows:
+            row.id = found[row.name]
+            self.rows[row.name] = row
+        assert sorted(row.id for row in rows) == [row.id for row in rows]
+
+    # -- workers ---------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.kinds(eligible=True))
+    @rule(data=st.data(), who=st.integers(0, 1), limit=st.integers(1, 4))
+    def claim(self, data, who, limit):
+        receiver, alone = data.draw(st.sampled_from(self.kinds(eligible=True)))
+        expected = min(limit, len(self.eligible(receiver, alone)))
+        claimed = self.take(self.workers[who], receiver, limit, alone=alone)
+        if not ORDERED[receiver]:
+            assert expected == len(claimed)
+
+    @precondition(lambda self: self.rows and self.kinds(eligible=False))
+    @rule(data=st.data(), who=st.integers(0, 1))
+    def claim_in_vain(self, data, who):
+        receiver, alone = data.draw(st.sampled_from(self.kinds(eligible=False)))
+        assert [] == self.take(self.workers[who], receiver, 4, alone=alone)
+
+    def take(self, worker, receiver, limit, *, alone):
+        """Claim, and make sure that nothing comes that must not."""
+        claimed = self.store.claim(worker, receiver, limit, ordered=ORDERED[receiver], alone=alone)
+        assert len(claimed) <= limit
+        for each in claimed:
+            row = self.row(each)
+            # One by one: nothing in the same claim may block anything else in it.
+            assert each.payload in self.eligible(receiver, alone)
+            row.status, row.worker = "running", worker
+            row.attempts += 1
+            assert (row.id, row.attempts, row.lost) == (each.id, each.attempt, each.lost)
+            assert (row.key, worker) == (each.order_key, each.worker)
+            self.claims.append(each)
+        return claimed
+
+    @precondition(lambda self: self.held())
+    @rule(data=st.data())
+    def finish(self, data):
+        some = data.draw(some_of(self.held()))
+        assert len(some) == self.store.finish(some)
+        for each in some:
+            self.row(each).status = "done"
+
+    @precondition(lambda self: self.held())
+    @rule(data=st.data(), ending=endings)
+    def finish_in(self, data, ending):
+        claimed = data.draw(st.sampled_from(self.held()))
+        with suppress(RollBackError), self.store.transaction() as session:
+            assert self.store.finish_in(session, claimed)
+            if ending == "roll back":
+                raise RollBackError
+        if ending == "commit":
+            self.row(claimed).status = "done"
+
+    @precondition(lambda self: self.held())
+    @rule(data=st.data(), retry_in=st.sampled_from([0.0, NEVER, None]), counts=st.booleans())
+    def fail(self, data, retry_in, counts):
+        claimed = data.draw(st.sampled_from(self.held()))
+        assert self.store.fail(claimed, Failure("no paper", None, retry_in, counts))
+        row = self.row(claimed)
+        row.wait(counts=counts, due=retry_in == 0.0)
+        if retry_in is None:
+            row.status = "dead"
+
+    @precondition(lambda self: self.held())
+    @rule(data=st.data())
+    def give_back(self, data):
+        some = data.draw(some_of(self.held()))
+        assert len(some) == self.store.give_back(some)
+        for each in some:
+            self.row(each).wait(counts=False)
+
+    @precondition(lambda self: self.busy())
+    @rule(data=st.data())
+    def lose(self, data):
+        who = data.draw(st.sampled_from(self.busy()))
+        worker, self.workers[who] = self.workers[who], enlist(self.store, NEVER)
+        self.is_lost(worker)
+
+    @precondition(lambda self: self.kinds(eligible=True))
+    @rule(data=st.data(), times=st.integers(2, DEAD_AFTER + 1))
+    def lose_again_and_again(self, data, times):
+        """What kills each worker that has it."""
+        receiver, _ = data.draw(st.sampled_from(self.kinds(eligible=True)))
+        for _ in range(times):
+            worker = enlist(self.store, NEVER)
+            alone = bool(self.eligible(receiver, alone=True))
+            self.take(worker, receiver, 1, alone=alone)
+            self.is_lost(worker)
+
+    def is_lost(self, worker):
+        """Have a lease run out, and somebody notice."""
+        assert self.store.renew(worker, 0.001)
+        sleep(0.005)
+        lost = [row for row in self.having("running") if row.worker == worker]
+        assert len(lost) == self.store.reap()
+        assert not self.store.renew(worker, NEVER)
+        for row in lost:
+            row.lost += 1
+            row.wait(counts=row.is_suspect)
+            if row.lost >= DEAD_AFTER:
+                row.status = "dead"
+
+    @precondition(lambda self: self.busy())
+    @rule(data=st.data())
+    def retire(self, data):
+        who = data.draw(st.sampled_from(self.busy()))
+        worker, self.workers[who] = self.workers[who], enlist(self.store, NEVER)
+        held = [row for row in self.having("running") if row.worker == worker]
+        assert len(held) == self.store.retire(worker)
+        assert [] == self.store.claim(worker, "free", 10, ordered=False)
+        for row in held:
+            row.wait(counts=False)
+
+    @precondition(lambda self: len(self.claims) > len(self.held()))
+    @rule(data=st.data())
+    def say_too_late(self, data):
+        """Whoever has lost a delivery changes nothing, whatever it says."""
+        claimed = data.draw(st.sampled_from([each for each in self.claims if not self.holds(each)]))
+        assert 0 == self.store.finish([claimed])
+        assert 0 == self.store.give_back([claimed])
+        assert not self.store.fail(claimed, Failure("too late", retry_in=0.0))
+
+    # -- operators -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.having("dead", "discarded"))
+    @rule(data=st.data())
+    def replay(self, data):
+        choice, chosen = data.draw(self.choices())
+        again = [row for row in chosen if row.status in {"dead", "discarded"}]
+        assert len(again) == sum(self.store.replay(choice))
+        for row in again:
+            row.wait()
+            row.attempts = row.lost = 0
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def discard(self, data):
+        choice, chosen = data.draw(self.choices())
+        gone = [row for row in chosen if row.status in {"waiting", "dead"}]
+        assert len(gone) == sum(self.store.discard(choice))
+        for row in gone:
+            row.status = "discarded"
+
+    def choices(self):
+        """Draw some deliveries: one, or those of one receiver in one state."""
+        kinds = [st.just((Choice(ids=[row.id]), [row])) for row in self.rows.values()]
+        for name in ORDERED:
+            for state in State:
+                found = self.store.find(Choice(receiver=name, states=[state]), limit=MANY)
+                rows = [self.rows[each.payload] for each in found]
+                kinds.append(st.just((Choice(receiver=name, states=[state]), rows)))
+        return st.one_of(kinds)
+
+    @precondition(lambda self: not self.paused)
+    @rule(receiver=receivers)
+    def pause(self, receiver):
+        assert self.store.pause(receiver)
+        assert not self.store.pause(receiver)
+        self.paused.add(receiver)
+
+    @precondition(lambda self: self.paused)
+    @rule()
+    def resume(self):
+        receiver = self.paused.pop()
+        assert self.store.resume(receiver)
+        assert not self.store.resume(receiver)
+
+    @precondition(lambda self: self.having("done", "discarded"))
+    @rule()
+    def prune(self):
+        sleep(0.005)
+        over = self.having("done", "discarded")
+        assert len(over) == self.store.count_prunable(0.0)
+        assert len(over) == sum(self.store.prune(0.0))
+        for row in over:
+            del self.rows[row.name]
+        self.claims = [each for each in self.claims if each.payload in self.rows]
+
+    @precondition(lambda self: len(self.having("waiting")) > 5)
+    @rule(receiver=receivers)
+    def work(self, receiver):
+        """A worker that goes on until nothing is due has done all that could be done."""
+        worker = self.workers[0]
+        for _ in range(100):
+            self.store.mend()
+            claimed = self.take(worker, receiver, 100, alone=False)
+            claimed += self.take(worker, receiver, 1, alone=True)
+            assert len(claimed) == self.store.finish(claimed)
+            for each in claimed:
+                self.row(each).status = "done"
+            if not claimed and not any(due.seconds <= 0 for due in self.store.due([receiver])):
+                break
+        assert set() == self.eligible(receiver, alone=False) | self.eligible(receiver, alone=True)
+
+    # -- what is always true ---------------------------------------------------------------------
+
+    @invariant()
+    def each_is_where_it_should_be(self):
+        """Nothing is lost, nothing too many, each in one state with its counts."""
+        found = self.store.find(Choice(), limit=MANY)
+        assert sorted(self.rows) == sorted(each.payload for each in found)
+        for each in found:
+            row = self.rows[each.payload]
+            assert each.state in row.states(), (each, row)
+            assert (row.attempts, row.lost) == (each.attempts, each.lost)
+            if row.status in {"running", "waiting"}:
+                assert row.worker == each.worker
+
+    @invariant()
+    def what_is_due_is_told(self):
+        """A receiver without order is due exactly if there is something to claim."""
+        told = {
+            due.alone
+            for due in self.store.due(sorted(ORDERED))
+            if due.receiver == "free" and due.seconds <= 0
+        }
+        expected = {alone for alone in (True, False) if self.eligible("free", alone)}
+        assert expected == told
+
+    @invariant()
+    def no_key_runs_twice(self):
+        """Of what has the same key, one runs at a time."""
+        running = [
+            row.key
+            for row in self.having("running")
+            if ORDERED[row.receiver] and row.key is not None
+        ]
+        assert len(set(running)) == len(running)
+
+
+def some_of(claims: list[Claimed]):
+    """Draw one or more."""
+    return st.lists(st.sampled_from(claims), min_size=1, unique_by=lambda each: each.id)

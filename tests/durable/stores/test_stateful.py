@@ -1,0 +1,37 @@
+"""Stores do what a plain model of their promises does, whatever is done to them."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from aldis.durable.memory import MemoryStore
+from tests.durable.stores.conftest import emptied
+from tests.durable.stores.machine import StoreMachine
+
+#: How many examples each database is given time for.
+EXAMPLES = {"sqlite": 40, "postgresql": 20, "mariadb": 20}
+
+
+def drive(make, examples):
+    """Look for a sequence of steps after which a store and the model differ."""
+    run_state_machine_as_test(
+        lambda: StoreMachine(make()),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            # Without the last, which explains: it takes longer than a test may.
+            phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )
+
+
+def test_memory_keeps_its_promises():
+    """The store in memory does as the model does."""
+    drive(MemoryStore, 150)
+
+
+@pytest.mark.slow
+def test_sql_keeps_its_promises(sql_store):
+    """The store in a database does as the model does."""
+    drive(lambda: emptied(sql_store), EXAMPLES[sql_store.engine.dialect.name])

@@ -1,0 +1,55 @@
+"""Receivers that take longer than their limit, at every instant at which one can be interrupted."""
+
+import random
+import time
+
+import pytest
+
+from aldis.durable import Outbox, Retry, current_delivery, durable
+from aldis.errors import TimeLimitError
+from tests.durable.scenes import counts, order_paid, rows, sqlite, write, written
+from tests.durable.working import is_settled, run_all, send, until, working
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    """Give an outbox on an SQLite file."""
+    with sqlite(tmp_path / "shop.db") as engine:
+        yield Outbox(engine=engine)
+
+
+def test_whatever_ends_at_its_limit_is_written_down_once(outbox):
+    """A delivery that ends while it is interrupted is neither lost sight of nor done twice."""
+    often = Retry(attempts=100, first_delay=0.0, max_delay=0.0)
+
+    @order_paid.connect
+    @durable("interrupts.nearly", timeout=0.01, retry=often)
+    def nearly(sender, *, order_id):
+        write(current_delivery().session, str(order_id))
+        end = time.perf_counter() + random.choice([0.001, 0.0095, 0.0099, 0.01, 0.0101])
+        while time.perf_counter() < end:
+            pass
+
+    send(outbox, *range(300))
+    with working(outbox) as worker:
+        until(lambda: is_settled(outbox))
+    assert worker.left_running == 0
+    assert counts(outbox) == {"done": 300}
+    assert sorted(written(outbox.engine), key=int) == [str(number) for number in range(300)]
+
+
+@pytest.mark.parametrize("limit", [None, 5.0])
+def test_the_error_of_a_limit_that_a_receiver_raises_itself_is_its_failure(outbox, limit):
+    """It ends neither the thread nor what is known of the delivery."""
+
+    @order_paid.connect
+    @durable("interrupts.itself", timeout=limit, retry=Retry(attempts=1))
+    def itself(sender, *, order_id):
+        raise TimeLimitError("of something inside")
+
+    send(outbox, *range(5))
+    run_all(outbox, concurrency=1)
+    assert counts(outbox) == {"dead": 5}
+    assert {row.reason for row in rows(outbox)} == {"TimeLimitError: of something inside"}

@@ -1,0 +1,85 @@
+"""Databases that are not in UTF-8, and sends of odd numbers."""
+
+import pytest
+from sqlalchemy import create_engine, event, text
+
+from aldis.durable import Outbox, Retry, durable
+from aldis.errors import OutboxError
+from tests.durable.scenes import counts, create_tables, order_paid, rows, sqlite
+from tests.durable.working import run_all, send
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/"
+
+
+@pytest.fixture
+def latin():
+    """Give an engine for a database of PostgreSQL in LATIN1."""
+    server = create_engine(POSTGRESQL + "postgres", isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS aldis_latin"))
+        connection.execute(
+            text("CREATE DATABASE aldis_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        )
+    engine = create_engine(POSTGRESQL + "aldis_latin")
+    create_tables(engine)
+    yield engine
+    engine.dispose()
+    with server.connect() as connection:
+        connection.execute(text("DROP DATABASE aldis_latin"))
+    server.dispose()
+
+
+@pytest.mark.service
+def test_an_error_that_the_database_has_no_letters_for_is_a_dead_letter_all_the_same(latin):
+    """The worker writes it in ASCII, and goes on."""
+
+    @order_paid.connect
+    @durable("odd.arrow", retry=Retry(attempts=1))
+    def arrow(sender, *, order_id):
+        if order_id == 1:
+            raise ValueError("order \N{RIGHTWARDS ARROW} nobody")
+
+    outbox = Outbox(engine=latin)
+    send(outbox, 1, 2)
+    run_all(outbox)
+    assert counts(outbox) == {"done": 1, "dead": 1}
+    (dead,) = [row for row in rows(outbox) if row.reason]
+    assert dead.reason == r"ValueError: order \u2192 nobody"
+
+
+@pytest.mark.service
+def test_a_payload_that_the_database_has_no_letters_for_is_the_senders_error(latin):
+    """The send's transaction fails with words that name the encoding."""
+
+    @order_paid.connect
+    @durable("odd.sender")
+    def receiver(sender, *, order_id):
+        pass
+
+    with pytest.raises(OutboxError, match=r"not in UTF-8, and cannot take this: 'latin-1' codec"):
+        send(Outbox(engine=latin), 1, sender="\N{RIGHTWARDS ARROW}")
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 137, 600])
+def test_rows_of_one_transaction_are_written_by_few_statements(tmp_path, count):
+    """However many there are, it is by statements of few sizes, in their order."""
+
+    @order_paid.connect
+    @durable("odd.number")
+    def receiver(sender, *, order_id):
+        pass
+
+    inserts = []
+    with sqlite(tmp_path / "shop.db") as engine:
+        outbox = Outbox(engine=engine)
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda *args: inserts.append(args[2]) if args[2].startswith("INSERT") else None,
+        )
+        send(outbox, *range(count))
+        found = [row.payload for row in rows(outbox)]
+    assert len(inserts) <= 6
+    assert [f'"order_id":{number}}}' in row for number, row in enumerate(found)] == [True] * count

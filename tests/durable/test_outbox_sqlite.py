@@ -1,0 +1,231 @@
+"""The outbox on SQLite, whose driver begins transactions in its own way, and in async sessions."""
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import NullPool
+
+from aldis.durable import Outbox, durable
+from aldis.errors import NoSessionError, NoTransactionError, OutboxError
+from tests.durable import scenes
+from tests.durable.scenes import notes, order_paid, rows, write, written
+from tests.transactions import databases
+
+
+@pytest.fixture(autouse=True)
+def receipt(aldis_clean):
+    """Connect a durable receiver."""
+
+    @order_paid.connect
+    @durable("billing.receipt")
+    def receipt(sender, **extra): ...
+
+    return receipt
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Give a file of SQLite, with the tables."""
+    with scenes.sqlite(tmp_path / "shop.db"):
+        return tmp_path / "shop.db"
+
+
+@pytest.fixture
+def engine(path):
+    """Give an engine that nobody has told to begin properly."""
+    engine = create_engine(f"sqlite:///{path}")
+    yield engine
+    engine.dispose()
+
+
+class TestTheDriversTransactions:
+    @pytest.mark.parametrize("known", ["named", "prepared", "found"])
+    def test_an_outer_rollback_leaves_nothing(self, engine, known):
+        """A released savepoint is rolled back, however the outbox came to know the engine."""
+        session = scoped_session(sessionmaker(engine))
+        outbox = Outbox(session, engine=engine if known == "named" else None)
+        if known == "prepared":
+            outbox.prepare()
+        with outbox.using():
+            with session.begin_nested():
+                write(session, "paid")
+                order_paid.send("harbour", order_id=7)
+            session.rollback()
+        session.remove()
+        assert ([], []) == (written(engine), rows(outbox))
+
+    def test_a_transaction_that_was_under_way(self, engine):
+        """One that began by reading, before the outbox knew the engine, is rolled back as well."""
+        session = scoped_session(sessionmaker(engine))
+        outbox = Outbox(session)
+        session.execute(select(notes))
+        with outbox.using():
+            with session.begin_nested():
+                write(session, "paid")
+                order_paid.send("harbour", order_id=7)
+            session.rollback()
+        session.remove()
+        assert ([], []) == (written(engine), rows(outbox))
+
+    def test_a_savepoint_that_was_under_way(self, engine):
+        """One that began with a savepoint, before that, is refused with the remedy."""
+        session = scoped_session(sessionmaker(engine))
+        outbox = Outbox(session)
+        with session.begin_nested():
+            write(session, "paid")
+            remedy = r"name the engine to the outbox: Outbox\(session, engine=engine\)"
+            with pytest.raises(OutboxError, match=remedy), outbox.using():
+                order_paid.send("harbour", order_id=7)
+        session.rollback()
+        session.remove()
+
+    def test_one_that_begins_by_itself_is_left_alone(self, path):
+        """An engine that says BEGIN already, as SQLAlchemy's documentation has it, goes on so."""
+        with databases.sqlite(path) as engine:
+            outbox = Outbox(engine=engine)
+            with Session(engine) as session, outbox.using(session):
+                with session.begin_nested():
+                    order_paid.send("harbour", order_id=7)
+                session.rollback()
+                with session.begin():
+                    order_paid.send("harbour", order_id=8)
+            assert 1 == len(rows(outbox))
+
+
+class TestImmediate:
+    def read_then_write(self, engine, outbox):
+        """Read, let another connection commit, and send."""
+        with Session(engine) as session, outbox.using(session):
+            session.execute(select(notes)).all()
+            with engine.execution_options().connect() as other:
+                raw = other.connection.driver_connection
+                raw.execute("PRAGMA busy_timeout = 10")
+                try:
+                    other.execute(text("INSERT INTO notes (text) VALUES ('other')"))
+                    other.commit()
+                except Exception:  # noqa: BLE001 - the first has the lock, which is the point
+                    other.rollback()
+            order_paid.send("harbour", order_id=7)
+            session.commit()
+
+    def test_without_it_a_read_cannot_become_a_write(self, path):
+        """In WAL, one that has read cannot write once another has committed; it says why."""
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 0.2})
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        outbox = Outbox(engine=engine)
+        with pytest.raises(OutboxError, match=r"BEGIN IMMEDIATE \(Outbox\(immediate=True\)\)"):
+            self.read_then_write(engine, outbox)
+        assert [] == rows(outbox)
+        engine.dispose()
+
+    def test_with_it_the_other_waits(self, path):
+        """``immediate=True`` takes the lock first, and the send's transaction succeeds."""
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 0.2})
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        outbox = Outbox(engine=engine, immediate=True)
+        self.read_then_write(engine, outbox)
+        assert 1 == len(rows(outbox))
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+async def async_engine(request, path):
+    """Give an async engine on each database that has an async driver here."""
+    if request.param == "sqlite":
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
+        yield engine
+        await engine.dispose()
+        return
+    with databases.postgresql_schema() as schema:
+        engine = databases.async_postgresql(schema)
+        async with engine.begin() as connection:
+            await connection.run_sync(scenes.create_tables)
+        yield engine
+        await engine.dispose()
+
+
+async def recorded(engine):
+    """Return how many deliveries are committed."""
+    async with engine.connect() as connection:
+        return await connection.scalar(text("SELECT count(*) FROM aldis_deliveries"))
+
+
+class TestAsyncSessions:
+    async def test_are_recorded_in(self, async_engine):
+        """Sending is synchronous, the commit writes it."""
+        outbox = Outbox(engine=async_engine)
+        async with AsyncSession(async_engine) as session:
+            with outbox.using(session):
+                async with session.begin():
+                    order_paid.send("harbour", order_id=7)
+                    assert 0 == await recorded(async_engine)
+        assert 1 == await recorded(async_engine)
+
+    async def test_are_rolled_back_with(self, async_engine):
+        """Savepoints, and the transaction around them."""
+        outbox = Outbox(engine=async_engine)
+        async with AsyncSession(async_engine) as session:
+            with outbox.using(session):
+                async with session.begin():
+                    async with session.begin_nested():
+                        order_paid.send("harbour", order_id=7)
+                    await session.rollback()
+                async with session.begin():
+                    await order_paid.asend("harbour", order_id=8)
+                    savepoint = await session.begin_nested()
+                    order_paid.send("harbour", order_id=9)
+                    await savepoint.rollback()
+        assert 1 == await recorded(async_engine)
+
+    async def test_need_a_transaction(self, async_engine):
+        """One of its own could not be awaited: the message says how to begin one."""
+        outbox = Outbox(engine=async_engine)
+        async with AsyncSession(async_engine) as session:
+            with (
+                outbox.using(session),
+                pytest.raises(NoTransactionError, match=r"async with session.begin\(\): \.\.\."),
+            ):
+                order_paid.send("harbour", order_id=7)
+
+    async def test_an_engine_that_was_not_known(self, async_engine):
+        """The first send of a process may be in a session that has just begun."""
+        async with AsyncSession(async_engine) as session:
+            outbox = Outbox(lambda: session)
+            async with session.begin():
+                with outbox.using():
+                    order_paid.send("harbour", order_id=7)
+        assert 1 == await recorded(async_engine)
+
+    async def test_an_engine_of_sqlite_that_was_used(self, path):
+        """A session that has used SQLite before might not roll back: refused, with a remedy."""
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
+        async with AsyncSession(engine) as session:
+            await session.execute(select(notes))
+            remedy = r"name its engine: Outbox\(session, engine=engine\)"
+            outbox = Outbox(lambda: session)
+            with pytest.raises(OutboxError, match=remedy), outbox.using():
+                order_paid.send("harbour", order_id=7)
+        await engine.dispose()
+
+    async def test_a_connection_is_refused(self, async_engine):
+        """An AsyncConnection cannot be written to by a send."""
+        outbox = Outbox(engine=async_engine)
+        async with async_engine.begin() as connection:
+            why = "cannot be written to without await; use an AsyncSession"
+            with pytest.raises(NoSessionError, match=why), outbox.using(connection):
+                order_paid.send("harbour", order_id=7)
+
+    async def test_the_connection_inside(self, async_engine):
+        """What ``run_sync`` hands to its function can be used."""
+        outbox = Outbox(engine=async_engine)
+
+        def pay(connection):
+            with outbox.using(connection):
+                order_paid.send("harbour", order_id=7)
+
+        async with async_engine.begin() as connection:
+            await connection.run_sync(pay)
+        assert 1 == await recorded(async_engine)

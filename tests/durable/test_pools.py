@@ -1,0 +1,40 @@
+"""What is left to a worker when receivers have every connection of the pool."""
+
+import time
+
+import pytest
+from sqlalchemy import create_engine
+
+from aldis.durable import Outbox, current_delivery, durable
+from tests.durable.scenes import counts, create_tables, order_paid, rows, write
+from tests.durable.working import is_settled, send, until, working
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+def test_leases_are_renewed_while_receivers_have_all_connections_of_the_pool(tmp_path):
+    """A worker keeps its deliveries for longer than a lease, and no other gets them."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    small = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=30)
+    create_tables(small)
+    others = create_engine(url)
+    ran = []
+
+    @order_paid.connect
+    @durable("pools.slow")
+    def slow(sender, *, order_id):
+        ran.append(order_id)
+        current_delivery().session.connection()
+        time.sleep(4)
+        write(current_delivery().session, "done")
+
+    outbox, look = Outbox(engine=small), Outbox(engine=others)
+    send(outbox, 1)
+    with working(outbox, lease=1.5):
+        until(lambda: ran)
+        until(lambda: look.store.reap() or is_settled(look))
+    assert ran == [1]
+    assert [row.lost for row in rows(look)] == [0]
+    assert counts(look) == {"done": 1}
+    small.dispose()
+    others.dispose()

@@ -1,0 +1,372 @@
+"""``durable``: what it makes of a receiver, what it refuses, and what a send records."""
+
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy.orm import Session
+
+import aldis
+from aldis.durable import Outbox, Retry, current_delivery, durable, names
+from aldis.errors import (
+    DurableNameError,
+    HiddenDeliveryError,
+    MethodDeliveryError,
+    NoDeliveryError,
+    PayloadError,
+    PayloadTypeError,
+)
+from aldis.receivers import after_commit, once, robust
+from aldis.testing import MemoryStore, assert_wired, drain
+from tests.durable import scenes
+from tests.durable.scenes import order_paid, receipt_sent, rows
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+@pytest.fixture
+def outbox():
+    """Give an outbox in memory, in use."""
+    outbox = Outbox(store=MemoryStore())
+    with outbox.using():
+        yield outbox
+
+
+def receive(sender, **extra):
+    """Receive."""
+
+
+class TestReceiver:
+    def test_called_directly_it_runs(self):
+        """A test needs neither an outbox nor a worker."""
+
+        @durable("test.receipt")
+        def receipt(sender, *, order_id):
+            return f"{sender} {order_id}"
+
+        assert "harbour 7" == receipt("harbour", order_id=7)
+
+    def test_looks_like_its_function(self):
+        """Name and docstring are the function's; it says what it is."""
+        receipt = durable("test.receipt", aliases=["old"])(receive)
+
+        assert ("receive", "Receive.") == (receipt.__name__, receipt.__doc__)
+        assert ("test.receipt", ("test.receipt", "old")) == (receipt.name, receipt.names)
+        assert ([], False) == (receipt.signals, receipt.is_async)
+        assert repr(receipt).startswith("<Durable")
+
+    def test_is_shown_by_explain(self):
+        """``explain`` names the delivery, ``receivers_for`` what will be called."""
+        receipt = order_paid.connect(durable("test.receipt")(receive))
+
+        assert_wired(order_paid, receipt)
+        assert ["order_paid"] == receipt.signals
+        (row,) = order_paid.explain("harbour").rows
+        assert "durable" in str(row).lower()
+
+    def test_is_disconnected_like_any(self, outbox):
+        """The decorated receiver is the receiver."""
+        receipt = order_paid.connect(durable("test.receipt")(receive))
+        order_paid.disconnect(receipt)
+        order_paid.send("harbour", order_id=7)
+        assert [] == rows(outbox)
+
+    def test_is_held_strongly(self, outbox):
+        """A worker must find it, whoever else has let go of it."""
+        import gc
+
+        def connect():
+            @order_paid.connect
+            @durable("test.receipt")
+            def receipt(sender, **extra): ...
+
+        connect()
+        gc.collect()
+        order_paid.send("harbour", order_id=7)
+        assert ["test.receipt"] == [row.receiver for row in rows(outbox)]
+
+    def test_a_send_returns_nothing_for_it(self, outbox):
+        """The receiver has not run yet, so there is no value."""
+        receipt = order_paid.connect(durable("test.receipt")(receive))
+        assert [(receipt, None)] == order_paid.send("harbour", order_id=7)
+
+    def test_connect_via(self, outbox):
+        """For one sender only, as any receiver."""
+        order_paid.connect_via("market")(durable("test.receipt")(receive))
+        order_paid.send("harbour", order_id=7)
+        order_paid.send("market", order_id=8)
+        assert ['"market"'] == [row.payload.split("sender")[-1][2:10] for row in rows(outbox)]
+
+    async def test_an_async_receiver_needs_no_asend(self, outbox):
+        """Recording is sync: only the worker awaits it."""
+
+        @order_paid.connect
+        @durable("test.receipt")
+        async def receipt(sender, **extra): ...
+
+        order_paid.send("harbour", order_id=7)
+        await order_paid.asend("harbour", order_id=8)
+        assert 2 == len(rows(outbox))
+
+
+class TestNames:
+    def test_twice_is_an_error(self):
+        """Two functions cannot have one name: the message names both."""
+        durable("test.receipt")(receive)
+        with pytest.raises(
+            DurableNameError, match=r"two durable receivers 'test.receipt': rec"
+        ) as info:
+
+            @durable("test.receipt")
+            def other(sender): ...
+
+        assert "other" in str(info.value)
+
+    def test_an_alias_is_a_name(self):
+        """What one was called before, another cannot be."""
+        durable("test.receipt", aliases=["test.mail"])(receive)
+        with pytest.raises(DurableNameError, match=r"two durable receivers 'test.mail'"):
+            durable("test.mail")(lambda sender: None)
+
+    def test_the_same_function_again_is_none(self):
+        """An app factory runs once for each test: the latest is the receiver."""
+
+        def make_app():
+            @durable("test.receipt")
+            def receipt(sender): ...
+
+            return receipt
+
+        first, second = make_app(), make_app()
+        assert first is not second
+        assert second is names.find("test.receipt")
+
+    @pytest.mark.parametrize("name", ["", " a", "a\n", "a" * 191, 7, None])
+    def test_unusable_ones(self, name):
+        """A name has to be written into a database, and read by people."""
+        with pytest.raises(DurableNameError, match="a durable receiver's name"):
+            durable(name)
+
+    def test_unknown_ones(self):
+        """Looking up a name that nobody has suggests the closest."""
+        durable("test.receipt")(receive)
+        with pytest.raises(
+            aldis.errors.UnknownReceiverError, match=r"did you mean 'test.receipt'\?"
+        ):
+            names.find("test.receit")
+
+    def test_a_signal_without_a_name(self):
+        """What is recorded names its signal, so it has to have a name."""
+        with pytest.raises(DurableNameError, match="the name of a durable's signal is text"):
+            aldis.Signal().connect(durable("test.receipt", payload=lambda sender: {})(receive))
+
+
+class TestRefusals:
+    def test_a_method(self):
+        """A worker has no object to call it on: refused in the class, and bound."""
+        with pytest.raises((MethodDeliveryError, RuntimeError)) as info:
+
+            class Shop:
+                @durable("test.receipt")
+                def receipt(self, sender): ...
+
+        error = info.value if isinstance(info.value, MethodDeliveryError) else info.value.__cause__
+        assert "receipt" in str(error)
+        assert "make a function durable, or a staticmethod" in str(error)
+
+        class Market:
+            def receipt(self, sender): ...
+
+        with pytest.raises(MethodDeliveryError, match="is a method, and a worker has no object"):
+            durable("test.market")(Market().receipt)
+
+    def test_a_staticmethod(self, outbox):
+        """One that needs no object is welcome, with ``staticmethod`` on top."""
+        heard = []
+
+        class Shop:
+            @staticmethod
+            @durable("test.receipt")
+            def receipt(sender, *, order_id):
+                heard.append(order_id)
+
+        order_paid.connect(Shop.receipt)
+        order_paid.send("harbour", order_id=7)
+        drain(outbox)
+        assert [7] == heard
+
+    @pytest.mark.parametrize("other", [robust, once, after_commit, durable("test.other")])
+    def test_two_deliveries(self, other):
+        """A receiver has one delivery: refused when decorating, in either order."""
+        with pytest.raises(HiddenDeliveryError):
+            durable("test.receipt")(other(receive))
+        with pytest.raises(HiddenDeliveryError):
+            other(durable("test.receipt")(receive))
+
+    def test_a_hidden_delivery(self):
+        """A wrapper around it would run it inside the request without a word."""
+        from functools import wraps
+
+        inner = durable("test.receipt")(receive)
+
+        @wraps(inner)
+        def timed(*args, **kwargs):
+            return inner(*args, **kwargs)
+
+        with pytest.raises(HiddenDeliveryError):
+            order_paid.connect(timed)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"timeout": 0}, {"timeout": -1}, {"delay": -1}, {"delay": float("inf")}],
+    )
+    def test_numbers_out_of_range(self, options):
+        """Seconds are seconds."""
+        with pytest.raises(ValueError, match="number"):
+            durable("test.receipt", **options)
+
+    @pytest.mark.parametrize("options", [{"attempts": 0}, {"first_delay": -1}, {"factor": 0.5}])
+    def test_retries_out_of_range(self, options):
+        """A delivery is tried once at least, and waits do not shrink."""
+        with pytest.raises(ValueError, match=r"once at least|number|must not shrink"):
+            Retry(**options)
+
+    def test_what_cannot_travel_is_refused_at_connect(self):
+        """Not at the first send in production; with the argument, and the remedy."""
+        signal = aldis.Namespace().define(lambda_sent)
+        with pytest.raises(PayloadTypeError, match="payload="):
+            signal.connect(durable("test.receipt")(receive))
+
+    def test_a_signal_without_a_contract(self):
+        """It says nothing of types: a projection is needed."""
+        signal = aldis.Namespace().signal("untyped")
+        with pytest.raises(PayloadTypeError, match="payload="):
+            signal.connect(durable("test.receipt")(receive))
+
+    def test_too_large(self, outbox):
+        """A payload is bounded; the send says so and records nothing."""
+        order_paid.connect(durable("test.receipt", max_bytes=10)(receive))
+        with pytest.raises(PayloadError, match="10"):
+            order_paid.send("harbour", order_id=7)
+        assert [] == rows(outbox)
+
+
+def lambda_sent(sender: str, /, *, function: type) -> None:
+    """A contract with something that cannot travel."""
+
+
+class TestRecorded:
+    def test_every_receiver_of_a_send_has_its_id(self, outbox):
+        """One send, one emission_id; another send, another."""
+        for name in "ab":
+            order_paid.connect(durable(f"test.{name}")(lambda sender, **extra: None))
+        order_paid.send("harbour", order_id=7)
+        order_paid.send("harbour", order_id=8)
+
+        ids = [row.emission_id for row in rows(outbox)]
+        assert [32] * 4 == [len(each) for each in ids]
+        assert (ids[0], ids[2], True) == (ids[1], ids[3], ids[0] != ids[2])
+
+    def test_the_id_is_the_same_observed(self, outbox):
+        """Whoever looks at the send changes nothing of that."""
+        for name in "ab":
+            order_paid.connect(durable(f"test.{name}")(lambda sender, **extra: None))
+        with aldis.testing.record(order_paid):
+            order_paid.send("harbour", order_id=7)
+        first, second = rows(outbox)
+        assert first.emission_id == second.emission_id != ""
+
+    def test_what_a_receiver_sends_has_it_as_cause(self, outbox):
+        """The key of the delivery in which it was sent."""
+        keys = []
+
+        @order_paid.connect
+        @durable("test.pass_on")
+        def pass_on(sender, *, order_id):
+            keys.append(current_delivery().key)
+            receipt_sent.send(sender, order_id=order_id)
+
+        receipt_sent.connect(durable("test.archive")(receive))
+        order_paid.send("harbour", order_id=7)
+        drain(outbox)
+
+        paid, archived = rows(outbox)
+        assert (None, f"{paid.emission_id}:test.pass_on") == (paid.cause, archived.cause)
+        assert [paid.key] == keys
+
+    @pytest.mark.parametrize(("key", "recorded"), [("a", "a"), (7, "7"), (None, None)])
+    def test_a_key(self, outbox, key, recorded):
+        """It is recorded as text, and none is none."""
+        order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
+        order_paid.send("harbour", order_id=7)
+        assert [recorded] == [row.order_key for row in rows(outbox)]
+
+    @pytest.mark.parametrize(
+        ("key", "why"), [(True, "text, a whole number or None"), ("a" * 191, "190")]
+    )
+    def test_what_is_no_key(self, outbox, key, why):
+        """Nothing else is taken, and nothing is recorded."""
+        order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
+        with pytest.raises(PayloadError, match=why):
+            order_paid.send("harbour", order_id=7)
+        assert [] == rows(outbox)
+
+    def test_a_delay(self, outbox):
+        """It is due that much later than it was recorded."""
+        order_paid.connect(durable("test.remind", delay=60)(receive))
+        order_paid.send("harbour", order_id=7)
+        (row,) = rows(outbox)
+        assert 60 == (row.due_at - row.created_at).total_seconds()
+
+    def test_a_projection(self, outbox):
+        """``payload=`` decides what is recorded, and the receiver gets that."""
+        heard = []
+
+        @dataclass
+        class Parcel:
+            number: int
+
+        @order_paid.connect
+        @durable("test.parcel", payload=lambda sender, *, order_id: {"number": order_id * 10})
+        def pack(sender, *, number: int):
+            heard.append((sender, number))
+
+        order_paid.send("harbour", order_id=7)
+        drain(outbox)
+        assert [("harbour", 70)] == heard
+
+    def test_a_payload_that_breaks_the_contract(self, outbox):
+        """What does not fit is refused by the send."""
+        order_paid.connect(durable("test.receipt")(receive))
+        with pytest.raises(PayloadError, match="order_id"):
+            order_paid.send("harbour", order_id="seven")
+        assert [] == rows(outbox)
+
+
+class TestCurrentDelivery:
+    def test_outside_there_is_none(self):
+        """It says how to pretend one in a test."""
+        with pytest.raises(NoDeliveryError, match="no durable delivery is running here"):
+            current_delivery()
+
+    def test_tells_what_it_is(self, tmp_path):
+        """Key, attempt, receiver, signal; the key is the same for every attempt."""
+        seen = []
+        with scenes.sqlite(tmp_path / "shop.db") as engine:
+            outbox = Outbox(engine=engine)
+
+            @order_paid.connect
+            @durable("test.receipt", retry=Retry(attempts=3))
+            def receipt(sender, *, order_id):
+                d = current_delivery()
+                seen.append((d.attempt, d.key, d.emission_id, d.receiver, d.signal, d.cause))
+                raise ConnectionError
+
+            with Session(engine) as session, outbox.using(session), session.begin():
+                order_paid.send("harbour", order_id=7)
+            drain(outbox, later=True, raise_errors=False)
+
+        assert [1, 2, 3] == [each[0] for each in seen]
+        assert 1 == len({each[1:] for each in seen})
+        _, key, emission_id, *rest = seen[0]
+        assert f"{emission_id}:test.receipt" == key
+        assert ["test.receipt", "order_paid", None] == rest

@@ -1,0 +1,113 @@
+"""A database that refuses what a sender records: said in words, and nothing is half done."""
+
+import sqlite3
+
+import pytest
+from sqlalchemy import create_engine, event
+from sqlalchemy.orm import Session
+
+from aldis.durable import Outbox, durable
+from aldis.errors import OutboxError, SchemaError
+from tests.durable import scenes
+from tests.durable.scenes import order_paid, rows, write, written
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+@pytest.fixture(autouse=True)
+def receipt():
+    """Connect a durable receiver."""
+
+    @order_paid.connect
+    @durable("test.receipt")
+    def receipt(sender, **extra):
+        """Do nothing."""
+
+    return receipt
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Give a file of SQLite that has the tables."""
+    with scenes.sqlite(tmp_path / "shop.db"):
+        pass
+    return tmp_path / "shop.db"
+
+
+def pay(engine):
+    """Write an order and send, in one transaction."""
+    outbox = Outbox(engine=engine)
+    with Session(engine) as session, outbox.using(session), session.begin():
+        write(session, "order 7")
+        order_paid.send("harbour" * 1000, order_id=7)
+
+
+def nothing_is_there(file):
+    """Tell whether neither the order nor the delivery has been recorded."""
+    engine = create_engine(f"sqlite:///{file}")
+    try:
+        return ([], []) == (written(engine), rows(Outbox(engine=engine)))
+    finally:
+        engine.dispose()
+
+
+def test_a_full_database(file):
+    """The commit says that it is full; with more room, the same works."""
+    engine = create_engine(f"sqlite:///{file}")
+    room = 1
+
+    @event.listens_for(engine, "connect")
+    def limit(raw, record):
+        (pages,) = raw.execute("PRAGMA page_count").fetchone()
+        raw.execute(f"PRAGMA max_page_count = {pages * room}")
+
+    with pytest.raises(OutboxError, match="the outbox's database is full"):
+        pay(engine)
+    engine.dispose()
+    assert nothing_is_there(file)
+    room = 100
+    pay(engine)
+    assert (["order 7"], 1) == (written(engine), len(rows(Outbox(engine=engine))))
+    engine.dispose()
+
+
+def test_a_read_only_database(file):
+    """A send without a transaction says that it cannot be written to."""
+    engine = create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
+    outbox = Outbox(engine=engine)
+    with (
+        Session(engine) as session,
+        outbox.using(session),
+        pytest.raises(OutboxError, match="cannot be written to, it is read-only"),
+    ):
+        order_paid.send("harbour", order_id=7)
+    engine.dispose()
+    assert nothing_is_there(file)
+
+
+def test_a_locked_database(file):
+    """What to do is said: short transactions, a longer timeout, or BEGIN IMMEDIATE."""
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.05})
+    outbox = Outbox(engine=engine)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with (
+        Session(engine) as session,
+        outbox.using(session),
+        pytest.raises(OutboxError, match=r"locked by another connection.*Outbox\(immediate=True\)"),
+    ):
+        order_paid.send("harbour", order_id=7)
+    other.execute("ROLLBACK")
+    other.close()
+    engine.dispose()
+    assert nothing_is_there(file)
+
+
+def test_a_database_without_the_tables(tmp_path):
+    """The commit names the command that makes them, and takes the order back with it."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    scenes.notes.metadata.create_all(engine)
+    with pytest.raises(SchemaError, match="create them with 'aldis db upgrade'"):
+        pay(engine)
+    assert [] == written(engine)
+    engine.dispose()

@@ -1,0 +1,180 @@
+"""Who gets a thread: slow receivers, fast ones, and what waits behind one that does not return."""
+
+import time
+from threading import Event
+
+import pytest
+from sqlalchemy.orm import Session
+
+from aldis.durable import Outbox, Worker, durable
+from aldis.durable.facts import Claimed, State
+from aldis.durable.worker.running import Ran, Work
+from tests.durable.scenes import counts, order_paid, receipt_sent, rows, sqlite
+from tests.durable.working import is_settled, send, until, working
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    """Give an outbox on an SQLite file."""
+    with sqlite(tmp_path / "shop.db") as engine:
+        yield Outbox(engine=engine)
+
+
+def send_receipts(outbox, *order_ids):
+    """Send the other signal, in one transaction."""
+    with Session(outbox.engine) as session, outbox.using(session), session.begin():
+        for order_id in order_ids:
+            receipt_sent.send("harbour", order_id=order_id)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_long_queue_of_a_fast_receiver_does_not_keep_another_from_beginning(outbox, concurrency):
+    """A delivery of a receiver that has never run begins in the middle of another's queue."""
+    ran = []
+
+    @order_paid.connect
+    @durable("shares.fast")
+    def fast(sender, *, order_id):
+        time.sleep(0.001)
+        ran.append("fast")
+
+    @receipt_sent.connect
+    @durable("shares.slow")
+    def slow(sender, *, order_id):
+        ran.append("slow")
+        time.sleep(0.3)
+
+    send(outbox, *range(1500))
+    with working(outbox, concurrency=concurrency):
+        until(lambda: len(ran) > 300)  # so that it is known to be fast, and claimed ahead
+        send_receipts(outbox, 1)
+        until(lambda: "slow" in ran)
+        before = ran.index("slow")
+        until(lambda: is_settled(outbox))
+    assert before < 1300
+
+
+def test_one_that_runs_for_long_does_not_slow_the_others_down(outbox):
+    """Beside a receiver that is known to be slow, a fast one is claimed ahead as ever."""
+    go_on, fast_ran, slow_ran = Event(), [], []
+
+    @order_paid.connect
+    @durable("shares.fast")
+    def fast(sender, *, order_id):
+        fast_ran.append(order_id)
+
+    @receipt_sent.connect
+    @durable("shares.slow")
+    def slow(sender, *, order_id):
+        slow_ran.append(order_id)
+        if order_id == 1:
+            time.sleep(1)  # from now on it is known
+        else:
+            go_on.wait(20)
+
+    send_receipts(outbox, 1)
+    try:
+        with working(outbox, concurrency=2):
+            until(lambda: {"done": 1} == counts(outbox))
+            send_receipts(outbox, 2)
+            until(lambda: slow_ran == [1, 2])
+            send(outbox, *range(600))
+            started = time.monotonic()
+            until(lambda: len(fast_ran) == 600)
+            seconds = time.monotonic() - started
+            go_on.set()
+    finally:
+        go_on.set()
+    assert seconds < 5
+
+
+def test_what_waits_behind_one_that_does_not_return_runs_elsewhere(outbox):
+    """Fast deliveries go to a thread by the dozen; one that hangs does not keep the rest."""
+    go_on, ran = Event(), []
+
+    @order_paid.connect
+    @durable("shares.mostly_fast")
+    def mostly_fast(sender, *, order_id):
+        if order_id == 500:
+            go_on.wait(20)
+        ran.append(order_id)
+
+    send(outbox, *range(400))
+    try:
+        with working(outbox, concurrency=2):
+            until(lambda: len(ran) == 400)
+            send(outbox, *range(500, 550))
+            until(lambda: len(ran) == 449)
+            assert 500 not in ran
+            go_on.set()
+            until(lambda: is_settled(outbox))
+    finally:
+        go_on.set()
+    assert sorted(ran) == [*range(400), *range(500, 550)]
+
+
+def test_what_waits_behind_one_that_does_not_return_is_given_back_at_the_end(outbox):
+    """A worker that stops waits for what runs, not for what was to run after it in its thread."""
+    go_on, ran = Event(), []
+
+    @order_paid.connect
+    @durable("shares.mostly_fast")
+    def mostly_fast(sender, *, order_id):
+        ran.append(order_id)
+        if order_id == 500:
+            go_on.wait(20)
+
+    send(outbox, *range(400))
+    try:
+        with working(outbox, concurrency=1, grace=1) as worker:
+            until(lambda: len(ran) == 400)
+            send(outbox, *range(500, 520))
+            until(lambda: 500 in ran)
+    finally:
+        go_on.set()
+    assert worker.left_running == 1
+    assert len(rows(outbox, State.PENDING)) == 20
+
+
+def test_a_lost_workers_delivery_is_taken_over_while_nothing_else_is_due_for_long(outbox):
+    """However far away the next due time is, a worker looks for leases that have run out."""
+    ran = []
+
+    @order_paid.connect
+    @durable("shares.now")
+    def soon(sender, *, order_id):
+        ran.append(order_id)
+
+    @receipt_sent.connect
+    @durable("shares.later", delay=600)
+    def later(sender, *, order_id):
+        pass
+
+    send(outbox, 1)
+    send_receipts(outbox, 2)
+    outbox.store.enlist("a" * 32, "lost", 1.0)
+    outbox.store.claim("a" * 32, "shares.now", 1, ordered=False)
+    with working(outbox):
+        until(lambda: ran == [1])
+        until(lambda: counts(outbox) == {"pending": 1, "done": 1})
+
+
+def test_a_late_report_is_not_taken_for_that_of_the_next_attempt(outbox):
+    """An attempt that was interrupted may report while the next one runs, which goes on."""
+
+    @order_paid.connect
+    @durable("shares.twice")
+    def twice(sender, *, order_id):
+        pass
+
+    # By hand: between the two threads this takes less than a millisecond.
+    with Worker(outbox)._shift() as shift:
+        claimed = Claimed(1, "e", "shares.twice", "s", "", None, None, None, 1, 0, "w")
+        first, second = Work(claimed, twice), Work(claimed, twice)
+        shift._books.out[1] = second
+        shift._books.ran.append(Ran(first))
+        shift._books.settle(everything=True)
+        assert shift._books.out == {1: second}
+        shift._books.out.clear()

@@ -1,0 +1,366 @@
+"""One worker: what it does about time limits, sessions, and payloads that cannot be read."""
+
+import asyncio
+import contextvars
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from aldis.durable import (
+    Outbox,
+    Retry,
+    Worker,
+    current_delivery,
+    durable,
+    names,
+)
+from aldis.durable.facts import Choice, State
+from aldis.observe import trace
+from tests.durable import scenes
+from tests.durable.scenes import counts, order_paid, receipt_sent, rows, write, written
+from tests.durable.working import SOON, run_all, send, until, working
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """Give an engine on a file of SQLite, with the tables."""
+    with scenes.sqlite(tmp_path / "shop.db") as engine:
+        yield engine
+
+
+@pytest.fixture
+def outbox(engine):
+    """Give an outbox."""
+    return Outbox(engine=engine)
+
+
+class TestTimeLimits:
+    def test_a_sync_receiver_is_interrupted(self, outbox, engine):
+        """When it next runs Python code; nothing of it is committed."""
+        seen = []
+
+        @order_paid.connect
+        @durable("test.slow", timeout=0.2, retry=Retry(attempts=1))
+        def slow(sender, **extra):
+            write(current_delivery().session, "too late")
+            try:
+                for _ in range(1000):
+                    time.sleep(0.01)
+            except BaseException as error:
+                seen.append(type(error).__name__)
+                raise
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert (["TimeLimitError"], []) == (seen, written(engine))
+        (row,) = rows(outbox)
+        assert State.DEAD == row.state
+        assert "'test.slow' took longer than its 0.2 s" in row.reason
+
+    def test_one_that_cannot_be_interrupted_does_not_complete(self, outbox, engine):
+        """A thread that comes back late has lost its delivery, and its transaction with it."""
+        release = threading.Event()
+        heard = []
+
+        @order_paid.connect
+        @durable("test.stuck", timeout=0.2, retry=Retry(attempts=2, first_delay=0.01))
+        def stuck(sender, **extra):
+            delivery = current_delivery()
+            heard.append(delivery.attempt)
+            session = delivery.session
+            if delivery.attempt == 1:
+                release.wait(10)  # in C: no interruption gets there
+            write(session, f"attempt {delivery.attempt}")
+
+        send(outbox, 7)
+        with working(outbox):
+            until(lambda: counts(outbox) == {"done": 1})
+            release.set()
+            time.sleep(0.3)
+        assert ([1, 2], ["attempt 2"]) == (heard, written(engine))
+
+    def test_an_async_receiver_is_cancelled(self, outbox):
+        """Where it awaits."""
+        seen = []
+
+        @order_paid.connect
+        @durable("test.slow", timeout=0.1, retry=Retry(attempts=1))
+        async def slow(sender, **extra):
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert ["cancelled"] == seen
+        assert "'test.slow' took longer than its 0.1 s" in rows(outbox)[0].reason
+
+    def test_a_timeout_of_its_own_is_no_time_limit(self, outbox):
+        """What the receiver raises itself stays what it is."""
+
+        @order_paid.connect
+        @durable("test.slow", timeout=10, retry=Retry(attempts=1))
+        async def slow(sender, **extra):
+            raise TimeoutError("the mail server")
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert ["TimeoutError: the mail server"] == [row.reason for row in rows(outbox)]
+
+
+class TestSurroundings:
+    def test_context_variables_do_not_leak(self, outbox):
+        """What one delivery sets, the next one does not see."""
+        variable = contextvars.ContextVar("variable", default=0)
+        seen = []
+
+        @order_paid.connect
+        @durable("test.sync")
+        def sync(sender, **extra):
+            seen.append(variable.get())
+            variable.set(1)
+
+        @order_paid.connect
+        @durable("test.async")
+        async def not_sync(sender, **extra):
+            seen.append(variable.get())
+            variable.set(1)
+
+        send(outbox, *range(5))
+        run_all(outbox, concurrency=1)
+        assert [0] * 10 == seen
+
+    def test_async_receivers_share_a_loop(self, outbox):
+        """They run side by side, in one thread."""
+        together = []
+        running = 0
+
+        @order_paid.connect
+        @durable("test.wait")
+        async def wait(sender, **extra):
+            nonlocal running
+            running += 1
+            together.append((running, threading.current_thread().name))
+            await asyncio.sleep(0.3)
+            running -= 1
+
+        send(outbox, 1, 2, 3)
+        run_all(outbox, concurrency=3)
+        assert 3 == max(count for count, _ in together)
+        assert {"aldis-loop"} == {name for _, name in together}
+
+    def test_the_trace(self, outbox):
+        """An observer sees each delivery, and what its receiver sent under it."""
+
+        @order_paid.connect
+        @durable("test.pass_on")
+        def pass_on(sender, *, order_id):
+            receipt_sent.send(sender, order_id=order_id)
+
+        @receipt_sent.connect
+        @durable("test.archive")
+        def archive(sender, **extra): ...
+
+        send(outbox, 7)
+        with trace() as seen:
+            run_all(outbox)
+        paid, archived = seen.roots
+        assert ("order_paid", "durable") == (paid.signal, paid.how)
+        assert ["receipt_sent"] == [each.signal for each in paid.calls[0].emissions]
+        assert ("receipt_sent", "durable") == (archived.signal, archived.how)
+        assert paid.calls[0].receiver.endswith("pass_on")
+
+
+class TestTheSession:
+    def test_a_receiver_that_commits_and_then_raises(self, outbox, engine, caplog):
+        """Its commit was the completion: it is done, and the error is logged."""
+
+        @order_paid.connect
+        @durable("test.receipt", retry=SOON)
+        def receipt(sender, **extra):
+            session = current_delivery().session
+            write(session, "once")
+            session.commit()
+            raise ConnectionError("too late")
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert (["once"], {"done": 1}) == (written(engine), counts(outbox))
+        assert any("raised after it had committed delivery" in each for each in caplog.messages)
+
+    def test_a_receiver_that_commits_twice(self, outbox, engine):
+        """The second transaction is an ordinary one."""
+
+        @order_paid.connect
+        @durable("test.receipt")
+        def receipt(sender, **extra):
+            session = current_delivery().session
+            for number in range(2):
+                write(session, f"part {number}")
+                session.commit()
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert (["part 0", "part 1"], {"done": 1}) == (written(engine), counts(outbox))
+
+    def test_a_receiver_that_rolls_back_and_goes_on(self, outbox, engine):
+        """What it writes after that is committed with the completion, once."""
+
+        @order_paid.connect
+        @durable("test.receipt", retry=SOON)
+        def receipt(sender, **extra):
+            session = current_delivery().session
+            write(session, "gone")
+            session.rollback()
+            write(session, f"attempt {current_delivery().attempt}")
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert (["attempt 1"], {"done": 1}) == (written(engine), counts(outbox))
+
+    def test_a_receiver_that_only_rolls_back(self, outbox, engine):
+        """It has returned, so it is done."""
+
+        @order_paid.connect
+        @durable("test.receipt", retry=SOON)
+        def receipt(sender, **extra):
+            session = current_delivery().session
+            write(session, "gone")
+            session.rollback()
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert ([], {"done": 1}) == (written(engine), counts(outbox))
+        assert [1] == [row.attempts for row in rows(outbox)]
+
+    def test_what_it_sends_is_recorded_with_it(self, outbox, engine):
+        """A send in the receiver's transaction is rolled back with it, and counted once."""
+
+        @order_paid.connect
+        @durable("test.pass_on", retry=SOON)
+        def pass_on(sender, *, order_id):
+            receipt_sent.send(sender, order_id=order_id)
+            if current_delivery().attempt < 3:
+                raise ConnectionError
+
+        @receipt_sent.connect
+        @durable("test.archive")
+        def archive(sender, *, order_id):
+            write(current_delivery().session, f"archived {order_id}")
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert ["archived 7"] == written(engine)
+
+
+class TestPayloads:
+    def spoil(self, outbox, payload):
+        """Put another payload into the only row."""
+        with outbox.engine.begin() as connection:
+            connection.execute(text("UPDATE aldis_deliveries SET payload = :p"), {"p": payload})
+
+    @pytest.mark.parametrize("payload", ["", "{", "[]", "null", '{"sender": 1}', "\x00"])
+    def test_that_cannot_be_read(self, outbox, payload):
+        """A dead letter at once, that says so; the receiver is not called."""
+
+        @order_paid.connect
+        @durable("test.receipt", retry=SOON)
+        def receipt(sender, **extra):
+            raise AssertionError
+
+        send(outbox, 7)
+        self.spoil(outbox, payload)
+        run_all(outbox)
+        (row,) = rows(outbox)
+        assert (State.DEAD, 1) == (row.state, row.attempts)
+        assert row.reason.startswith("Payload")
+
+    def test_of_a_contract_that_has_changed(self, outbox):
+        """A dead letter that names the argument; an ``upgrade=`` makes it fit."""
+        heard = []
+
+        @order_paid.connect
+        @durable("test.receipt")
+        def receipt(sender, *, order_id): ...
+
+        send(outbox, 7)
+        (row,) = rows(outbox)
+        self.spoil(outbox, row.payload.replace("order_id", "number"))
+        run_all(outbox)
+        (row,) = rows(outbox)
+        assert State.DEAD == row.state
+        assert "order_id" in row.reason
+
+        order_paid.disconnect(receipt)
+        names.forget(receipt)
+
+        @order_paid.connect
+        @durable("test.receipt", upgrade=lambda payload: {"order_id": payload["number"]})
+        def upgraded(sender, *, order_id):
+            heard.append(order_id)
+
+        list(outbox.store.replay(Choice()))
+        run_all(outbox)
+        assert [7] == heard
+
+    def test_of_a_signal_it_is_not_connected_to_any_more(self, outbox):
+        """A dead letter that says so."""
+        receipt = durable("test.receipt")(lambda sender, **extra: None)
+        order_paid.connect(receipt)
+        send(outbox, 7)
+        with outbox.engine.begin() as connection:
+            connection.execute(text("UPDATE aldis_deliveries SET signal = 'order-closed'"))
+        run_all(outbox)
+        assert "is not connected to the signal 'order-closed' any more" in rows(outbox)[0].reason
+
+
+class TestWarnings:
+    def test_rows_without_a_receiver(self, outbox, caplog):
+        """They stay, and the worker says at its start whose they are."""
+        gone = order_paid.connect(durable("test.gone")(lambda sender, **extra: None))
+        send(outbox, 7)
+        order_paid.disconnect(gone)
+        names.forget(gone)
+        with working(outbox):
+            until(lambda: caplog.messages)
+        (said,) = caplog.messages
+        assert said.startswith("1 deliveries wait for durable receiver 'test.gone', which this app")
+        assert {"pending": 1} == counts(outbox)
+
+    def test_a_receiver_without_a_signal(self, outbox, caplog):
+        """Decorated, but never connected: somebody has forgotten something."""
+        durable("test.lonely")(lambda sender, **extra: None)
+        with working(outbox):
+            until(lambda: caplog.messages)
+        (said,) = caplog.messages
+        assert "'test.lonely'" in said
+        assert said.endswith("is not connected to any signal: it is not served")
+
+    @pytest.mark.parametrize("options", [{"concurrency": 0}, {"lease": 0}])
+    def test_numbers_out_of_range(self, outbox, options):
+        """Refused when the worker is made."""
+        with pytest.raises(ValueError, match=r"at least|above 0"):
+            Worker(outbox, **options)
+
+
+def test_receivers_that_read_before_they_write_wait_for_each_other_on_sqlite(outbox, engine):
+    """Their sessions begin as those of writers do, so that none of them is told "locked"."""
+
+    @order_paid.connect
+    @durable("test.reader", retry=Retry(attempts=1))
+    def read_first(sender, *, order_id, **extra):
+        session = current_delivery().session
+        session.execute(text("SELECT count(*) FROM sqlite_master")).all()
+        time.sleep(0.02)
+        write(session, str(order_id))
+
+    send(outbox, *range(12))
+    with working(outbox, concurrency=4):
+        until(lambda: len(written(engine)) == 12)
+    assert [] == rows(outbox, State.DEAD)
