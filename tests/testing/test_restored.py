@@ -288,3 +288,25 @@ class TestLeaves:
             signal.disconnect(first)
         assert 1 == len(told)
         assert ["first"] == names(signal)
+
+
+class TestDurableNames:
+    def test_are_free_again(self):
+        """A name that was taken in the block is free after it; one that was taken before is not."""
+        durable = pytest.importorskip("aldis.durable").durable
+        with restored_subscriptions():
+            before = durable("test.before")(first)
+            with restored_subscriptions():
+                durable("test.inside")(second)
+                durable("test.before")(first)
+            durable("test.inside")(third)
+            assert before is names_of_durables()["test.before"]
+            assert third is names_of_durables()["test.inside"].__wrapped__
+        assert not {"test.before", "test.inside"} & {*names_of_durables()}
+
+
+def names_of_durables():
+    """Return the durable receivers by name."""
+    from aldis.durable import names
+
+    return names.known()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, assert_type
 
 from aldis import ANY, NamedSignal, Namespace, Outcome, Signal, Subscription, signal
-from aldis.receivers import once, robust
+from aldis.receivers import after_commit, once, robust
 from tests.typing.lamps import Branch, order_paid, page_shown, price_asked, untyped
 
 branch = Branch()
@@ -163,9 +163,30 @@ def welcome(sender: Branch, *, order_id: int, **extra: object) -> None:
     """Be decorated twice."""
 
 
+@after_commit
+def settled(sender: Branch, *, order_id: int) -> Decimal:
+    """Be called after the caller's commit."""
+    return two
+
+
+@after_commit(session=lambda: "a session")
+async def settled_there(sender: Branch, *, order_id: int) -> Decimal:
+    """Be called after the commit of a session that is given."""
+    return two
+
+
+@order_paid.connect
+@after_commit(session="a session")
+def announce(sender: Branch, *, order_id: int, **extra: object) -> None:
+    """Be decorated twice."""
+
+
 assert_type(steady(branch, order_id=7), Decimal)
+assert_type(settled(branch, order_id=7), Decimal)
 price_asked.connect(steady)
 price_asked.connect(first)
+price_asked.connect(settled)
+price_asked.connect(settled_there)
 
 
 async def awaits_receivers() -> None:

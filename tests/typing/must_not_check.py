@@ -7,7 +7,7 @@ Read by them, never run.
 from decimal import Decimal
 from typing import assert_type
 
-from aldis.receivers import once, robust
+from aldis.receivers import after_commit, once, robust
 from tests.typing.lamps import Branch, Elsewhere, order_paid, page_shown, price_asked
 
 branch = Branch()
@@ -131,6 +131,22 @@ def first(sender: Branch, *, order_id: int) -> None:
     """Take a part only, once."""
 
 
+@after_commit
+def settled(sender: Branch, *, order_id: str, **extra: object) -> None:
+    """Take another type, after the commit."""
+
+
+@after_commit(session="a session")
+def settled_there(sender: Branch, *, order_id: int) -> None:
+    """Take a part only, after the commit of a session."""
+
+
+settled(branch, order_id=7)  # E
+settled_there(branch)  # E
+order_paid.connect(settled)  # E
+order_paid.connect(settled_there)  # E
+after_commit(7)  # E: not a function
+after_commit(session="a session")(7)  # E: not a function
 steady(branch, order_id=7)  # E: a delivery keeps the signature of the receiver in it
 first(branch)  # E
 order_paid.connect(steady)  # E: and is checked against the contract by it

@@ -26,9 +26,11 @@ def restored_subscriptions() -> Generator[None, None, None]:
     connects of its own functions when it is imported for the first time stays: it will not be
     imported again. A subscription whose handle was made before the block and that was disconnected
     in it without the handle is gone for good. Nobody is told by ``receiver_connected`` and
-    ``receiver_disconnected``.
+    ``receiver_disconnected``. The names of durable receivers are free again, too.
     """
     modules = set(sys.modules)
+    durable_names = _durable_names()
+    durable_before = durable_names.known() if durable_names else {}
     pictures = {id(signal): _Picture(signal) for signal in _signals()}
     try:
         yield
@@ -39,6 +41,14 @@ def restored_subscriptions() -> Generator[None, None, None]:
             if picture is None or picture.signal() is not signal:
                 picture = _EMPTY
             picture.restore(signal, imported)
+        durable_names = _durable_names()
+        if durable_names:
+            durable_names.restore(durable_before, imported)
+
+
+def _durable_names() -> Any:
+    """Return the module that knows the durable receivers, if anybody has imported it."""
+    return sys.modules.get("aldis.durable.names")
 
 
 def _signals() -> list[Signal[..., Any]]:

@@ -1,0 +1,131 @@
+"""What a store does for senders."""
+
+# ruff: noqa: S101, SIM300, PLR2004 - tests put what they expect first, and count
+
+from __future__ import annotations
+
+from contextlib import suppress
+from threading import Timer
+from time import monotonic
+
+from aldis.durable.facts import Choice, NewDelivery, State
+from aldis.durable.store import Store
+from aldis.testing.store.steps import (
+    RECEIVER,
+    Clock,
+    RollBackError,
+    add,
+    claim,
+    enlist,
+    is_due,
+    names,
+    new,
+    states,
+)
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+class SenderTests(Clock):
+    """Recording."""
+
+    def test_a_new_store_can_be_used(self, store: Store) -> None:
+        """It checks out, and there is nothing in it."""
+        store.check()
+        assert [] == store.find(Choice(), limit=10)
+        assert 0 == store.count(Choice())
+        assert [] == store.loads()
+        assert [] == store.due([RECEIVER])
+        assert [] == store.due([])
+
+    def test_all_of_a_delivery_comes_back(self, store: Store) -> None:
+        """A worker gets what the sender has recorded, and those who look see it."""
+        text = "\u017elut\u00fd k\u016f\u0148 \U0001f40e ' \" % \\ \n"
+        sent = NewDelivery("0123456789abcdef" * 2, "a.b", "paid", text, "a key", 0.0, "a:b", TRACE)
+        store.add(None, [sent])
+        (seen,) = store.find(Choice(), limit=10)
+        (claimed,) = claim(store, enlist(store), receiver="a.b")
+        for each in (seen, claimed):
+            assert sent.key == each.key
+            assert sent.emission_id == each.emission_id
+            assert sent.receiver == each.receiver
+            assert sent.signal == each.signal
+            assert sent.payload == each.payload
+            assert sent.order_key == each.order_key
+            assert sent.cause == each.cause
+            assert sent.traceparent == each.traceparent
+        assert seen.id == claimed.id
+        assert (State.PENDING, 0, 0, None) == (seen.state, seen.attempts, seen.lost, seen.worker)
+        assert (None, None, None) == (seen.finished_at, seen.reason, seen.traceback)
+        assert (1, 0) == (claimed.attempt, claimed.lost)
+
+    def test_a_long_payload_comes_back(self, store: Store) -> None:
+        """A payload of a million characters is as good as any."""
+        long = "\u00e9" * 1_000_000
+        add(store, long)
+        assert [long] == names(claim(store, enlist(store)))
+
+    def test_many_are_recorded_at_once(self, store: Store) -> None:
+        """A thousand and one in one call are all there, in order, and nothing for none."""
+        many = [f"{number}" for number in range(1001)]
+        store.add(None, [])
+        store.add(None, [new(each) for each in many])
+        assert many == names(store.find(Choice(), limit=2000))
+
+    def test_what_is_committed_is_there(self, store: Store) -> None:
+        """What was recorded in a transaction is there once that is committed, not before."""
+        with store.transaction() as handle:
+            store.add(handle, [new("a"), new("b")])
+            store.add(handle, [new("c")])
+            assert not is_due(store)
+        assert ["a", "b", "c"] == names(claim(store, enlist(store)))
+
+    def test_what_is_rolled_back_was_never_there(self, store: Store) -> None:
+        """Nothing of a transaction that failed is delivered, whatever else it recorded."""
+        with suppress(RollBackError), store.transaction() as handle:
+            store.add(handle, [new("a")])
+            store.add(handle, [new("b", order_key="k")])
+            raise RollBackError
+        add(store, "c")
+        assert {"c": State.PENDING} == states(store)
+        assert ["c"] == names(claim(store, enlist(store), ordered=True))
+
+    def test_a_delay_is_kept(self, store: Store) -> None:
+        """A delivery with a delay is not given before its time, and is given after."""
+        worker = enlist(store)
+        store.add(None, [new("late", delay=0.3), new("now")])
+        assert ["now"] == names(claim(store, worker))
+        (due,) = store.due([RECEIVER])
+        assert 0 < due.seconds <= 0.3
+        self.later(0.4)
+        assert ["late"] == names(claim(store, worker))
+
+    def test_a_waker_tells_of_what_is_new(self, store: Store) -> None:
+        """A worker that waits for something new does not wait for long after it is recorded."""
+        waker = store.waker()
+        try:
+            waker.wait(0.01)
+            timer = Timer(0.1, add, (store, "a"))
+            timer.start()
+            start = monotonic()
+            while not is_due(store) and monotonic() < start + 10:
+                waker.wait(10)
+            assert monotonic() < start + 5
+            timer.join()
+        finally:
+            waker.close()
+
+    def test_a_waker_can_be_woken(self, store: Store) -> None:
+        """Whoever ends a worker wakes it, before it waits or while it does."""
+        waker = store.waker()
+        try:
+            start = monotonic()
+            waker.wake()
+            waker.wait(10)
+            timer = Timer(0.1, waker.wake)
+            timer.start()
+            waker.wait(10)
+            assert monotonic() < start + 5
+            timer.join()
+        finally:
+            waker.close()

@@ -1,0 +1,126 @@
+"""What the tests of a store are made of."""
+
+# ruff: noqa: S101, SIM300 - tests put what they expect first
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import sleep
+from typing import Any, Final
+from uuid import uuid4
+
+from aldis.durable.facts import Choice, Claimed, Delivery, Failure, NewDelivery, State
+from aldis.durable.store import Store
+
+__all__ = [
+    "RECEIVER",
+    "Clock",
+    "RollBackError",
+    "add",
+    "assert_lost",
+    "claim",
+    "delivery",
+    "enlist",
+    "is_due",
+    "names",
+    "new",
+    "run_all",
+    "state",
+    "states",
+]
+
+#: Whose deliveries they are where that does not matter.
+RECEIVER: Final = "billing.receipt"
+
+
+class RollBackError(Exception):
+    """Ends a transaction that is to be rolled back."""
+
+
+class Clock:
+    """How the tests let time pass."""
+
+    def later(self, seconds: float) -> None:
+        """Return when the store's clock says that it is ``seconds`` later."""
+        sleep(seconds)
+
+    def lose(self, store: Store, worker: str) -> int:
+        """Have a lease run out, take away what its worker has, and return how much that was."""
+        store.renew(worker, 0.01)
+        self.later(0.05)
+        return store.reap()
+
+
+def new(name: str, *, receiver: str = RECEIVER, **more: Any) -> NewDelivery:
+    """Return a delivery that is known by ``name``: its payload."""
+    return NewDelivery(uuid4().hex, receiver, "order-paid", name, **more)
+
+
+def add(store: Store, *named: str, **more: Any) -> None:
+    """Record deliveries, each in a transaction of its own."""
+    for name in named:
+        store.add(None, [new(name, **more)])
+
+
+def enlist(store: Store, lease: float = 60.0) -> str:
+    """Begin a lease, and return it."""
+    worker = uuid4().hex
+    store.enlist(worker, "a test", lease)
+    return worker
+
+
+def claim(
+    store: Store, worker: str, limit: int = 100, *, receiver: str = RECEIVER, **more: Any
+) -> list[Claimed]:
+    """Claim, not ordered unless that is asked for."""
+    return store.claim(worker, receiver, limit, **{"ordered": False, **more})
+
+
+def names(found: Iterable[Claimed | Delivery]) -> list[str]:
+    """Return the names of deliveries."""
+    return [each.payload for each in found]
+
+
+def delivery(store: Store, name: str) -> Delivery:
+    """Return the one delivery with a name."""
+    (found,) = (each for each in store.find(Choice(), limit=1000) if each.payload == name)
+    return found
+
+
+def state(store: Store, name: str) -> State:
+    """Return the state of the one delivery with a name."""
+    return delivery(store, name).state
+
+
+def states(store: Store) -> dict[str, State]:
+    """Return the states of all deliveries, by name."""
+    return {each.payload: each.state for each in store.find(Choice(), limit=1000)}
+
+
+def is_due(store: Store, receiver: str = RECEIVER) -> bool:
+    """Tell whether the store says that there is something to do now."""
+    return any(each.seconds <= 0 for each in store.due([receiver]))
+
+
+def run_all(store: Store, worker: str, *, ordered: bool, receiver: str = RECEIVER) -> list[str]:
+    """Claim and finish until nothing is due; return the names in the order of their turns."""
+    turns: list[str] = []
+    # Claims may come back empty while something is due: they set aside what is behind.
+    for _ in range(1000):
+        claimed = claim(store, worker, receiver=receiver, ordered=ordered)
+        turns += names(claimed)
+        store.finish(claimed)
+        if not claimed and not is_due(store, receiver):
+            return turns
+    message = f"{receiver} is still due after a thousand claims; so far: {turns}"
+    raise AssertionError(message)
+
+
+def assert_lost(store: Store, claimed: Claimed) -> None:
+    """Make sure that whoever holds ``claimed`` no more can do nothing with it, and is told so."""
+    assert 0 == store.finish([claimed])
+    assert 0 == store.give_back([claimed])
+    assert not store.fail(claimed, Failure("lost", retry_in=0.0))
+    assert not store.fail(claimed, Failure("lost"))
+    with store.transaction() as session:
+        assert not store.finish_in(session, claimed)
