@@ -212,5 +212,5 @@ def test_warns_in_a_blueprint_of_a_factorys_app():
 
 def test_an_option_that_is_not_there_is_refused():
     """No option is accepted and ignored."""
-    with pytest.raises(TypeError, match="outbox"):
-        Aldis(make_app(), outbox=None)
+    with pytest.raises(TypeError, match="inbox"):
+        Aldis(make_app(), inbox=None)

@@ -8,16 +8,17 @@ program does so whatever comes next.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from aldis import signals
 from aldis.core import is_strict, set_strict
 from aldis.core.identity import real_sender
-from aldis.errors import MissingExtraError
+from aldis.errors import MissingExtraError, OutboxError
 from aldis.receivers import once
 from aldis.signals import Namespace, signals_available
+from aldis.transactions import add_finder
 
 if signals_available:
     from aldis.blinker import install_as_blinker
@@ -30,7 +31,9 @@ try:
         appcontext_pushed,
         appcontext_tearing_down,
         before_render_template,
+        current_app,
         got_request_exception,
+        has_app_context,
         message_flashed,
         request_finished,
         request_started,
@@ -46,6 +49,8 @@ except ModuleNotFoundError as missing:
 if TYPE_CHECKING:
     from flask import Flask
     from jinja2 import Template
+
+    from aldis.durable import Outbox
 
 __all__ = [
     "Aldis",
@@ -80,11 +85,27 @@ class Aldis:
 
     Args:
         app: The app, unless a factory calls :meth:`init_app` later.
+        outbox: Where sends to durable receivers are recorded, and whose session ``after_commit``
+            waits for, while the app is the current one: ``Outbox(db.session)``.
         strict: ``True`` or ``False`` decides. By default ``app.config["ALDIS_STRICT"]`` does, if it
             is set, and else ``app.debug``.
+
+    Raises:
+        OutboxError: ``outbox`` is none, or the app has another already.
     """
 
-    def __init__(self, app: Flask | None = None, *, strict: bool | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        outbox: Outbox | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        if outbox is not None:
+            from aldis.durable.outbox import check_outbox  # noqa: PLC0415 - it needs SQLAlchemy
+
+            check_outbox(outbox, "Aldis(app, outbox=Outbox(db.session))")
+        self.outbox = outbox
         self._strict = strict
         self._apps: WeakSet[Flask] = WeakSet()
         if app is not None:
@@ -94,16 +115,43 @@ class Aldis:
         """Serve ``app``: its ``app.extensions["aldis"]`` is the first that did.
 
         For an app that is served already this does nothing but look at its settings again.
+
+        Raises:
+            OutboxError: The app has another outbox already.
         """
         app = real_sender(app)  # of current_app, which no connection could be for
-        app.extensions.setdefault("aldis", self)
+        first = app.extensions.setdefault("aldis", self)
+        if self.outbox is not None and first.outbox is not self.outbox:
+            message = (
+                f"the app {app.name!r} has an extension aldis already, "
+                + ("with another outbox" if first.outbox else "without an outbox")
+                + ": give its outbox to the first Aldis(app, outbox=...)"
+            )
+            raise OutboxError(message)
         if app not in self._apps:
             self._apps.add(app)
             # One of its own for each app: what has been called once is disconnected from them all.
             strict_in_debug = once(self._strict_in_debug)
             appcontext_pushed.connect(strict_in_debug, app)
             request_started.connect(strict_in_debug, app)
+            if self.outbox is not None:
+                self._offer_outbox(app, self.outbox)
         self._strict_in_debug(app)
+
+    @staticmethod
+    def _offer_outbox(app: Flask, outbox: Outbox) -> None:
+        from aldis.durable import add_app  # noqa: PLC0415 - who has an outbox has imported it
+
+        add_app(app)
+        add_finder(_current_outbox)
+
+        def prepare(_: Flask, **__: Any) -> None:
+            # Before the first transaction. Where the session has no database yet, the first send
+            # to a durable receiver says so.
+            with suppress(Exception):
+                outbox.prepare()
+
+        appcontext_pushed.connect(once(prepare), app)
 
     def _strict_in_debug(self, app: Flask, **_: Any) -> None:
         """Turn strict mode on if the settings of ``app`` ask for it."""
@@ -114,6 +162,12 @@ class Aldis:
             wanted = app.debug
         if wanted and not is_strict():
             set_strict()
+
+
+def _current_outbox() -> Outbox | None:
+    """Return the outbox of the current app."""
+    extension = current_app.extensions.get("aldis") if has_app_context() else None
+    return None if extension is None else extension.outbox
 
 
 @contextmanager

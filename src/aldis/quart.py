@@ -7,16 +7,19 @@ very top of a program does so whatever comes next.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aldis.blinker import install_as_blinker
-from aldis.errors import MissingExtraError
+from aldis.core.identity import real_sender
+from aldis.errors import MissingExtraError, OutboxError
+from aldis.transactions import add_finder
 
 install_as_blinker()
 
 try:
+    from quart import current_app, has_app_context
     from quart.signals import (
         appcontext_popped,
         appcontext_pushed,
@@ -48,7 +51,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from quart import Quart
 
+    from aldis.durable import Outbox
+
 __all__ = [
+    "Aldis",
     "appcontext_popped",
     "appcontext_pushed",
     "appcontext_tearing_down",
@@ -69,6 +75,62 @@ __all__ = [
     "websocket_started",
     "websocket_tearing_down",
 ]
+
+
+class Aldis:
+    """The extension: what aldis is to one Quart app, or to each of several.
+
+    Args:
+        app: The app, unless a factory calls :meth:`init_app` later.
+        outbox: Where sends to durable receivers are recorded, and whose session ``after_commit``
+            waits for, while the app is the current one.
+    """
+
+    def __init__(self, app: Quart | None = None, *, outbox: Outbox | None = None) -> None:
+        if outbox is not None:
+            from aldis.durable.outbox import check_outbox  # noqa: PLC0415 - it needs SQLAlchemy
+
+            check_outbox(outbox, "Aldis(app, outbox=Outbox(session))")
+        self.outbox = outbox
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Quart) -> None:
+        """Serve ``app``: its ``app.extensions["aldis"]`` is this.
+
+        Raises:
+            OutboxError: The app has another outbox already.
+        """
+        app = real_sender(app)
+        first = app.extensions.setdefault("aldis", self)
+        if first.outbox is not self.outbox:
+            message = f"the app {app.name!r} has an extension aldis with another outbox already"
+            raise OutboxError(message)
+        if self.outbox is not None:
+            from aldis.durable import add_app  # noqa: PLC0415 - who has an outbox has imported it
+
+            add_app(app)
+            add_finder(_current_outbox)
+            _prepare_early(app, self.outbox)
+
+
+def _prepare_early(app: Quart, outbox: Outbox) -> None:
+    """Set up the engine before the first transaction: SQLite's cannot be, once it has begun."""
+
+    async def prepare(_: Quart, **__: Any) -> None:
+        appcontext_pushed.disconnect(prepare, app)
+        # Where the session has no database yet, the first send to a durable receiver says so.
+        with suppress(Exception):
+            outbox.prepare()
+
+    appcontext_pushed.connect(prepare, app, weak=False)
+
+
+def _current_outbox() -> Outbox | None:
+    """Return the outbox of the current app."""
+    extension = current_app.extensions.get("aldis") if has_app_context() else None
+    return None if extension is None else extension.outbox
+
 
 # "Always called": a receiver that raises must not keep the others from tearing down.
 for _signal in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):

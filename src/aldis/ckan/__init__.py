@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from aldis.errors import MissingExtraError
+
+try:
+    import pluggy as _pluggy  # noqa: F401 - CKAN's plugins are plugins, which need it
+except ModuleNotFoundError as missing:
+    if missing.name != "pluggy":
+        raise
+    _message = "aldis.ckan needs pluggy, which is not installed: pip install 'aldis[ckan]'"
+    raise MissingExtraError(_message, name="pluggy") from missing
+
 from aldis.ckan import signals
 from aldis.ckan.check import check
 from aldis.ckan.plugin import SignalPlugin, propagating

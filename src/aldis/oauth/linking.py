@@ -7,13 +7,23 @@ from inspect import signature
 from typing import Any, Final
 
 import requests
-from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
-from aldis.errors import LoginError, OAuthSetupError
+from aldis.errors import LoginError, MissingExtraError, OAuthSetupError
 from aldis.oauth.begun import begun_elsewhere, user_has_changed
 from aldis.oauth.undo import if_it_fails
+
+try:
+    from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
+    from sqlalchemy import select
+    from sqlalchemy.exc import IntegrityError
+except ModuleNotFoundError as missing:
+    if missing.name not in ("flask_login", "sqlalchemy"):
+        raise
+    _message = (
+        f"aldis.oauth.linking needs {missing.name}, which is not installed: "
+        "pip install 'aldis[oauth]'"
+    )
+    raise MissingExtraError(_message, name=missing.name) from missing
 
 __all__ = ["UserLinker"]
 

@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, String, Text, UniqueConstraint, select, update
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
-from sqlalchemy.types import TypeDecorator
+from aldis.errors import MissingExtraError, TokenStorageError
 
-from aldis.errors import TokenStorageError
+try:
+    from sqlalchemy import DateTime, String, Text, UniqueConstraint, select, update
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+    from sqlalchemy.types import TypeDecorator
+except ModuleNotFoundError as missing:
+    if missing.name != "sqlalchemy":
+        raise
+    _message = (
+        "aldis.oauth.sqla needs SQLAlchemy, which is not installed: pip install 'aldis[oauth]'"
+    )
+    raise MissingExtraError(_message, name="sqlalchemy") from missing
 
 __all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText"]
 
