@@ -173,7 +173,10 @@ class TestMain:
         [
             (("signls",), "there is no command 'signls'; did you mean 'signals'?"),
             (("signals", "lst"), "there is no command 'lst'; did you mean 'list'?"),
-            (("zzz",), "there is no command 'zzz'; there are run, signals."),
+            (
+                ("zzz",),
+                "there is no command 'zzz'; there are check, db, deliveries, run, signals, worker.",
+            ),
             (("signals", "list", "--jsn"), "Did you mean --json?"),
         ],
     )

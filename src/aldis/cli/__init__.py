@@ -9,7 +9,9 @@ import sys
 import traceback
 from collections.abc import Callable
 from errno import ENOSPC
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from aldis.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from aldis.cli.group import aldis, signals
@@ -19,12 +21,18 @@ __all__ = ["aldis", "main", "signals"]
 FAILED = 2
 INTERRUPTED = 130
 
+_NO_CLICK: Final = "the command line needs click, which is not installed: pip install 'aldis[cli]'"
+
 
 def __getattr__(name: str) -> Any:
     # Not imported above: `main` has an answer for those who have no click.
     if name in ("aldis", "signals"):
-        from aldis.cli import group  # noqa: PLC0415 - see above
-
+        try:
+            from aldis.cli import group  # noqa: PLC0415 - see above
+        except ModuleNotFoundError as missing:
+            if missing.name != "click":
+                raise
+            raise MissingExtraError(_NO_CLICK, name="click") from missing
         return getattr(group, name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
@@ -40,10 +48,7 @@ def main() -> NoReturn:
     except ModuleNotFoundError as missing:
         if missing.name != "click":
             raise
-        print(
-            "aldis: the command line needs click, which is not installed: pip install 'aldis[cli]'",
-            file=sys.stderr,
-        )
+        print(f"aldis: {_NO_CLICK}", file=sys.stderr)
         sys.exit(FAILED)
     try:
         sys.exit(aldis.main(standalone_mode=False))

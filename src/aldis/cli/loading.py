@@ -21,7 +21,7 @@ from aldis.cli.options import APP
 from aldis.cli.output import app_prints_aside
 from aldis.cli.standing import ensure_stand_in
 
-__all__ = ["AppError", "load"]
+__all__ = ["AppError", "load", "load_object"]
 
 #: What an app is called when nobody says it, and what makes one.
 APPS: Final = ("app", "application")
@@ -64,6 +64,21 @@ def load(ctx: click.Context, *, traceback: bool = False) -> Any:
     return app
 
 
+def load_object(ctx: click.Context, spec: str, *, traceback: bool = False) -> Any:
+    """Put aldis in blinker's place and return what ``module:name`` stands for.
+
+    Raises:
+        AppError: There is no such thing, or its module cannot be imported.
+    """
+    ensure_stand_in(ctx)
+    place, _, name = spec.rpartition(":")
+    if not place or not name:
+        raise AppError(f"{spec!r} is not of the form module:name")
+    with app_prints_aside():
+        _search_here()
+        return _pick(_import(place, traceback=traceback), name, spec)[0]
+
+
 def _load(ctx: click.Context, *, traceback: bool) -> Any:
     named = ctx.meta.get(APP)
     flask_cli: Any = sys.modules.get("flask.cli")
@@ -71,11 +86,15 @@ def _load(ctx: click.Context, *, traceback: bool) -> Any:
     with app_prints_aside():
         if script is not None:
             return _from_flask(script, named, flask_cli.NoAppException, traceback=traceback)
-        here = os.getcwd()  # noqa: PTH109 - sys.path has strings
-        if here not in sys.path:
-            sys.path.insert(0, here)
+        _search_here()
         spec = named or os.environ.get("ALDIS_APP") or os.environ.get("FLASK_APP") or _default()
         return _from_spec(spec, traceback=traceback)
+
+
+def _search_here() -> None:
+    here = os.getcwd()  # noqa: PTH109 - sys.path has strings
+    if here not in sys.path:
+        sys.path.insert(0, here)
 
 
 def _from_flask(script: Any, named: str | None, none: type[Exception], *, traceback: bool) -> Any:
@@ -108,15 +127,7 @@ def _default() -> str:
 def _from_spec(spec: str, *, traceback: bool) -> Any:
     match = ATTRIBUTE.search(spec)
     place = spec[: match.start()] if match else spec
-    module_name = _module_of(place)
-    try:
-        module = import_module(module_name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        if isinstance(error, ModuleNotFoundError) and _is_about(error, module_name):
-            raise AppError(_not_found(place, module_name)) from error
-        raise _failed(place, error, traceback=traceback) from error
+    module = _import(place, traceback=traceback)
     found, path = _pick(module, match and match[1], spec)
     if not callable(found):
         raise AppError(f"{spec!r} is no app, but an object of type {_kind(found)}")
@@ -134,6 +145,18 @@ def _from_spec(spec: str, *, traceback: bool) -> Any:
 
 
 # -- the module ------------------------------------------------------------------------------------
+
+
+def _import(place: str, *, traceback: bool) -> ModuleType:
+    module_name = _module_of(place)
+    try:
+        return import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, ModuleNotFoundError) and _is_about(error, module_name):
+            raise AppError(_not_found(place, module_name)) from error
+        raise _failed(place, error, traceback=traceback) from error
 
 
 def _module_of(place: str) -> str:

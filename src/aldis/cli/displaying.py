@@ -1,0 +1,114 @@
+"""Deliveries as lines for people, and as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aldis.cli.moments import iso, span
+from aldis.cli.output import Page, Styled
+
+if TYPE_CHECKING:
+    from aldis.durable.facts import Delivery
+
+__all__ = [
+    "add_table",
+    "delivery_json",
+    "payload_json",
+    "payload_lines",
+    "printable",
+    "state_name",
+    "until",
+]
+
+
+def delivery_json(delivery: Delivery, worker: str | None) -> dict[str, Any]:
+    """Return a delivery without its payload, as the documented schemas have it."""
+    return {
+        "id": delivery.id,
+        "key": delivery.key,
+        "emission_id": delivery.emission_id,
+        "receiver": delivery.receiver,
+        "signal": delivery.signal,
+        "state": state_name(delivery),
+        "order_key": delivery.order_key,
+        "created_at": iso(delivery.created_at),
+        "due_at": iso(delivery.due_at),
+        "finished_at": iso(delivery.finished_at),
+        "attempts": delivery.attempts,
+        "lost": delivery.lost,
+        "worker": worker,
+        "lease": delivery.worker,
+        "reason": delivery.reason,
+        "cause": delivery.cause,
+        "traceparent": delivery.traceparent,
+    }
+
+
+def state_name(delivery: Delivery) -> str:
+    """Return the state of a delivery in a word."""
+    return delivery.state.name.lower()
+
+
+def until(moment: datetime, now: datetime) -> str:
+    """Write when something is due."""
+    seconds = (moment - now).total_seconds()
+    return f"in {span(seconds)}" if seconds >= 1 else "now"
+
+
+def payload_lines(payload: str) -> list[str]:
+    """Return a recorded payload, laid out; as it is, if it is no JSON."""
+    from msgspec import DecodeError  # noqa: PLC0415 - it comes with aldis[durable]
+    from msgspec.json import format as lay_out  # noqa: PLC0415 - the same
+
+    try:
+        # Numbers stay as they are written.
+        return [printable(line) for line in lay_out(payload, indent=2).splitlines()]
+    except DecodeError:
+        return [printable(line) for line in payload.splitlines()]
+
+
+def payload_json(payload: str) -> Any:
+    """Return a recorded payload as data; as text, if it is no JSON."""
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return payload
+
+
+def printable(text: str) -> str:
+    """Write in one line what comes from elsewhere, so that no terminal takes it for orders."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def add_table(page: Page, head: Sequence[str], rows: Sequence[Sequence[Styled]]) -> None:
+    """Add rows below their heads, each column as wide as it has to be; numbers end on the right."""
+    columns = [[_text(row[number]) for row in rows] for number in range(len(head))]
+    right = [all(_is_number(each) for each in column) for column in columns]
+    widths = [max(len(name), *map(len, column)) for name, column in zip(head, columns, strict=True)]
+    for row in ([(name, "dim") for name in head], *rows):
+        page.line(*_padded(row, widths, right))
+
+
+def _padded(
+    row: Sequence[Styled], widths: Sequence[int], right: Sequence[bool]
+) -> Iterator[Styled]:
+    for cell, width, ends in zip(row, widths, right, strict=True):
+        text = _text(cell)
+        style = "" if isinstance(cell, str) else cell[1]
+        yield (text.rjust(width) if ends else text.ljust(width)), style
+        yield "  "
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").isdigit()
+
+
+def _text(cell: Styled) -> str:
+    return cell if isinstance(cell, str) else cell[0]

@@ -1,0 +1,395 @@
+"""``deliveries``: replayed, discarded, held back, let go on, pruned."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, TypeVar
+
+import click
+
+from aldis.cli.choosing import (
+    FILTERS,
+    LARGEST,
+    ChoiceError,
+    check_receiver,
+    choice_of,
+    choice_options,
+    deliveries_command,
+)
+from aldis.cli.displaying import state_name
+from aldis.cli.moments import AGE, span
+from aldis.cli.output import Page, print_json
+from aldis.cli.stores import Desk, open_desk
+
+__all__ = [
+    "discard_deliveries",
+    "pause_receiver",
+    "prune_deliveries",
+    "replay_deliveries",
+    "resume_receiver",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What a command ends with that was interrupted; what it has done stays done.
+INTERRUPTED: Final = 130
+
+DEAD: Final = ("DEAD",)
+DISCARDED: Final = ("DISCARDED",)
+WAITING: Final = ("PENDING", "SUSPECT", "BEHIND")
+
+
+class Change(NamedTuple):
+    """What a command does to deliveries.
+
+    Attributes:
+        verb: In the imperative.
+        done: In the past.
+        one: What one of them is called.
+        several: What several are called.
+    """
+
+    verb: str
+    done: str
+    one: str = "delivery"
+    several: str = "deliveries"
+
+    def of(self, number: int) -> str:
+        """Write a number of them."""
+        return f"{number:,} {self.one if number == 1 else self.several}"
+
+
+class How(NamedTuple):
+    """What the command line says of how to do it."""
+
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+def _how_options(function: F) -> F:
+    function = click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
+    return click.option("--dry-run", is_flag=True, help="Only count.")(function)
+
+
+def _chosen_options(function: F) -> F:
+    everything = click.option("--all", "everything", is_flag=True, help="All that there are.")
+    ids = click.argument("ids", nargs=-1, type=click.IntRange(1, LARGEST), metavar="[ID]...")
+    return ids(choice_options(everything(_how_options(function))))
+
+
+# -- replay and discard ----------------------------------------------------------------------------
+
+
+@deliveries_command("replay", "Have dead letters delivered again.")
+@_chosen_options
+@click.option("--discarded", is_flag=True, help="Choose among what was discarded instead.")
+@click.pass_context
+def replay_deliveries(ctx: click.Context, /, *, discarded: bool, **options: Any) -> None:
+    """Make dead letters pending again, with all their attempts.
+
+    Chosen by number, by what the options say, or all with --all. What was discarded is replayed
+    when it is named by number, or chosen with --discarded.
+
+    \b
+      aldis deliveries replay 1234 1235 --app shop:app
+      aldis deliveries replay --receiver billing.receipt --since 12h
+      aldis deliveries replay --error ConnectionError --yes
+    """
+    change = Change("replay", "replayed", "dead letter", "dead letters")
+    if discarded:
+        change = Change("replay", "replayed", "discarded delivery", "discarded deliveries")
+    _change(ctx, change, DISCARDED if discarded else DEAD, (*DEAD, *DISCARDED), options)
+
+
+@deliveries_command("discard", "Have dead letters, or what waits, never delivered.")
+@_chosen_options
+@click.option("--waiting", is_flag=True, help="Choose among what waits instead.")
+@click.pass_context
+def discard_deliveries(ctx: click.Context, /, *, waiting: bool, **options: Any) -> None:
+    """Have deliveries never run, or never again. Until they are pruned, they can be replayed.
+
+    Chosen by number, by what the options say, or all with --all: among dead letters, or with
+    --waiting among what waits.
+
+    \b
+      aldis deliveries discard 1234 --app shop:app
+      aldis deliveries discard --receiver billing.receipt --until 2026-11-01
+    """
+    change = Change("discard", "discarded", "dead letter", "dead letters")
+    if waiting:
+        change = Change("discard", "discarded", "waiting delivery", "waiting deliveries")
+    _change(ctx, change, WAITING if waiting else DEAD, (*WAITING, *DEAD), options)
+
+
+def _change(
+    ctx: click.Context,
+    change: Change,
+    states: Sequence[str],
+    possible: Sequence[str],
+    options: dict[str, Any],
+) -> None:
+    """Count what is chosen, ask, and change it.
+
+    Args:
+        ctx: Where ``--app`` has left its value.
+        change: What is done.
+        states: Among which states it is chosen by the options.
+        possible: In which states it may be when it is named by number.
+        options: The values of all options.
+    """
+    ids, everything = options.pop("ids"), options.pop("everything")
+    how = _how(options)
+    filters = {name: options.pop(name) for name in FILTERS}
+    _check_chosen(change, ids, filters, everything=everything)
+    if ids:
+        change, states = Change(change.verb, change.done), possible
+    with open_desk(ctx, **options) as desk:
+        from aldis.durable.facts import State  # noqa: PLC0415 - it needs SQLAlchemy
+
+        choice = choice_of(desk, [State[name] for name in states], filters, ids or None)
+        _check_ids(desk, change, ids, possible)
+        steps = desk.replay if change.verb == "replay" else desk.discard
+        code = _carry_out(change, desk.count(choice), lambda: steps(choice), how)
+    ctx.exit(code)
+
+
+def _check_chosen(
+    change: Change, ids: Sequence[int], filters: dict[str, Any], *, everything: bool
+) -> None:
+    """Make sure that the command line chooses in one way.
+
+    Raises:
+        UsageError: It does not.
+    """
+    given = [f"--{name}" for name, value in filters.items() if value is not None]
+    ways = [*(["numbers"] if ids else []), *(["--all"] if everything else []), *given[:1]]
+    if not ways:
+        raise click.UsageError(
+            f"{change.verb} which? Say their numbers, or --receiver, --signal, --since, --until or "
+            "--error, or --all"
+        )
+    if len(ways) > 1:
+        raise click.UsageError(f"{ways[0]} and {ways[1]} choose in two ways: leave one out")
+
+
+def _check_ids(desk: Desk, change: Change, ids: Sequence[int], possible: Sequence[str]) -> None:
+    """Make sure that all of these are there, and in a state that allows it.
+
+    Raises:
+        ChoiceError: One is not; nothing has been changed.
+    """
+    if not ids:
+        return
+    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
+
+    found = {each.id: each for each in desk.find(Choice(ids=ids), len(ids))}
+    for number in ids:
+        if number not in found:
+            raise ChoiceError(
+                f"there is no delivery {number}: it may have been pruned; nothing was changed"
+            )
+        state = found[number].state.name
+        if state not in possible:
+            names = [each.lower() for each in possible]
+            raise ChoiceError(
+                f"delivery {number} is {state_name(found[number])}, and only one that is "
+                f"{', '.join(names[:-1])} or {names[-1]} can be {change.done}; nothing was changed"
+            )
+
+
+# -- prune -----------------------------------------------------------------------------------------
+
+
+@deliveries_command("prune", "Delete what was done or discarded long ago.")
+@click.option("--older-than", type=AGE, required=True, help="How long ago: 7d, 12h …")
+@_how_options
+@click.pass_context
+def prune_deliveries(ctx: click.Context, /, *, older_than: float, **options: Any) -> None:
+    """Delete deliveries that were done or discarded long ago. Dead letters are never deleted.
+
+    \b
+      aldis deliveries prune --older-than 30d --app shop:app
+      aldis deliveries prune --older-than 30d --yes    # from cron
+    """
+    how = _how(options)
+    age = f" older than {span(older_than)}"
+    change = Change("prune", "pruned", f"completed delivery{age}", f"completed deliveries{age}")
+    with open_desk(ctx, **options) as desk:
+        total = desk.count_prunable(older_than)
+        code = _carry_out(change, total, lambda: desk.prune(older_than), how, always_ask=True)
+    ctx.exit(code)
+
+
+# -- pause and resume ------------------------------------------------------------------------------
+
+
+def _pause_options(function: F) -> F:
+    force = click.option("--force", is_flag=True, help="Even if nobody knows the receiver yet.")
+    return click.argument("receiver")(force(function))
+
+
+@deliveries_command("pause", "Hold back a receiver's deliveries.")
+@_pause_options
+@click.pass_context
+def pause_receiver(
+    ctx: click.Context, /, *, receiver: str, force: bool, as_json: bool, **named: Any
+) -> None:
+    """Hold back the deliveries of RECEIVER, in every worker; they go on being recorded.
+
+    What runs at the moment may finish.
+
+    \b
+      aldis deliveries pause billing.receipt --app shop:app
+    """
+    _hold(ctx, receiver, named, pause=True, force=force, as_json=as_json)
+
+
+@deliveries_command("resume", "Deliver again what was held back.")
+@_pause_options
+@click.pass_context
+def resume_receiver(
+    ctx: click.Context, /, *, receiver: str, force: bool, as_json: bool, **named: Any
+) -> None:
+    """Deliver again what was held back of RECEIVER.
+
+    \b
+      aldis deliveries resume billing.receipt --app shop:app
+    """
+    _hold(ctx, receiver, named, pause=False, force=force, as_json=as_json)
+
+
+def _hold(
+    ctx: click.Context,
+    receiver: str,
+    named: dict[str, Any],
+    *,
+    pause: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    with open_desk(ctx, **named) as desk:
+        if not force:
+            check_receiver(desk, receiver, "; --force if it is the name of one to come")
+        else:
+            _check_name(receiver)
+        changed = desk.pause(receiver) if pause else desk.resume(receiver)
+    if as_json:
+        facts = {"receiver": receiver, "paused": pause, "changed": changed}
+        print_json(f"aldis-deliveries-{'pause' if pause else 'resume'}/1", facts)
+        return
+    page = Page()
+    now, before = ("is paused", "was paused already") if pause else ("goes on", "was not paused")
+    page.line((receiver, "bold cyan"), f" {now if changed else before}.")
+    page.print()
+
+
+def _check_name(name: str) -> None:
+    from aldis.durable.names import check_name  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.errors import DurableNameError  # noqa: PLC0415 - with it
+
+    try:
+        check_name(name)
+    except DurableNameError as error:
+        raise ChoiceError(str(error)) from error
+
+
+# -- how -------------------------------------------------------------------------------------------
+
+
+def _how(options: dict[str, Any]) -> How:
+    """Take what :class:`How` says out of the options."""
+    return How(*(options.pop(name) for name in How._fields))
+
+
+def _carry_out(
+    change: Change,
+    total: int,
+    begin: Callable[[], Iterator[int]],
+    how: How,
+    *,
+    always_ask: bool = False,
+) -> int:
+    """Ask, do it batch after batch, and say what was done; return the exit code."""
+    done = 0
+    stopped = False
+    must_ask = not how.yes and not how.dry_run and (total > 1 or (total > 0 and always_ask))
+    refused = must_ask and not _may(change, total)
+    if total and not how.dry_run and not refused:
+        with _told_to_stop() as signals, _progress(change, total) as advance:
+            for number in begin():
+                done += number
+                advance(number)
+                if signals:
+                    stopped = done < total
+                    break
+    if how.as_json:
+        facts = {"chosen": total, change.done: done, "interrupted": stopped}
+        print_json(f"aldis-deliveries-{change.verb}/1", facts)
+        return INTERRUPTED if stopped else 0
+    page = Page()
+    if refused:
+        page.line("Nothing was changed.")
+    elif how.dry_run:
+        page.line(f"{change.of(total)} would be {change.done}.")
+    elif stopped:
+        page.line(
+            ("Interrupted: ", "bold yellow"),
+            f"{done:,} of {change.of(total)} are {change.done}, the others are as they were.",
+        )
+    else:
+        page.line(f"{change.of(done)} {change.done}.")
+    page.print()
+    return INTERRUPTED if stopped else 0
+
+
+def _may(change: Change, total: int) -> bool:
+    """Ask whether to do it to so many.
+
+    Raises:
+        UsageError: There is nobody to ask.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.UsageError(
+            f"to {change.verb} {change.of(total)} without being asked, say --yes; nothing was "
+            "changed"
+        )
+    return click.confirm(f"{change.verb.capitalize()} {change.of(total)}?", err=True)
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[list[int]]:
+    """Note the first Ctrl-C or SIGTERM in a list; a second Ctrl-C interrupts as ever."""
+    told: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        told.append(number)
+        if len(told) > 1:
+            raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _progress(change: Change, total: int) -> Iterator[Callable[[int], object]]:
+    """Show a bar, where there is a terminal and rich; what it yields moves it on."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    try:
+        from rich.console import Console  # noqa: PLC0415 - optional
+        from rich.progress import Progress  # noqa: PLC0415 - optional
+    except ModuleNotFoundError:
+        yield lambda _: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(change.verb, total=total)
+        yield lambda number: progress.advance(bar, number)

@@ -1,0 +1,162 @@
+"""``aldis check``: what is wrong with an app's durable deliveries."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.cli.durable_shop import write_shop
+from tests.cli.support import ALDIS
+
+
+@pytest.fixture
+def shop(project):
+    """Give a folder with the shop and its tables."""
+    write_shop(project)
+    return project
+
+
+def check(project, app="shop", *more, **environ):
+    """Run ``aldis check``."""
+    return project.run(*ALDIS, "check", "--app", app, *more, **environ)
+
+
+def rows(project, *statements):
+    """Change the shop's file."""
+    with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+def insert(receiver, state):
+    """Return what records a delivery in some state, due long ago."""
+    return (
+        "INSERT INTO aldis_deliveries (emission_id, receiver, signal, payload, state, due_at)"  # noqa: S608 - ours
+        f" VALUES ('e', '{receiver}', 'order_paid', '{{}}', {state}, 0)"
+    )
+
+
+def found(ended):
+    """Return the exit code and the findings about deliveries."""
+    lines = ended.stdout.splitlines()
+    assert "durable deliveries" == lines[0]
+    return ended.returncode, [line.strip() for line in lines[1 : lines.index("")]]
+
+
+def test_nothing_is_wrong(shop):
+    """The exit code is 0."""
+    ended = check(shop)
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert ended.stdout.startswith("Nothing is wrong in ")
+
+
+def test_what_is_wrong(shop):
+    """Deliveries without a receiver, dead letters; what is over is no matter."""
+    rows(
+        shop,
+        insert("billing.recipt", 0),
+        insert("billing.recipt", 3),
+        insert("gone", 2),
+        insert("billing.receipt", 3),
+    )
+    code, lines = found(check(shop))
+    assert 1 == code
+    assert [
+        (
+            "wrong: 1 dead letter of 'billing.receipt': aldis deliveries dead --receiver "
+            "billing.receipt"
+        ),
+        (
+            "wrong: what is recorded for durable receiver 'billing.recipt', which the app does not "
+            "have, waits (1 pending, 1 dead): connect it, give its name to its successor "
+            "(aliases=), or discard them; is it called 'billing.receipt' now?"
+        ),
+    ] == lines[:2]
+    assert re.fullmatch(
+        r"remark: a delivery has been due for \d+d, and no worker has a lease", lines[2]
+    )
+
+
+def test_remarks(shop):
+    """A paused receiver, and a file without a write-ahead log, fail nothing."""
+    rows(
+        shop,
+        "PRAGMA journal_mode=delete",
+        "INSERT INTO aldis_paused (receiver) VALUES ('billing.receipt')",
+    )
+    assert (
+        0,
+        [
+            (
+                "remark: this SQLite file has no write-ahead log, without which workers and the "
+                "app wait for each other: aldis db upgrade --wal"
+            ),
+            "remark: durable receiver 'billing.receipt' is paused",
+        ],
+    ) == found(check(shop))
+
+
+def test_never_connected(shop):
+    """Nothing is recorded for such a receiver."""
+    shop.write("more.py", "from shop import *\nfrom receivers import *\ndurable('idle')(print)")
+    ended = check(shop, "more", "--json")
+    facts = {
+        "about": "deliveries",
+        "namespace": None,
+        "signal": None,
+        "problem": (
+            "durable receiver 'idle' (print) is not connected to any signal: nothing is recorded "
+            "for it"
+        ),
+        "remark": False,
+        "closest": None,
+    }
+    assert {"schema": "aldis-check/1", "ok": False, "findings": [facts]} == json.loads(ended.stdout)
+    assert 1 == ended.returncode
+
+
+def test_no_outbox(shop):
+    """Whoever sends would be told so."""
+    shop.write("bare.py", "from receivers import *\nfrom flask import Flask\napp = Flask('bare')")
+    code, (line,) = found(check(shop, "bare"))
+    assert 1 == code
+    assert line.startswith(
+        "wrong: there are durable receivers, but the app <Flask 'bare'> has no outbox: give it one"
+    )
+
+
+def test_no_durable_receivers_either(shop):
+    """An app of signals alone is checked as by ``aldis signals check``."""
+    shop.write("bare.py", "from flask import Flask\napp = Flask('bare')")
+    assert 0 == check(shop, "bare").returncode
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("sqlite:///no.db", "no.db': `aldis db upgrade` creates it"),
+        ("sqlite://", "wrong: an SQLite database in memory is seen by no other process"),
+    ],
+)
+def test_no_file(shop, url, problem):
+    """It is something found: the app could not record a thing."""
+    code, (line,) = found(check(shop, SHOP_URL=url))
+    assert (1, True) == (code, problem in line)
+
+
+def test_no_tables(shop):
+    """The remedy is named."""
+    rows(shop, *(f"DROP TABLE aldis_{each}" for each in ("deliveries", "paused", "version")))
+    code, (line,) = found(check(shop))
+    assert 1 == code
+    assert "lack table aldis_deliveries, table aldis_paused: aldis" in line
+
+
+def test_no_server(shop):
+    """Nothing was found, since nothing could be looked at."""
+    ended = check(shop, SHOP_URL="postgresql+psycopg://me:secret@127.0.0.1:1/shop")
+    assert (2, "") == (ended.returncode, ended.stdout)
+    assert ended.stderr.startswith("Error: the database postgresql+psycopg://me:***@127.0.0.1:1/")

@@ -1,0 +1,400 @@
+"""``aldis db``: the tables of durable deliveries."""
+
+import json
+import re
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from tests.cli.support import ALDIS, PYTHON
+from tests.cli.test_documentation import PAGE
+from tests.durable.sql.databases import database
+
+FILE = ("--url", "sqlite:///shop.db")
+MISSING = (
+    "the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own migrations: "
+    "aldis.durable.tables(metadata), then autogenerate"
+)
+
+FLASK_SHOP = """
+    from aldis.durable import Outbox
+    from aldis.flask import Aldis
+    from flask import Flask
+    from flask_sqlalchemy import SQLAlchemy
+
+    app = Flask("shop", instance_path="{folder}")
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///shop.db"
+    db = SQLAlchemy(app)
+    Aldis(app, outbox=Outbox(db.session, prefix="harbour_"))
+    plain = Flask("plain")
+    """
+
+OTHER_SHOP = """
+    from aldis.durable import Outbox
+    from sqlalchemy import create_engine
+
+    engine = create_engine("sqlite:///shop.db")
+    outbox = Outbox(engine=engine, prefix="quay_")
+    nowhere = Outbox()
+    number = 7
+    """
+
+
+WHERE = {"database": "sqlite:///shop.db", "database_schema": None, "prefix": "aldis_"}
+
+MISTAKES = {
+    "--app shop:plain": (
+        "the app <Flask 'plain'> has no outbox: give it one, Aldis(app, "
+        "outbox=Outbox(db.session)), or name one with --outbox module:name, or the database "
+        "with --url"
+    ),
+    "--outbox other:number": "other:number is no outbox, but an object of type int",
+    "--outbox other": "'other' is not of the form module:name",
+    "--outbox other:outbux": "module 'other' has no 'outbux'; did you mean 'outbox'?",
+    "--outbox other:nowhere": (
+        "other:nowhere does not say which database it is in: this outbox has no session of its "
+        "own; say which is the caller's: with outbox.using(session): ..."
+    ),
+    "--url sqlite://": (
+        "an SQLite database in memory is gone when this command ends: name a file, as in "
+        "sqlite:///shop.db"
+    ),
+    "--url shop.db": (
+        "what --url says is no address of a database; it looks like sqlite:///shop.db or "
+        "postgresql+psycopg://user:password@host/database"
+    ),
+    "--url sqlight:///shop.db": (
+        "no such kind of database: 'sqlight'; it is sqlite, postgresql or mariadb, with the driver "
+        "after a plus sign"
+    ),
+    "--url mssql://h/d": (
+        "an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in 'mssql'"
+    ),
+    "--url mysql+mysqlconnector://h/d": (
+        "the driver 'mysql' of 'mysql+mysqlconnector' is not installed: install it, or name "
+        "another, as in postgresql+psycopg:// or mariadb+pymysql://"
+    ),
+}
+
+
+def db(project, *command, **environ):
+    """Run ``aldis db``."""
+    return project.run(*ALDIS, "db", *command, **environ)
+
+
+def said(ended):
+    """Return the exit code and what stands on the standard error."""
+    return ended.returncode, ended.stderr
+
+
+def tables_in(path):
+    """Return the names of the tables of an SQLite file."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {name for (name,) in found}
+
+
+class TestUpgrade:
+    def test_creates_the_tables(self, project):
+        """Progress goes to the standard error, what has become of it to the standard output."""
+        ended = db(project, "upgrade", *FILE)
+        assert (0, "0001: create the tables\n") == said(ended)
+        assert "The tables aldis_* in sqlite:///shop.db are at revision 0001.\n" == ended.stdout
+        again = db(project, "upgrade", *FILE)
+        assert again.stdout.endswith(" were up to date, at revision 0001.\n")
+
+    def test_a_prefix(self, project):
+        """All names begin with it."""
+        db(project, "upgrade", *FILE, "--prefix", "shop_")
+        assert {"shop_deliveries", "shop_workers", "shop_paused", "shop_version"} == tables_in(
+            project.folder / "shop.db"
+        )
+
+    def test_no_prefix(self, project):
+        """What cannot begin a name is refused."""
+        ended = db(project, "upgrade", *FILE, "--prefix", "1st")
+        said_of = "Error: a prefix is up to 30 letters, digits and underscores, not '1st'\n"
+        assert (2, said_of) == said(ended)
+
+    def test_wal(self, project):
+        """It is asked for, said, and stays."""
+        db(project, "upgrade", *FILE)
+        assert "delete" == journal_of(project)
+        ended = db(project, "upgrade", *FILE, "--wal")
+        assert (0, "shop.db has a write-ahead log from now on, whoever opens it\n") == said(ended)
+        assert "wal" == journal_of(project)
+
+    @pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite+aiosqlite:///shop.db"])
+    def test_wal_elsewhere(self, project, url):
+        """Only a file of SQLite can have it."""
+        pytest.importorskip("aiosqlite")
+        ended = db(project, "upgrade", "--url", url, "--wal")
+        assert 2 == ended.returncode
+        last = "Error: --wal is for an SQLite file, with a driver that is not async\n"
+        assert ended.stderr.endswith(last)
+
+    def test_wal_and_sql(self, project):
+        """One of them changes nothing."""
+        ended = db(project, "upgrade", *FILE, "--wal", "--sql")
+        assert 2 == ended.returncode
+        assert ended.stderr.endswith("Error: --wal changes a file, and --sql changes nothing\n")
+
+    def test_sql(self, project):
+        """It is printed for the kind of database, without one, and runs."""
+        ended = db(project, "upgrade", *FILE, "--sql")
+        assert (0, "") == said(ended)
+        assert not (project.folder / "shop.db").exists()
+        with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
+            connection.executescript(ended.stdout)
+        assert "Nothing is wrong" in db(project, "check", *FILE).stdout
+
+    @pytest.mark.parametrize("url", ["postgresql://", "mysql://", "mariadb+mariadbconnector://"])
+    def test_sql_needs_no_driver(self, project, url):
+        """Nor a server."""
+        ended = db(project, "upgrade", "--url", url, "--sql", "--prefix", "x_")
+        assert (0, "") == said(ended)
+        assert "CREATE TABLE x_deliveries" in ended.stdout
+
+    def test_an_async_driver(self, project):
+        """It serves as well."""
+        pytest.importorskip("aiosqlite")
+        url = ("--url", "sqlite+aiosqlite:///shop.db")
+        assert 0 == db(project, "upgrade", *url).returncode
+        assert 0 == db(project, "check", *FILE).returncode
+        assert "0001 (the newest)\n" == db(project, "current", *url).stdout
+
+    @pytest.mark.service
+    @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+    def test_on_a_server(self, project, kind):
+        """The same commands."""
+        with database(kind, project.folder) as url:
+            assert (0, "0001: create the tables\n") == said(db(project, "upgrade", "--url", url))
+            assert 0 == db(project, "check", "--url", url).returncode
+
+    @pytest.mark.service
+    def test_interrupted(self, project):
+        """Ctrl-C while it waits for a lock: 130, and the next one creates the tables."""
+        with database("postgresql", project.folder) as url:
+            import psycopg
+
+            plain = url.replace("+psycopg", "")
+            with psycopg.connect(plain) as other:
+                other.execute("SELECT pg_advisory_xact_lock(hashtextextended('aldis  aldis_', 0))")
+                waiting = project.start(*ALDIS, "db", "upgrade", "--url", url)
+                with psycopg.connect(plain, autocommit=True) as watcher:
+                    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+                    while not watcher.execute(
+                        query + " AND datname = current_database()"
+                    ).fetchone()[0]:
+                        assert waiting.poll() is None
+                waiting.send_signal(signal.SIGINT)
+                out, _ = waiting.communicate(timeout=30)
+            assert (130, True) == (waiting.returncode, out.endswith("Interrupted.\n")), out
+            assert 0 == db(project, "upgrade", "--url", url).returncode
+
+
+def journal_of(project):
+    """Return the journal mode of the shop's file."""
+    with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
+        return connection.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+class TestCheck:
+    def test_nothing_is_wrong(self, project):
+        """The exit code is 0."""
+        db(project, "upgrade", *FILE)
+        ended = db(project, "check", *FILE)
+        assert (0, "") == said(ended)
+        assert "Nothing is wrong with the tables aldis_* in sqlite:///shop.db.\n" == ended.stdout
+
+    def test_no_tables(self, project):
+        """The exit code is that of something found, and nothing is created."""
+        (project.folder / "shop.db").touch()
+        ended = db(project, "check", *FILE)
+        assert (1, "") == said(ended)
+        assert f"wrong: {MISSING}\n" == ended.stdout
+        assert set() == tables_in(project.folder / "shop.db")
+
+    def test_too_new(self, project):
+        """Neither command touches what it does not know."""
+        db(project, "upgrade", *FILE)
+        with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
+            connection.execute("UPDATE aldis_version SET version_num = '0009'")
+            connection.commit()
+        ended = db(project, "check", *FILE)
+        assert 1 == ended.returncode
+        assert ended.stdout.startswith(
+            "wrong: the tables aldis_* are of revision 0009, which aldis"
+        )
+        ended = db(project, "upgrade", *FILE)
+        assert 2 == ended.returncode
+        assert ended.stderr.startswith(
+            "Error: the tables aldis_* are of revision 0009, which aldis"
+        )
+        assert "0009 (not 0001)\n" == db(project, "current", *FILE).stdout
+
+    @pytest.mark.parametrize("command", ["check", "current"])
+    def test_no_file(self, project, command):
+        """None is created by looking."""
+        ended = db(project, command, *FILE)
+        said_of = "Error: there is no file 'shop.db': `aldis db upgrade` creates it\n"
+        assert (2, said_of) == said(ended)
+        assert [] == list(project.folder.iterdir())
+
+
+class TestJson:
+    def test_check(self, project):
+        """A problem is a sentence, or null."""
+        db(project, "upgrade", *FILE)
+        facts = {"schema": "aldis-db-check/1", **WHERE, "ok": True, "problem": None}
+        known = {"revision": "0001", "newest": "0001"}
+        assert facts | known == json.loads(db(project, "check", *FILE, "--json").stdout)
+        (project.folder / "shop.db").unlink()
+        (project.folder / "shop.db").touch()
+        ended = db(project, "check", *FILE, "--json")
+        assert 1 == ended.returncode
+        facts |= {"ok": False, "problem": MISSING, "revision": None, "newest": "0001"}
+        assert facts == json.loads(ended.stdout)
+
+    def test_current(self, project):
+        """A revision is text, or null."""
+        db(project, "upgrade", *FILE)
+        facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0001", "newest": "0001"}
+        assert facts == json.loads(db(project, "current", *FILE, "--json").stdout)
+        ended = db(project, "current", *FILE, "--json", "--prefix", "other_")
+        assert facts | {"prefix": "other_", "revision": None} == json.loads(ended.stdout)
+
+
+class TestPlaces:
+    @pytest.fixture
+    def shops(self, project):
+        """Give a folder with an app of Flask and an outbox that belongs to none."""
+        project.write("shop.py", FLASK_SHOP.replace("{folder}", str(project.folder)))
+        project.write("other.py", OTHER_SHOP)
+        return project
+
+    def test_the_apps_outbox(self, shops):
+        """Its database and, unless --prefix is stronger, its prefix."""
+        ended = db(shops, "upgrade", "--app", "shop:app")
+        assert (0, "0001: create the tables\n") == said(ended)
+        assert "harbour_deliveries" in tables_in(shops.folder / "shop.db")
+        assert 0 == db(shops, "check", ALDIS_APP="shop").returncode
+        assert 0 == db(shops, "upgrade", "--app", "shop", "--prefix", "pier_").returncode
+        assert "pier_deliveries" in tables_in(shops.folder / "shop.db")
+        assert 0 == shops.run(*ALDIS, "--app", "shop:app", "db", "current").returncode
+
+    def test_an_outbox(self, shops):
+        """By its module and name, for apps that are not Flask's."""
+        assert 0 == db(shops, "upgrade", "--outbox", "other:outbox").returncode
+        assert "quay_deliveries" in tables_in(shops.folder / "shop.db")
+
+    @pytest.mark.parametrize("command", MISTAKES)
+    def test_what_names_no_database(self, shops, command):
+        """Each is answered in a line, and nothing is created."""
+        ended = db(shops, "upgrade", *shlex.split(command))
+        assert (2, f"Error: {MISTAKES[command]}\n") == said(ended)
+        assert not (shops.folder / "shop.db").exists()
+
+    def test_two_databases(self, shops):
+        """One of them has to be left out."""
+        ended = db(shops, "check", "--app", "shop", *FILE)
+        assert 2 == ended.returncode
+        last = "Error: --app and --url both name a database: leave one out\n"
+        assert ended.stderr.endswith(last)
+
+    def test_an_app_that_logs_everything(self, shops):
+        """Alembic says nothing among what aldis says."""
+        shops.write("loud.py", "import logging; logging.basicConfig(level=0)\nfrom shop import *")
+        ended = db(shops, "upgrade", "--app", "loud")
+        assert 0 == ended.returncode
+        assert "alembic" not in ended.stderr
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("postgresql+psycopg://me:secret@127.0.0.1:1/shop", "Connection refused"),
+            ("mariadb+pymysql://me:secret@127.0.0.1:1/shop", "Connection refused"),
+        ],
+    )
+    @pytest.mark.parametrize("command", ["upgrade", "check", "current"])
+    def test_a_server_that_does_not_answer(self, project, command, url, reason):
+        """One line, without the password."""
+        ended = db(project, command, "--url", url)
+        assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
+        where = url.replace("secret", "***")
+        assert ended.stderr.startswith(f"Error: the database {where} cannot be reached: ")
+        assert reason in ended.stderr
+        assert "secret" not in ended.stderr
+
+    @pytest.mark.parametrize("more", [(), ("--wal",)])
+    def test_a_read_only_database(self, project, more):
+        """SQLite's words, in a line."""
+        sqlite3.connect(project.folder / "shop.db").close()
+        url = "sqlite:///file:shop.db?mode=ro&uri=true"
+        ended = db(project, "upgrade", "--url", url, *more)
+        assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
+        assert "attempt to write a readonly database" in ended.stderr
+
+    def test_a_locked_database(self, project):
+        """What to do is said."""
+        with closing(sqlite3.connect(project.folder / "shop.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            ended = db(project, "upgrade", "--url", "sqlite:///shop.db?timeout=0.1")
+        assert 2 == ended.returncode
+        assert ended.stderr == (
+            "Error: the tables in sqlite:///shop.db?timeout=0.1 cannot be brought up to date: "
+            "database is locked: another connection is writing; try again when it has committed\n"
+        )
+
+    @pytest.mark.parametrize("missing", ["sqlalchemy", "alembic"])
+    def test_a_missing_extra(self, project, missing):
+        """The extra is named."""
+        project.write(
+            "without.py",
+            f"""
+            import sys
+
+            class Without:
+                @staticmethod
+                def find_spec(name, *_):
+                    if name == "{missing}":
+                        raise ModuleNotFoundError("No module named {missing}", name=name)
+
+            sys.meta_path.insert(0, Without)
+            from aldis.cli import main
+            main()
+            """,
+        )
+        ended = project.run(*PYTHON, "without.py", "db", "upgrade", *FILE)
+        assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
+        assert ended.stderr.endswith("which is not installed: pip install 'aldis[durable]'\n")
+
+    def test_the_output_cannot_be_written(self, project):
+        """It is told as by every command."""
+        command = shlex.join([*ALDIS, "db", "upgrade", *FILE, "--sql"])
+        ended = project.run("/bin/sh", "-c", f"exec {command} >&-")
+        assert (2, "Error: the standard output cannot be written: it is closed\n") == said(ended)
+
+
+@pytest.mark.parametrize("command", ["check", "current"])
+def test_every_key_of_the_json_is_documented(project, command):
+    """As of every other command."""
+    (project.folder / "shop.db").touch()
+    facts = json.loads(db(project, command, *FILE, "--json").stdout)
+    _, _, section = PAGE.partition(f"`{facts['schema']}`")
+    documented = set(re.findall(r"`(\w+)`", section.partition("\n## ")[0]))
+    assert set(facts) - {"schema"} <= documented
+
+
+def test_the_commands_without_the_extra(project):
+    """Other commands do not import SQLAlchemy."""
+    code = "import aldis.cli.group, sys; print({'sqlalchemy', 'alembic'} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "set()\n" == ended.stdout
