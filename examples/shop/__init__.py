@@ -7,8 +7,10 @@
 :mod:`~.login`            logging in with OpenID Connect, where the extra ``oauth`` is installed
 :mod:`~.provider`         whom visitors log in with, where Node.js is installed
 :mod:`~.app`              the application factory
-:mod:`~.database`         products, orders and the journal, in SQLite
+:mod:`~.database`         products, orders, the journal and the outbox, in SQLite
 :mod:`~.server`           the shop on a real WSGI server that traces every request
+:mod:`~.backroom`         a worker, which runs the durable receivers
+:mod:`~.crash`            the shop in a process that is killed, and opened again
 :mod:`~.visitor`          a browser that goes there and fills in forms
 :mod:`~.demo`             ``make demo``: a visit to the shop, and what happened during it
 :mod:`~.serve`            ``make demo-serve``: the shop, open to visitors

@@ -14,6 +14,7 @@ def create_app(file: Path) -> Flask:
     app = Flask("examples.shop")
     app.config.update(
         DATABASE=file,
+        PRINTER_SECONDS=0.0,  # how slow the receipt printer is
         SECRET_KEY=secrets.token_bytes(),
         SESSION_COOKIE_SAMESITE="Lax",
     )

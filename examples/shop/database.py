@@ -1,13 +1,20 @@
-"""Products, orders and a journal in SQLite, with nothing but the standard library."""
+"""Products, orders and a journal in SQLite, by way of SQLAlchemy."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, current_app, g
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+
+from aldis.durable import Outbox
+from aldis.durable.sql.schema import upgrade
+from aldis.flask import Aldis
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 
@@ -37,41 +44,47 @@ def money(cents: int) -> Decimal:
 
 
 def prepare(app: Flask) -> None:
-    """Fill the database of ``app`` if it is new, and close each request's connection."""
-    app.teardown_appcontext(_close)
+    """Fill the database of ``app`` if it is new, and give the app an outbox in it."""
     with closing(sqlite3.connect(app.config["DATABASE"])) as new:
         new.executescript(SCHEMA.read_text())
+    engine = app.extensions["engine"] = create_engine(f"sqlite:///{app.config['DATABASE']}")
+    upgrade(engine)  # the outbox's own tables; `aldis db upgrade` does the same
+    # Immediate: two who pay at the same moment wait for each other.
+    Aldis(app, outbox=Outbox(session, engine=engine, immediate=True))
+    app.teardown_appcontext(_close)
 
 
 def _close(error: BaseException | None) -> None:
-    connection = g.pop("connection", None)
-    if connection is not None:
-        connection.close()
+    found = g.pop("session", None)
+    if found is not None:
+        found.close()
 
 
-def connection() -> sqlite3.Connection:
-    """Return this request's connection, opened when it is first asked for."""
-    found: sqlite3.Connection | None = g.get("connection")
+def session() -> Session:
+    """Return the session of this request, or delivery, opened when it is first asked for."""
+    found: Session | None = g.get("session")
     if found is None:
-        found = g.connection = sqlite3.connect(current_app.config["DATABASE"], isolation_level=None)
+        found = g.session = Session(current_app.extensions["engine"])
     return found
+
+
+def _execute(statement: str, **values: object) -> Sequence[Any]:
+    """Return the rows of a statement; none if it has no rows."""
+    result = session().execute(text(statement), values)
+    return result.all() if result.returns_rows else ()
 
 
 @contextmanager
 def transaction() -> Iterator[None]:
     """Commit what is written in a ``with`` block, or nothing of it when something raises."""
-    db = connection()
-    db.execute("BEGIN IMMEDIATE")  # two who pay at the same moment wait for each other
-    with db:
+    with session().begin():
         yield
 
 
 def products() -> list[Product]:
     """Return all there is, sold out or not."""
-    return [
-        Product(*row)
-        for row in connection().execute("SELECT id, name, cents, stock FROM product ORDER BY id")
-    ]
+    rows = _execute("SELECT id, name, cents, stock FROM product ORDER BY id")
+    return [Product(*row) for row in rows]
 
 
 def take(product_id: int, quantity: int) -> int:
@@ -80,38 +93,48 @@ def take(product_id: int, quantity: int) -> int:
     Raises:
         OutOfStockError: There is not enough.
     """
-    taken = connection().execute(
+    rows = _execute(
         "UPDATE product SET stock = stock - :quantity WHERE id = :id AND stock >= :quantity "
         "RETURNING stock",
-        {"id": product_id, "quantity": quantity},
+        id=product_id,
+        quantity=quantity,
     )
-    row = taken.fetchone()
-    if row is None:
+    if not rows:
         message = f"there are no {quantity} pieces of product {product_id} left"
         raise OutOfStockError(message)
-    return int(row[0])
+    return int(rows[0][0])
 
 
 def place_order(cart: Mapping[int, int]) -> tuple[int, Decimal]:
     """Record an order of these quantities, and return its number and what it costs."""
     cents = sum(product.cents * cart.get(product.id, 0) for product in products())
-    placed = connection().execute('INSERT INTO "order" (cents) VALUES (?) RETURNING id', (cents,))
-    return int(placed.fetchone()[0]), money(cents)
+    ((order_id,),) = _execute(
+        'INSERT INTO "order" (cents) VALUES (:cents) RETURNING id', cents=cents
+    )
+    return int(order_id), money(cents)
 
 
 def takings() -> list[Decimal]:
     """Return what was paid for each order."""
-    return [money(cents) for (cents,) in connection().execute('SELECT cents FROM "order"')]
+    return [money(cents) for (cents,) in _execute('SELECT cents FROM "order"')]
+
+
+def total(order_id: int) -> Decimal | None:
+    """Return what was paid for an order, if there is one."""
+    rows = _execute('SELECT cents FROM "order" WHERE id = :id', id=order_id)
+    return money(rows[0][0]) if rows else None
 
 
 def note(order_id: int, entry: str) -> None:
     """Write a line about an order into the journal."""
-    connection().execute("INSERT INTO journal (order_id, entry) VALUES (?, ?)", (order_id, entry))
+    _execute(
+        "INSERT INTO journal (order_id, entry) VALUES (:order_id, :entry)",
+        order_id=order_id,
+        entry=entry,
+    )
 
 
 def journal(order_id: int) -> list[str]:
     """Return what was noted about an order."""
-    rows = connection().execute(
-        "SELECT entry FROM journal WHERE order_id = ? ORDER BY id", (order_id,)
-    )
+    rows = _execute("SELECT entry FROM journal WHERE order_id = :id ORDER BY id", id=order_id)
     return [entry for (entry,) in rows]

@@ -10,6 +10,7 @@ from queue import Queue
 from textwrap import fill
 from threading import Thread
 
+from examples.shop import crash
 from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
 from examples.shop.visitor import Page, Visitor
 
@@ -101,6 +102,9 @@ def visit_shop() -> bool:
         if shop.no_login:
             print(f"The login is left out: {shop.no_login}.\n")
         shop.server.shutdown()
+    if not crash.show(number + 1):
+        print("There is no receipt, or more than one.")
+        as_expected = False
     return as_expected
 
 

@@ -146,7 +146,7 @@ def _run_npm(npm: str, folder: Path) -> None:
             _end(process)
         if failed:
             said.seek(0)
-            code = re.search(rb"code (E\w+)", said.read())
+            code = re.search(rb"code ([A-Z]\w+)", said.read())
             why = code[1].decode() if code else f"exit code {failed}"
             message = f"npm could not install {PACKAGE} {VERSION} ({why})"
             raise NoLoginError(message)

@@ -5,11 +5,13 @@ The functions at the top of this module serve every app of the process. Those in
 """
 
 from decimal import Decimal
+from time import sleep
 from typing import Any
 
-from flask import Flask, Response, got_request_exception, request_finished
+from flask import Flask, Response, current_app, got_request_exception, request_finished
 
 import aldis
+from aldis.durable import current_delivery, durable
 from aldis.receivers import once, robust
 from examples.shop import database
 from examples.shop.signals import MARKET, Branch, order_paid, stock_changed, stock_low
@@ -60,6 +62,15 @@ def ring_the_bell(sender: Branch, *, order_id: int, **extra: Any) -> None:
 def call_the_courier(sender: Branch, *, order_id: int, **extra: Any) -> None:
     """Have the parcel carried away: the market stall has no room for it."""
     database.note(order_id, "courier called")
+
+
+@order_paid.connect
+@durable("shop.print_receipt")  # recorded with the order; a worker prints it, come what may
+def print_receipt(sender: Branch, *, order_id: int, total: Decimal, **extra: Any) -> None:
+    """Print the receipt. A worker that is killed here has not done it: it is done again."""
+    sleep(current_app.config["PRINTER_SECONDS"])  # before it writes: SQLite has one writer
+    current_delivery().session  # noqa: B018 - what is written below is committed with the delivery
+    database.note(order_id, f"receipt printed: {total}")
 
 
 def connect_to(app: Flask) -> None:

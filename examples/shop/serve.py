@@ -6,6 +6,7 @@ The tree of each request is printed as soon as it is answered.
 import sys
 from threading import Lock
 
+from examples.shop.backroom import working
 from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
 
 WELCOME = """\
@@ -41,7 +42,8 @@ def main() -> int:
         with open_shop(show) as shop:
             login = NO_LOGIN.format(reason=shop.no_login) if shop.no_login else LOGIN
             print(WELCOME.format(address=shop.address, login=login), flush=True)
-            shop.server.serve_forever()  # it takes a KeyboardInterrupt for the end
+            with working(shop.app):
+                shop.server.serve_forever()  # it takes a KeyboardInterrupt for the end
     except KeyboardInterrupt:
         pass  # it came before, or after
     print("\nThe shop is closed.")

@@ -72,6 +72,7 @@ class Traced:
 class OpenShop:
     """A shop, and what it has to be told: when to serve."""
 
+    app: Flask
     server: BaseWSGIServer
     no_login: str  # why nobody can log in; empty where everybody can
 
@@ -100,7 +101,13 @@ def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenS
             until_closed.enter_context(login_for(app, server.port))
         except (MissingExtraError, NoLoginError) as reason:
             no_login = str(reason)
-        yield OpenShop(server, no_login)
+        warm_up(app)
+        yield OpenShop(app, server, no_login)
+
+
+def warm_up(app: Flask) -> None:
+    """Answer a first request, in which Flask and aldis set things up, before anything is traced."""
+    app.test_client().get("/")
 
 
 @contextmanager

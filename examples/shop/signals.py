@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from aldis import Namespace
+from aldis.durable import register_sender
 
 shop = Namespace()
 
@@ -23,6 +24,9 @@ class Branch:
 HARBOUR = Branch("Harbour")
 MARKET = Branch("Market")
 BRANCHES = {branch.name: branch for branch in (HARBOUR, MARKET)}
+
+for branch in BRANCHES.values():  # so that a branch can be written down, and found by a worker
+    register_sender(branch.name, branch)
 
 
 @shop.define

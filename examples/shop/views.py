@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from flask import Blueprint, flash, render_template, request, session
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, NotFound
 
 from examples.shop import database
 from examples.shop.signals import BRANCHES, HARBOUR, cart_changed, order_paid
@@ -59,6 +59,16 @@ def pay() -> str | tuple[str, int]:
         flash(f"Nothing was sold: {problem}")
         return cart(), 409
     session.pop("cart")
+    journal = database.journal(order_id)
+    return render_template("receipt.html", order_id=order_id, total=total, journal=journal)
+
+
+@bp.get("/orders/<int:order_id>")
+def order(order_id: int) -> str:
+    """Show a paid order again, with what has become of it."""
+    total = database.total(order_id)
+    if total is None:
+        raise NotFound
     journal = database.journal(order_id)
     return render_template("receipt.html", order_id=order_id, total=total, journal=journal)
 

@@ -70,6 +70,8 @@ class TestDemo:
             "POST /pay -> 200 OK, TIME",
             "POST /cart -> 200 OK, TIME",
             "POST /pay -> 200 OK, TIME",
+            "POST /pay -> 200 OK, TIME",
+            "worker -> 1 delivery, TIME",
         ] == [line for lines in steps.values() for line in lines if " -> " in line]
 
     def test_flask_signals_run_on_the_engine(self, steps):
@@ -119,7 +121,8 @@ class TestDemo:
             "│        └─ stock_low  nobody heard  sent by <Branch 'Harbour'> (product_id, left)",
             f"├─ enter_in_books  TIME  {HOME}",
             f"├─ print_label  TIME  {HOME}",
-            f"└─ ring_the_bell  TIME  {HOME}",
+            f"├─ ring_the_bell  TIME  {HOME}",
+            f"└─ print_receipt  TIME  {HOME}",
         ] == branch(steps[6], "order_paid")
 
     def test_robust_once_and_one_sender_only(self, steps):
@@ -132,8 +135,20 @@ class TestDemo:
             f"│     └─ watch_shelves  TIME  {HOME}",
             f"├─ enter_in_books  TIME  {HOME}",
             f"├─ print_label  TIME  raised {error} (the send went on)  {HOME}",
-            f"└─ call_the_courier  TIME  {HOME}",
+            f"├─ call_the_courier  TIME  {HOME}",
+            f"└─ print_receipt  TIME  {HOME}",
         ] == branch(steps[8], "order_paid")
+
+    def test_a_receipt_survives_a_crash(self, steps):
+        """Recorded by one process, which is killed while it runs, and delivered by another."""
+        recorded, delivered = (branch(steps[number], "order_paid") for number in (9, 10))
+
+        sent = "sent by <Branch 'Harbour'> (order_id, total, items, note)"
+        assert f"└─ print_receipt  TIME  {HOME}" == recorded[-1]
+        assert [
+            f"order_paid  TIME  {sent}  by durable",
+            f"└─ print_receipt  TIME  {HOME}",
+        ] == delivered
 
     def test_no_traceback(self, demo):
         """What fails on purpose does not drown the trees."""

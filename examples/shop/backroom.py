@@ -1,0 +1,33 @@
+"""A worker beside the shop: it runs the durable receivers.
+
+``aldis worker --app "examples.shop:create_app('shop.db')"`` is a process of its own for that.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+from flask import Flask
+
+from aldis.durable import Worker
+
+LEASE = 1.0  # seconds: how long a worker that is lost keeps what it had
+
+
+@contextmanager
+def working(app: Flask) -> Iterator[None]:
+    """Run a worker in a thread while the block does."""
+    worker = Worker(
+        app.extensions["aldis"].outbox,
+        app=app,
+        context=app.app_context,
+        concurrency=1,  # SQLite has one writer
+        lease=LEASE,
+    )
+    thread = Thread(target=worker.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()
