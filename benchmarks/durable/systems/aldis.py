@@ -1,0 +1,106 @@
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.orm import sessionmaker
+
+from aldis import Namespace
+from aldis.durable import Outbox, Worker, current_delivery, durable
+from aldis.durable.facts import UNFINISHED, Choice, NewDelivery
+from aldis.durable.sql.schema import upgrade
+from benchmarks.durable.places import prepared_engine
+from benchmarks.durable.systems import Receive
+
+DISTRIBUTIONS = ("aldis", "SQLAlchemy")
+_METADATA = sa.MetaData()
+_EFFECT = sa.Table("effect", _METADATA, sa.Column("order_id", sa.Integer, nullable=False))
+_SENDER = "shop"
+_CHUNK = 10_000
+
+
+class System:
+    """aldis: a send in a session's transaction, and the worker of ``aldis worker``.
+
+    Args:
+        place: The URL of the database, or the file.
+        effect: Whether the receiver writes a row through its delivery's session.
+    """
+
+    def __init__(self, place: str, *, effect: bool = False) -> None:
+        self._engine = prepared_engine(place)
+        self._sessions = sessionmaker(self._engine)
+        self._outbox = Outbox(engine=self._engine)
+        self._effect = effect
+        self._receive: Receive = _nobody
+
+        @Namespace().define
+        def order_paid(sender: str, /, *, order_id: int) -> None:
+            """Say that an order was paid."""
+
+        self._signal: Any = order_paid
+        # Strongly: nobody else holds it.
+        self._signal.connect(durable("count")(self._receiver()), weak=False)
+
+    def install(self) -> None:
+        upgrade(self._engine)
+        _METADATA.create_all(self._engine)
+
+    def enqueue(self, order_ids: range) -> None:
+        for order_id in order_ids:
+            with self._sessions.begin() as session, self._outbox.using(session):
+                self._signal.send(_SENDER, order_id=order_id)
+
+    def together(self, order_ids: range) -> None:
+        with self._sessions.begin() as session, self._outbox.using(session):
+            for order_id in order_ids:
+                self._signal.send(_SENDER, order_id=order_id)
+
+    def fill(self, count: int) -> None:
+        """Let aldis record one send, and put others like it behind."""
+        self.enqueue(range(1))
+        written = self._outbox.store.find(Choice(), limit=1)[0]
+        for start in range(1, count, _CHUNK):
+            with self._outbox.store.transaction() as session:
+                numbers = range(start, min(start + _CHUNK, count))
+                self._outbox.store.add(session, [_like(written, number) for number in numbers])
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as connection:
+                connection.execute(sa.text("ANALYZE"))
+
+    def left(self) -> int:
+        return sum(
+            count
+            for load in self._outbox.store.loads()
+            for state, count in load.counts.items()
+            if state in UNFINISHED
+        )
+
+    def work(self, receive: Receive) -> None:
+        self._receive = receive
+        Worker(self._outbox).run()
+
+    def _receiver(self) -> Any:
+        """Return the receiver: one that only counts, or one that also writes."""
+
+        def count(sender: str, *, order_id: int) -> None:
+            self._receive(order_id)
+
+        def count_and_write(sender: str, *, order_id: int) -> None:
+            current_delivery().session.execute(sa.insert(_EFFECT), {"order_id": order_id})
+            self._receive(order_id)  # last: one that fails is not counted
+
+        return count_and_write if self._effect else count
+
+
+def _nobody(order_id: int) -> None:
+    """Stand where a worker's receiver will be, in a process that only sends."""
+
+
+def _like(written: Any, order_id: int) -> NewDelivery:
+    """Return a delivery like the one that was written, with an identity and an order of its own."""
+    return NewDelivery(
+        emission_id=uuid4().hex,
+        receiver=written.receiver,
+        signal=written.signal,
+        payload=written.payload.replace('"order_id":0', f'"order_id":{order_id}'),
+    )
