@@ -1,0 +1,92 @@
+"""What the source of aldis never does, read from the source."""
+
+import ast
+from pathlib import Path
+
+import aldis
+
+SOURCE = Path(aldis.__file__).parent
+
+#: What makes code, or objects of any class, out of data.
+FORBIDDEN_MODULES = {"code", "dill", "marshal", "pickle", "runpy", "shelve", "yaml"}
+FORBIDDEN_CALLS = {"__import__", "compile", "eval", "exec"}
+
+#: Every import of a module by a name that is put together at run time, and whose name that is.
+IMPORTS_BY_NAME = {
+    ("ckan/namespaces.py", "'ckan.lib.signals'"): "a constant: there may be no CKAN",
+    ("ckan/plugin.py", "'ckan.plugins'"): "a constant: the same",
+    ("ckan/signals.py", "'flask'"): "a constant: it is optional",
+    ("ckan/signals.py", "'flask_login'"): "a constant: the same",
+    ("cli/loading.py", "module_name"): "what the user gave as --app, or in the environment",
+    ("core/twin.py", "'aldis.core._emit'"): "a constant: it may not be compiled",
+    ("testing/__init__.py", "_HOMES[name]"): "one of the constants there",
+}
+
+#: The same by other ways.
+RELOADS = {"plugins/finder.py": "the module of an installed plugin's entry point, by its name"}
+
+
+def calls(path):
+    """Return the calls in a file, each with the last part of its name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            target = node.func
+            yield target.attr if isinstance(target, ast.Attribute) else ast.unparse(target), node
+
+
+def files():
+    """Return the modules of aldis, by their path inside it."""
+    return {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def test_no_module_that_runs_data():
+    """Neither pickle nor anything like it is imported."""
+    found = []
+    for name, path in files().items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [node.module]
+            found += [(name, each) for each in modules if each.split(".")[0] in FORBIDDEN_MODULES]
+    assert [] == found
+
+
+def test_no_text_becomes_code():
+    """Nothing is evaluated, executed or imported by a builtin."""
+    found = []
+    for name, path in files().items():
+        for called, node in calls(path):
+            if isinstance(node.func, ast.Name) and called in FORBIDDEN_CALLS:
+                found.append((name, ast.unparse(node)))
+    assert [] == found
+
+
+def test_every_import_by_name_is_known():
+    """None of the names comes from a row, a request or a mapping."""
+    found = {
+        (name, ast.unparse(node.args[0]))
+        for name, path in files().items()
+        for called, node in calls(path)
+        if called == "import_module"
+    }
+    assert set(IMPORTS_BY_NAME) == found
+
+
+def test_every_reload_is_known():
+    """So is what is imported anew."""
+    names = {"reload", "exec_module", "load_module", "spec_from_file_location", "run_path"}
+    found = {name for name, path in files().items() for called, _ in calls(path) if called in names}
+    assert set(RELOADS) == found
+
+
+def test_no_durable_module_imports_by_name():
+    """What reads rows cannot import anything but what is written in it."""
+    words = ("import_module", "importlib", "__import__")
+    found = [
+        (name, word)
+        for name, path in files().items()
+        if name.startswith("durable/")
+        for word in words
+        if word in path.read_text(encoding="utf-8")
+    ]
+    assert [] == found
