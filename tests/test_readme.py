@@ -82,3 +82,18 @@ def test_the_tree_is_as_the_demo_prints_it():
 
     assert re.fullmatch(r"POST /pay -> 200 OK, [\d.]+ ms", title)
     assert [] == [line for line in lines if not node.match(line)]
+
+
+def test_the_tree_names_the_lines_where_the_receivers_are():
+    """Each place in the README's tree is where the example shop connects that receiver."""
+    (tree,) = code_blocks("text")
+    places = re.findall(r"─ (\w+)  .*  (examples/\S+\.py):(\d+)$", tree, re.MULTILINE)
+    wrong = []
+    for name, path, line in places:
+        below = (ROOT / path).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
+        first = next(text for text in below if not text.startswith("@"))
+        if not (below[0].startswith("@") and first.startswith(f"def {name}(")):
+            wrong.append(f"{name} is not at {path}:{line}")
+
+    assert len(places) > 2
+    assert [] == wrong

@@ -42,6 +42,52 @@ shop.signal("lamps-lit").connect(greet)
 shop["cart_changed"].connect(lambda sender, **extra: None)
 """
 
+#: A shop with durable receivers, of which one has failed for good, and what it has sent.
+HARBOUR = """
+import aldis.as_blinker
+from aldis import Namespace
+from aldis.durable import Outbox, Retry, durable
+from aldis.flask import Aldis
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask("harbour")
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///harbour.db"
+db = SQLAlchemy(app)
+Aldis(app, outbox=Outbox(db.session))
+shop = Namespace()
+
+@shop.define
+def order_paid(sender: Flask, /, *, order_id: int) -> None: ...
+
+@order_paid.connect
+@durable("billing.receipt", retry=Retry(attempts=3))
+def write_receipt(sender, *, order_id, **extra):
+    if order_id == 3:
+        raise ConnectionError("the printer does not answer")
+
+@order_paid.connect
+@durable("stock.reorder")
+def reorder(sender, *, order_id, **extra): ...
+"""
+
+SENT = """
+from aldis.durable.sql.schema import upgrade
+from aldis.testing import drain
+from harbour import app, db, order_paid
+
+def pay(*numbers):
+    for number in numbers:
+        order_paid.send(app, order_id=number)
+        db.session.commit()
+
+with app.app_context():
+    upgrade(db.engine)
+    pay(1, 2, 3, 4)
+    drain(later=True, raise_errors=False)
+    pay(5, 6)
+"""
+
 TAKEN = {
     "list": "aldis signals list order --app shop",
     "explain": "aldis signals explain order_paid --sender Harbour --app shop",
@@ -49,9 +95,13 @@ TAKEN = {
     "trace": "aldis signals trace --app shop -- GET /",
     "misspelt": "aldis signals explain order_payed --app shop",
     "not-imported": "aldis signals list --app typo",
+    "stats": "aldis deliveries stats --app harbour",
+    "dead": "aldis deliveries dead --app harbour",
 }
 
 TYPO = "from flask import Flask\n\napp = Flask(__name__)\napp.conifg.from_object('settings')\n"
+
+FILES = {"shop": SHOP, "broken": BROKEN, "typo": TYPO, "harbour": HARBOUR}
 
 
 def main() -> None:
@@ -59,8 +109,9 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file, source in (("shop", SHOP), ("broken", BROKEN), ("typo", TYPO)):
+        for file, source in FILES.items():
             (folder / f"{file}.py").write_text(source)
+        subprocess.run([sys.executable, "-c", SENT], cwd=folder, check=True)
         # Places are told relative to the folder that one works in: the clone's.
         (folder / "examples").symlink_to(ROOT / "examples")
         for title in sys.argv[1:] or TAKEN:

@@ -1,0 +1,128 @@
+"""How Sphinx builds the documentation: ``make docs``. It needs no network."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aldis.version import __version__
+
+DOCS: Final = Path(__file__).parent
+ROOT: Final = DOCS.parent
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "aldis"
+author = "the aldis authors"
+project_copyright = author
+release = version = __version__
+
+sys.path.insert(0, str(DOCS / "_ext"))
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "commands",
+    "docstrings",
+]
+exclude_patterns = ["_build", "_ext"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4  # so that `page.md#a-heading` leads there, as it does on a code host
+
+nitpicky = True
+#: What is somebody else's. Their inventories would have to be fetched, and a build fetches nothing.
+STRANGERS: Final = (
+    "abc|asyncio|collections|contextlib|contextvars|datetime|decimal|enum|functools|importlib",
+    "inspect|logging|threading|types|typing|unittest|weakref",
+    "alembic|authlib|blinker|ckan|flask|flask_login|jinja2|pluggy|pytest|quart|requests|rich",
+    "sqlalchemy|starlette|werkzeug",
+)
+nitpick_ignore_regex = [
+    *((r"py:.*", rf"({packages})(\..*)?") for packages in STRANGERS),
+    (r"py:(class|obj)", r"(aldis\..*\.)?[PRT]"),  # type variables
+]
+nitpick_ignore = [
+    # Imported for type checkers only, so that Sphinx does not see whose they are.
+    *(("py:class", name) for name in ("Flask", "Quart", "Template", "Connection")),
+    # What a docstring says in short, of another module or of something inherited.
+    ("py:class", "Registry"),
+    ("py:meth", "Namespace.check"),
+    ("py:attr", "session"),
+    # Bases that users never meet, and what stands in annotations of properties for those who look.
+    ("py:class", "aldis.core._emit.Emitter"),
+    ("py:class", "aldis.core.emit.Emitter"),
+    ("py:class", "aldis.core.tap._Timed"),
+    ("py:class", "aldis.ckan.plugin.Plugin"),
+    ("py:class", "aldis.durable.memory._Waker"),
+    ("py:class", "aldis.durable.outbox._Recorder"),
+    ("py:class", "aldis.oauth.provider.Provider"),
+    ("py:class", "aldis.receivers.after_commit"),
+    ("py:class", "aldis.durable.codec.codec.Codec"),
+    ("py:class", "aldis.durable.sql.tables.Tables"),
+]
+
+html_theme = "furo"
+html_title = "aldis"
+html_static_path = ["_static"]
+html_css_files = ["aldis.css"]
+html_copy_source = False
+html_show_sourcelink = False
+templates_path: list[str] = []
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+# Pages of the repository that are read on the site, too: the file in docs only leads there.
+MIRRORED: Final = {
+    "project/benchmarks": ROOT / "benchmarks" / "RESULTS.md",
+    "project/benchmarks-how": ROOT / "benchmarks" / "README.md",
+    "project/benchmarks-durable": ROOT / "benchmarks" / "durable" / "README.md",
+    "project/benchmarks-extension": ROOT / "benchmarks" / "EXTENSION.md",
+    "project/changelog": ROOT / "CHANGELOG.md",
+    "project/contributing": ROOT / "CONTRIBUTING.md",
+}
+PAGES: Final = {
+    **{path: DOCS / f"{name}.md" for name, path in MIRRORED.items()},
+    ROOT / "README.md": DOCS / "index.md",
+}
+LINK: Final = re.compile(
+    r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<path>[^)#\s:]+)(?P<anchor>#[^)]*)?\)"
+)
+
+
+def read_page(app: Sphinx, name: str, source: list[str]) -> None:
+    """Fill in a page that is mirrored, and lead links out of ``docs`` where they can lead."""
+    here = DOCS / f"{name}.md"
+    origin = MIRRORED.get(name, here)
+    if origin != here:
+        app.env.note_dependency(str(origin))
+        source[0] = origin.read_text(encoding="utf-8")
+    source[0] = LINK.sub(lambda found: _lead(found, origin, here), source[0])
+
+
+def _lead(found: re.Match[str], origin: Path, here: Path) -> str:
+    """Return a link as it is on the site: to a page, a picture, or else the name of a file."""
+    meant = Path(os.path.normpath(origin.parent / found["path"]))
+    target = PAGES.get(meant, meant)
+    if target.is_relative_to(DOCS) or found["picture"]:
+        way = os.path.relpath(target, here.parent)
+        return f"{found['picture']}[{found['text']}]({way}{found['anchor'] or ''})"
+    return f"{found['text']} (`{meant.relative_to(ROOT)}`)"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Take part in the build."""
+    app.connect("source-read", read_page)
+    return {"parallel_read_safe": True}

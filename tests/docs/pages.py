@@ -1,0 +1,134 @@
+"""The pages of the documentation: their blocks, and what a reader does with them."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Timer
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+#: How the reader's commands are run: the ones that belong to this Python.
+COMMANDS = {
+    "aldis": (sys.executable, "-m", "aldis"),
+    "pytest": (sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
+    "rm": ("rm",),
+    "touch": ("touch",),
+}
+
+_TIME = re.compile(r"\b[\d.,]+ ?(?:ns|µs|ms|s)\b")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"(?<!to )`([\w.]+\.py)`[^`]*:\n\n\Z")
+
+
+def blocks(page):
+    """Yield each block of a page: its language, its text, and the file that it is to be."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for found in _BLOCK.finditer(text):
+        named = _FILE.search(text[: found.start()])
+        yield found[1], found[2], named and named[1]
+
+
+def steps(text):
+    """Yield each command of a block of console, and the lines that it prints."""
+    command, lines = None, []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            if command is not None:
+                yield command, lines
+            command, lines = line.removeprefix("$ "), []
+        else:
+            lines.append(line)
+    yield command, lines
+
+
+def unlike(expected, printed):
+    """Return the first line that is expected and not printed, or ``None``.
+
+    ``…`` stands for anything: in a line for a part of it, alone for any lines. How long something
+    took may differ.
+    """
+    rest = iter([_TIME.sub("TIME", line.rstrip()) for line in printed])
+    anywhere = False
+    for line in expected:
+        if line == "…":
+            anywhere = True
+            continue
+        pattern = re.escape(_TIME.sub("TIME", line)).replace("…", ".*")
+        for other in rest:
+            if re.fullmatch(pattern, other):
+                break
+            if not anywhere:
+                return f"{line!r} is expected, not {other!r}"
+        else:
+            return f"{line!r} is expected, and nothing more is printed"
+        anywhere = False
+    more = [line for line in rest if line]
+    return None if anywhere or not more else f"nothing more is expected than {more[0]!r}"
+
+
+class Reader:
+    """Who follows a page to the letter, in a folder of their own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def follow(self, page):
+        """Write each file of a page, run each command, and compare what it prints."""
+        for language, text, name in blocks(page):
+            if language == "python" and name:
+                self.write(name, text)
+            elif language == "python":
+                self.add("shop.py", text)
+            elif language == "console":
+                for command, expected in steps(text):
+                    printed = self.run(command, expected)
+                    problem = unlike([line for line in expected if line != "^C"], printed)
+                    assert problem is None, f"{page}: {command}: {problem}\n" + "\n".join(printed)
+
+    def write(self, name, text):
+        """Write a file, as it is printed."""
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def add(self, name, text):
+        """Add lines to a file, until it is written anew."""
+        path = self.folder / name
+        path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{text}", encoding="utf-8")
+
+    def run(self, command, expected=()):
+        """Run a command, and return the lines of what it prints; Ctrl-C where the page has it."""
+        name, *words = shlex.split(command)
+        process = self.start(*COMMANDS[name], *words)
+        limit = Timer(60, process.kill)
+        limit.start()
+        try:
+            lines = []
+            if "^C" in expected:
+                before = expected[: expected.index("^C")]
+                while unlike([*before, "…"], lines) and (line := process.stdout.readline()):
+                    lines.append(line)
+                process.send_signal(signal.SIGINT)
+            printed, _ = process.communicate()
+            return [*(line.rstrip("\n") for line in lines), *printed.splitlines()]
+        finally:
+            limit.cancel()
+            process.kill()
+            process.wait()
+
+    def start(self, *command):
+        """Start a command, with one pipe for all that it prints."""
+        ours = ("ALDIS_", "FLASK_", "PYTHONWARNINGS", "PYTEST_", "COLUMNS", "FORCE_COLOR")
+        kept = {name: each for name, each in os.environ.items() if not name.startswith(ours)}
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**kept, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )

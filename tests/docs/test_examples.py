@@ -1,0 +1,39 @@
+"""The examples of the pages that explain, and of how-to pages without a test of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.pages import blocks, unlike
+
+PAGES = [
+    "index.md",
+    "explanation/delivery.md",
+    "explanation/strict.md",
+    "explanation/threads.md",
+    "how-to/find-who-listens.md",
+    "how-to/isolate-a-receiver.md",
+    "how-to/move-from-blinker.md",
+    "how-to/use-in-an-extension.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_run_one_after_the_other(page, tmp_path):
+    """Together they are a program that prints what the page shows, every warning an error."""
+    if page == "how-to/use-in-an-extension.md":
+        pytest.importorskip("flask")
+    found = list(blocks(page))
+    program = tmp_path / "example.py"
+    program.write_text("\n".join(text for language, text, _ in found if language == "python"))
+    strict = ["-W", "error"] if page != "explanation/strict.md" else []
+    done = subprocess.run(
+        [sys.executable, *strict, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    expected = [
+        line for language, text, _ in found if language == "text" for line in text.splitlines()
+    ]
+    assert 0 == done.returncode, done.stderr
+    problem = unlike(expected, done.stdout.splitlines())
+    assert problem is None, f"{problem}\n{done.stdout}"

@@ -1,0 +1,185 @@
+"""The reference has what there is: every public name, every signal with what it carries."""
+
+import inspect
+import pkgutil
+import re
+from contextlib import ExitStack
+from importlib import import_module
+
+import pytest
+
+import aldis
+from aldis.testing import record
+from tests.docs.pages import DOCS, ROOT
+
+for each in ("click", "flask", "quart", "authlib", "sqlalchemy", "pluggy", "flask_login"):
+    pytest.importorskip(each)
+
+REFERENCE = DOCS / "reference"
+SIGNALS = (REFERENCE / "signals.md").read_text(encoding="utf-8")
+
+#: Packages and modules that users import from. What else there is belongs to one of them.
+PUBLIC = [
+    "aldis",
+    "aldis.asgi",
+    "aldis.ckan",
+    "aldis.core",
+    "aldis.durable",
+    "aldis.durable.facts",
+    "aldis.durable.sql.schema",
+    "aldis.durable.store",
+    "aldis.errors",
+    "aldis.flask",
+    "aldis.oauth",
+    "aldis.oauth.linking",
+    "aldis.oauth.sqla",
+    "aldis.observe",
+    "aldis.plugins",
+    "aldis.quart",
+    "aldis.receivers",
+    "aldis.signals",
+    "aldis.testing",
+    "aldis.testing.oauth_storage",
+    "aldis.testing.plugin",
+    "aldis.testing.store",
+]
+
+#: What the reference has without naming it: the command line, and what runs when it is imported.
+ELSEWHERE = {"aldis.cli", "aldis.as_blinker", "aldis.blinker", "aldis.version", "aldis.__main__"}
+
+#: Plumbing that no user imports from.
+PLUMBING = {"aldis.transactions"}
+
+
+def reference():
+    """Return the text of all pages of the reference."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(REFERENCE.glob("*.md")))
+
+
+def table(heading):
+    """Return the rows of a section's table: each signal, its sender and its arguments."""
+    section = SIGNALS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split(" |")] for line in section.splitlines()]
+    return {
+        row[0].strip("`"): (row[1], re.findall(r"`(\w+)`", row[2]))
+        for row in rows
+        if row[0].startswith("`") and len(row) == len(("signal", "sender", "arguments", "sent"))
+    }
+
+
+def signals_of(module):
+    """Return the signals that a module offers, by name."""
+    offered = {name: getattr(module, name) for name in module.__all__}
+    return {name: each for name, each in offered.items() if isinstance(each, aldis.Signal)}
+
+
+def documented(module):
+    """Return the names of a module that a directive of the reference has."""
+    text = reference()
+    whole = rf"automodule:: {re.escape(module)}\n   :members:"
+    if re.search(whole, text):
+        return set(import_module(module).__all__ if module != "aldis.errors" else ())
+    named = re.findall(rf":: {re.escape(module)}\.(\w+)$", text, re.MULTILINE)
+    given = re.findall(
+        rf":: (\w+)(?:\(.*\))?\n   :module: {re.escape(module)}$", text, re.MULTILINE
+    )
+    return {*named, *given}
+
+
+@pytest.mark.parametrize("name", [each for each in PUBLIC if each != "aldis.errors"])
+def test_every_public_name_is_there(name):
+    """What a module offers is in the reference, under this module or where it is from."""
+    module = import_module(name)
+    faces = {each for other in PUBLIC for each in documented(other)}
+    missing = {
+        each
+        for each in module.__all__
+        if each not in faces
+        and not isinstance(getattr(module, each, None), aldis.Signal)
+        and not inspect.ismodule(getattr(module, each, None))
+        and getattr(getattr(module, each, None), "__module__", None) != "aldis.errors"
+    }
+    assert set() == missing
+
+
+def test_every_module_of_the_top_is_there():
+    """No package or module right below ``aldis`` is left out."""
+    top = {f"aldis.{each.name}" for each in pkgutil.iter_modules(aldis.__path__)}
+    assert top == {each for each in {*PUBLIC, *ELSEWHERE, *PLUMBING} if each.count(".") == 1}
+
+
+def test_flasks_signals_carry_what_the_table_says():
+    """Each is in the table, and a real request sends each with these arguments."""
+    import aldis.flask
+    from tests.docs.serving import visit_flask
+
+    there = signals_of(aldis.flask)
+    assert {name: carried for name, (_, carried) in table("Flask").items()} == carried_by(
+        there, visit_flask
+    )
+
+
+async def test_quarts_signals_carry_what_the_table_says():
+    """Each is in the table, with the arguments that a real request or websocket sends."""
+    from quart import Quart
+
+    import aldis.quart
+    from tests.docs.serving import visit_quart
+
+    there = signals_of(aldis.quart)
+    with ExitStack() as stack:
+        sent = stack.enter_context(record(*there.values()))
+        await visit_quart()
+    rows = table("Quart")
+    assert set(there) == set(rows)
+    heard = {each.signal: each for each in sent}
+    for name, signal in there.items():
+        sender, carried = rows[name]
+        assert carried == list(heard[signal].payload), name
+        assert (sender == "the app") == isinstance(heard[signal].sender, Quart), name
+
+
+@pytest.mark.parametrize(
+    ("heading", "module"),
+    [("ASGI", "aldis.asgi"), ("CKAN", "aldis.ckan"), ("Logins", "aldis.oauth")],
+)
+def test_contracts_carry_what_the_table_says(heading, module):
+    """Each signal of ours is in the table, with the arguments of its contract."""
+    there = signals_of(import_module(module))
+    rows = table(heading)
+    assert set(there) == set(rows)
+    for name, signal in there.items():
+        if signal.contract is not None:
+            assert rows[name][1] == list(signal.contract.payload), name
+
+
+def carried_by(signals, visit):
+    """Return what each of ``signals`` carries in a visit: the names of its arguments."""
+    with record(*signals.values()) as sent:
+        visit()
+    heard = {each.signal: list(each.payload) for each in sent}
+    return {name: heard.get(signal) for name, signal in signals.items()}
+
+
+def test_every_state_is_explained_and_drawn():
+    """No state of a delivery is left out of the page on promises, nor of its picture."""
+    from aldis.durable.facts import State
+
+    page = (DOCS / "explanation" / "promises.md").read_text(encoding="utf-8")
+    for state in State:
+        assert f"\n| {state.name} | " in page
+        picture = (DOCS / "pictures" / "states-of-a-delivery.svg").read_text(encoding="utf-8")
+        assert f">{state.name}</text>" in picture
+
+
+def test_the_pictures_are_what_the_tool_draws():
+    """No diagram was changed by hand, or forgotten when its drawing changed."""
+    import importlib.util
+
+    path = ROOT / "tools" / "diagrams.py"
+    spec = importlib.util.spec_from_file_location("diagrams", path)
+    diagrams = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(diagrams)
+    for name, draw in diagrams.DRAWN.items():
+        drawn = (DOCS / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
+        assert draw().svg() == drawn, f"run python tools/diagrams.py: {name}.svg is stale"

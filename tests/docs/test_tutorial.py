@@ -1,0 +1,83 @@
+"""The tutorial, followed to the letter."""
+
+import re
+import socket
+import sys
+import tomllib
+import urllib.request
+from time import monotonic, sleep
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT, Reader, blocks
+
+for each in ("click", "flask", "flask_sqlalchemy", "sqlalchemy"):
+    pytest.importorskip(each)
+
+pytestmark = pytest.mark.slow
+
+TUTORIAL = DOCS / "tutorial"
+
+
+def chapters():
+    """Return the pages of the tutorial, in the order of the table of contents."""
+    listed = (TUTORIAL / "index.md").read_text(encoding="utf-8").partition("```{toctree}")[2]
+    return re.findall(r"^[a-z-]+$", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("chapter", [each for each in chapters() if each != "tests"])
+def test_each_step_runs_as_it_is_printed(chapter, tmp_path):
+    """The files and commands of a page, in a folder of its own, print what the page shows."""
+    Reader(tmp_path).follow(f"tutorial/{chapter}.md")
+
+
+def test_the_last_step_builds_on_the_one_before(tmp_path):
+    """The tests of the last page pass for the shop of the page before it."""
+    reader = Reader(tmp_path)
+    shop = [text for _, text, name in blocks("tutorial/durable.md") if name == "shop.py"]
+    reader.write("shop.py", shop[-1])
+    reader.follow("tutorial/tests.md")
+
+
+def test_every_page_is_a_chapter():
+    """No page of the tutorial is left out."""
+    assert {path.stem for path in TUTORIAL.glob("*.md")} == {"index", *chapters()}
+
+
+def test_the_shop_can_be_served(tmp_path):
+    """The command of the first page that starts a server does."""
+    reader = Reader(tmp_path)
+    (_, shop, _), *_ = blocks("tutorial/first-receiver.md")
+    (command,) = (text for kind, text, _ in blocks("tutorial/first-receiver.md") if kind == "sh")
+    assert "aldis run -- flask --app shop run\n" == command
+    reader.write("shop.py", shop)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = command.split()[1:]
+    served = reader.start(sys.executable, "-m", "aldis", *words, "--port", str(port))
+    try:
+        assert b"welcome\n" == visit(f"http://127.0.0.1:{port}/")
+    finally:
+        served.terminate()
+        served.communicate(timeout=30)
+
+
+def visit(url):
+    """Return what is answered, once somebody answers."""
+    deadline = monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+                return answer.read()
+        except OSError:
+            if monotonic() > deadline:
+                raise
+            sleep(0.1)
+
+
+def test_what_is_to_be_installed_exists():
+    """The extras that the reader asks for are there."""
+    (command,) = re.findall(r"pip install '.*\[(.*)\]'", (TUTORIAL / "index.md").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(command.split(",")) <= set(project["optional-dependencies"])
