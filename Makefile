@@ -19,7 +19,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test lint types bench downstream downstream-ckan mutants sanitize coverage clean
+.PHONY: help demo demo-serve test lint types docs bench bench-durable downstream downstream-ckan kill mutants sanitize extras coverage clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -45,8 +45,16 @@ types: $(VENV)/.dev  ## check the source with mypy, what users type with mypy an
 	$(BIN)/pyright --version  # where a checker is missing, its tests are skipped; not so here
 	$(BIN)/python -m pytest tests/typing
 
-bench: $(VENV)/.bench  ## measure against the other signal libraries
+docs: $(VENV)/.docs  ## build the documentation; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -n -q -E -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+bench: $(VENV)/.bench  ## measure against other libraries: first signals, then durable receivers
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.durable
+
+bench-durable: $(VENV)/.bench  ## measure durable receivers alone (needs PostgreSQL, MariaDB and Redis)
+	$(BIN)/python -m benchmarks.durable $(ARGS)
 
 downstream: $(VENV)/.test  ## run other people's libraries on aldis
 	$(BIN)/python -m tests.downstream
@@ -54,11 +62,17 @@ downstream: $(VENV)/.test  ## run other people's libraries on aldis
 downstream-ckan: $(VENV)/.test  ## run CKAN's tests of signals on aldis (needs PostgreSQL and Redis)
 	$(BIN)/python -m tests.ckan.downstream
 
+kill: $(VENV)/.test  ## kill web processes and workers, break connections (ARGS="--rounds 300")
+	$(BIN)/python -m tests.durable.kill $(ARGS)
+
 mutants: $(VENV)/.test  ## break the engine on purpose, and demand that the tests notice
 	$(BIN)/python tools/mutants.py $(ARGS)
 
 sanitize: $(VENV)/.test  ## run the engine's tests on a compiled twin with AddressSanitizer
 	tools/sanitize.sh $(BIN)/python $(ARGS)
+
+extras: $(VENV)/.made  ## install the wheel with each extra alone, on every Python found (ARGS="--only flask" chooses)
+	$(BIN)/python tools/extras.py $(ARGS)
 
 coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
 	$(BIN)/coverage erase
@@ -68,7 +82,7 @@ coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
 	$(BIN)/coverage report
 
 clean:  ## remove all that is made here
-	rm -rf $(VENV) build dist src/*.egg-info htmlcov .coverage .coverage.*
+	rm -rf $(VENV) build dist docs/_build src/*.egg-info htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests examples benchmarks -name '*.so' -delete 2>/dev/null || true
 	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
@@ -86,13 +100,16 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made $(INPUTS)
-	$(call install,cli$(comma)flask$(comma)oauth)
+	$(call install,cli$(comma)durable$(comma)flask$(comma)oauth)
 
 $(VENV)/.test: $(VENV)/.made $(INPUTS)
 	$(call install,test)
 
 $(VENV)/.dev: $(VENV)/.made $(INPUTS)
 	$(call install,dev)
+
+$(VENV)/.docs: $(VENV)/.made $(INPUTS)
+	$(call install,docs)
 
 $(VENV)/.bench: $(VENV)/.made $(INPUTS)
 	$(call install,bench)

@@ -7,7 +7,9 @@ import aldis.as_blinker  # noqa: F401
 
 import os
 import signal
+import sys
 
+import pytest
 from hypothesis import settings
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be every process
@@ -20,3 +22,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("home", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+
+@pytest.fixture(autouse=True)
+def durable_names():
+    """Forget what durable receivers a test has made: their names are the process's."""
+    names = sys.modules.get("aldis.durable.names")
+    before = None if names is None else names.known()
+    yield
+    names = sys.modules.get("aldis.durable.names")
+    if names is not None:
+        lasting = {
+            id(each) for each in names.all_receivers() if "<locals>" not in each.__qualname__
+        }
+        names.restore(before or {}, lasting)
