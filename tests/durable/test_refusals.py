@@ -11,11 +11,9 @@ from aldis.errors import OutboxError, SchemaError
 from tests.durable import scenes
 from tests.durable.scenes import order_paid, rows, write, written
 
-pytestmark = pytest.mark.usefixtures("aldis_clean")
-
 
 @pytest.fixture(autouse=True)
-def receipt():
+def receipt(aldis_clean):
     """Connect a durable receiver."""
 
     @order_paid.connect
