@@ -26,6 +26,8 @@ from aldis.testing.store.steps import (
 class TestMemory(StoreSuite):
     """The store in memory keeps the promises of a store."""
 
+    delay = 0.3  # there is no disk
+
     @pytest.fixture
     def store(self):
         """Return a new store."""
@@ -49,6 +51,8 @@ class Clock:
 
 class TestMemoryByHand(StoreSuite):
     """It keeps them with a clock that only the test moves."""
+
+    delay = 10.0
 
     @pytest.fixture
     def store(self):

@@ -28,6 +28,6 @@ class StoreSuite(
     """The tests. Each takes a fixture ``store``.
 
     It returns a new, empty :class:`Store <aldis.durable.store.Store>`, which threads may use
-    together. The tests wait for fractions of a second, by :meth:`later`: override that if your
-    store's clock can be moved.
+    together. Some tests wait, for a second or so, by :meth:`later`: override that if your
+    store's clock can be moved, and set :attr:`delay` to, say, 10 (it is less than 60).
     """

@@ -28,10 +28,9 @@ class LeaseTests(Clock):
     def test_what_a_lost_worker_had_goes_to_another(self, store: Store) -> None:
         """It is pending again once somebody looks, and the attempt does not count."""
         add(store, "a", "b")
-        worker = enlist(store, 0.05)
+        worker = enlist(store)
         claim(store, worker)
-        self.later(0.15)
-        assert 2 == store.reap()
+        assert 2 == self.lose(store, worker)
         assert 0 == store.reap()
         seen = delivery(store, "a")
         assert (State.PENDING, 0, 1, None) == (seen.state, seen.attempts, seen.lost, seen.worker)
@@ -42,12 +41,11 @@ class LeaseTests(Clock):
     def test_nothing_is_taken_from_a_lease_that_runs(self, store: Store) -> None:
         """Only those whose time is over are lost; what is pending is not touched."""
         add(store, "a", "b")
-        alive, lost = enlist(store), enlist(store, 0.05)
+        alive, lost = enlist(store), enlist(store)
         (kept,) = claim(store, alive, 1)
         claim(store, lost, 1)
         add(store, "c")
-        self.later(0.15)
-        assert 1 == store.reap()
+        assert 1 == self.lose(store, lost)
         waiting = State.PENDING
         assert {"a": State.RUNNING, "b": waiting, "c": waiting} == states(store)
         assert 1 == store.finish([kept])
@@ -70,19 +68,20 @@ class LeaseTests(Clock):
     def test_a_lease_can_be_extended(self, store: Store) -> None:
         """A worker that renews its lease in time keeps what it has."""
         add(store, "a")
-        worker = enlist(store, 0.3)
+        worker = enlist(store, self.delay)
         (claimed,) = claim(store, worker)
-        assert store.renew(worker, 60.0)
-        self.later(0.4)
+        assert store.renew(worker, self.delay + 60.0)
+        self.later(self.delay + 0.1)
         assert 0 == store.reap()
         assert 1 == store.finish([claimed])
 
     def test_a_lease_that_nobody_took_can_be_extended(self, store: Store) -> None:
         """A worker that was late, and unnoticed, keeps what it has."""
         add(store, "a")
-        worker = enlist(store, 0.02)
+        worker = enlist(store)
         (claimed,) = claim(store, worker)
-        self.later(0.1)
+        store.renew(worker, 0.01)
+        self.later(0.05)
         assert store.renew(worker, 60.0)
         assert 0 == store.reap()
         assert 1 == store.finish([claimed])

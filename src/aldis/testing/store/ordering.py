@@ -93,19 +93,19 @@ class OrderTests(Clock):
         add(store, "b1", order_key="b")
         worker = enlist(store)
         a1, b1 = claim(store, worker, ordered=True)
-        store.fail(a1, Failure("no paper", retry_in=0.3))
+        store.fail(a1, Failure("no paper", retry_in=self.delay))
         store.finish([b1])
         assert [] == run_all(store, worker, ordered=True)
-        self.later(0.4)
+        self.later(self.delay + 0.1)
         assert ["a1", "a2"] == run_all(store, worker, ordered=True)
 
     def test_a_delay_blocks_its_key(self, store: Store) -> None:
         """A later one waits while an earlier one is not due."""
-        add(store, "a1", order_key="a", delay=0.3)
+        add(store, "a1", order_key="a", delay=self.delay)
         add(store, "a2", order_key="a")
         worker = enlist(store)
         assert [] == run_all(store, worker, ordered=True)
-        self.later(0.4)
+        self.later(self.delay + 0.1)
         assert ["a1", "a2"] == run_all(store, worker, ordered=True)
 
     def test_a_dead_letter_blocks_its_key_until_it_is_replayed(self, store: Store) -> None:

@@ -96,13 +96,13 @@ class OutcomeTests(Clock):
         add(store, "a")
         worker = enlist(store)
         (claimed,) = claim(store, worker)
-        assert store.fail(claimed, Failure("no paper", "Traceback: ...", retry_in=0.3))
+        assert store.fail(claimed, Failure("no paper", "Traceback: ...", retry_in=self.delay))
         assert [] == claim(store, worker)
         seen = delivery(store, "a")
         assert (State.PENDING, 1, None) == (seen.state, seen.attempts, seen.worker)
         assert ("no paper", "Traceback: ...") == (seen.reason, seen.traceback)
         assert seen.finished_at is None
-        self.later(0.4)
+        self.later(self.delay + 0.1)
         (claimed,) = claim(store, worker)
         assert 2 == claimed.attempt
 

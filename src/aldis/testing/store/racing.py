@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier, Lock
-from time import monotonic
+from time import monotonic, sleep
 
 from aldis.durable.facts import Choice, Claimed, Failure, State
 from aldis.durable.store import Store
@@ -73,7 +73,7 @@ class RaceTests(Clock):
             for number in range(total // 2):
                 with store.transaction() as handle:
                     store.add(handle, [new(f"{number}", order_key=f"{number % 2}")])
-                    self.later(0.002)
+                    sleep(0.002)
 
         def work(worker: str) -> None:
             claimed = claim(store, worker, 4, ordered=True)
