@@ -59,6 +59,11 @@ class Scribe:
             session.execute(insert(Written), [{"number": number} for number in rows])
 
 
+def leave(session, number):
+    """Let something happen in the transaction of a session."""
+    session.execute(insert(Happened).values(number=number))
+
+
 def committed(engine):
     """Return what is there, seen from outside: what happened, and what was written, in order."""
     with engine.connect() as connection:

@@ -1,0 +1,65 @@
+"""What the tests of ``after_commit`` share: a database, and who hears."""
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+import aldis
+from aldis.receivers import after_commit
+from tests.transactions import databases
+from tests.transactions.tables import Table
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """Give an engine on a new SQLite file with tables."""
+    with databases.sqlite(tmp_path / "place.db") as engine:
+        Table.metadata.create_all(engine)
+        yield engine
+
+
+@pytest.fixture
+async def async_engine(engine):
+    """Give an async engine on the same file."""
+    async_engine = databases.async_sqlite(engine.url.database)
+    yield async_engine
+    await async_engine.dispose()
+
+
+@pytest.fixture
+def session(engine):
+    """Give a session."""
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+async def async_session(async_engine):
+    """Give an async session, with the setting that its documentation asks for."""
+    async with AsyncSession(async_engine, expire_on_commit=False) as session:
+        yield session
+
+
+@pytest.fixture
+def signal():
+    """Give a signal."""
+    return aldis.Signal()
+
+
+@pytest.fixture
+def heard():
+    """Give a list for what was heard."""
+    return []
+
+
+@pytest.fixture
+def receiver(signal, session, heard):
+    """Give a connected receiver that hears after the commit."""
+
+    @signal.connect
+    @after_commit(session=session)
+    def receiver(sender, **extra):
+        heard.append(sender)
+        return sender
+
+    return receiver

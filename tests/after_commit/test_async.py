@@ -1,0 +1,147 @@
+"""``after_commit`` with async receivers and async sessions."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
+
+from aldis.errors import AsyncReceiverError
+from aldis.receivers import after_commit
+from tests.core.support import exactly, line_of
+from tests.transactions.tables import Happened, committed
+
+
+class TestAsync:
+    async def test_an_async_receiver(self, signal, async_session, heard):
+        """The commit awaits it, and it can use the async session."""
+
+        @signal.connect
+        @after_commit(session=async_session)
+        async def receiver(sender):
+            await asyncio.sleep(0)
+            heard.append((sender, await async_session.scalar(text("SELECT 7"))))
+
+        async with async_session.begin():
+            assert [(receiver, None)] == await signal.asend("north")
+            assert [] == heard
+        assert [("north", 7)] == heard
+        assert not async_session.in_transaction()
+        await async_session.execute(text("SELECT 1"))
+        await signal.asend("gone")
+        await async_session.rollback()
+        assert [("north", 7)] == heard
+
+    async def test_in_no_transaction(self, signal, async_session, heard):
+        """It is awaited at once, and its work is committed."""
+
+        @signal.connect
+        @after_commit(session=async_session)
+        async def receiver(sender):
+            heard.append(await async_session.scalar(text("SELECT 7")))
+
+        await signal.asend("north")
+        assert ([7], False) == (heard, async_session.in_transaction())
+
+    async def test_a_sync_receiver(self, signal, async_session, heard):
+        """It hears after the commit, whoever sent; a plain send is enough."""
+        scoped = async_scoped_session(lambda: async_session, scopefunc=asyncio.current_task)
+        receiver = after_commit(session=scoped)(heard.append)
+        signal.connect(receiver)
+        await async_session.execute(text("SELECT 1"))
+        signal.send(1)
+        await signal.asend(2)
+        assert [] == heard
+        await async_session.commit()
+        assert [1, 2] == heard
+
+    async def test_a_sync_receiver_at_once(self, signal, async_session, engine):
+        """What it adds to the async session waits for the caller's commit: nobody awaits here."""
+        receiver = after_commit(session=async_session)(
+            lambda sender: async_session.add(Happened(number=7))
+        )
+        signal.connect(receiver)
+        signal.send()
+        assert ([], True) == (committed(engine)[0], async_session.in_transaction())
+        await async_session.commit()
+        assert [7] == committed(engine)[0]
+
+    async def test_a_plain_send(self, signal, async_session):
+        """An async receiver needs ``asend``, as any other."""
+        receiver = after_commit(session=async_session)(asyncio.sleep)
+        signal.connect(receiver)
+        with pytest.raises(AsyncReceiverError, match="is async: await asend or send_async"):
+            signal.send(0)
+
+    async def test_a_sync_session(self, signal, session):
+        """Nobody could await the receiver at its commit: refused when it is sent."""
+
+        @signal.connect
+        @after_commit(session=session)
+        async def receiver(sender): ...
+
+        function = receiver.__wrapped__
+        message = (
+            f"{function.__qualname__} ({line_of(function)}) is async, and the session whose commit "
+            "it waits for is not: nobody could await it there. Make it sync, or use an AsyncSession"
+        )
+        with pytest.raises(AsyncReceiverError, match=exactly(message)):
+            await signal.asend()
+
+    async def test_its_error(self, signal, async_session, heard, caplog):
+        """It is logged; later receivers run, and the caller's objects can be read."""
+
+        @signal.connect
+        @after_commit(session=async_session)
+        async def fail(sender):
+            raise ValueError("lamp out")
+
+        later = after_commit(session=async_session)(heard.append)
+        signal.connect(later)
+        thing = Happened(number=7)
+        async_session.add(thing)
+        await signal.asend("north")
+        await async_session.commit()
+        assert (["north"], 7, 1) == (heard, thing.number, len(caplog.records))
+
+    async def test_a_cancelled_commit(self, signal, async_engine, heard):
+        """It interrupts the receiver that waits; the others run, and the task is cancelled."""
+        waiting = asyncio.Event()
+
+        async def request():
+            async with AsyncSession(async_engine) as session:
+
+                @after_commit(session=session)
+                async def wait(sender):
+                    waiting.set()
+                    await asyncio.sleep(60)
+
+                later = after_commit(session=session)(heard.append)
+                for each in (wait, later):
+                    signal.connect(each)
+                await session.execute(text("SELECT 1"))
+                await signal.asend("north")
+                await session.commit()
+
+        task = asyncio.create_task(request())
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ["north"] == heard
+
+    async def test_many_tasks(self, signal, async_engine, heard):
+        """Sessions of tasks at once do not see each other's."""
+        make = async_scoped_session(async_sessionmaker(async_engine), asyncio.current_task)
+        receiver = after_commit(session=make)(heard.append)
+        signal.connect(receiver)
+
+        async def request(number):
+            await make.execute(text("SELECT 1"))
+            await signal.asend(number)
+            await asyncio.sleep(0)
+            await (make.commit() if number % 2 else make.rollback())
+            await make.remove()
+
+        await asyncio.gather(*map(request, range(20)))
+        assert list(range(1, 20, 2)) == sorted(heard)

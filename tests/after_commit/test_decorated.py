@@ -1,0 +1,120 @@
+"""What ``after_commit`` makes of a function or a method, and what it refuses."""
+
+import gc
+import inspect
+
+import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
+
+import aldis
+from aldis.errors import HiddenDeliveryError, NoSessionError, NotCallableError
+from aldis.receivers import after_commit, once, robust
+from tests.core.support import exactly, line_of
+
+
+class TestDecorated:
+    def test_it_looks_like_its_function(self, receiver, signal):
+        """It has its function's name and signature, and says what it is."""
+        function = receiver.__wrapped__
+        assert function.__name__ == receiver.__name__
+        assert inspect.signature(function) == inspect.signature(receiver)
+        assert f"<after_commit {function.__qualname__}>" == repr(receiver)
+        assert "after_commit" == signal.explain().rows[0].delivery
+
+    def test_called_directly_it_simply_runs(self, receiver, session, heard):
+        """A direct call waits for nothing."""
+        session.begin()
+        assert ("north", ["north"]) == (receiver("north"), heard)
+
+    @pytest.mark.parametrize("decorate", [after_commit, after_commit(session=Session())])
+    def test_one_delivery(self, decorate):
+        """With ``robust``, ``once`` or itself it is refused, in either order."""
+
+        def plain(sender): ...
+
+        place = line_of(plain)
+        for other in (once, robust, after_commit):
+            name = plain.__qualname__
+            text = f"{name} ({place}) cannot be after_commit as well as {other.__name__}: a "
+            with pytest.raises(
+                HiddenDeliveryError, match=exactly(text + "receiver has one delivery")
+            ):
+                decorate(other(plain))
+            text = f"{name} ({place}) cannot be {other.__name__} as well as after_commit: a "
+            with pytest.raises(
+                HiddenDeliveryError, match=exactly(text + "receiver has one delivery")
+            ):
+                other(decorate(plain))
+
+    @pytest.mark.parametrize("decorate", [after_commit, after_commit(session=Session())])
+    def test_what_is_not_callable_is_refused(self, decorate):
+        """The mistake is found when decorating."""
+        with pytest.raises(
+            NotCallableError, match=exactly("a receiver must be callable, not int: 7")
+        ):
+            decorate(7)
+
+    def test_what_is_no_session_is_refused(self):
+        """This mistake is, too."""
+
+        def plain(sender): ...
+
+        text = (
+            f"{plain.__qualname__} ({line_of(plain)}): session must be a session, or a callable "
+            "that gives the current one, not 'db'"
+        )
+        with pytest.raises(NoSessionError, match=exactly(text)):
+            after_commit(session="db")(plain)
+
+    @pytest.mark.parametrize(
+        "makes", [sessionmaker(), async_sessionmaker(), Session], ids=["sync", "async", "class"]
+    )
+    def test_what_makes_sessions_is_refused(self, makes):
+        """A new session is in no transaction: the receiver would always be called at once."""
+
+        def plain(sender): ...
+
+        text = (
+            f"{plain.__qualname__} ({line_of(plain)}): session must be a session, or a callable "
+            "that gives the current one, not what makes a new one at each call: put it into a "
+            "scoped_session"
+        )
+        with pytest.raises(NoSessionError, match=exactly(text)):
+            after_commit(session=makes)(plain)
+
+    def test_methods(self, signal, session):
+        """A method is held weakly until it is sent to, and strongly from then to the commit."""
+
+        class Post:
+            letters = []  # noqa: RUF012 - for all of them
+
+            @after_commit(session=session)
+            def receive(self, sender):
+                self.letters.append(sender)
+
+        post = Post()
+        signal.connect(post.receive)
+        session.begin()
+        signal.send("north")
+        del post
+        gc.collect()
+        session.commit()
+        assert ["north"] == Post.letters
+        gc.collect()
+        assert [] == signal.send("south")
+
+    def test_it_is_held_weakly(self, signal, session, heard):
+        """A function is kept by its module, not by the signal."""
+        signal.connect(after_commit(session=session)(heard.append))
+        gc.collect()
+        assert [] == signal.send()
+
+    def test_it_goes_through_contracts(self, session):
+        """What the receiver takes is checked when it is connected."""
+
+        @aldis.Namespace().define
+        def lit(sender, /, *, depth: int) -> None: ...
+
+        with pytest.raises(aldis.errors.ReceiverMismatchError):
+            lit.connect(after_commit(session=session)(lambda sender: None))

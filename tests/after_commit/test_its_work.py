@@ -1,0 +1,90 @@
+"""What a receiver with ``after_commit`` does in the session."""
+
+import pytest
+
+from aldis.receivers import after_commit
+from tests.transactions.tables import Happened, committed, leave
+
+
+class TestItsWork:
+    """What a receiver does in the session is a transaction of its own."""
+
+    @pytest.mark.parametrize("begun", [True, False])
+    def test_it_is_committed(self, signal, session, engine, begun):
+        """Neither a read nor a write leaves a transaction behind."""
+
+        @signal.connect
+        @after_commit(session=session)
+        def write(sender):
+            leave(session, sender)
+
+        if begun:
+            session.begin()
+        signal.send(7)
+        session.commit()
+        assert ([7], False) == (committed(engine)[0], session.in_transaction())
+
+    @pytest.mark.parametrize("begun", [True, False])
+    def test_it_is_rolled_back_when_it_raises(self, signal, session, engine, begun):
+        """The session is as good as before."""
+
+        @signal.connect
+        @after_commit(session=session)
+        def write(sender):
+            leave(session, 8)
+            leave(session, 8)
+
+        if begun:
+            session.begin()
+        signal.send(7)
+        session.commit()
+        assert not session.in_transaction()
+        leave(session, 9)
+        session.commit()
+        assert [9] == committed(engine)[0]
+
+    def test_a_connection_that_breaks_under_it(self, signal, session, engine, caplog):
+        """Even when nothing can be rolled back, the caller's commit returns; the log has both."""
+
+        @signal.connect
+        @after_commit(session=session)
+        def break_it(sender):
+            session.connection().connection.dbapi_connection.close()
+            raise ValueError("lamp out")
+
+        leave(session, 7)
+        signal.send()
+        session.commit()
+        assert [
+            "after_commit receiver",
+            "what an after_commit receiver left in its session cannot be rolled back",
+        ] == [each.getMessage().partition(" Test")[0] for each in caplog.records[:2]]
+        assert [7] == committed(engine)[0]
+
+    def test_what_it_has_not_flushed(self, signal, session, engine, caplog):
+        """It is flushed with its commit, and fails without a harm to the caller."""
+
+        @signal.connect
+        @after_commit(session=session)
+        def write(sender):
+            session.add(Happened(number=sender))
+
+        leave(session, 8)
+        signal.send(8)
+        signal.send(9)
+        session.commit()
+        assert ([8, 9], 1) == (committed(engine)[0], len(caplog.records))
+
+    def test_the_attributes_of_what_was_sent(self, signal, session, heard):
+        """A mapped object that has expired with the commit is read again."""
+
+        @signal.connect
+        @after_commit(session=session)
+        def read(sender, thing):
+            heard.append(thing.number)
+
+        with session.begin():
+            thing = Happened(number=7)
+            session.add(thing)
+            signal.send(thing=thing)
+        assert [7] == heard

@@ -1,0 +1,106 @@
+"""Whose commit a receiver with ``after_commit`` waits for."""
+
+import re
+
+import pytest
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from aldis.errors import NoSessionError
+from aldis.receivers import after_commit
+from aldis.transactions import using
+from tests.core.support import exactly, line_of
+
+
+class TestWhoseSession:
+    def test_nobody_knows(self, signal):
+        """The send fails, and the error says what can be done."""
+
+        @signal.connect
+        @after_commit
+        def wait(sender): ...
+
+        message = (
+            f"{wait.__qualname__} ({line_of(wait.__wrapped__)}) waits for a commit: whose session "
+            "is it? There is no current app with an outbox; give the app one (Aldis(app, "
+            "outbox=Outbox(db.session))), or say it: with outbox.using(session): ...; or give the "
+            "receiver its session: @after_commit(session=db.session)"
+        )
+        with pytest.raises(NoSessionError, match=exactly(message)):
+            signal.send()
+
+    def test_using(self, signal, session, heard):
+        """Without a session of its own the receiver waits for the caller's."""
+        receiver = after_commit(heard.append)
+        signal.connect(receiver)
+        with using(None, session):
+            session.begin()
+            signal.send("north")
+            session.commit()
+        assert ["north"] == heard
+
+    def test_an_outbox_without_a_session(self, signal):
+        """An outbox may do without a session: a receiver that waits for its commit does not."""
+        receiver = after_commit(lambda sender: None)
+        signal.connect(receiver)
+
+        class Source:
+            def session(self): ...
+
+        text = "waits for a commit, and the outbox in use has no session; give the receiver one: @"
+        with using(Source(), None), pytest.raises(NoSessionError, match=re.escape(text)):
+            signal.send()
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_a_connection(self, signal, engine, heard, own):
+        """A connection of Core does not tell of its commit: refused, with a remedy."""
+        with engine.connect() as connection:
+            decorate = after_commit(session=lambda: connection) if own else after_commit
+            receiver = decorate(heard.append)
+            signal.connect(receiver)
+            with (
+                using(None, connection),
+                pytest.raises(
+                    NoSessionError, match="waits for a commit, and a connection does not"
+                ) as caught,
+            ):
+                signal.send()
+        assert str(caught.value).endswith(
+            "does not tell of it: only a session does. Give it one: @after_commit(session=...), "
+            "or with outbox.using(session): ..."
+        )
+
+    @pytest.mark.parametrize(
+        "kind", [scoped_session, lambda make: make.registry, lambda make: make()]
+    )
+    def test_what_gives_a_session(self, signal, engine, heard, kind):
+        """A scoped session, a callable or a session."""
+        scoped = scoped_session(sessionmaker(engine))
+        given = scoped if kind is scoped_session else kind(scoped)
+        receiver = after_commit(session=given)(heard.append)
+        signal.connect(receiver)
+        scoped().begin()
+        signal.send("north")
+        assert [] == heard
+        scoped.commit()
+        assert ["north"] == heard
+        scoped.remove()
+
+    def test_a_callable_that_gives_none(self, signal):
+        """What it gave stands in the message."""
+        receiver = after_commit(session=lambda: None)(lambda sender: None)
+        signal.connect(receiver)
+        with pytest.raises(
+            NoSessionError, match="that is no session or connection of SQLAlchemy: None; or"
+        ):
+            signal.send()
+
+    def test_the_other_session_does_not_matter(self, signal, receiver, session, engine, heard):
+        """A commit of another session is not its commit."""
+        with Session(engine) as other:
+            session.begin()
+            other.begin()
+            signal.send("north")
+            other.commit()
+            assert [] == heard
+        session.commit()
+        assert ["north"] == heard
