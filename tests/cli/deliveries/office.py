@@ -1,0 +1,63 @@
+"""Deliveries in a database, and ``aldis deliveries`` on it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import create_engine, text
+
+from aldis.cli.group import aldis
+from aldis.durable.facts import Choice, Failure, NewDelivery, State
+from aldis.durable.sql.schema import upgrade
+from aldis.durable.sql.store import SqlStore
+from tests.durable.sql.databases import DATABASES
+
+LEASE = "1" * 32
+
+
+class Office:
+    """Deliveries in a database, and the command on it, in this process."""
+
+    def __init__(self, url):
+        self.url = url
+        self.engine = create_engine(url)
+        upgrade(self.engine)
+        self.store = SqlStore(self.engine)
+        self.store.enlist(LEASE, "quay-1", 600)
+
+    def add(self, receiver="billing.receipt", count=1, **facts):
+        """Record deliveries."""
+        new = {"signal": "order_paid", "payload": '{"payload":{"order_id":7}}', **facts}
+        for _ in range(count):
+            number = f"{self.store.count(Choice()):032x}"
+            self.store.add(None, [NewDelivery(emission_id=number, receiver=receiver, **new)])
+
+    def kill(self, receiver="billing.receipt", reason="LookupError: no such lamp", **more):
+        """Make a dead letter of everything that waits for a receiver."""
+        while claimed := self.store.claim(LEASE, receiver, 500, ordered=False):
+            for each in claimed:
+                self.store.fail(each, Failure(reason, f"Traceback …\n{reason}\n", **more))
+
+    def run(self, *command, stdin=None):
+        """Run ``aldis deliveries`` on the database."""
+        return CliRunner().invoke(aldis, ["deliveries", *command, "--url", self.url], input=stdin)
+
+    def json(self, *command):
+        """Return what a command writes for programs."""
+        ended = self.run(*command, "--json")
+        assert 0 == ended.exit_code, ended.output
+        return json.loads(ended.stdout)
+
+    def states(self):
+        """Return the states of all deliveries, by number."""
+        with self.engine.connect() as connection:
+            found = connection.scalars(text("SELECT state FROM aldis_deliveries ORDER BY id"))
+            return [State(each).name for each in found]
+
+
+everywhere = pytest.mark.parametrize("office", DATABASES, indirect=True)
+
+
+def said(ended):
+    """Return the exit code and the last line on the standard error."""
+    return ended.exit_code, (ended.stderr.splitlines() or [""])[-1]

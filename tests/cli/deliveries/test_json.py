@@ -1,0 +1,25 @@
+"""What ``aldis deliveries`` writes for programs is documented."""
+
+import re
+
+import pytest
+
+from aldis.durable.facts import NewDelivery
+from tests.cli.test_documentation import PAGE, keys_in
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["stats", "dead", "show 2", "replay 1", "discard 3", "prune --older-than 1d", "pause a"],
+)
+def test_every_key_of_the_json_is_documented(office, command):
+    """Below the schema's name, or where that refers to."""
+    office.add("a", count=3)
+    office.kill("a")
+    office.store.add(None, [NewDelivery("b" * 32, "b", "s", "{}", cause=f"{0:032x}:a")])
+    facts = office.json(*command.split())
+    section = PAGE.partition("### `aldis-deliveries-stats/1`")[2].partition("\n## ")[0]
+    assert f"`{facts['schema']}`" in PAGE
+    facts.get("delivery", {}).pop("payload", None)
+    documented = set(re.findall(r"`(\w+)`", section)) | {"schema", "payload"}
+    assert keys_in(facts) <= documented

@@ -1,0 +1,76 @@
+"""``aldis deliveries pending``, ``running`` and ``dead``."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tests.cli.deliveries.office import LEASE, everywhere
+
+
+class TestLists:
+    @everywhere
+    def test_dead(self, office):
+        """Who, when, how often, and why."""
+        office.add(count=2)
+        office.kill()
+        ended = office.run("dead")
+        assert 0 == ended.exit_code
+        rows = [re.split(r" {2,}", line.strip()) for line in ended.stdout.splitlines()]
+        assert ["id", "receiver", "signal", "recorded", "dead", "attempts", "reason"] == rows[0]
+        assert ["1", "billing.receipt", "order_paid"] == rows[1][:3]
+        assert ["1", "LookupError: no such lamp"] == rows[1][5:]
+        assert 3 == len(rows)
+
+    def test_pending(self, office):
+        """Also what waits for its time, for its turn, or to be tried again."""
+        office.add(delay=7200.5)
+        office.add()
+        office.kill(retry_in=600.9)
+        office.add(order_key="7", count=2)
+        office.store.claim(LEASE, "billing.receipt", 1, ordered=True)
+        office.store.claim(LEASE, "billing.receipt", 1, ordered=True)
+        lines = office.run("pending").stdout.splitlines()
+        assert ["in 2h", "in 10m", "behind its key"] == [
+            re.split(r" {2,}", line.strip())[4] for line in lines[1:]
+        ]
+        assert lines[2].endswith("LookupError: no such lamp")
+        assert "  1  quay-1" in office.run("running").stdout
+
+    def test_none(self, office):
+        """It is said."""
+        for name in ("pending", "running", "dead"):
+            assert f"None is {name}.\n" == office.run(name).stdout
+
+    def test_the_limit(self, office):
+        """How many more there are is said; the newest can come first."""
+        office.add(count=5)
+        lines = office.run("pending", "--limit", "2", "--newest-first").stdout.splitlines()
+        assert ["5", "4"] == [line.split()[0] for line in lines[1:3]]
+        assert "2 of 5; --limit shows more." == lines[-1]
+
+    def test_chosen(self, office):
+        """By receiver, signal, time and error; what no option says is no matter."""
+        office.add()
+        office.kill()
+        office.add("shipping.label", signal="order-packed")
+        office.kill("shipping.label", "TimeoutError: 100% slow")
+        hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+        def ids(*options):
+            return [each["id"] for each in office.json("dead", *options)["deliveries"]]
+
+        assert [1, 2] == ids("--since", "1h", "--until", hour)
+        assert [1] == ids("--receiver", "billing.receipt")
+        assert [2] == ids("--signal", "order-packed")
+        assert [2] == ids("--error", "100%")
+        assert [1, 2] == ids("--error", "error:")
+        assert [] == ids("--since", hour)
+        assert [] == ids("--until", "2020-01-01")
+
+    def test_hostile_text(self, office):
+        """No terminal takes what is recorded for orders."""
+        office.add(payload='"\x1b[31mred"')
+        office.kill(reason="Error: \x1b[2J\u202e")
+        assert "Error: \\x1b[2J\\u202e\n" in office.run("dead").stdout
+        shown = office.run("show", "1").stdout
+        assert "\x1b" not in shown
+        assert '"\\x1b[31mred"' in shown

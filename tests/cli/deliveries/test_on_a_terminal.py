@@ -1,0 +1,119 @@
+"""``aldis deliveries`` in a process of its own: questions, pipes and Ctrl-C."""
+
+import os
+import re
+import shlex
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.cli.durable_shop import write_shop
+from tests.cli.support import ALDIS, PYTHON
+
+
+class TestOnATerminal:
+    @pytest.fixture
+    def dead(self, project):
+        """Give a folder with a file that has 1,200 dead letters."""
+        write_shop(project)
+        with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
+            connection.executemany(
+                "INSERT INTO aldis_deliveries (emission_id, receiver, signal, payload, state)"
+                " VALUES (?, 'billing.receipt', 'order_paid', '{}', 3)",
+                [(f"{number:032x}",) for number in range(1200)],
+            )
+            connection.commit()
+        return project
+
+    def command(self, *words):
+        """Return a command on the file."""
+        return [*ALDIS, "deliveries", *words, "--url", "sqlite:///shop.db"]
+
+    def test_an_answer(self, dead):
+        """A no changes nothing; a yes is shown with its progress."""
+        words = self.command("replay", "--all")
+        line = shlex.join(words)
+        code, seen = dead.on_terminal("/bin/sh", "-c", f"exec {line} </dev/null")
+        assert (2, True) == (code, "say --yes" in seen)
+        script = f"""
+            import pty, os, sys
+            process, ours = pty.fork()
+            if not process:
+                os.execvp(sys.executable, {words!r})
+            seen = b""
+            while b"[y/N]" not in seen:
+                seen += os.read(ours, 1000)
+            os.write(ours, sys.argv[1].encode() + b"\\n")
+            try:
+                while chunk := os.read(ours, 1000):
+                    seen += chunk
+            except OSError:
+                pass
+            print(seen.decode().replace("\\r", ""))
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+        """
+        dead.write("answer.py", script)
+        ended = dead.run(*PYTHON, "answer.py", "n")
+        assert 0 == ended.returncode
+        assert "Replay 1,200 dead letters? [y/N]: n\nNothing was changed.\n" in ended.stdout
+        ended = dead.run(*PYTHON, "answer.py", "y")
+        assert 0 == ended.returncode
+        assert "1,200 dead letters replayed.\n" in ended.stdout
+
+    def test_the_app(self, dead):
+        """The database is that of its outbox, and its receivers are known."""
+        dead.write("more.py", "from shop import *\nfrom receivers import *\ndurable('idle')(print)")
+        ended = dead.run(*ALDIS, "deliveries", "pause", "idle", "--app", "more")
+        assert (0, "idle is paused.\n") == (ended.returncode, ended.stdout)
+
+    def test_a_reader_that_has_seen_enough(self, dead):
+        """Nothing is said of it."""
+        line = shlex.join(self.command("dead", "--limit", "1200"))
+        ended = dead.run("/bin/sh", "-c", f"{line} | head -n 1")
+        assert (0, "") == (ended.returncode, ended.stderr)
+        assert ended.stdout.startswith("  id  receiver")
+
+    def test_interrupted(self, dead):
+        """What was done stays done and is counted, the rest is as it was."""
+        dead.write(
+            "slow.py",
+            """
+            import time
+            from aldis.durable.sql.operating import OperatorSide
+            from aldis.cli import main
+
+            change = OperatorSide._change
+
+            def slowly(*args, **options):
+                for number in change(*args, **options):
+                    yield number
+                    print("a batch", flush=True)
+                    time.sleep(0.5)
+
+            OperatorSide._change = slowly
+            main()
+            """,
+        )
+        words = self.command("replay", "--all", "--yes")[len(ALDIS) :]
+        process = dead.start(*PYTHON, "slow.py", *words)
+        try:
+            assert "a batch\n" == process.stdout.readline()
+            os.kill(process.pid, signal.SIGINT)
+            rest, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait(10)
+        last = rest.splitlines()[-1]
+        done = re.fullmatch(
+            r"Interrupted: ([\d,]+) of 1,200 dead letters are replayed, the others are as they "
+            r"were\.",
+            last,
+        )
+        assert done, last
+        with closing(sqlite3.connect(dead.folder / "shop.db")) as connection:
+            (pending,) = connection.execute(
+                "SELECT count(*) FROM aldis_deliveries WHERE state = 0"
+            ).fetchone()
+        assert (130, int(done[1].replace(",", ""))) == (process.returncode, pending)

@@ -1,0 +1,43 @@
+"""``aldis deliveries prune``."""
+
+import pytest
+
+from tests.cli.deliveries.office import LEASE, everywhere, said
+
+
+class TestPrune:
+    @everywhere
+    def test_old_ones(self, office):
+        """What was done or discarded; dead letters stay."""
+        office.add()
+        office.kill()
+        office.add(count=3)
+        office.store.finish(office.store.claim(LEASE, "billing.receipt", 2, ordered=False))
+        ended = office.run("prune", "--older-than", "7d", "--yes")
+        assert "0 completed deliveries older than 7d pruned.\n" == ended.stdout
+        ended = office.run("prune", "--older-than", "0s", "--dry-run")
+        assert "2 completed deliveries older than 0s would be pruned.\n" == ended.stdout
+        ended = office.run("prune", "--older-than", "0s", "--yes")
+        assert "2 completed deliveries older than 0s pruned.\n" == ended.stdout
+        assert ["DEAD", "PENDING"] == office.states()
+
+    def test_asks_about_a_single_one(self, office):
+        """What is pruned does not come back."""
+        office.add()
+        office.store.finish(office.store.claim(LEASE, "billing.receipt", 1, ordered=False))
+        assert 2 == office.run("prune", "--older-than", "0s").exit_code
+        assert ["DONE"] == office.states()
+
+    @pytest.mark.parametrize(
+        ("age", "message"),
+        [
+            ("7", "'7' is no duration: write 90s, 15m, 12h or 7d."),
+            ("-1d", "'-1d' is no duration: write 90s, 15m, 12h or 7d."),
+            ("1w", "'1w' is no duration: write 90s, 15m, 12h or 7d."),
+            ("40000d", "'40000d' is longer than 100 years."),
+        ],
+    )
+    def test_no_duration(self, office, age, message):
+        """A number alone would be a trap."""
+        message = f"Error: Invalid value for '--older-than': {message}"
+        assert (2, message) == said(office.run("prune", "--older-than", age))

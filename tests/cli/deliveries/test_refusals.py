@@ -1,0 +1,114 @@
+"""What ``aldis deliveries`` says of databases and options that will not do."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from aldis.cli.group import aldis
+from tests.cli.deliveries.office import said
+from tests.cli.support import PYTHON
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("command", ["stats", "dead", "replay --all", "prune --older-than 1d"])
+    def test_a_server_that_does_not_answer(self, command):
+        """Without the password."""
+        url = "postgresql+psycopg://me:secret@127.0.0.1:1/shop"
+        ended = CliRunner().invoke(aldis, ["deliveries", *command.split(), "--url", url])
+        assert 2 == ended.exit_code
+        assert ended.stderr.startswith(
+            "Error: the database postgresql+psycopg://me:***@127.0.0.1:1/shop cannot be reached: "
+        )
+        assert "secret" not in ended.stderr
+
+    def test_an_async_driver(self, office):
+        """It is used as any other."""
+        pytest.importorskip("aiosqlite")
+        office.add(count=2)
+        office.kill()
+        office.url = office.url.replace("sqlite:", "sqlite+aiosqlite:")
+        assert 2 == office.json("dead")["total"]
+        assert "2 dead letters replayed.\n" == office.run("replay", "--all", "--yes").stdout
+
+    def test_a_read_only_file(self, office):
+        """Looking is possible, changing is refused."""
+        office.add(count=2)
+        office.kill()
+        path = office.engine.url.database
+        office.url = f"sqlite:///file:{path}?mode=ro&uri=true"
+        assert 2 == office.json("dead")["total"]
+        assert (
+            2,
+            (
+                "Error: the outbox's database cannot be written to, it is read-only "
+                "(attempt to write "
+                "a readonly database); nothing was changed"
+            ),
+        ) == said(office.run("replay", "--all", "--yes"))
+
+    def test_a_locked_file(self, office):
+        """What to do is said."""
+        office.add()
+        office.kill()
+        with closing(sqlite3.connect(office.engine.url.database)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            office.url += "?timeout=0.1"
+            code, message = said(office.run("replay", "1"))
+        assert 2 == code
+        assert message.startswith("Error: the outbox's database is locked by another connection;")
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            (
+                "sqlite://",
+                (
+                    "Error: an SQLite database in memory is seen by the process of the app alone: "
+                    "name a file, as in sqlite:///shop.db"
+                ),
+            ),
+            ("sqlite:///no.db", "Error: there is no file 'no.db': `aldis db upgrade` creates it"),
+        ],
+    )
+    def test_no_database(self, url, message):
+        """Nothing is created."""
+        ended = CliRunner().invoke(aldis, ["deliveries", "stats", "--url", url])
+        assert (2, message) == said(ended)
+
+    def test_no_tables(self, tmp_path):
+        """The remedy is named."""
+        (tmp_path / "shop.db").touch()
+        url = f"sqlite:///{tmp_path}/shop.db"
+        code, message = said(CliRunner().invoke(aldis, ["deliveries", "stats", "--url", url]))
+        assert 2 == code
+        assert message.startswith("Error: the tables aldis_* are missing: run `aldis db upgrade`")
+
+    def test_two_databases(self, office):
+        """One of them has to be left out."""
+        ended = office.run("stats", "--app", "shop")
+        message = "Error: --app and --url both name a database: leave one out"
+        assert (2, message) == said(ended)
+
+    def test_a_missing_extra(self, project):
+        """The extra is named."""
+        project.write(
+            "without.py",
+            """
+            import sys
+
+            class Without:
+                @staticmethod
+                def find_spec(name, *_):
+                    if name == "sqlalchemy":
+                        raise ModuleNotFoundError("No module named sqlalchemy", name=name)
+
+            sys.meta_path.insert(0, Without)
+            from aldis.cli import main
+            main()
+            """,
+        )
+        ended = project.run(*PYTHON, "without.py", "deliveries", "stats", "--url", "sqlite:///x")
+        assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
+        assert ended.stderr.endswith("which is not installed: pip install 'aldis[durable]'\n")

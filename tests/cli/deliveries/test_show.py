@@ -1,0 +1,88 @@
+"""``aldis deliveries show``."""
+
+import re
+
+import pytest
+
+from aldis.durable.facts import NewDelivery
+from tests.cli.deliveries.office import everywhere, said
+
+
+class TestShow:
+    @everywhere
+    def test_everything(self, office):
+        """Payload, error, and what has caused it, the first cause first."""
+        office.add("orders.place", signal="order-placed")
+        office.add("stock.reserve", cause=f"{0:032x}:orders.place")
+        office.add(cause=f"{1:032x}:stock.reserve", traceparent="00-ab-cd-01", order_key="7")
+        office.kill()
+        ended = office.run("show", "3")
+        assert 0 == ended.exit_code
+        lines = ended.stdout.splitlines()
+        assert "delivery 3  dead" == lines[0]
+        until = lines.index("")
+        facts = dict(re.split(r" {2,}", line.strip(), maxsplit=1) for line in lines[1:until])
+        assert ("billing.receipt", "order_paid", "7", "1", "00-ab-cd-01") == tuple(
+            facts[name] for name in ("receiver", "signal", "ordered by", "attempts", "traceparent")
+        )
+        assert f"{2:032x}:billing.receipt" == facts["key"]
+        page = ended.stdout
+        assert 'payload\n  {\n    "payload": {\n      "order_id": 7\n    }\n  }\n' in page
+        assert "failure\n  Traceback …\n  LookupError: no such lamp\n" in page
+        assert page.endswith(
+            "caused by\n"
+            "  1  order-placed → orders.place  pending\n"
+            "  └─ 2  order_paid → stock.reserve  pending\n"
+            "     └─ 3  order_paid → billing.receipt  dead (this one)\n"
+        )
+        by_key = office.run("show", f"{2:032x}:billing.receipt")
+        assert page.splitlines()[0] == by_key.stdout.splitlines()[0]
+
+    def test_a_cause_that_was_pruned(self, office):
+        """What is known of it is its key."""
+        office.add(cause=f"{9:032x}:orders.place")
+        assert office.run("show", "1").stdout.endswith(
+            f"caused by\n  {9:032x}:orders.place (no longer recorded)\n"
+            "  └─ 1  order_paid → billing.receipt  pending (this one)\n"
+        )
+
+    def test_a_send(self, office):
+        """By its id, if it has one delivery; else they are named."""
+        new = NewDelivery("a" * 32, "billing.receipt", "order_paid", "{}")
+        office.store.add(None, [new])
+        assert "delivery 1  pending\n" in office.run("show", "a" * 32).stdout
+        office.store.add(None, [NewDelivery("a" * 32, "shipping.label", "order_paid", "{}")])
+        assert (
+            2,
+            (
+                "Error: this send has several deliveries; say which: 1 (billing.receipt), "
+                "2 (shipping.label)"
+            ),
+        ) == said(office.run("show", "a" * 32))
+
+    def test_json(self, office):
+        """The payload is data."""
+        office.add(payload='{"payload":{"order_id":7}}')
+        office.kill()
+        facts = office.json("show", "1")
+        assert {"payload": {"order_id": 7}} == facts["delivery"]["payload"]
+        assert [] == facts["causes"]
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("99", "there is no delivery 99: it may have been pruned"),
+            ("9" * 19, f"there is no delivery {'9' * 19}: it may have been pruned"),
+            ("f" * 32, f"there is no delivery {'f' * 32}: it may have been pruned"),
+            (
+                "latest",
+                (
+                    "'latest' is neither the number of a delivery nor a key, which looks like "
+                    "0123456789abcdef0123456789abcdef:billing.receipt"
+                ),
+            ),
+        ],
+    )
+    def test_unknown(self, office, name, message):
+        """A line says so."""
+        assert (2, f"Error: {message}") == said(office.run("show", name))
