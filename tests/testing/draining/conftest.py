@@ -1,0 +1,42 @@
+"""What the tests of draining share: an outbox on SQLite, and a receiver."""
+
+import pytest
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from aldis.durable import Outbox, current_delivery, durable
+from tests.durable import scenes
+from tests.durable.scenes import order_paid, write
+
+
+@pytest.fixture(params=["file", "memory"])
+def engine(request, tmp_path):
+    """Give an engine on SQLite: on a file, and in memory."""
+    where = scenes.sqlite(tmp_path / "shop.db") if request.param == "file" else scenes.in_memory()
+    with where as engine:
+        yield engine
+
+
+@pytest.fixture
+def session(engine):
+    """Give a scoped session."""
+    session = scoped_session(sessionmaker(engine))
+    yield session
+    session.remove()
+
+
+@pytest.fixture
+def outbox(session):
+    """Give an outbox with the session."""
+    return Outbox(session)
+
+
+@pytest.fixture
+def receipt(aldis_clean):
+    """Give a receiver that writes through its session what it was called with."""
+
+    @order_paid.connect
+    @durable("billing.receipt")
+    def receipt(sender, *, order_id, **extra):
+        write(current_delivery().session, f"{sender} {order_id}")
+
+    return receipt

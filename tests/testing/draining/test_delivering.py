@@ -1,0 +1,45 @@
+"""Calling a durable receiver directly."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from aldis.durable import current_delivery, durable
+from aldis.errors import NoDeliveryError, NoSessionError
+from aldis.testing import delivering
+from tests.durable.scenes import write, written
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+class TestDelivering:
+    def test_a_receiver_that_asks(self, engine):
+        """A receiver that is called directly gets the test's session, and what else is said."""
+
+        @durable("billing.receipt")
+        def receipt(sender, *, order_id, **extra):
+            delivery = current_delivery()
+            write(delivery.session, f"{order_id} at attempt {delivery.attempt}")
+            return delivery.key
+
+        with Session(engine) as session:
+            with delivering(session, attempt=3, receiver="billing.receipt", emission_id="a"):
+                key = receipt("harbour", order_id=7)
+            session.commit()
+
+        assert "a:billing.receipt" == key
+        assert ["7 at attempt 3"] == written(engine)
+
+    def test_without_a_session(self):
+        """One that asks for a session then is told how to give one."""
+        with delivering() as delivery:
+            assert delivery is current_delivery()
+            assert (1, None) == (delivery.attempt, delivery.cause)
+            with pytest.raises(NoSessionError, match=r"with delivering\(session\)"):
+                _ = delivery.session
+
+    def test_each_is_another(self):
+        """Keys are unique, and what was before is there again."""
+        with delivering() as first, delivering() as second:
+            assert first.key != second.key
+        with pytest.raises(NoDeliveryError, match=r"with aldis.testing.delivering\(session\)"):
+            current_delivery()

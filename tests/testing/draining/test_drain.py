@@ -1,0 +1,120 @@
+"""Running what is due in the test's own process."""
+
+import contextvars
+import threading
+
+import pytest
+from sqlalchemy.orm import Session
+
+from aldis.durable import Outbox, current_delivery, durable
+from aldis.errors import UnknownReceiverError
+from aldis.observe import trace
+from aldis.testing import drain
+from tests.durable import scenes
+from tests.durable.scenes import counts, order_paid, receipt_sent, write, written
+from tests.testing.draining.sending import send
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+
+class TestDrain:
+    def test_runs_what_is_due(self, outbox, session, engine, receipt):
+        """What was committed is delivered, and what the receiver wrote is committed."""
+        send(outbox, session, 7, 8)
+
+        assert 2 == drain(outbox).done
+        assert ["harbour 7", "harbour 8"] == written(engine)
+        assert {"done": 2} == counts(outbox)
+
+    def test_nothing_is_no_error(self, outbox, receipt):
+        """Where nothing is due, nothing is run."""
+        ran = drain(outbox)
+
+        assert (0, 0, []) == (ran.attempts, ran.dead, ran.errors)
+
+    def test_what_is_not_committed_is_not_there(self, tmp_path):
+        """An open transaction's sends are not run, and are run once it is committed."""
+        heard = []
+        with scenes.sqlite(tmp_path / "shop.db") as engine, Session(engine) as session:
+            outbox = Outbox(engine=engine)
+
+            @order_paid.connect
+            @durable("billing.receipt")
+            def receipt(sender, *, order_id, **extra):
+                heard.append(order_id)
+
+            with outbox.using(session):
+                session.begin()
+                order_paid.send("harbour", order_id=7)
+                assert 0 == drain(outbox).attempts
+                session.commit()
+            drain(outbox)
+        assert [7] == heard
+
+    def test_runs_what_receivers_send(self, outbox, session, engine, receipt):
+        """What a receiver sends is due at once, and is run as well."""
+
+        @order_paid.connect
+        @durable("billing.pass_on")
+        def pass_on(sender, *, order_id, **extra):
+            receipt_sent.send(sender, order_id=order_id + 1)
+
+        @receipt_sent.connect
+        @durable("billing.archive")
+        def archive(sender, *, order_id, **extra):
+            write(current_delivery().session, f"archived {order_id}")
+
+        send(outbox, session, 7)
+
+        assert 3 == drain(outbox).done
+        assert {"harbour 7", "archived 8"} == set(written(engine))
+
+    def test_only_some_receivers(self, outbox, session, receipt):
+        """The others' deliveries stay where they are."""
+
+        @order_paid.connect
+        @durable("billing.other")
+        def other(sender, **extra): ...
+
+        send(outbox, session, 7)
+
+        assert 1 == drain(outbox, receivers=["billing.other"]).done
+        assert {"done": 1, "pending": 1} == counts(outbox)
+        with pytest.raises(UnknownReceiverError, match=r"did you mean 'billing.receipt'\?"):
+            drain(outbox, receivers=["billing.receip"])
+
+    def test_sees_nothing_of_the_test(self, outbox, session, receipt):
+        """As in a worker, receivers run with context variables and a session of their own."""
+        variable = contextvars.ContextVar("variable", default="unset")
+        variable.set("the test's")
+        seen = []
+
+        @order_paid.connect
+        @durable("billing.look")
+        def look(sender, **extra):
+            mine = current_delivery().session
+            seen.append((variable.get(), mine is theirs, threading.current_thread().name[:11]))
+
+        theirs = session()
+        send(outbox, session, 7)
+        drain(outbox)
+        assert [("unset", False, "aldis-drain")] == seen
+
+    def test_the_trace_shows_it(self, outbox, session, receipt):
+        """Each delivery is a send in a trace, with what its receiver sent under it."""
+
+        @order_paid.connect
+        @durable("billing.pass_on")
+        def pass_on(sender, *, order_id, **extra):
+            receipt_sent.send(sender, order_id=order_id)
+
+        send(outbox, session, 7)
+        with trace() as seen:
+            drain(outbox)
+
+        assert [("order_paid", "durable"), ("order_paid", "durable")] == [
+            (root.signal, root.how) for root in seen.roots
+        ]
+        calls = {call.receiver.split(".")[-1]: call for root in seen.roots for call in root.calls}
+        assert ["receipt_sent"] == [each.signal for each in calls["pass_on"].emissions]
+        assert [] == calls["receipt"].emissions
