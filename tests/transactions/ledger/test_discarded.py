@@ -1,0 +1,163 @@
+"""What the ledger says of rows that nobody has committed or rolled back."""
+
+import gc
+import logging
+
+import pytest
+from sqlalchemy import event, insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from aldis.errors import DiscardedError
+from aldis.transactions import ledger_of
+from tests.transactions.ledger.logs import errors
+from tests.transactions.tables import Happened, committed
+
+DISCARDED = (
+    " recorded in a session that was closed without a commit or a rollback: nobody will run what "
+    "was sent. Was it sent after the commit, in a transaction that reading an attribute began? "
+    "Send before the commit, or commit again"
+)
+
+
+class TestDiscarded:
+    @pytest.mark.parametrize("how", ["close", "reset", "invalidate"])
+    def test_a_session_that_is_only_closed(self, engine, begun, scribe, caplog, how):
+        """What was recorded in it is gone, and one error says so."""
+        ledger_of(begun).write(begun, scribe, 1)
+        getattr(begun, how)()
+        assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
+        assert [] == committed(engine)[1]
+
+    def test_a_scoped_session_that_is_removed(self, engine, scribe, caplog):
+        """The same; what an open savepoint had recorded counts, too."""
+        scoped = scoped_session(sessionmaker(engine))
+        scoped.begin()
+        for _ in range(3):
+            scoped.begin_nested()
+            ledger_of(scoped()).write(scoped(), scribe, 1)
+        scoped().get_nested_transaction().commit()
+        scoped.remove()
+        assert ["3 durable deliveries were" + DISCARDED] == errors(caplog)
+
+    def test_in_strict_mode(self, engine, begun, scribe, strict):
+        """It is raised, and the session can be used on."""
+        ledger_of(begun).write(begun, scribe, 1)
+        with pytest.raises(DiscardedError, match=r"^1 durable delivery was recorded in a session"):
+            begun.close()
+        begun.execute(insert(Happened).values(number=7))
+        begun.commit()
+        assert ([7], []) == committed(engine)
+
+    def test_a_rollback_is_no_accident(self, begun, scribe, caplog, strict):
+        """Who rolls back wants nothing of it, whatever levels there are."""
+        ledger = ledger_of(begun)
+        ledger.write(begun, scribe, 1)
+        begun.rollback()
+        begun.begin()
+        begun.begin_nested()
+        ledger.write(begun, scribe, 2)
+        begun.rollback()
+        begun.begin()
+        begun.begin_nested()
+        ledger.write(begun, scribe, 3)
+        begun.get_transaction().rollback()
+        begun.close()
+        assert [] == caplog.records
+
+    def test_a_savepoint_that_is_rolled_back_is_none_either(self, begun, scribe, caplog, strict):
+        """What it and those inside it had recorded is not missed when the session is closed."""
+        outer = begun.begin_nested()
+        begun.begin_nested()
+        ledger_of(begun).write(begun, scribe, 1)
+        outer.rollback()
+        begun.close()
+        assert [] == caplog.records
+
+    def test_a_savepoint_that_was_rolled_back_excuses_nothing(self, begun, scribe, caplog):
+        """The transaction around it is still only closed."""
+        ledger_of(begun).write(begun, scribe, 1)
+        begun.begin_nested().rollback()
+        begun.close()
+        assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
+
+    def test_a_savepoint_that_is_closed_and_a_commit(self, engine, begun, scribe, caplog):
+        """Its rows are dropped; the commit is what its caller wanted."""
+        nested = begun.begin_nested()
+        ledger_of(begun).write(begun, scribe, 1)
+        nested.close()
+        begun.commit()
+        assert ([], []) == (committed(engine)[1], caplog.records)
+
+    def test_a_failed_flush(self, begun, scribe, caplog, strict):
+        """It has rolled back, and its caller has the error."""
+        ledger_of(begun).write(begun, scribe, 1)
+        begun.execute(insert(Happened).values(number=1))
+        begun.add(Happened(number=1))
+        with pytest.raises(IntegrityError):
+            begun.flush()
+        begun.close()
+        assert [] == caplog.records
+
+    def test_a_block_that_raised(self, engine, scribe, caplog, strict):
+        """The error on its way is news enough: a warning, and nothing is raised over it."""
+
+        def fail():
+            with Session(engine) as session:
+                session.begin()
+                ledger_of(session).write(session, scribe, 1)
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+        assert [(logging.WARNING, "1 durable delivery was" + DISCARDED)] == [
+            (each.levelno, each.getMessage()) for each in caplog.records
+        ]
+
+    def test_a_commit_that_failed(self, engine, begun, scribe, caplog, strict):
+        """Its caller has the error, though it was caught before the session was closed."""
+
+        @event.listens_for(begun, "before_commit")
+        def refuse(session):
+            raise ValueError("never")
+
+        ledger_of(begun).write(begun, scribe, 1)
+        with pytest.raises(ValueError, match="never"):
+            begun.commit()
+        begun.close()
+        assert [] == caplog.records
+        assert [] == committed(engine)[1]
+
+    @pytest.mark.filterwarnings("ignore:The garbage collector")
+    def test_a_session_that_is_forgotten(self, engine, scribe, caplog):
+        """Nobody closes it; the collector finds it, and the log has it."""
+        gc.collect()  # other tests' sessions
+        caplog.clear()
+        session = Session(engine)
+        session.begin()
+        ledger_of(session).write(session, scribe, 1)
+        del session
+        gc.collect()
+        assert [
+            "1 durable delivery was"
+            + DISCARDED.replace("closed without a commit or a rollback", "thrown away")
+        ] == errors(caplog)
+
+    def test_the_transaction_after_the_commit(self, session, scribe, caplog):
+        """The trap: reading begins a transaction that nobody commits."""
+        thing = Happened(number=1)
+        session.add(thing)
+        session.commit()
+        ledger_of(session).write(session, scribe, thing.number)
+        session.close()
+        assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
+
+    def test_nothing_leaks_into_the_next_transaction(self, engine, begun, scribe, caplog):
+        """What was recorded before the close is neither called nor written later."""
+        heard = []
+        ledger_of(begun).write(begun, scribe, 1)
+        ledger_of(begun).call(begun, lambda: heard.append(1))
+        begun.close()
+        begun.execute(insert(Happened).values(number=7))
+        begun.commit()
+        assert (([7], []), []) == (committed(engine), heard)

@@ -1,0 +1,81 @@
+"""How the ledger listens to sessions, and what it runs apart from them."""
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from aldis.transactions import ledger_of, run_apart
+from tests.core.support import run_python
+from tests.transactions.tables import Happened, committed
+
+
+class TestListening:
+    def test_before_others(self):
+        """Who uses the session when its transaction has ended does not bring back what is gone."""
+        code = """
+            import sys
+            from sqlalchemy import create_engine, event, text
+            from sqlalchemy.orm import Session
+
+            @event.listens_for(Session, "after_transaction_end")
+            def use(session, transaction):
+                if not session.info.pop("used", None):
+                    session.info["used"] = True
+                    session.execute(text("select 1"))
+                    session.commit()
+
+            from aldis.transactions import ledger_of
+
+            session = Session(create_engine("sqlite://"))
+            for end in (session.rollback, session.commit):
+                session.execute(text("select 1"))
+                ledger_of(session).call(session, lambda: print(end.__name__))
+                end()
+        """
+        assert "commit" == run_python(code)
+
+    def test_once_for_all_threads(self):
+        """Threads that begin to listen at once do not make several of it."""
+        code = """
+            from threading import Barrier, Thread
+            from sqlalchemy.orm import Session
+            from aldis.transactions import listen_to_sessions
+
+            start = Barrier(16)
+
+            def listen():
+                start.wait(5)
+                listen_to_sessions()
+
+            threads = [Thread(target=listen) for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            hooks = Session().dispatch
+            print(len(hooks.before_commit), len(hooks.after_transaction_end))
+        """
+        assert "1 1" == run_python(code)
+
+    def test_a_subclass_of_session(self, engine):
+        """Flask-SQLAlchemy and others have their own class."""
+
+        class Own(Session):
+            pass
+
+        heard = []
+        with Own(engine) as session:
+            session.begin()
+            ledger_of(session).call(session, lambda: heard.append(1))
+            session.commit()
+        assert [1] == heard
+
+
+class TestApart:
+    def test_inside_a_transaction_it_goes_on(self, engine, begun):
+        """A call in a transaction that is not its own leaves it alone."""
+        begun.execute(insert(Happened).values(number=1))
+        run_apart(begun, lambda: None)
+        run_apart(begun, lambda: 1 / 0)
+        assert begun.in_transaction()
+        begun.commit()
+        assert [1] == committed(engine)[0]

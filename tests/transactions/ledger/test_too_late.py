@@ -1,0 +1,55 @@
+"""What comes to the ledger after the commit, or fails there."""
+
+import pytest
+from sqlalchemy import event
+
+from aldis.transactions import ledger_of
+from tests.transactions.ledger.logs import errors
+from tests.transactions.tables import committed
+
+
+class TestTooLate:
+    def test_after_the_commit(self, engine, begun, scribe):
+        """What a hook sends when the transaction is committed gets a transaction of its own."""
+
+        @event.listens_for(begun, "after_commit")
+        def send(session):
+            ledger_of(session).write(session, scribe, 1)
+
+        begun.commit()
+        assert ([1], [1]) == (scribe.late, committed(engine)[1])
+
+    def test_when_that_fails_it_is_logged(self, begun, scribe, caplog):
+        """The caller's commit has succeeded: it is not told of it, the log is."""
+        scribe.write_late = None
+
+        @event.listens_for(begun, "after_commit")
+        def send(session):
+            ledger_of(session).write(session, scribe, 1)
+
+        begun.commit()
+        assert ["durable deliveries came after the commit and are lost: 1"] == errors(caplog)
+        assert TypeError is caplog.records[0].exc_info[0]
+
+    def test_a_writer_that_fails_when_it_is_told(self, engine, begun, scribe, caplog):
+        """What it has written is committed; the log has the error."""
+        scribe.written = None
+        ledger_of(begun).write(begun, scribe, 1)
+        begun.commit()
+        assert ["a writer failed after the commit of what it had written"] == errors(caplog)
+        assert [1] == committed(engine)[1]
+
+    def test_another_hook_that_fails_after_the_commit(self, engine, begun, scribe):
+        """Nothing is lost by it: what is due is done when the session is closed."""
+
+        @event.listens_for(begun, "after_commit")
+        def fail(session):
+            raise ValueError("too late")
+
+        heard = []
+        ledger_of(begun).write(begun, scribe, 1)
+        ledger_of(begun).call(begun, lambda: heard.append(1))
+        with pytest.raises(ValueError, match="too late"):
+            begun.commit()
+        begun.close()
+        assert ([1], 1, [1]) == (committed(engine)[1], scribe.told, heard)

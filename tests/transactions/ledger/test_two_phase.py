@@ -1,0 +1,43 @@
+"""The ledger of a transaction that is prepared first."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from aldis.transactions import ledger_of
+from tests.transactions.tables import committed
+
+
+class TestTwoPhase:
+    @pytest.fixture
+    def session(self, engine):
+        """Give a session that commits in two phases, where the server can."""
+        if engine.name == "sqlite":
+            pytest.skip("SQLite has no two-phase commit")
+        with engine.connect() as connection:
+            if connection.scalar(text("SHOW max_prepared_transactions")) == "0":
+                pytest.skip("the server's max_prepared_transactions is 0")
+        with Session(engine, twophase=True) as session:
+            yield session
+
+    @pytest.mark.service
+    def test_prepared_and_committed(self, engine, begun, scribe):
+        """Rows are written before it is prepared, calls are made after the commit."""
+        heard = []
+        begun.execute(text("SELECT 1"))
+        ledger_of(begun).write(begun, scribe, 1)
+        ledger_of(begun).call(begun, lambda: heard.append(1))
+        begun.prepare()
+        assert ([[1]], []) == (scribe.batches, heard)
+        ledger_of(begun).write(begun, scribe, 2)
+        begun.commit()
+        assert ([1], [1, 2], [2]) == (heard, committed(engine)[1], scribe.late)
+
+    @pytest.mark.service
+    def test_prepared_and_rolled_back(self, engine, begun, scribe, caplog):
+        """Nothing of it is left."""
+        begun.execute(text("SELECT 1"))
+        ledger_of(begun).write(begun, scribe, 1)
+        begun.prepare()
+        begun.rollback()
+        assert ([], []) == (committed(engine)[1], caplog.records)

@@ -1,0 +1,115 @@
+"""When the ledger writes the rows of a transaction."""
+
+import pytest
+from sqlalchemy import event
+
+from aldis.transactions import ledger_of
+from tests.transactions.tables import Happened, Scribe, committed
+
+
+class TestWriting:
+    def test_rows_are_written_together_before_the_commit(self, engine, begun, scribe):
+        """All the rows of a transaction are handed to their writer at once, and it is told."""
+        for number in range(3):
+            ledger_of(begun).write(begun, scribe, number)
+        assert ([], 0) == (scribe.batches, scribe.told)
+        begun.commit()
+        assert ([[0, 1, 2]], 1) == (scribe.batches, scribe.told)
+        assert [0, 1, 2] == committed(engine)[1]
+
+    def test_sends_of_the_last_flush_are_in_the_same_batch(self, engine, begun, scribe):
+        """What a mapper hook sends when the commit flushes is written with the rest."""
+        thing = Happened(number=2)
+        thing.when_inserted = lambda: ledger_of(begun).write(begun, scribe, 2)
+        begun.add(thing)
+        ledger_of(begun).write(begun, scribe, 1)
+        begun.commit()
+        assert [[1, 2]] == scribe.batches
+
+    def test_the_first_send_of_all_comes_in_the_flush_of_a_commit(self, engine, begun, scribe):
+        """It is written in the transaction, although nothing was when the commit began."""
+        thing = Happened(number=1)
+        thing.when_inserted = lambda: ledger_of(begun).write(begun, scribe, 1)
+        begun.add(thing)
+        begun.commit()
+        assert ([1], [1]) == committed(engine)
+        assert [] == scribe.late
+
+    def test_two_writers(self, engine, begun, scribe):
+        """Each gets its own rows."""
+        other = Scribe(engine)
+        for number in range(4):
+            ledger_of(begun).write(begun, (scribe, other)[number % 2], number)
+        begun.commit()
+        assert ([[0, 2]], [[1, 3]]) == (scribe.batches, other.batches)
+
+    def test_a_writer_that_fails_fails_the_commit(self, engine, begun, scribe):
+        """The caller gets the error; a commit that is tried again writes again."""
+        ledger_of(begun).write(begun, scribe, "no number")
+        ledger_of(begun).write(begun, scribe, 1)
+        scribe.write = None
+        with pytest.raises(TypeError):
+            begun.commit()
+        del scribe.write
+        scribe.batches.clear()
+        begun.rollback()
+        ledger_of(begun.begin().session).write(begun, scribe, 7)
+        begun.commit()
+        assert [[7]] == scribe.batches
+
+    def test_a_commit_that_is_tried_again(self, engine, begun, scribe):
+        """After a hook of somebody else has failed, the rows are still there, once."""
+        fail = [True]
+
+        @event.listens_for(begun, "before_commit")
+        def refuse(session):
+            if fail.pop():
+                raise ValueError("not yet")
+
+        ledger_of(begun).write(begun, scribe, 1)
+        with pytest.raises(ValueError, match="not yet"):
+            begun.commit()
+        fail.append(False)
+        ledger_of(begun).write(begun, scribe, 2)
+        begun.commit()
+        assert [1, 2] == committed(engine)[1]
+
+    def test_a_row_that_cannot_be_written_at_once(self, engine, begun, scribe):
+        """During a commit, who sends gets the error, and the row is not tried again."""
+        seen = []
+
+        @event.listens_for(begun, "before_commit")
+        def send(session):
+            with pytest.raises(AttributeError):
+                ledger_of(session).write(session, 7, "a row for no writer")
+            seen.append(True)
+
+        ledger_of(begun).write(begun, scribe, 1)
+        begun.commit()
+        assert ([True], [1]) == (seen, committed(engine)[1])
+
+    def test_whether_it_holds_something(self, engine, begun, scribe):
+        """It tells whether a writer has a row in the transaction, written or not."""
+        ledger, other, seen = ledger_of(begun), Scribe(engine), []
+
+        def look():
+            seen.append((ledger.holds(scribe), ledger.holds(other)))
+
+        look()
+        savepoint = begun.begin_nested()
+        ledger.write(begun, scribe, 1)
+        look()
+        savepoint.close()
+        look()
+        with begun.begin_nested():
+            ledger.write(begun, other, 2)
+        look()
+        begun.commit()
+        look()
+        nothing = (False, False)
+        assert [nothing, (True, False), nothing, (False, True), nothing] == seen
+
+    def test_outside_of_a_transaction(self, session, scribe):
+        """There is nothing that the row could belong to."""
+        with pytest.raises(RuntimeError, match=r"^the session is in no transaction$"):
+            ledger_of(session).write(session, scribe, 1)
