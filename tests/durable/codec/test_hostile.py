@@ -15,8 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aldis.errors import PayloadMismatchError
-from tests.durable.codec.signals import Rows, codec_of
-from tests.durable.codec.test_values import (
+from tests.durable.codec.kinds import (
     Basket,
     Card,
     Cash,
@@ -33,6 +32,7 @@ from tests.durable.codec.test_values import (
     Shouted,
     Tree,
 )
+from tests.durable.codec.signals import Rows, codec_of
 
 KINDS = [
     int,

@@ -1,146 +1,44 @@
 """Values of every supported type arrive as they were sent."""
 
 import base64
-import math
 import uuid
 from collections.abc import Mapping, MutableSequence, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
-from typing import Annotated, Literal, LiteralString, NamedTuple, NewType, NotRequired, TypedDict
+from typing import Annotated, Literal, LiteralString, NewType
 from zoneinfo import ZoneInfo
 
-import attrs
-import msgspec
-import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aldis.errors import PayloadError
+from tests.durable.codec.kinds import (
+    BERLIN,
+    Address,
+    Aliased,
+    Basket,
+    Card,
+    Cash,
+    Colour,
+    Customer,
+    Level,
+    Line,
+    Mixed,
+    Mode,
+    More,
+    Numbers,
+    Options,
+    Pair,
+    Point,
+    Rights,
+    Shouted,
+    Stamped,
+    Status,
+    Tree,
+)
 from tests.durable.codec.signals import codec_of, travel
-
-BERLIN = ZoneInfo("Europe/Berlin")
-
-
-class Colour(Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Mixed(Enum):
-    PAIR = (1, 2)
-    SINGLE = 1
-
-
-class Status(StrEnum):
-    PAID = "paid"
-
-
-class Level(IntEnum):
-    LOW = 1
-    HIGH = 2
-
-
-class Rights(Flag):
-    READ = 1
-    WRITE = 2
-
-
-class Mode(IntFlag):
-    A = 1
-    B = 4
-
-
-@dataclass
-class Line:
-    sku: str
-    price: Decimal
-    tags: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Basket:
-    lines: tuple[Line, ...]
-    total: Decimal = field(init=False, default=Decimal(0))
-
-    def __post_init__(self):
-        object.__setattr__(self, "total", sum((line.price for line in self.lines), Decimal(0)))
-
-
-@dataclass
-class Stamped:
-    """Its constructor does not give back what it was given."""
-
-    count: int
-
-    def __post_init__(self):
-        self.count += 1
-
-
-@dataclass
-class Tree:
-    name: str
-    children: list["Tree"]
-
-
-@attrs.define
-class Address:
-    street: str
-    _code: int = 0
-    lines: list[str] = attrs.field(factory=list, init=False)
-
-
-@attrs.frozen
-class Shouted:
-    word: str = attrs.field(converter=str.upper)
-
-
-class Point(msgspec.Struct, frozen=True):
-    x: float
-    y: float = 0.0
-
-
-class Cash(msgspec.Struct, tag="cash"):
-    amount: Decimal
-
-
-class Card(msgspec.Struct, tag="card"):
-    number: str
-
-
-class Pair(NamedTuple):
-    left: int
-    right: str = ""
-
-
-class Options(TypedDict):
-    gift: bool
-    note: NotRequired[str]
-
-
-class More(Options, total=False):
-    when: datetime
-
-
-class Customer(pydantic.BaseModel):
-    name: str
-    born: date | None = None
-    address: dict[str, int] = {}
-
-
-class Aliased(pydantic.BaseModel):
-    name: str = pydantic.Field(validation_alias="Name", serialization_alias="nom")
-
-
-class Numbers(pydantic.RootModel[list[int]]):
-    pass
-
-
-ENDLESS = Tree("a", [])
-ENDLESS.children.append(ENDLESS)
 
 OrderId = NewType("OrderId", int)
 
@@ -328,116 +226,3 @@ def test_a_default_of_none_may_be_sent():
     codec = Codec.of(lambda sender, **extra: None, Namespace().define(noted))
 
     assert (None, {"note": None}) == codec.decode(codec.encode(None, {"note": None}), None)
-
-
-class TestRefused:
-    """What would not arrive as it was is refused, and the error says what to do."""
-
-    @dataclass
-    class Late:
-        """Its field is not set."""
-
-        lazy: int = field(init=False)
-
-    class Markup(str):
-        """As in MarkupSafe."""
-
-        __slots__ = ()
-
-    class Grown(dict):
-        """A dict that may know more."""
-
-    @dataclass
-    class LongLine(Line):
-        """A line with more to it."""
-
-        comment: str = ""
-
-    class Naughty(pydantic.BaseModel):
-        """Says nothing about its field."""
-
-        name: object
-
-    @pytest.mark.parametrize(
-        ("kind", "value", "message"),
-        [
-            (float, math.nan, "is the float nan, which JSON cannot express: send None"),
-            (float, -math.inf, "is the float -inf, which JSON cannot express: send None"),
-            (list[float], [1.0, math.inf], r"'value'\[1\] is the float inf"),
-            (int, True, "is a bool, which would arrive as an int: send an int, or declare a bool"),
-            (int, 1.0, "is a float, and int is declared: send that, or declare a float"),
-            (int, Level.LOW, "is a Level, which would arrive as an int"),
-            (int, 10**1000, "is an int of more than 1,000 digits"),
-            (bool, 1, "is an int, and bool is declared"),
-            (str, Status.PAID, "is a Status, which would arrive as a str"),
-            (str, Markup("<b>"), r"is a TestRefused\.Markup, which would arrive as a str"),
-            (str, "\ud800", "argument 'value' holds text that is no valid Unicode"),
-            (dict[str, int], {"\ud800": 1}, "argument 'value' holds text that is no valid Unicode"),
-            (bytes, bytearray(b"x"), "is a bytearray, and bytes is declared"),
-            (date, datetime(2026, 1, 1, tzinfo=UTC), "is a datetime, which would arrive as a date"),
-            (datetime, datetime(2026, 1, 1), "is a datetime without a zone"),  # noqa: DTZ001
-            (time, time(1, tzinfo=BERLIN), "is a time whose zone has no offset without a date"),
-            (time, time(1, fold=1), "or that has a fold"),
-            (Colour, "red", "is a str, and Colour is declared"),
-            (Rights, 3, "is an int, and Rights is declared"),
-            (Literal["a", 1], "b", r"is none of Literal\['a', 1\]"),
-            (Literal[1], True, "is a bool, which would arrive as an int"),
-            (list[int], (1,), r"is a tuple, and list\[int\] is declared"),
-            (tuple[int, int], (1,), r"is a tuple of 1, and tuple\[int, int\] is declared"),
-            (tuple[int, str], Pair(1), "is a Pair, which would arrive as a tuple"),
-            (dict[str, int], Grown(), r"is a TestRefused\.Grown, which would arrive as a dict"),
-            (dict[str, int], {1: 1}, r"'value'\[1\] is an int, and str is declared"),
-            (Sequence[str], "abc", "is a str, and .* is declared"),
-            (Line, LongLine("a", Decimal(1)), "LongLine, which would arrive as a Line"),
-            (list[Line], [Line("a", 1.0)], r"'value'\[0\]\.price is a float, and Decimal"),
-            (Late, Late(), r"'value'\.lazy has no 'lazy': it was never set"),
-            (Options, {"gift": True, "x": 1}, "has the key 'x', which Options does not have"),
-            (Options, {"gift": 1}, r"'value'\['gift'\] is an int, and bool is declared"),
-            (Customer, {"name": "Ann"}, "is a dict, and Customer is declared"),
-            (Naughty, Naughty(name=Decimal(1)), "does not come back from JSON as it was"),
-            (list[Naughty], [Naughty(name=[{1: 1}])], "does not come back from JSON as it was"),
-            (timedelta, 1, "is an int, and timedelta is declared"),
-            (dict[int, int], [(1, 1)], r"is a list, and dict\[int, int\] is declared"),
-            (dict[int, int], {1: True}, r"'value'\[0\]\[1\] is a bool, which would arrive as"),
-            (Options, Pair(1), "is a Pair, and Options is declared"),
-            (Naughty, Naughty(name=len), "cannot be written and read"),
-            (int | str, 1.5, r"is a float, and int \| str is declared"),
-            (Tree, ENDLESS, "contains itself"),
-        ],
-    )
-    def test_at_send(self, kind, value, message):
-        """The error names the argument, the place in it, the type and the remedy."""
-        codec = codec_of(kind)
-        with pytest.raises(PayloadError, match=message) as caught:
-            codec.encode(None, {"value": value})
-        assert "signal 'shop_changed' cannot be recorded for receipt (" in str(caught.value)
-        assert "argument 'value'" in str(caught.value)
-
-
-def test_no_library_of_classes_is_imported():
-    """Who uses neither pydantic nor attrs does not load them."""
-    from tests.fresh import run
-
-    run(
-        "import sys\n"
-        "from tests.durable.codec.signals import travel\n"
-        "assert 7 == travel(int, 7)\n"
-        "assert not {'pydantic', 'attr', 'attrs'} & set(sys.modules)\n"
-    )
-
-
-def test_without_msgspec():
-    """The error names the extra."""
-    from tests.fresh import run
-
-    run(
-        "import sys\n"
-        "sys.modules['msgspec'] = None\n"
-        "from aldis.errors import MissingExtraError\n"
-        "try:\n"
-        "    import aldis.durable.codec\n"
-        "except MissingExtraError as error:\n"
-        "    assert \"pip install 'aldis[durable]'\" in str(error)\n"
-        "else:\n"
-        "    raise AssertionError\n"
-    )
