@@ -11,6 +11,9 @@ from aldis.durable.sql.schema import upgrade
 from aldis.durable.sql.sqlite import use_wal
 from tests.cli.support import ALDIS, PYTHON
 
+#: The states of deliveries, as they stand in the database.
+PENDING, DONE, DEAD = 0, 2, 3
+
 #: What every app of these tests has: the receiver does what the number of the order says.
 RECEIVERS = """
     import time

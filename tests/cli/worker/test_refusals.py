@@ -1,0 +1,103 @@
+"""What ``aldis worker`` does not begin with."""
+
+import shlex
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.cli.durable_shop import send, working
+from tests.cli.support import ALDIS
+
+MISTAKES = {
+    "--app plain:engine": "no app, but an object of type Engine",
+    "--outbox plain:engine": "Error: plain:engine is no outbox, but an object of type Engine\n",
+    "--outbox plain:outbux": ("Error: module 'plain' has no 'outbux'; did you mean 'outbox'?\n"),
+    "--app bare": "Error: the app <Flask 'bare'> has no outbox: give it one, Aldis(app, ",
+    "--app shop --receiver billing.recipt": (
+        "Error: there is no durable receiver 'billing.recipt'; did you mean 'billing.receipt'?\n"
+    ),
+    "--app idle --receiver idle": "Error: not connected to any signal: idle\n",
+    "--outbox empty:outbox": (
+        "Error: there is no durable receiver to serve: is the module with them imported?\n"
+    ),
+    "--app shop --concurrency 0": "Invalid value for '--concurrency' / '-c': 0 is not in the range",
+    "--app shop --lease 0": "Error: a lease is a number of seconds above 0, not 0.0\n",
+    "--app shop --grace soon": (
+        "Invalid value for '--grace': 'soon' is no duration: write 90s, 15m, 12h or 7d.\n"
+    ),
+    "--app memory": (
+        "Error: an SQLite database in memory is seen by no other process, so that nothing ever "
+        "gets to a worker: name a file, as in sqlite:///shop.db\n"
+    ),
+    "--app kept": (
+        "Error: the app's outbox keeps deliveries in a MemoryStore, where no other process sees "
+        "them\n"
+    ),
+}
+
+
+APPS = {
+    "bare.py": "from flask import Flask\napp = Flask('bare')",
+    "idle.py": "from shop import *\nfrom receivers import *\ndurable('idle')(print)",
+    "empty.py": (
+        "from aldis.durable import Outbox\nfrom sqlalchemy import create_engine\n"
+        "outbox = Outbox(engine=create_engine('sqlite:///shop.db'))"
+    ),
+    "memory.py": "import os; os.environ['SHOP_URL'] = 'sqlite://'\nfrom shop import *",
+    "kept.py": (
+        "import aldis.as_blinker\nfrom flask import Flask\nfrom aldis.flask import Aldis\n"
+        "from aldis.durable import Outbox\nfrom aldis.durable.memory import MemoryStore\n"
+        "app = Flask('kept')\nAldis(app, outbox=Outbox(store=MemoryStore()))"
+    ),
+}
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("command", MISTAKES)
+    def test_a_mistake(self, shop, command):
+        """It is told in a line before anything is begun."""
+        for name, source in APPS.items():
+            shop.write(name, source)
+        ended = shop.run(*ALDIS, "worker", *shlex.split(command))
+        assert 2 == ended.returncode
+        assert MISTAKES[command] in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+    def test_no_tables(self, shop):
+        """The remedy is named."""
+        with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
+            for table in ("deliveries", "workers", "paused", "version"):
+                connection.execute(f"DROP TABLE aldis_{table}")
+        ended = shop.run(*ALDIS, "worker", "--app", "shop")
+        assert 2 == ended.returncode
+        assert ended.stderr.startswith(
+            "Error: the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own"
+        )
+
+    def test_no_file(self, shop):
+        """None is created."""
+        ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL="sqlite:///other.db")
+        assert 2 == ended.returncode
+        assert "other.db': `aldis db upgrade` creates it\n" in ended.stderr
+        assert not (shop.folder / "other.db").exists()
+
+    def test_no_server(self, shop):
+        """Without the password."""
+        url = "postgresql+psycopg://me:secret@127.0.0.1:1/shop"
+        ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL=url)
+        assert 2 == ended.returncode
+        assert ended.stderr.startswith(
+            "Error: the database postgresql+psycopg://me:***@127.0.0.1:1/shop cannot be reached: "
+        )
+        assert "secret" not in ended.stderr
+
+    def test_a_read_only_file(self, shop):
+        """It is said, and tried again: somebody may be mending it."""
+        send(shop, 1)
+        url = f"sqlite:///file:{shop.folder}/shop.db?mode=ro&uri=true"
+        with working(shop, "--app", "shop", SHOP_URL=url) as worker:
+            said = worker.read_until("tries again until the database answers")
+            code, _ = worker.end()
+        assert "the outbox's database cannot be written to, it is read-only" in said
+        assert 0 == code

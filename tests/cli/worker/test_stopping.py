@@ -1,0 +1,99 @@
+"""``aldis worker``, as a process manager stops it."""
+
+import shlex
+import signal
+import time
+
+import pytest
+
+from tests.cli.durable_shop import DONE, PENDING, send, states, wait_for, working
+from tests.cli.support import ALDIS
+
+
+class TestStopping:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_what_runs_may_finish(self, shop, number):
+        """And nothing else is begun."""
+        send(shop, 100, 101)
+        with working(shop, "--app", "shop", "--concurrency", "1") as worker:
+            wait_for((shop.folder / "begun-100").exists)
+            worker.tell(number)
+            worker.read_until(f"{number.name}: finishing what runs")
+            (shop.folder / "go-100").touch()
+            code, output = worker.end(None)
+        assert 0 == code
+        assert ": 1 done, 0 failed" in output
+        assert [(DONE, 1), (PENDING, 0)] == states(shop)
+        assert not (shop.folder / "begun-101").exists()
+
+    def test_twice_is_at_once(self, shop):
+        """What runs is given back without an attempt, and the exit code tells."""
+        send(shop, 100)
+        with working(shop) as worker:
+            wait_for((shop.folder / "begun-100").exists)
+            worker.tell(signal.SIGINT)
+            worker.read_until("SIGINT: finishing what runs")
+            began = time.monotonic()
+            code, output = worker.end(signal.SIGINT)
+        assert 130 == code
+        assert time.monotonic() - began < 5
+        assert "0 done, 0 failed, 1 given back\n" in output
+        assert [(PENDING, 0)] == states(shop)
+
+    def test_the_grace_runs_out(self, shop):
+        """The worker ends all the same, as it was asked to."""
+        send(shop, 100)
+        with working(shop, "--app", "shop", "--grace", "0.3s") as worker:
+            wait_for((shop.folder / "begun-100").exists)
+            code, output = worker.end()
+        assert 0 == code
+        assert "1 receivers have not returned within 0.3 s" in output
+        assert "0 done, 0 failed, 1 given back\n" in output
+        assert [(PENDING, 0)] == states(shop)
+
+    def test_when_idle(self, shop):
+        """It ends at once."""
+        with working(shop) as worker:
+            worker.read_until("billing.receipt of order_paid")
+            began = time.monotonic()
+            code, output = worker.end()
+        assert (0, True) == (code, output.endswith(": 0 done, 0 failed\n"))
+        assert time.monotonic() - began < 5
+
+    def test_children_of_receivers_are_told_as_ever(self, shop):
+        """A program that a receiver starts is not deaf to SIGTERM."""
+        shop.write(
+            "more.py",
+            """
+            import subprocess
+            from shop import *
+            from receivers import *
+
+            @order_paid.connect
+            @durable("child")
+            def child(sender, **extra):
+                process = subprocess.Popen(["sleep", "30"])
+                process.terminate()
+                Path(f"ended-{-process.wait(10)}").touch()
+            """,
+        )
+        source = (shop.folder / "send.py").read_text().replace("from shop", "from more")
+        (shop.folder / "send.py").write_text(source)
+        send(shop, 1)
+        with working(shop, "--app", "more") as worker:
+            wait_for((shop.folder / "ended-15").exists)
+            assert 0 == worker.end()[0]
+
+    def test_nobody_reads_what_it_says(self, shop):
+        """It works, and ends, all the same."""
+        send(shop, 1, 13)
+        command = shlex.join([*ALDIS, "worker", "--app", "shop"])
+        process = shop.start("/bin/sh", "-c", f"exec {command} 2>&-")
+        try:
+            wait_for((shop.folder / "done-1").exists)
+            process.terminate()
+            assert 0 == process.wait(20)
+        finally:
+            process.kill()
+            process.wait(10)
+            process.stdout.close()
