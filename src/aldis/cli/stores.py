@@ -185,9 +185,10 @@ def open_desk(ctx: click.Context, **named: Any) -> Iterator[Desk]:
         refuse_missing_file(place)
         from aldis.durable.sql.schema import check  # noqa: PLC0415 - it needs SQLAlchemy
 
-        place.call(lambda bind: check(bind, place.prefix, place.schema))
         desk = Desk(place)
     try:
+        with refusals():
+            place.call(lambda bind: check(bind, place.prefix, place.schema))
         yield desk
     finally:
         desk.close()

@@ -35,6 +35,9 @@ COLLECTIONS: Final[dict[Any, tuple[type, ...]]] = {
     AbstractSet: (set, frozenset),
 }
 
+#: How deep annotations may be nested: one that contains itself has no end.
+DEEPEST: Final = 100
+
 
 class Shapes:
     """Finds shapes; one object for the annotations of one signal.
@@ -44,6 +47,7 @@ class Shapes:
 
     def __init__(self) -> None:
         self._classes: dict[Any, Shape] = {}
+        self._depth = 0
 
     def of(self, hint: Any) -> Shape:
         """Return the shape of the values of a type.
@@ -54,6 +58,15 @@ class Shapes:
         Raises:
             PayloadTypeError: Values of that type cannot travel.
         """
+        if self._depth >= DEEPEST:
+            raise PayloadTypeError("has a type that contains itself without end")
+        self._depth += 1
+        try:
+            return self._of(hint)
+        finally:
+            self._depth -= 1
+
+    def _of(self, hint: Any) -> Shape:
         hint = bare(hint)
         if isinstance(hint, Unresolved):
             raise PayloadTypeError(f"is {hint}") from hint.error
