@@ -80,5 +80,7 @@ def _resolve(annotation: Any, names: dict[str, Any]) -> Any:
     holder = type("holder", (), {"__annotations__": {"it": annotation}})
     try:
         return get_type_hints(holder, names, include_extras=True)["it"]
+    except RecursionError:  # which those who look into it will say in better words
+        return annotation
     except Exception as error:  # noqa: BLE001 - resolving runs what is written there
         return Unresolved(annotation, error)

@@ -52,8 +52,6 @@ def plan_of(
     except PayloadTypeError as error:
         problem = f"{what}{where(error)} {error}"
         remedy = _REMEDY if what in ("argument", "the signal") else ""
-    except RecursionError:
-        problem, remedy = f"{what} has a type that contains itself without end", _REMEDY
     raise PayloadTypeError(
         f"receiver {names[1]} cannot be durable for {names[0]}: {problem}{remedy}"
     )
