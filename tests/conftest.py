@@ -1,7 +1,7 @@
 """What every test shares."""
 
 # First of all: Flask, in every test, runs on aldis.
-import aldis.as_blinker  # noqa: F401
+import aldis.as_blinker
 
 # isort: split
 
@@ -36,3 +36,19 @@ def durable_names():
             id(each) for each in names.all_receivers() if "<locals>" not in each.__qualname__
         }
         names.restore(before or {}, lasting)
+
+
+@pytest.fixture
+def lenient():
+    """Turn strict mode off for one test, wherever the suite runs."""
+    before = aldis.set_strict(False)
+    yield
+    aldis.set_strict(before)
+
+
+@pytest.fixture
+def strict():
+    """Turn strict mode on for one test."""
+    before = aldis.set_strict(True)
+    yield
+    aldis.set_strict(before)

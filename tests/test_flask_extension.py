@@ -12,13 +12,7 @@ from aldis.errors import UnboundSenderError
 from aldis.flask import Aldis
 from tests.fresh import run
 
-
-@pytest.fixture(autouse=True)
-def _not_strict():
-    """Begin without strict mode, and leave it as it was."""
-    before = aldis.set_strict(enabled=False)
-    yield
-    aldis.set_strict(before)
+pytestmark = pytest.mark.usefixtures("lenient")
 
 
 def make_app(**config):

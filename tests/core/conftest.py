@@ -24,20 +24,9 @@ def shop():
     return aldis.Namespace()
 
 
-@pytest.fixture
-def strict():
-    """Turn strict mode on for one test."""
-    before = aldis.set_strict(True)
-    yield
-    aldis.set_strict(before)
-
-
 @pytest.fixture(autouse=True)
-def lenient():
-    """Start each test with strict mode off, wherever the suite runs."""
-    before = aldis.set_strict(False)
-    yield
-    aldis.set_strict(before)
+def always_lenient(lenient):
+    """Start each test with strict mode off."""
 
 
 @pytest.fixture(params=libraries(AssertionError, pytest.fail.Exception))

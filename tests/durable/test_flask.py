@@ -24,15 +24,7 @@ from aldis.testing import drain
 from tests.durable.scenes import counts, order_paid
 from tests.durable.working import run_all
 
-pytestmark = pytest.mark.usefixtures("aldis_clean")
-
-
-@pytest.fixture(autouse=True)
-def lenient():
-    """Start each test with strict mode off, wherever the suite runs."""
-    before = aldis.set_strict(False)
-    yield
-    aldis.set_strict(before)
+pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
 
 class Shop:

@@ -2,12 +2,7 @@
 
 import pytest
 
-import aldis
-
 
 @pytest.fixture(autouse=True)
-def lenient():
-    """Start each test with strict mode off, wherever the suite runs."""
-    before = aldis.set_strict(False)
-    yield
-    aldis.set_strict(before)
+def always_lenient(lenient):
+    """Start each test with strict mode off."""

@@ -3,7 +3,6 @@
 import pytest
 from sqlalchemy.orm import Session
 
-import aldis
 from tests.transactions import databases
 from tests.transactions.tables import Table
 
@@ -11,17 +10,8 @@ PARAMETERS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
 
 
 @pytest.fixture(autouse=True)
-def lenient():
-    """Start each test with strict mode off, wherever the suite runs."""
-    before = aldis.set_strict(False)
-    yield
-    aldis.set_strict(before)
-
-
-@pytest.fixture
-def strict():
-    """Turn strict mode on for one test."""
-    aldis.set_strict(True)
+def always_lenient(lenient):
+    """Start each test with strict mode off."""
 
 
 @pytest.fixture(params=PARAMETERS)
