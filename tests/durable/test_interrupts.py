@@ -5,19 +5,12 @@ import time
 
 import pytest
 
-from aldis.durable import Outbox, Retry, current_delivery, durable
+from aldis.durable import Retry, current_delivery, durable
 from aldis.errors import TimeLimitError
-from tests.durable.scenes import counts, order_paid, rows, sqlite, write, written
+from tests.durable.scenes import counts, order_paid, rows, write, written
 from tests.durable.working import is_settled, run_all, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
-
-
-@pytest.fixture
-def outbox(tmp_path):
-    """Give an outbox on an SQLite file."""
-    with sqlite(tmp_path / "shop.db") as engine:
-        yield Outbox(engine=engine)
 
 
 def test_whatever_ends_at_its_limit_is_written_down_once(outbox):

@@ -6,20 +6,13 @@ from threading import Event
 import pytest
 from sqlalchemy.orm import Session
 
-from aldis.durable import Outbox, Worker, durable
+from aldis.durable import Worker, durable
 from aldis.durable.facts import Claimed, State
 from aldis.durable.worker.running import Ran, Work
-from tests.durable.scenes import counts, order_paid, receipt_sent, rows, sqlite
+from tests.durable.scenes import counts, order_paid, receipt_sent, rows
 from tests.durable.working import is_settled, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
-
-
-@pytest.fixture
-def outbox(tmp_path):
-    """Give an outbox on an SQLite file."""
-    with sqlite(tmp_path / "shop.db") as engine:
-        yield Outbox(engine=engine)
 
 
 def send_receipts(outbox, *order_ids):

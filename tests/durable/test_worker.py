@@ -27,28 +27,8 @@ from tests.durable.working import SOON, run_all, send, until, working
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 
-@pytest.fixture
-def engine(tmp_path):
-    """Give an engine on a file of SQLite, with the tables."""
-    with scenes.sqlite(tmp_path / "shop.db") as engine:
-        yield engine
-
-
-@pytest.fixture
-def outbox(engine):
-    """Give an outbox."""
-    return Outbox(engine=engine)
-
-
 class TestDelivery:
-    @pytest.mark.parametrize(
-        "kind",
-        [
-            "sqlite",
-            pytest.param("postgresql", marks=pytest.mark.service),
-            pytest.param("mariadb", marks=pytest.mark.service),
-        ],
-    )
+    @pytest.mark.parametrize("kind", ["sqlite", *databases.SERVER_KINDS])
     def test_calls_the_receiver_and_completes(self, kind, tmp_path):
         """Sender and payload arrive, what it writes is committed, on each database."""
         with getattr(databases, kind)(tmp_path) as engine:

@@ -8,34 +8,13 @@ import time
 import pytest
 from sqlalchemy import text
 
-from aldis.durable import (
-    Outbox,
-    Retry,
-    Worker,
-    current_delivery,
-    durable,
-    names,
-)
+from aldis.durable import Retry, Worker, current_delivery, durable, names
 from aldis.durable.facts import Choice, State
 from aldis.observe import trace
-from tests.durable import scenes
 from tests.durable.scenes import counts, order_paid, receipt_sent, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
-
-
-@pytest.fixture
-def engine(tmp_path):
-    """Give an engine on a file of SQLite, with the tables."""
-    with scenes.sqlite(tmp_path / "shop.db") as engine:
-        yield engine
-
-
-@pytest.fixture
-def outbox(engine):
-    """Give an outbox."""
-    return Outbox(engine=engine)
 
 
 class TestTimeLimits:

@@ -29,14 +29,7 @@ EXTREMES = {
 }
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.service),
-        pytest.param("mariadb", marks=pytest.mark.service),
-    ],
-    scope="module",
-)
+@pytest.fixture(scope="module", params=["sqlite", *databases.SERVER_KINDS])
 def outbox(request, tmp_path_factory):
     """Give an outbox on a database with the tables."""
     with getattr(databases, request.param)(tmp_path_factory.mktemp("database")) as engine:

@@ -6,11 +6,7 @@ from tests.durable.kill.nursery import Nursery
 from tests.durable.kill.storm import prepare
 from tests.durable.stores import databases
 
-DATABASES = [
-    "sqlite_wal",
-    pytest.param("postgresql", marks=pytest.mark.service),
-    pytest.param("mariadb", marks=pytest.mark.service),
-]
+DATABASES = ["sqlite_wal", *databases.SERVER_KINDS]
 
 
 @pytest.fixture(params=DATABASES)

@@ -8,12 +8,7 @@ from aldis.durable.sql.store import SqlStore
 from aldis.durable.sql.tables import tables
 from tests.durable.stores import databases
 
-KINDS = [
-    "sqlite",
-    "sqlite_wal",
-    pytest.param("postgresql", marks=pytest.mark.service),
-    pytest.param("mariadb", marks=pytest.mark.service),
-]
+KINDS = ["sqlite", "sqlite_wal", *databases.SERVER_KINDS]
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -14,6 +14,13 @@ POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/test?charset=utf8mb4"
 
 
+#: The kinds that need a server, for tests that have the kind as a parameter.
+SERVER_KINDS = [
+    pytest.param("postgresql", marks=pytest.mark.service),
+    pytest.param("mariadb", marks=pytest.mark.service),
+]
+
+
 @contextmanager
 def sqlite(directory):
     """Give an engine on a new file, as SQLite makes one."""
