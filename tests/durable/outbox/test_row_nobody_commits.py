@@ -1,0 +1,55 @@
+"""What is recorded in a transaction that nobody commits."""
+
+import gc
+import logging
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+import aldis
+from aldis.durable import Outbox
+from aldis.errors import DiscardedError
+from tests.durable.outbox.sending import send
+from tests.durable.scenes import notes, rows, write
+
+pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
+
+
+class TestTheRowNobodyCommits:
+    def lose(self, engine):
+        """Send in a transaction that reading began, and close the session."""
+        outbox = Outbox(engine=engine)
+        with Session(engine) as session, outbox.using(session):
+            write(session, "paid")
+            session.commit()
+            session.execute(select(notes))
+            send(7)
+        return outbox
+
+    def test_is_logged_as_an_error(self, engine, receipt, caplog):
+        """A delivery that goes with its session is told of, with what may have happened."""
+        outbox = self.lose(engine)
+        (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+        assert record.message.startswith("1 durable delivery was recorded in a session that was cl")
+        assert "Was it sent after the commit, in a transaction that reading" in record.message
+        assert [] == rows(outbox)
+
+    def test_is_an_error_in_strict_mode(self, engine, receipt):
+        """Strict mode raises it, at the place of the close."""
+        aldis.set_strict(True)
+        with pytest.raises(DiscardedError, match="nobody will run what was sent"):
+            self.lose(engine)
+
+    def test_a_session_that_is_thrown_away(self, engine, receipt, caplog):
+        """One that is neither closed nor ended is told of when it is collected."""
+        outbox = Outbox(engine=engine)
+        session = Session(engine)
+        session.begin()
+        with outbox.using(session):
+            send(7)
+        del session
+        gc.collect()
+        assert ["1 durable delivery was recorded in a session that was thrown away"] == [
+            record.message.partition(":")[0] for record in caplog.records
+        ]

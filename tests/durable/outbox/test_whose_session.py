@@ -1,0 +1,80 @@
+"""Whose session the outbox records in."""
+
+import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from aldis.durable import Outbox
+from aldis.errors import NoSessionError, OutboxError
+from tests.durable import scenes
+from tests.durable.outbox.sending import send, sent
+
+pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
+
+
+class TestWhoseSession:
+    def test_a_sessionmaker_is_refused(self, engine):
+        """It makes a new session each time: the caller's is never among them."""
+        for maker in (
+            sessionmaker(engine),
+            async_sessionmaker(create_async_engine("sqlite+aiosqlite://")),
+        ):
+            with pytest.raises(OutboxError, match="a sessionmaker makes a new one each time; give"):
+                Outbox(maker)
+
+    def test_a_session_is_refused(self, engine):
+        """One session is not everybody's."""
+        with (
+            Session(engine) as session,
+            pytest.raises(OutboxError, match=r"outbox.using\(session\)"),
+        ):
+            Outbox(session)
+
+    def test_a_callable(self, engine, receipt):
+        """Any callable that returns the current session will do."""
+        session = Session(engine)
+        outbox = Outbox(lambda: session)
+        with session, outbox.using():
+            session.begin()
+            send(7)
+            session.commit()
+        assert [7] == sent(outbox)
+
+    def test_a_callable_that_returns_none(self, receipt):
+        """No session is said to be none."""
+        outbox = Outbox(lambda: None)
+        with pytest.raises(NoSessionError, match="there is no current session"), outbox.using():
+            send(7)
+
+    def test_nobodys(self, receipt):
+        """A send outside of everything says what to do, and no receiver has it."""
+        with pytest.raises(NoSessionError, match=r"whose session is it\? There is no current app"):
+            send(7)
+
+    def test_an_outbox_without_a_session(self, engine, receipt):
+        """With ``using()`` alone, an outbox that has none says so."""
+        outbox = Outbox(engine=engine)
+        why = "this outbox has no session of its own"
+        with pytest.raises(NoSessionError, match=why), outbox.using():
+            send(7)
+
+    def test_what_is_no_session(self, engine, receipt):
+        """``using`` refuses at once what it cannot write through."""
+        outbox = Outbox(engine=engine)
+        with (
+            pytest.raises(
+                NoSessionError, match="that is no session or connection of SQLAlchemy: 7"
+            ),
+            outbox.using(7),
+        ):
+            pass
+
+    def test_the_innermost(self, engine, tmp_path, receipt):
+        """Nested blocks: the innermost decides, and the outer one does again after it."""
+        with scenes.sqlite(tmp_path / "other.db") as other:
+            first, second = Outbox(engine=engine), Outbox(engine=other)
+            with Session(engine) as one, Session(other) as two, first.using(one):
+                with second.using(two):
+                    send(2)
+                send(1)
+            assert ([1], [2]) == (sent(first), sent(second))
