@@ -1,9 +1,12 @@
-"""What the tests of durable receivers share: an outbox on a file of SQLite."""
+"""What the tests of durable receivers share: databases with the tables, and an outbox."""
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
-from aldis.durable import Outbox
+from aldis.durable import Outbox, durable
 from tests.durable import scenes
+from tests.durable.scenes import order_paid
 
 
 @pytest.fixture
@@ -17,3 +20,40 @@ def engine(tmp_path):
 def outbox(engine):
     """Give an outbox without a session of its own."""
     return Outbox(engine=engine)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Give a file of SQLite, with the tables."""
+    with scenes.sqlite(tmp_path / "shop.db"):
+        return tmp_path / "shop.db"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+async def async_engine(request):
+    """Give an async engine on each database that has an async driver here, with the tables."""
+    if request.param == "sqlite":
+        file = request.getfixturevalue("file")
+        engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
+        yield engine
+        await engine.dispose()
+        return
+    from tests.transactions import databases
+
+    with databases.postgresql_schema() as schema:
+        engine = databases.async_postgresql(schema)
+        async with engine.begin() as connection:
+            await connection.run_sync(scenes.create_tables)
+        yield engine
+        await engine.dispose()
+
+
+@pytest.fixture
+def receipt(aldis_clean):
+    """Give a connected durable receiver that does nothing."""
+
+    @order_paid.connect
+    @durable("billing.receipt")
+    def receipt(sender, **extra): ...
+
+    return receipt

@@ -23,7 +23,6 @@ from aldis.testing import adrain, drain
 from tests.durable import scenes
 from tests.durable.scenes import notes, order_paid
 from tests.durable.working import until, working
-from tests.transactions import databases
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 
@@ -62,22 +61,10 @@ class Shop:
             return list(await connection.scalars(select(notes.c.text).order_by(notes.c.id)))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
-async def shop(request, tmp_path):
+@pytest.fixture
+def shop(async_engine):
     """Give a shop on each database that has an async driver here."""
-    if request.param == "sqlite":
-        with scenes.sqlite(tmp_path / "shop.db"):
-            url = f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"
-        engine = create_async_engine(url, poolclass=NullPool)
-        yield Shop(engine)
-        await engine.dispose()
-        return
-    with databases.postgresql_schema() as schema:
-        engine = databases.async_postgresql(schema)
-        async with engine.begin() as connection:
-            await connection.run_sync(scenes.create_tables)
-        yield Shop(engine)
-        await engine.dispose()
+    return Shop(async_engine)
 
 
 @pytest.fixture

@@ -6,30 +6,12 @@ import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.orm import Session
 
-from aldis.durable import Outbox, durable
+from aldis.durable import Outbox
 from aldis.errors import OutboxError, SchemaError
 from tests.durable import scenes
 from tests.durable.scenes import order_paid, rows, write, written
 
-
-@pytest.fixture(autouse=True)
-def receipt(aldis_clean):
-    """Connect a durable receiver."""
-
-    @order_paid.connect
-    @durable("test.receipt")
-    def receipt(sender, **extra):
-        """Do nothing."""
-
-    return receipt
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Give a file of SQLite that has the tables."""
-    with scenes.sqlite(tmp_path / "shop.db"):
-        pass
-    return tmp_path / "shop.db"
+pytestmark = pytest.mark.usefixtures("receipt")
 
 
 def pay(engine):

@@ -6,35 +6,18 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from aldis.durable import Outbox, durable
+from aldis.durable import Outbox
 from aldis.errors import NoSessionError, NoTransactionError, OutboxError
-from tests.durable import scenes
 from tests.durable.scenes import notes, order_paid, rows, write, written
 from tests.transactions import databases
 
-
-@pytest.fixture(autouse=True)
-def receipt(aldis_clean):
-    """Connect a durable receiver."""
-
-    @order_paid.connect
-    @durable("billing.receipt")
-    def receipt(sender, **extra): ...
-
-    return receipt
+pytestmark = pytest.mark.usefixtures("receipt")
 
 
 @pytest.fixture
-def path(tmp_path):
-    """Give a file of SQLite, with the tables."""
-    with scenes.sqlite(tmp_path / "shop.db"):
-        return tmp_path / "shop.db"
-
-
-@pytest.fixture
-def engine(path):
+def engine(file):
     """Give an engine that nobody has told to begin properly."""
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(f"sqlite:///{file}")
     yield engine
     engine.dispose()
 
@@ -80,9 +63,9 @@ class TestTheDriversTransactions:
         session.rollback()
         session.remove()
 
-    def test_one_that_begins_by_itself_is_left_alone(self, path):
+    def test_one_that_begins_by_itself_is_left_alone(self, file):
         """An engine that says BEGIN already, as SQLAlchemy's documentation has it, goes on so."""
-        with databases.sqlite(path) as engine:
+        with databases.sqlite(file) as engine:
             outbox = Outbox(engine=engine)
             with Session(engine) as session, outbox.using(session):
                 with session.begin_nested():
@@ -109,9 +92,9 @@ class TestImmediate:
             order_paid.send("harbour", order_id=7)
             session.commit()
 
-    def test_without_it_a_read_cannot_become_a_write(self, path):
+    def test_without_it_a_read_cannot_become_a_write(self, file):
         """In WAL, one that has read cannot write once another has committed; it says why."""
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 0.2})
+        engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.2})
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         outbox = Outbox(engine=engine)
@@ -120,31 +103,15 @@ class TestImmediate:
         assert [] == rows(outbox)
         engine.dispose()
 
-    def test_with_it_the_other_waits(self, path):
+    def test_with_it_the_other_waits(self, file):
         """``immediate=True`` takes the lock first, and the send's transaction succeeds."""
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 0.2})
+        engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.2})
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         outbox = Outbox(engine=engine, immediate=True)
         self.read_then_write(engine, outbox)
         assert 1 == len(rows(outbox))
         engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
-async def async_engine(request, path):
-    """Give an async engine on each database that has an async driver here."""
-    if request.param == "sqlite":
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
-        yield engine
-        await engine.dispose()
-        return
-    with databases.postgresql_schema() as schema:
-        engine = databases.async_postgresql(schema)
-        async with engine.begin() as connection:
-            await connection.run_sync(scenes.create_tables)
-        yield engine
-        await engine.dispose()
 
 
 async def recorded(engine):
@@ -199,9 +166,9 @@ class TestAsyncSessions:
                     order_paid.send("harbour", order_id=7)
         assert 1 == await recorded(async_engine)
 
-    async def test_an_engine_of_sqlite_that_was_used(self, path):
+    async def test_an_engine_of_sqlite_that_was_used(self, file):
         """A session that has used SQLite before might not roll back: refused, with a remedy."""
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=NullPool)
+        engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
         async with AsyncSession(engine) as session:
             await session.execute(select(notes))
             remedy = r"name its engine: Outbox\(session, engine=engine\)"
