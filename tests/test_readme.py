@@ -1,11 +1,17 @@
 """The README promises what is there."""
 
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
+
+from tests.docs.pages import Reader, free_address, visit
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,12 +63,187 @@ def test_the_flask_lines_put_the_engine_in_place():
     assert "True\n" == run(code_blocks("python")[1] + check).stdout
 
 
-def test_each_command_is_a_make_target():
-    """Every `make` command that is named exists."""
-    named = set(re.findall(r"\bmake ([a-z-]+)(?=\s+#|`)", README))
+def commands():
+    """Return each command that the README tells its readers to run."""
+    shown = [
+        line.partition("  #")[0] for text in code_blocks("console") for line in text.splitlines()
+    ]
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"(?<!`)`((?:make|aldis|pip|\.) [^`\n]+)`", prose)
+    return sorted({each.strip() for each in [*shown, *named]})
 
-    assert {"demo", "demo-serve", "test"} <= named
-    assert set() == named - set(make_targets())
+
+def make(*words, **options):
+    """Start make on a target as if all were installed, with this Python."""
+    stamps = [f"--old-file=.venv/.{each}" for each in ("demo", "docs", "made", "test")]
+    return subprocess.Popen(
+        ["make", "--no-print-directory", *stamps, f"BIN={Path(sys.executable).parent}", *words],
+        cwd=ROOT,
+        env={**os.environ, "PATH": os.defpath},  # so that the shop finds no Node.js
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def test_each_command_is_run_here():
+    """No command is in the README that none of these tests runs."""
+    assert commands() == [
+        ". .venv/bin/activate",
+        "aldis run -- flask run",
+        "aldis signals list --app app",
+        "make demo",
+        "make demo-serve",
+        "make docs",
+        "make test",
+        "pip install '.[cli,flask]'",
+    ]
+    assert {"demo", "demo-serve", "docs", "test"} <= set(make_targets())
+
+
+@pytest.mark.slow
+def test_make_demo_prints_trees():
+    """``make demo`` ends by itself, and has printed such a tree."""
+    pytest.importorskip("flask_login")
+    done = make("demo")
+    printed, _ = done.communicate(timeout=100)
+
+    assert 0 == done.returncode, printed
+    assert re.search(r"^POST /pay -> 200 OK, .*\n(?:.*\n)+?├─ order_paid  ", printed, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_make_demo_serve_opens_the_shop():
+    """``make demo-serve`` names an address that answers, until it is interrupted."""
+    pytest.importorskip("flask_login")
+    served = make("demo-serve", start_new_session=True)
+    try:
+        opened = next(line for line in served.stdout if line.startswith("The shop is open"))
+        assert b"<h1>" in visit(opened.split()[-1])
+    finally:
+        os.killpg(served.pid, signal.SIGINT)
+        served.communicate(timeout=30)
+
+
+@pytest.mark.slow
+def test_make_test_runs_the_tests():
+    """``make test`` runs them: here one of this file, for the sake of brevity."""
+    done = make("test", "ARGS=-q -p no:cacheprovider tests/test_readme.py -k each_link")
+    printed, _ = done.communicate(timeout=60)
+
+    assert 0 == done.returncode, printed
+    assert "1 passed" in printed
+
+
+def test_make_docs_builds_the_pages():
+    """``make docs`` begins with the folder whose pages are linked; the rest takes a minute."""
+    asked = make("--dry-run", "docs")
+    printed, _ = asked.communicate(timeout=30)
+
+    assert re.search(r"sphinx-build .* docs docs/_build/html\n", printed)
+
+
+@pytest.mark.slow
+def test_what_pip_is_told_installs_here(tmp_path):
+    """``pip install`` in a clone installs aldis, and knows the extras that are named."""
+    (wanted,) = re.findall(r"`pip install '\.(\[.*\])'`", README)
+    clone, target = tmp_path / "clone", tmp_path / "installed"
+    left = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
+    shutil.copytree(ROOT / "src", clone / "src", ignore=left)
+    for name in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"):
+        shutil.copyfile(ROOT / name, clone / name)
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *offline, f".{wanted}"],
+        capture_output=True,
+        cwd=clone,
+        env={**os.environ, "ALDIS_NO_EXTENSIONS": "1"},
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert "does not provide the extra" not in done.stdout + done.stderr
+    assert (target / "aldis" / "as_blinker.py").exists()
+
+
+class TestTheCommandLine:
+    """What is said of an app in ``app.py``, in a folder of its own."""
+
+    @pytest.fixture
+    def reader(self, tmp_path):
+        """Give who has written an ``app.py`` that begins with the README's lines."""
+        pytest.importorskip("flask")
+        pytest.importorskip("click")
+        reader = Reader(tmp_path)
+        reader.write("app.py", code_blocks("python")[1] + "\napp = Flask(__name__)\n")
+        return reader
+
+    def test_who_listens(self, reader):
+        """``aldis signals list`` has Flask's ten signals, to which nobody listens."""
+        printed = reader.run("aldis signals list --app app")
+
+        assert "flask.signals._signals  10 signals, 0 with receivers" in printed
+
+    @pytest.mark.slow
+    def test_the_command_flask(self, reader):
+        """``aldis run -- flask run`` serves the app."""
+        address, words = free_address()
+        served = reader.start(sys.executable, "-m", "aldis", "run", "--", "flask", "run", *words)
+        try:
+            with pytest.raises(HTTPError, match="404"):
+                visit(address)
+        finally:
+            served.terminate()
+            served.communicate(timeout=30)
+
+    @pytest.mark.slow
+    def test_the_command_flask_alone(self, reader):
+        """Alone, ``flask`` has imported itself first, and the program's first line says so."""
+        alone = reader.start(sys.executable, "-m", "flask", "run", *free_address()[1])
+        printed, _ = alone.communicate(timeout=30)
+
+        assert 0 != alone.returncode
+        assert "start it with `aldis run -- COMMAND`" in printed
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/comparison.md"])
+def test_the_figures_are_those_that_were_measured(page):
+    """How many times as fast a send is, and how much slower connecting, is what RESULTS.md has."""
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+
+    def measured(twin, work):
+        (found,) = re.findall(
+            rf"^\| aldis, {twin}: {work}, as fast as blinker \| [^|]+ \| ([\d.]+) ",
+            results,
+            re.MULTILINE,
+        )
+        return float(found)
+
+    sends = [f"send to {each}" for each in ("nobody", "1 receiver", "10 receivers")]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| a send to 0, 1, 10 receivers \| .*$", text, re.MULTILINE)
+    compiled, python = re.findall(r"([\d.]+), ([\d.]+), ([\d.]+) \u00d7", row)
+    for twin, said in (("compiled", compiled), ("Python", python)):
+        assert pytest.approx([measured(twin, each) for each in sends], rel=0.05) == [
+            *map(float, said)
+        ]
+    (slower,) = re.findall(
+        r"^\| connect and disconnect \| .* ([\d.]+) to ([\d.]+) \u00d7", text, re.MULTILINE
+    )
+    connects = [
+        measured("compiled", f"connect \\+ disconnect, 100,000 senders, {each}")
+        for each in ("a receiver each", "one receiver")
+    ]
+    assert pytest.approx(connects, rel=0.1) == [*map(float, slower)]
+
+
+def test_it_fits_on_a_screen():
+    """The README is about one screen long."""
+    assert len(README.splitlines()) <= 75
 
 
 def test_each_link_leads_somewhere():
@@ -95,5 +276,5 @@ def test_the_tree_names_the_lines_where_the_receivers_are():
         if not (below[0].startswith("@") and first.startswith(f"def {name}(")):
             wrong.append(f"{name} is not at {path}:{line}")
 
-    assert len(places) > 2
+    assert len(places) >= 2
     assert [] == wrong

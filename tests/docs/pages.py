@@ -4,10 +4,14 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from threading import Timer
+from time import monotonic, sleep
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -132,3 +136,26 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+def free_address():
+    """Return an address that nobody serves, and the options that make ``flask run`` serve it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return f"http://127.0.0.1:{port}/", ("--port", str(port))
+
+
+def visit(url):
+    """Return what is answered, once somebody answers."""
+    deadline = monotonic() + 30
+    while True:
+        try:
+            with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+                return answer.read()
+        except HTTPError:
+            raise
+        except OSError:
+            if monotonic() > deadline:
+                raise
+            sleep(0.1)

@@ -1,15 +1,12 @@
 """The tutorial, followed to the letter."""
 
 import re
-import socket
 import sys
 import tomllib
-import urllib.request
-from time import monotonic, sleep
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, Reader, blocks
+from tests.docs.pages import DOCS, ROOT, Reader, blocks, free_address, visit
 
 for each in ("click", "flask", "flask_sqlalchemy", "sqlalchemy"):
     pytest.importorskip(each)
@@ -51,29 +48,14 @@ def test_the_shop_can_be_served(tmp_path):
     (command,) = (text for kind, text, _ in blocks("tutorial/first-receiver.md") if kind == "sh")
     assert "aldis run -- flask --app shop run\n" == command
     reader.write("shop.py", shop)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    address, options = free_address()
     words = command.split()[1:]
-    served = reader.start(sys.executable, "-m", "aldis", *words, "--port", str(port))
+    served = reader.start(sys.executable, "-m", "aldis", *words, *options)
     try:
-        assert b"welcome\n" == visit(f"http://127.0.0.1:{port}/")
+        assert b"welcome\n" == visit(address)
     finally:
         served.terminate()
         served.communicate(timeout=30)
-
-
-def visit(url):
-    """Return what is answered, once somebody answers."""
-    deadline = monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
-                return answer.read()
-        except OSError:
-            if monotonic() > deadline:
-                raise
-            sleep(0.1)
 
 
 def test_what_is_to_be_installed_exists():
