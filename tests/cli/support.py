@@ -47,6 +47,26 @@ class Project:
             timeout=timeout,
         )
 
+    def run_without(self, missing, *command):
+        """Run ``aldis`` to its end in a process that cannot import a module."""
+        self.write(
+            "without.py",
+            f"""
+            import sys
+
+            class Without:
+                @staticmethod
+                def find_spec(name, *_):
+                    if name == "{missing}":
+                        raise ModuleNotFoundError("No module named {missing}", name=name)
+
+            sys.meta_path.insert(0, Without)
+            from aldis.cli import main
+            main()
+            """,
+        )
+        return self.run(*PYTHON, "without.py", *command)
+
     def start(self, *command, **environ):
         """Start a command in a session of its own, its output in one pipe."""
         return subprocess.Popen(

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.support import ALDIS, PYTHON
+from tests.cli.support import ALDIS
 from tests.cli.test_documentation import PAGE
 from tests.durable.sql.databases import database
 
@@ -356,23 +356,7 @@ class TestRefusals:
     @pytest.mark.parametrize("missing", ["sqlalchemy", "alembic"])
     def test_a_missing_extra(self, project, missing):
         """The extra is named."""
-        project.write(
-            "without.py",
-            f"""
-            import sys
-
-            class Without:
-                @staticmethod
-                def find_spec(name, *_):
-                    if name == "{missing}":
-                        raise ModuleNotFoundError("No module named {missing}", name=name)
-
-            sys.meta_path.insert(0, Without)
-            from aldis.cli import main
-            main()
-            """,
-        )
-        ended = project.run(*PYTHON, "without.py", "db", "upgrade", *FILE)
+        ended = project.run_without(missing, "db", "upgrade", *FILE)
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
         assert ended.stderr.endswith("which is not installed: pip install 'aldis[durable]'\n")
 

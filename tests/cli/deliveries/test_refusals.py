@@ -8,7 +8,6 @@ from click.testing import CliRunner
 
 from aldis.cli.group import aldis
 from tests.cli.deliveries.office import said
-from tests.cli.support import PYTHON
 
 
 class TestRefusals:
@@ -93,22 +92,6 @@ class TestRefusals:
 
     def test_a_missing_extra(self, project):
         """The extra is named."""
-        project.write(
-            "without.py",
-            """
-            import sys
-
-            class Without:
-                @staticmethod
-                def find_spec(name, *_):
-                    if name == "sqlalchemy":
-                        raise ModuleNotFoundError("No module named sqlalchemy", name=name)
-
-            sys.meta_path.insert(0, Without)
-            from aldis.cli import main
-            main()
-            """,
-        )
-        ended = project.run(*PYTHON, "without.py", "deliveries", "stats", "--url", "sqlite:///x")
+        ended = project.run_without("sqlalchemy", "deliveries", "stats", "--url", "sqlite:///x")
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
         assert ended.stderr.endswith("which is not installed: pip install 'aldis[durable]'\n")

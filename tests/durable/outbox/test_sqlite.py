@@ -23,6 +23,15 @@ def engine(file):
 
 
 class TestTheDriversTransactions:
+    def roll_back_what_was_released(self, session, outbox):
+        """Send in a savepoint, release that, and roll back the transaction around it."""
+        with outbox.using():
+            with session.begin_nested():
+                write(session, "paid")
+                order_paid.send("harbour", order_id=7)
+            session.rollback()
+        session.remove()
+
     @pytest.mark.parametrize("known", ["named", "prepared", "found"])
     def test_an_outer_rollback_leaves_nothing(self, engine, known):
         """A released savepoint is rolled back, however the outbox came to know the engine."""
@@ -30,12 +39,7 @@ class TestTheDriversTransactions:
         outbox = Outbox(session, engine=engine if known == "named" else None)
         if known == "prepared":
             outbox.prepare()
-        with outbox.using():
-            with session.begin_nested():
-                write(session, "paid")
-                order_paid.send("harbour", order_id=7)
-            session.rollback()
-        session.remove()
+        self.roll_back_what_was_released(session, outbox)
         assert ([], []) == (written(engine), rows(outbox))
 
     def test_a_transaction_that_was_under_way(self, engine):
@@ -43,12 +47,7 @@ class TestTheDriversTransactions:
         session = scoped_session(sessionmaker(engine))
         outbox = Outbox(session)
         session.execute(select(notes))
-        with outbox.using():
-            with session.begin_nested():
-                write(session, "paid")
-                order_paid.send("harbour", order_id=7)
-            session.rollback()
-        session.remove()
+        self.roll_back_what_was_released(session, outbox)
         assert ([], []) == (written(engine), rows(outbox))
 
     def test_a_savepoint_that_was_under_way(self, engine):
