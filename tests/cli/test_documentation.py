@@ -50,6 +50,14 @@ def test_every_command_is_named():
         assert f"`aldis {name}" in PAGE
 
 
+def test_the_extension_is_set_up_as_printed(shop):
+    """The example of the extension is a module with a factory, which the commands find."""
+    (module,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    shop.write("made.py", f"{module}\nassert extension is not None\n")
+    ended = shop.run(*ALDIS, "signals", "check", "--app", "made:create_app()")
+    assert (0, "") == (ended.returncode, ended.stderr)
+
+
 def test_every_picture_is_there():
     """A page shows no picture that is missing, and none has the place of a machine in it."""
     for name in re.findall(r"\]\(\.\./pictures/([\w-]+\.svg)\)", PAGE):

@@ -16,14 +16,18 @@ PAGES = [
     "how-to/isolate-a-receiver.md",
     "how-to/move-from-blinker.md",
     "how-to/use-in-an-extension.md",
+    "how-to/write-plugins.md",
 ]
+
+#: What the examples of a page import.
+NEEDED = {"how-to/use-in-an-extension.md": "flask", "how-to/write-plugins.md": "pluggy"}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_run_one_after_the_other(page, tmp_path):
     """Together they are a program that prints what the page shows, every warning an error."""
-    if page == "how-to/use-in-an-extension.md":
-        pytest.importorskip("flask")
+    if page in NEEDED:
+        pytest.importorskip(NEEDED[page])
     found = list(blocks(page))
     program = tmp_path / "example.py"
     program.write_text("\n".join(text for language, text, _ in found if language == "python"))

@@ -1,0 +1,33 @@
+"""What readers are told to install can be installed."""
+
+import re
+import tomllib
+from itertools import chain
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT
+
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = set(PROJECT["optional-dependencies"])
+
+_ASKED = re.compile(r"pip install (?:-[\w-]+ )*'([^']*)\[([\w,]*)\]'")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
+def test_what_is_asked_for_is_there(page):
+    """Each extra exists, and nobody is sent to a package index, where aldis is not yet."""
+    asked = _ASKED.findall(page.read_text(encoding="utf-8"))
+    for _, extras in asked:
+        assert set(extras.split(",")) <= EXTRAS
+    if page != DOCS / "how-to" / "index.md":  # it says how messages are to be read
+        assert "aldis" not in [package for package, _ in asked]
+
+
+def test_every_extra_of_users_is_listed():
+    """The page that explains installing names each extra that is not for contributors."""
+    text = (DOCS / "how-to" / "index.md").read_text(encoding="utf-8")
+    table = text.partition("| extra | for |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]
+    assert {"test", "dev", "docs", "bench"} == EXTRAS - set(chain.from_iterable(named))
