@@ -27,6 +27,9 @@ __all__ = [
 #: How long the name of a durable receiver, of a signal, and a key may be, in characters.
 NAME_LENGTH: Final = 190
 
+#: How many receivers are named to somebody who has guessed wrong.
+SOME: Final = 5
+
 _receivers: dict[str, Durable[..., Any]] = {}
 _changing = ForkSafeLock()
 
@@ -83,9 +86,17 @@ def find(name: str) -> Durable[..., Any]:
 
 
 def unknown(name: str, names: Iterable[str]) -> str:
-    """Return in words that nobody is called ``name``, and who nearly is."""
-    close = get_close_matches(name, list(names), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    """Return in words that nobody is called ``name``, and who nearly is, or who there is."""
+    known = sorted(names)
+    close = get_close_matches(name, known, n=1)
+    if close:
+        hint = f"; did you mean {close[0]!r}?"
+    elif known:
+        more = f" and {len(known) - SOME} more" if len(known) > SOME else ""
+        # As Python writes them: they may come from a database, and this goes to a terminal.
+        hint = f"; there are {', '.join(map(repr, known[:SOME]))}{more}"
+    else:
+        hint = "; there is none at all"
     return f"there is no durable receiver {name!r}{hint}"
 
 

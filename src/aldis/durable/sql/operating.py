@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -37,6 +36,8 @@ class OperatorSide:
     _db: Database
     _tables: Tables
     _rows: Any
+    _notify: bool
+    wake: Callable[[], None]
 
     def loads(self) -> list[Load]:
         """Return how much there is of each receiver."""
@@ -91,7 +92,7 @@ class OperatorSide:
             "due_at": now(),
             "finished_at": None,
         }
-        return self._change(choice, (State.DEAD, State.DISCARDED), again, {})
+        return self._change(choice, (State.DEAD, State.DISCARDED), again, {}, tell=True)
 
     def discard(self, choice: Choice) -> Iterator[int]:
         """Have deliveries never run."""
@@ -104,7 +105,13 @@ class OperatorSide:
         ended = list(keyed.values())
         for start in range(0, len(ended), BATCH):
             batch = ended[start : start + BATCH]
-            self._db.write(partial(promote, rows=self._rows, ended=batch))
+
+            def free(connection: Connection, batch: Sequence[Any] = batch) -> None:
+                promote(connection, self._rows, batch)
+                self._tell(connection)
+
+            self._db.write(free)
+            self.wake()
 
     def _change(
         self,
@@ -112,8 +119,13 @@ class OperatorSide:
         states: Sequence[State],
         values: dict[str, Any],
         changed: dict[tuple[str, str | None], Any],
+        *,
+        tell: bool = False,
     ) -> Iterator[int]:
-        """Change the chosen rows in these states, batch after batch; note one of each key."""
+        """Change the chosen rows in these states, batch after batch; note one of each key.
+
+        With ``tell``, workers hear of each batch.
+        """
         rows = self._rows
         chosen = and_(self._chosen(choice), rows.c.state.in_(states))
         last = 0
@@ -132,9 +144,13 @@ class OperatorSide:
                     .where(rows.c.id.in_([row.id for row in found]), rows.c.state.in_(states))
                     .values(values)
                 )
+                if tell:
+                    self._tell(connection)
             return found
 
         while found := self._db.write(change):
+            if tell:
+                self.wake()
             last = found[-1].id
             changed |= {(row.receiver, row.order_key): row for row in found}
             yield len(found)
@@ -160,7 +176,17 @@ class OperatorSide:
         """Deliver again."""
         paused = self._tables.paused
         let_go = delete(paused).where(paused.c.receiver == receiver)
-        return self._db.write(lambda connection: connection.execute(let_go).rowcount > 0)
+
+        def resume(connection: Connection) -> bool:
+            if not connection.execute(let_go).rowcount:
+                return False
+            self._tell(connection)
+            return True
+
+        resumed = self._db.write(resume)
+        if resumed:
+            self.wake()
+        return resumed
 
     def prune(self, older_than: float) -> Iterator[int]:
         """Delete what was done or discarded long ago."""
@@ -180,6 +206,11 @@ class OperatorSide:
         """Return how many ``prune`` would delete."""
         counted = select(func.count()).select_from(self._rows).where(self._prunable(older_than))
         return self._db.read(lambda connection: connection.scalar(counted)) or 0
+
+    def _tell(self, connection: Connection) -> None:
+        """Tell workers, where they listen, once this transaction is committed."""
+        if self._notify:
+            connection.execute(select(func.pg_notify(self._tables.deliveries.name, "")))
 
     def _prunable(self, older_than: float) -> ColumnElement[bool]:
         rows = self._rows

@@ -1,0 +1,212 @@
+"""What an operator changes from another process reaches workers at once; wrong names are told."""
+
+import time
+from contextlib import contextmanager
+from threading import Event
+
+import pytest
+from sqlalchemy import create_engine
+
+from aldis.durable import Outbox, Retry, Worker, durable, names
+from aldis.durable.facts import Choice, Failure, NewDelivery, State
+from aldis.durable.sql.store import SqlStore
+from aldis.errors import UnknownReceiverError
+from tests.durable.scenes import create_tables, order_paid
+from tests.durable.sql.databases import database
+from tests.durable.working import send, until, working
+
+pytestmark = pytest.mark.usefixtures("aldis_clean")
+
+LEASE = "1" * 32
+
+#: Seconds in which a worker hears of news. By itself, what it sleeps with looks after 5 only.
+SOON = 1.5
+
+
+@pytest.fixture
+def url(tmp_path):
+    """Give a database of PostgreSQL, with the tables."""
+    with database("postgresql", tmp_path) as url:
+        with connected(url) as engine:
+            create_tables(engine)
+        yield url
+
+
+@contextmanager
+def connected(url):
+    """Give an engine of one's own."""
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.service
+class TestWaking:
+    """Workers sleep; an operator, whose process is another one, wakes them."""
+
+    @pytest.fixture
+    def outbox(self, url):
+        """Give the workers' outbox."""
+        with connected(url) as engine:
+            yield Outbox(engine=engine)
+
+    @pytest.fixture
+    def operator(self, url):
+        """Give the operator's store, which knows no worker."""
+        with connected(url) as engine:
+            store = SqlStore(engine)
+            store.enlist(LEASE, "quay-1", 600)
+            yield store
+
+    @pytest.fixture
+    def waker(self, outbox):
+        """Give what a worker sleeps with, and that has heard of all there was."""
+        waker = outbox.store.waker()
+        yield waker
+        waker.close()
+
+    def test_a_replay(self, waker, operator):
+        """A dead letter that is replayed is told."""
+        bury(operator)
+        assert slept(waker, lambda: list(operator.replay(Choice()))) < SOON
+
+    def test_a_resume(self, waker, operator):
+        """A receiver that is let go on is told."""
+        operator.pause("test.receipt")
+        assert slept(waker, lambda: operator.resume("test.receipt")) < SOON
+
+    def test_a_discarded_one_frees_the_next(self, waker, operator):
+        """So is the end of a dead letter, behind which others may have waited."""
+        bury(operator, order_key="7")
+        assert slept(waker, lambda: list(operator.discard(Choice()))) < SOON
+
+    def test_what_changes_nothing(self, waker, operator):
+        """It is not told."""
+        bury(operator)
+
+        def change():
+            assert not operator.resume("test.receipt")
+            assert [] == list(operator.replay(Choice(receiver="test.other")))
+            assert [] == list(operator.discard(Choice(receiver="test.other")))
+
+        assert slept(waker, change, seconds=0.5) >= 0.5
+
+    def test_a_store_that_is_not_to_notify(self, waker, operator):
+        """It tells nobody."""
+        quiet = SqlStore(operator.engine, notify=False)
+        bury(operator)
+        operator.pause("test.receipt")
+
+        def change():
+            assert [1] == list(quiet.replay(Choice()))
+            assert quiet.resume("test.receipt")
+
+        assert slept(waker, change, seconds=0.5) >= 0.5
+
+    def test_a_worker(self, outbox, operator):
+        """It begins what is replayed, and what is let go on, about at once."""
+        ran, repaired = Event(), Event()
+
+        @order_paid.connect
+        @durable("test.receipt", retry=Retry(attempts=1))
+        def receipt(sender, *, order_id, **extra):
+            if not repaired.is_set():
+                raise LookupError(order_id)
+            ran.set()
+
+        with working(outbox):
+            send(outbox, 7)
+            until(lambda: operator.count(Choice(states=(State.DEAD,))))
+            repaired.set()
+            assert [1] == list(operator.replay(Choice()))
+            assert ran.wait(SOON)
+            operator.pause("test.receipt")
+            ran.clear()
+            send(outbox, 8)
+            assert not ran.wait(0.3)
+            assert operator.resume("test.receipt")
+            assert ran.wait(SOON)
+
+
+def bury(store, **facts):
+    """Make a dead letter."""
+    new = NewDelivery(
+        **{
+            "emission_id": "0" * 32,
+            "receiver": "test.receipt",
+            "signal": "order_paid",
+            "payload": "{}",
+            **facts,
+        }
+    )
+    store.add(None, [new])
+    (claimed,) = store.claim(LEASE, "test.receipt", 1, ordered=False)
+    store.fail(claimed, Failure("LookupError", ""))
+
+
+def slept(waker, change, seconds=4):
+    """Return for how long a waker waits, at most, after a change."""
+    waker.wait(0)  # begins to listen
+    waker.wait(0.2)  # takes in what came before
+    change()
+    began = time.monotonic()
+    waker.wait(seconds)
+    return time.monotonic() - began
+
+
+class TestWithinAProcess:
+    """A worker in the operator's own process need not be told by the database."""
+
+    @pytest.mark.service
+    def test_it_is_woken(self, url):
+        """Replaying, resuming and discarding wake those that wait with the same store."""
+        with connected(url) as engine:
+            store = SqlStore(engine, notify=False)
+            store.enlist(LEASE, "quay-1", 600)
+            bury(store, order_key="7")
+            store.pause("test.receipt")
+            waker = store.waker()
+            try:
+                assert slept(waker, lambda: store.resume("test.receipt")) < SOON
+                assert slept(waker, lambda: list(store.discard(Choice()))) < SOON
+                assert slept(waker, lambda: list(store.replay(Choice()))) < SOON
+            finally:
+                waker.close()
+
+
+class TestUnknownNames:
+    """Who gives a wrong name is told which there are."""
+
+    def test_the_closest(self):
+        """The one that is nearly it is asked for."""
+        expected = "there is no durable receiver 'test.recipt'; did you mean 'test.receipt'?"
+        assert expected == names.unknown("test.recipt", ["test.receipt", "other"])
+
+    def test_all_of_a_few(self):
+        """Up to five are named when none is close, in order."""
+        expected = "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e'"
+        assert expected == names.unknown("nope", "edcba")
+
+    def test_some_of_many(self):
+        """Of more, it is said how many more there are."""
+        expected = (
+            "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e' and 2 more"
+        )
+        assert expected == names.unknown("nope", "gfedcba")
+
+    def test_none(self):
+        """Where there is nobody, that is said."""
+        expected = "there is no durable receiver 'nope'; there is none at all"
+        assert expected == names.unknown("nope", [])
+
+    def test_names_that_nobody_has_written(self):
+        """A name from a database gives no orders to a terminal."""
+        assert "\x1b" not in names.unknown("nope", ["\x1b[2J"])
+
+    def test_a_worker(self, tmp_path):
+        """A worker that is to serve a receiver that is not there says who is."""
+        order_paid.connect(durable("test.receipt")(lambda sender, **extra: None))
+        with connected(f"sqlite:///{tmp_path}/shop.db") as engine:
+            create_tables(engine)
+            with pytest.raises(UnknownReceiverError, match=r"'nope'; there are .*'test.receipt'"):
+                Worker(Outbox(engine=engine), receivers=["nope"]).run()
