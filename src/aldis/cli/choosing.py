@@ -23,15 +23,13 @@ __all__ = [
     "choice_of",
     "choice_options",
     "deliveries_command",
+    "never_seen",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The largest number that a delivery can have.
 LARGEST: Final = 2**63 - 1
-
-#: How many receivers are named to somebody who has guessed wrong.
-SOME: Final = 10
 
 #: What is asked for in :class:`Choice <aldis.durable.facts.Choice>`, and the option's name.
 FILTERS: Final = ("receiver", "signal", "since", "until", "error")
@@ -105,15 +103,32 @@ def check_receiver(desk: Desk, name: str, otherwise: str = "") -> None:
     Raises:
         ChoiceError: Neither does; the message names the closest, or some that there are.
     """
+    from aldis.durable.names import unknown  # noqa: PLC0415 - it needs SQLAlchemy
+
     known = receivers_of_the_app() | {load.receiver for load in desk.loads()}
-    if name in known:
-        return
-    closest = get_close_matches(name, known, n=1)
-    if closest:
-        hint = f"; did you mean {closest[0]!r}?"
-    elif known:
-        more = f" and {len(known) - SOME} more" if len(known) > SOME else ""
-        hint = f"; there are {', '.join(sorted(known)[:SOME])}{more}"
-    else:
-        hint = "; there is none at all"
-    raise ChoiceError(f"there is no durable receiver {name!r}{hint}{otherwise}")
+    if name not in known:
+        raise ChoiceError(unknown(name, known) + otherwise)
+
+
+def never_seen(desk: Desk, filters: dict[str, Any]) -> list[str]:
+    """Return what to say where nothing was found since no delivery at all has such a name.
+
+    Args:
+        desk: Where they are.
+        filters: The values of the options; others may be among them.
+    """
+    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.names import all_receivers  # noqa: PLC0415 - the same
+
+    lines = []
+    for what in ("receiver", "signal"):
+        name = filters[what]
+        if name is None or desk.count(Choice(**{what: name})):
+            continue
+        hint = ""
+        if what == "signal":  # a receiver's name has been looked up before
+            known = {signal for each in all_receivers() for signal in each.signals}
+            closest = get_close_matches(name, known - {name}, n=1)
+            hint = f"; did you mean {closest[0]!r}?" if closest else ""
+        lines.append(f"No delivery at all has the {what} {name!r}{hint or '.'}")
+    return lines

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from aldis.cli.choosing import check_receiver, deliveries_command
-from aldis.cli.displaying import add_table, printable
+from aldis.cli.displaying import add_table, label, printable
 from aldis.cli.moments import DURATION, span
 from aldis.cli.output import Page, Styled, print_json
 from aldis.cli.stores import open_desk
@@ -41,7 +41,7 @@ def show_stats(
 
     \b
       aldis deliveries stats --app shop:app
-      aldis deliveries stats --older-than 5m --more-than 10000 || page-somebody
+      aldis deliveries stats --older-than 5m --app shop:app || page-somebody
     """
     with open_desk(ctx, **named) as desk:
         if receiver is not None:
@@ -68,10 +68,8 @@ def show_stats(
         print_json("aldis-deliveries-stats/1", facts)
     else:
         page = _stats_page(loads)
-        names = [
-            printable(each.name) + (" (silent)" if each.expires_in < 0 else "") for each in workers
-        ]
-        page.line(f"workers with a lease: {', '.join(sorted(set(names))) or 'none'}")
+        names = sorted({label(each) for each in workers})
+        page.line(f"workers with a lease: {', '.join(names) or 'none'}")
         for alert in alerts:
             page.line(("alert: ", "bold red"), alert)
         page.print()

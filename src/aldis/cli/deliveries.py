@@ -15,10 +15,12 @@ from aldis.cli.choosing import (
     choice_of,
     choice_options,
     deliveries_command,
+    never_seen,
 )
 from aldis.cli.displaying import (
     add_table,
     delivery_json,
+    label,
     payload_json,
     payload_lines,
     printable,
@@ -68,13 +70,19 @@ def _listing(
             choice = choice_of(desk, _states(states), options)
             total = desk.count(choice)
             found = desk.find(choice, limit, newest_first=newest_first)
-            workers = {each.lease: each.name for each in desk.workers()}
+            leases = desk.workers()
             now = desk.now()
+            notes = [] if total or as_json else never_seen(desk, options)
         if as_json:
+            workers = {each.lease: each.name for each in leases}
             facts = [delivery_json(each, workers.get(each.worker or "")) for each in found]
             print_json("aldis-deliveries-list/1", {"total": total, "deliveries": facts})
             return
-        _list_page(found, total, name, lambda each: columns(each, now, workers)).print()
+        labels = {each.lease: label(each) for each in leases}
+        page = _list_page(found, total, name, lambda each: columns(each, now, labels))
+        for note in notes:
+            page.line(note)
+        page.print()
 
     list_them.help = f"{short_help}\n\n\b\n  aldis deliveries {name} --app shop:app --since 12h"
     return list_them
@@ -122,7 +130,7 @@ def _running(delivery: Delivery, now: datetime, workers: dict[str, str]) -> dict
     return {
         **_who(delivery, now),
         "attempt": str(delivery.attempts),
-        "worker": printable(workers.get(delivery.worker or "", "lost")),
+        "worker": workers.get(delivery.worker or "", "lost"),
     }
 
 
@@ -212,7 +220,7 @@ def _find(desk: Desk, name: str) -> Delivery:
         return found[0]
     if not found:
         raise ChoiceError(f"there is no delivery {name}: it may have been pruned")
-    each = ", ".join(f"{one.id} ({one.receiver})" for one in found)
+    each = ", ".join(f"{one.id} ({printable(one.receiver)})" for one in found)
     raise ChoiceError(f"this send has several deliveries; say which: {each}")
 
 

@@ -11,11 +11,13 @@ from aldis.cli.moments import iso, span
 from aldis.cli.output import Page, Styled
 
 if TYPE_CHECKING:
+    from aldis.cli.stores import LivingWorker
     from aldis.durable.facts import Delivery
 
 __all__ = [
     "add_table",
     "delivery_json",
+    "label",
     "payload_json",
     "payload_lines",
     "printable",
@@ -50,6 +52,11 @@ def delivery_json(delivery: Delivery, worker: str | None) -> dict[str, Any]:
 def state_name(delivery: Delivery) -> str:
     """Return the state of a delivery in a word."""
     return delivery.state.name.lower()
+
+
+def label(worker: LivingWorker) -> str:
+    """Return a worker's name, and whether its lease has run out: it was killed, or is cut off."""
+    return printable(worker.name) + (" (silent)" if worker.expires_in < 0 else "")
 
 
 def until(moment: datetime, now: datetime) -> str:

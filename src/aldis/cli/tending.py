@@ -18,6 +18,7 @@ from aldis.cli.choosing import (
     choice_of,
     choice_options,
     deliveries_command,
+    never_seen,
 )
 from aldis.cli.displaying import state_name
 from aldis.cli.moments import AGE, span
@@ -96,8 +97,8 @@ def replay_deliveries(ctx: click.Context, /, *, discarded: bool, **options: Any)
 
     \b
       aldis deliveries replay 1234 1235 --app shop:app
-      aldis deliveries replay --receiver billing.receipt --since 12h
-      aldis deliveries replay --error ConnectionError --yes
+      aldis deliveries replay --receiver billing.receipt --since 12h --app shop:app
+      aldis deliveries replay --error ConnectionError --yes --app shop:app
     """
     change = Change("replay", "replayed", "dead letter", "dead letters")
     if discarded:
@@ -117,7 +118,7 @@ def discard_deliveries(ctx: click.Context, /, *, waiting: bool, **options: Any) 
 
     \b
       aldis deliveries discard 1234 --app shop:app
-      aldis deliveries discard --receiver billing.receipt --until 2026-11-01
+      aldis deliveries discard --signal order_paid --until 2026-11-01 --app shop:app
     """
     change = Change("discard", "discarded", "dead letter", "dead letters")
     if waiting:
@@ -153,7 +154,9 @@ def _change(
         choice = choice_of(desk, [State[name] for name in states], filters, ids or None)
         _check_ids(desk, change, ids, possible)
         steps = desk.replay if change.verb == "replay" else desk.discard
-        code = _carry_out(change, desk.count(choice), lambda: steps(choice), how)
+        total = desk.count(choice)
+        notes = [] if total else never_seen(desk, filters)
+        code = _carry_out(change, total, lambda: steps(choice), how, notes)
     ctx.exit(code)
 
 
@@ -213,7 +216,7 @@ def prune_deliveries(ctx: click.Context, /, *, older_than: float, **options: Any
 
     \b
       aldis deliveries prune --older-than 30d --app shop:app
-      aldis deliveries prune --older-than 30d --yes    # from cron
+      aldis deliveries prune --older-than 30d --yes --app shop:app    # from cron
     """
     how = _how(options)
     age = f" older than {span(older_than)}"
@@ -310,10 +313,11 @@ def _carry_out(
     total: int,
     begin: Callable[[], Iterator[int]],
     how: How,
+    notes: Sequence[str] = (),
     *,
     always_ask: bool = False,
 ) -> int:
-    """Ask, do it batch after batch, and say what was done; return the exit code."""
+    """Ask, do it batch after batch, and say what was done, and the notes; return the exit code."""
     done = 0
     stopped = False
     must_ask = not how.yes and not how.dry_run and (total > 1 or (total > 0 and always_ask))
@@ -342,6 +346,8 @@ def _carry_out(
         )
     else:
         page.line(f"{change.of(done)} {change.done}.")
+    for note in notes:
+        page.line(note)
     page.print()
     return INTERRUPTED if stopped else 0
 

@@ -125,6 +125,7 @@ def work(  # noqa: PLR0913 - each is an option
     if advice := advice_on_log(place):
         heading.append(advice)
     _log_to_stderr()
+    _print_line_by_line()
     _run(worker, "\n".join(heading))
 
 
@@ -299,6 +300,12 @@ def _log_to_stderr() -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
+
+
+def _print_line_by_line() -> None:
+    """Write what receivers print at once, also where it goes into a file or a pipe."""
+    if hasattr(sys.stdout, "reconfigure"):  # it may be closed, or the app's own
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _tell(text: str) -> None:

@@ -1,0 +1,124 @@
+"""What an operator sees at night: what is wrong is said, and said at once."""
+
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.cli.deliveries.office import Office
+from tests.cli.durable_shop import send, wait_for, write_shop
+from tests.cli.support import ALDIS
+from tests.durable.sql.databases import database
+
+
+@pytest.fixture
+def office(tmp_path):
+    """Give a file of SQLite with a dead letter."""
+    with database("sqlite", tmp_path) as url:
+        office = Office(url)
+        office.add()
+        office.kill()
+        yield office
+        office.engine.dispose()
+
+
+@pytest.fixture
+def shop(project):
+    """Give a folder with the shop, its tables, and a dead letter of number 13."""
+    write_shop(project)
+    return project
+
+
+class TestNothingFound:
+    @pytest.mark.parametrize("name", ["dead", "pending", "running"])
+    def test_a_signal_that_nothing_has(self, office, name):
+        """That no delivery at all has the signal is said, with what was found: nothing."""
+        ended = office.run(name, "--signal", "nope")
+        expected = f"None is {name}.\nNo delivery at all has the signal 'nope'.\n"
+        assert (0, expected) == (ended.exit_code, ended.stdout)
+
+    def test_a_signal_that_something_has(self, office):
+        """Where only the state is another, nothing more is said."""
+        ended = office.run("pending", "--signal", "order_paid")
+        assert "None is pending.\n" == ended.stdout
+
+    def test_json(self, office):
+        """Programs get what they always get."""
+        expected = {"schema": "aldis-deliveries-list/1", "total": 0, "deliveries": []}
+        assert expected == office.json("dead", "--signal", "nope")
+        found = office.json("replay", "--signal", "nope")
+        assert {"schema", "chosen", "replayed", "interrupted"} == set(found)
+
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            (("replay",), "0 dead letters replayed."),
+            (("replay", "--dry-run"), "0 dead letters would be replayed."),
+            (("discard", "--waiting"), "0 waiting deliveries discarded."),
+        ],
+    )
+    def test_what_changes(self, office, command, said):
+        """Commands that change something say it as well."""
+        ended = office.run(*command, "--signal", "nope")
+        assert f"{said}\nNo delivery at all has the signal 'nope'.\n" == ended.stdout
+        assert ["DEAD"] == office.states()
+
+    def test_which_signal_was_meant(self, shop):
+        """A signal of the app's durable receivers is proposed; a receiver without any is named."""
+        ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-paid")
+        expected = "No delivery at all has the signal 'order-paid'; did you mean 'order_paid'?"
+        assert expected == ended.stdout.splitlines()[-1]
+        known = shop.run(
+            *ALDIS, "deliveries", "dead", "--app", "shop", "--receiver", "billing.receipt"
+        )
+        expected = "No delivery at all has the receiver 'billing.receipt'."
+        assert expected == known.stdout.splitlines()[-1]
+
+    def test_a_receiver_that_nobody_knows(self, office):
+        """It is refused, and those that there are are named."""
+        ended = office.run("dead", "--receiver", "nope")
+        expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
+        assert (2, expected) == (ended.exit_code, ended.stderr)
+
+
+class TestWorker:
+    def test_a_wrong_receiver(self, shop):
+        """The names that there are are told."""
+        ended = shop.run(*ALDIS, "worker", "--app", "shop", "--receiver", "nope")
+        expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
+        assert (2, expected) == (ended.returncode, ended.stderr)
+
+    def test_what_receivers_print(self, shop):
+        """It is in the file at once, while the worker goes on."""
+        source = shop.folder / "receivers.py"
+        source.write_text(
+            source.read_text().replace('Path(f"begun', 'print(order_id); Path(f"begun')
+        )
+        send(shop, 7)
+        output = shop.folder / "worker.log"
+        process = shop.start(
+            "sh", "-c", 'exec "$0" "$@" > worker.log', *ALDIS, "worker", "-A", "shop"
+        )
+        try:
+            wait_for(lambda: output.exists() and "7\n" == output.read_text())
+            assert process.poll() is None
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=20)
+        assert 0 == process.returncode
+
+    def test_one_that_was_killed(self, shop):
+        """What it had is shown as running, with a worker that is silent once its lease is over."""
+        send(shop, 100)
+        process = shop.start(*ALDIS, "worker", "--app", "shop", "--name", "quay-1")
+        try:
+            wait_for((shop.folder / "begun-100").exists)
+        finally:
+            process.kill()
+            process.communicate(timeout=20)
+        with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
+            connection.execute("UPDATE aldis_workers SET expires_at = 0")
+            connection.commit()
+        ended = shop.run(*ALDIS, "deliveries", "running", "--app", "shop")
+        assert ended.stdout.splitlines()[-1].endswith("1  quay-1 (silent)")
