@@ -8,7 +8,9 @@ def test_the_how_to(capsys):
     """The examples of its page print what the page says."""
     page = Path(__file__).parents[2] / "docs" / "how-to" / "after-commit.md"
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-    exec(compile("\n".join(blocks), "the_page", "exec"), {"__name__": "the_page"})  # noqa: S102
+    names = {"__name__": "the_page"}
+    exec(compile("\n".join(blocks), "the_page", "exec"), names)  # noqa: S102
+    names["session"].bind.dispose()
     assert [
         "harbour: order 7 is paid, the cache is cleared",
         "market: order 7 is paid, the cache is cleared",

@@ -1,5 +1,7 @@
 """Durable receivers in Flask apps, with Flask-SQLAlchemy."""
 
+from contextlib import ExitStack
+
 import pytest
 
 import aldis
@@ -67,6 +69,24 @@ class Shop:
         with self.app.app_context():
             return counts(self.outbox)
 
+    def close(self):
+        """Let go of the database."""
+        with self.app.app_context():
+            self.db.engine.dispose()
+
+
+@pytest.fixture
+def open_shop(tmp_path):
+    """Return what makes a shop in a file."""
+    with ExitStack() as shops:
+
+        def open_one(name="shop", **options):
+            shop = Shop(f"sqlite:///{tmp_path / name}.db", **options)
+            shops.callback(shop.close)
+            return shop
+
+        yield open_one
+
 
 @pytest.fixture(params=["file", "memory"])
 def shop(request, tmp_path):
@@ -74,8 +94,7 @@ def shop(request, tmp_path):
     file = f"sqlite:///{tmp_path / 'shop.db'}"
     shop = Shop(file if request.param == "file" else "sqlite://")
     yield shop
-    with shop.app.app_context():
-        shop.db.engine.dispose()
+    shop.close()
 
 
 @pytest.fixture
@@ -113,9 +132,9 @@ class TestRequests:
         assert 500 == shop.app.test_client().post("/pay/13").status_code
         assert {} == shop.states()
 
-    def test_the_worker(self, tmp_path):
+    def test_the_worker(self, open_shop):
         """So with a worker, whose threads have contexts of the app."""
-        shop = Shop(f"sqlite:///{tmp_path / 'shop.db'}", immediate=True)
+        shop = open_shop(immediate=True)
         seen = []
 
         @order_paid.connect
@@ -226,9 +245,9 @@ class TestContexts:
 
 
 class TestWhoseOutbox:
-    def test_two_apps(self, tmp_path):
+    def test_two_apps(self, open_shop):
         """Each app's sends are in its own database."""
-        first, second = (Shop(f"sqlite:///{tmp_path / name}.db") for name in "ab")
+        first, second = map(open_shop, "ab")
 
         @order_paid.connect
         @durable("billing.receipt")
@@ -270,9 +289,9 @@ class TestWhoseOutbox:
         with pytest.raises(OutboxError, match="has an extension aldis already"):
             Aldis(shop.app, outbox=Outbox(shop.db.session))
 
-    def test_the_first_transaction_begins_properly(self, tmp_path):
+    def test_the_first_transaction_begins_properly(self, open_shop):
         """SQLite is set up with the first context, before a view reads."""
-        shop = Shop(f"sqlite:///{tmp_path / 'shop.db'}")
+        shop = open_shop()
 
         @order_paid.connect
         @durable("billing.receipt")

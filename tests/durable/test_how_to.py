@@ -30,6 +30,8 @@ def test_the_examples_of_receivers_run(tmp_path, monkeypatch, aldis_clean):
     with names["Session"](names["engine"]) as session:
         assert 1 == session.get(names["Order"], 7).receipts
     names["engine"].dispose()
+    with names["app"].app_context():
+        names["db"].engine.dispose()
 
 
 def test_the_examples_of_tests_pass(pytester):

@@ -96,8 +96,10 @@ class TestCounterpart:
 
     def test_a_connection(self):
         """A connection of Core is one of the things that can be the caller's."""
-        with create_engine("sqlite://").connect() as connection:
+        engine = create_engine("sqlite://")
+        with engine.connect() as connection:
             assert connection is sync_counterpart(connection)
+        engine.dispose()
 
     async def test_an_async_connection(self):
         """It is refused, with what can be had instead."""

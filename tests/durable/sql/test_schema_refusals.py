@@ -56,6 +56,8 @@ class TestRefusals:
             )
             connection.rollback()
         schema.upgrade(second)
+        first.dispose()
+        second.dispose()
 
     def test_a_file_that_is_no_database(self, path):
         """It is left as it is."""

@@ -29,5 +29,5 @@ class StoreSuite(
 
     It returns a new, empty :class:`Store <aldis.durable.store.Store>`, which threads may use
     together. Some tests wait, for a second or so, by :meth:`later`: override that if your
-    store's clock can be moved, and set :attr:`delay` to, say, 10 (it is less than 60).
+    store's clock can be moved, and set ``delay`` to, say, 10 (it is less than 60).
     """
