@@ -1,6 +1,7 @@
 """Plugins for the shop: ``python -m examples.plugins``.
 
-Three are installed, as the distributions that they are, and a fourth is asked for that is absent.
+It needs the extras ``durable``, ``flask`` and ``plugins``, and setuptools 77 or newer. Three are
+installed, as the distributions that they are, and a fourth is asked for that is absent.
 
 ===============================  =============================================================
 ``distributions/shop-loyalty``   listens to the shop, and to a plugin that may not be there

@@ -72,7 +72,9 @@ def main() -> int:
     """Run the example and return its exit code."""
     manager = PluginManager()
     with TemporaryDirectory() as directory, installed():
-        show(manager, create_app(Path(directory, "shop.db")))
+        app = create_app(Path(directory, "shop.db"))
+        show(manager, app)
+        database.close(app)
         manager.disable(*manager.enabled)
     return 0
 

@@ -51,10 +51,15 @@ def prepare(app: Flask) -> None:
     upgrade(engine)  # the outbox's own tables; `aldis db upgrade` does the same
     # Immediate: two who pay at the same moment wait for each other.
     Aldis(app, outbox=Outbox(session, engine=engine, immediate=True))
-    app.teardown_appcontext(_close)
+    app.teardown_appcontext(_close_session)
 
 
-def _close(error: BaseException | None) -> None:
+def close(app: Flask) -> None:
+    """Let go of the database of ``app``, which serves nobody any more."""
+    app.extensions["engine"].dispose()
+
+
+def _close_session(error: BaseException | None) -> None:
     found = g.pop("session", None)
     if found is not None:
         found.close()

@@ -20,6 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from aldis.errors import MissingExtraError
 from aldis.observe import Trace, trace
+from examples.shop import database
 from examples.shop.app import create_app
 from examples.shop.provider import NoLoginError, open_provider
 
@@ -93,6 +94,7 @@ def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenS
     with ExitStack() as until_closed:
         folder = until_closed.enter_context(TemporaryDirectory(prefix="shop-"))
         app = create_app(Path(folder, "shop.db"))
+        until_closed.callback(database.close, app)
         server = until_closed.enter_context(
             make_server("127.0.0.1", port, Traced(app, visited), threaded=True)
         )
