@@ -1,11 +1,13 @@
 """What an operator sees at night: what is wrong is said, and said at once."""
 
+import json
 import signal
 import sqlite3
 from contextlib import closing
 
 import pytest
 
+from aldis.durable.facts import NewDelivery
 from tests.cli.deliveries.office import Office
 from tests.cli.durable_shop import send, wait_for, write_shop
 from tests.cli.support import ALDIS
@@ -122,3 +124,20 @@ class TestWorker:
             connection.commit()
         ended = shop.run(*ALDIS, "deliveries", "running", "--app", "shop")
         assert ended.stdout.splitlines()[-1].endswith("1  quay-1 (silent)")
+        shown = shop.run(*ALDIS, "deliveries", "show", "1", "--app", "shop")
+        assert ["worker", "quay-1", "(silent)"] in map(str.split, shown.stdout.splitlines())
+        found = shop.run(*ALDIS, "deliveries", "show", "1", "--app", "shop", "--json")
+        assert "quay-1" == json.loads(found.stdout)["delivery"]["worker"]
+
+
+def test_names_that_nobody_has_written(office):
+    """What stands in the tables gives no orders to a terminal, in errors neither."""
+    for receiver in ("\x1b[2J", "billing.copy"):
+        new = NewDelivery("f" * 32, receiver, "order_paid", "{}")
+        office.store.add(None, [new])
+    asked = office.run("show", "f" * 32)
+    expected = r"say which: 2 (\x1b[2J), 3 (billing.copy)"
+    assert (2, expected) == (asked.exit_code, asked.stderr.strip().partition("; ")[2])
+    wrong = office.run("stats", "--receiver", "nope")
+    expected = r"there are '\x1b[2J', 'billing.copy', 'billing.receipt'"
+    assert (2, expected) == (wrong.exit_code, wrong.stderr.strip().partition("; ")[2])

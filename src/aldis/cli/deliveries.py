@@ -179,8 +179,9 @@ def show_delivery(ctx: click.Context, /, *, delivery: str, as_json: bool, **name
     with open_desk(ctx, **named) as desk:
         found = _find(desk, delivery)
         causes = _causes(desk, found)
-        workers = {each.lease: each.name for each in desk.workers()}
+        leases = desk.workers()
         now = desk.now()
+    workers = {each.lease: each.name for each in leases}
     worker = workers.get(found.worker or "")
     if as_json:
         facts = {
@@ -193,7 +194,8 @@ def show_delivery(ctx: click.Context, /, *, delivery: str, as_json: bool, **name
         }
         print_json("aldis-deliveries-show/1", facts)
         return
-    _show_page(found, causes, worker, now).print()
+    labels = {each.lease: label(each) for each in leases}
+    _show_page(found, causes, labels.get(found.worker or ""), now).print()
 
 
 def _find(desk: Desk, name: str) -> Delivery:
