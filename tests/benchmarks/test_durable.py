@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def benchmark(*arguments, **environment):
     )
 
 
+@contextmanager
 def start_worker(tmp_path, waiting):
     """Start a worker by hand on a file where so many orders wait."""
     place, tally = str(tmp_path / "waiting.sqlite"), tmp_path / "tally"
@@ -64,7 +66,8 @@ def start_worker(tmp_path, waiting):
     deadline = time.monotonic() + 30
     while not read(tally) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return process, tally, system
+    with process, closing(system):
+        yield process, tally, system
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +171,7 @@ class TestEnding:
 
     def test_a_worker_dies_with_the_benchmark(self, tmp_path):
         """A benchmark that was killed leaves no worker at work."""
-        process, _, _ = start_worker(tmp_path, 100_000)
-        with process:
+        with start_worker(tmp_path, 100_000) as (process, _, _):
             assert process.poll() is None
             process.stdin.close()
             assert process.wait(timeout=10) == -signal.SIGKILL
@@ -178,8 +180,7 @@ class TestEnding:
 class TestWorker:
     def test_a_loop_by_hand_runs_every_order_once_and_marks_it(self, tmp_path):
         """What the others are held against does its work."""
-        process, tally, system = start_worker(tmp_path, 200)
-        with process:
+        with start_worker(tmp_path, 200) as (process, tally, system):
             assert process.wait(timeout=30) == 0
             assert [mark.order_id for mark in read(tally)] == list(range(0, 200, 10))
             assert system.left() == 0

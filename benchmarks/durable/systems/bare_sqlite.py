@@ -41,6 +41,9 @@ class System:
         self._batch = batch
         self._effect = effect
 
+    def close(self) -> None:
+        self._connection.close()
+
     def install(self) -> None:
         self._connection.executescript(_TABLES)
 
