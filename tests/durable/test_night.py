@@ -1,5 +1,7 @@
 """What an operator changes from another process reaches workers at once; wrong names are told."""
 
+import logging
+import sqlite3
 import time
 from contextlib import contextmanager
 from threading import Event
@@ -210,3 +212,19 @@ class TestUnknownNames:
             create_tables(engine)
             with pytest.raises(UnknownReceiverError, match=r"'nope'; there are .*'test.receipt'"):
                 Worker(Outbox(engine=engine), receivers=["nope"]).run()
+
+
+def test_a_database_that_goes_away_and_comes_back(file, receipt, caplog):
+    """Both are said once, so that who reads the log knows that it is over."""
+    caplog.set_level(logging.INFO, "aldis")
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.05})
+    other = sqlite3.connect(file, isolation_level=None)
+    with working(Outbox(engine=engine)):
+        until(lambda: "serves billing.receipt" in caplog.text)
+        other.execute("BEGIN EXCLUSIVE")
+        until(lambda: "the worker tries again until the database answers" in caplog.text)
+        other.execute("ROLLBACK")
+        until(lambda: "the database answers again" in caplog.text)
+    other.close()
+    engine.dispose()
+    assert 1 == caplog.text.count("tries again until") == caplog.text.count("answers again")

@@ -309,7 +309,7 @@ class TestWarnings:
         with working(outbox):
             until(lambda: caplog.messages)
         (said,) = caplog.messages
-        assert said.startswith("1 deliveries wait for durable receiver 'test.gone', which this app")
+        assert said.startswith("1 delivery waits for durable receiver 'test.gone', which this app")
         assert {"pending": 1} == counts(outbox)
 
     def test_a_receiver_without_a_signal(self, outbox, caplog):

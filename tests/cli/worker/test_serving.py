@@ -54,7 +54,7 @@ class TestServing:
             "more.py", "from shop import *\nfrom receivers import *\ndurable('idle')(print)\n"
         )
         with working(shop, "--app", "more") as worker:
-            worker.read_until("1 deliveries wait for durable receiver 'billing.recipt'")
+            worker.read_until("1 delivery waits for durable receiver 'billing.recipt'")
             code, output = worker.end()
         assert 0 == code
         assert ADVICE in output

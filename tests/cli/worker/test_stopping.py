@@ -47,7 +47,7 @@ class TestStopping:
             wait_for((shop.folder / "begun-100").exists)
             code, output = worker.end()
         assert 0 == code
-        assert "1 receivers have not returned within 0.3 s" in output
+        assert "1 receiver has not returned within 0.3 s" in output
         assert "0 done, 0 failed, 1 given back\n" in output
         assert [(PENDING, 0)] == states(shop)
 

@@ -92,9 +92,9 @@ class Shift:
             count = sum(load.counts.get(state, 0) for state in UNFINISHED)
             if count and load.receiver not in names.known():
                 _log.warning(
-                    "%d deliveries wait for durable receiver %r, which this app does not have; "
-                    "connect it, give its name to its successor (aliases=), or discard them",
-                    count,
+                    "%s for durable receiver %r, which this app does not have; connect it, give "
+                    "its name to its successor (aliases=), or discard what waits",
+                    "1 delivery waits" if count == 1 else f"{count} deliveries wait",
                     load.receiver,
                 )
         room = _room(self.store)
@@ -115,7 +115,6 @@ class Shift:
         while not stop.is_set():
             try:
                 wait = self._turn()
-                self._trouble = 0.0
             except OutboxError as error:
                 self._begin_trouble(error)
                 stop.wait(self._trouble)
@@ -148,6 +147,7 @@ class Shift:
         if self._is_busy():
             return NAP
         wait = self._take()
+        self._end_trouble()
         return 0.0 if wait is True else min(wait or NAP, NAP if self._books.out else LOOK)
 
     def _wait(self, seconds: float) -> None:
@@ -168,11 +168,17 @@ class Shift:
         self._trouble = min(PATIENCE, self._trouble * 2 or 0.1)
         self._leases.distrust()
 
+    def _end_trouble(self) -> None:
+        if self._trouble:
+            _log.warning("the database answers again")
+        self._trouble = 0.0
+
     def _look_around(self) -> None:
         """Do what nobody tells a worker to do."""
         lost = self.store.reap()
         if lost:
-            _log.warning("%d deliveries of lost workers are delivered again", lost)
+            what = "1 delivery" if lost == 1 else f"{lost} deliveries"
+            _log.warning("%s of lost workers will be delivered again", what)
         if any(each.key is not None for each in self._receivers.values()):
             self.store.mend()
 
@@ -282,11 +288,11 @@ class Shift:
             self._interrupt_overdue()
             self._news.wait(min(left, 0.1))
             self._news.clear()
-        self._counts.left_running = len(self._books.out)
-        if self._books.out:
+        out = self._counts.left_running = len(self._books.out)
+        if out:
             _log.warning(
-                "%d receivers have not returned within %.1f s; their deliveries are given back",
-                len(self._books.out),
+                "%s not returned within %.1f s; what they had is given back",
+                "1 receiver has" if out == 1 else f"{out} receivers have",
                 monotonic() - begun,
             )
 
