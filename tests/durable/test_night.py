@@ -206,11 +206,11 @@ class TestUnknownNames:
         assert "\x1b" not in names.unknown("nope", ["\x1b[2J"])
 
     def test_a_worker(self, tmp_path):
-        """A worker that is to serve a receiver that is not there says who is."""
+        """A worker that is to serve a receiver that is not there says who is, of all it knows."""
         order_paid.connect(durable("test.receipt")(lambda sender, **extra: None))
         with connected(f"sqlite:///{tmp_path}/shop.db") as engine:
             create_tables(engine)
-            with pytest.raises(UnknownReceiverError, match=r"'nope'; there are .*'test.receipt'"):
+            with pytest.raises(UnknownReceiverError, match=r"receiver 'nope'; there are '"):
                 Worker(Outbox(engine=engine), receivers=["nope"]).run()
 
 
