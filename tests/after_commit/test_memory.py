@@ -36,6 +36,7 @@ class TestMemory:
         alive = [request(scoped.remove) for _ in range(1000)]
         gc.collect()
         assert [] == [each for each in alive if each() is not None]
+        engine.dispose()
 
     def test_the_arguments_live_until_then(self, signal, session, heard):
         """They are kept as they are, and held."""
