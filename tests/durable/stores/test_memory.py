@@ -80,8 +80,10 @@ def test_the_clock_says_what_is_due():
 @pytest.fixture
 def session():
     """Give a session of a database that has nothing to do with the store."""
-    with Session(create_engine("sqlite://")) as session:
+    engine = create_engine("sqlite://")
+    with Session(engine) as session:
         yield session
+    engine.dispose()
 
 
 def test_what_a_session_recorded_is_there_after_its_commit(session):
