@@ -334,7 +334,11 @@ def after_commit(function: Callable[..., Any] | None = None, /, *, session: Any 
         NotCallableError: ``function`` cannot be called.
         HiddenDeliveryError: ``function`` has a delivery already.
         NoSessionError: ``session`` is none. When there is none to be found, the send raises it.
+        TypeError: The receiver is a session: that is given by name.
     """
     if function is None:
         return lambda receiver: AfterCommit(receiver, session)
+    if _is_session(function) or hasattr(function, "session_factory"):  # scoped sessions have one
+        message = "after_commit takes its session by name: @after_commit(session=...)"
+        raise TypeError(message)
     return AfterCommit(function, session)

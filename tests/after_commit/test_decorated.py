@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 import aldis
 from aldis.errors import HiddenDeliveryError, NoSessionError, NotCallableError
@@ -21,6 +21,13 @@ class TestDecorated:
         assert inspect.signature(function) == inspect.signature(receiver)
         assert f"<after_commit {function.__qualname__}>" == repr(receiver)
         assert "after_commit" == signal.explain().rows[0].delivery
+
+    @pytest.mark.parametrize("session", [Session(), scoped_session(sessionmaker())])
+    def test_a_session_in_the_receivers_place(self, session):
+        """It is given by name, and that is said at once."""
+        text = "after_commit takes its session by name: @after_commit(session=...)"
+        with pytest.raises(TypeError, match=exactly(text)):
+            after_commit(session)
 
     def test_called_directly_it_simply_runs(self, receiver, session, heard):
         """A direct call waits for nothing."""

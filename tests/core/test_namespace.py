@@ -29,6 +29,16 @@ class TestSignals:
         assert "Sent." == shop.signal("paid", doc="Sent.").__doc__
         assert "Sent." == shop.signal("paid", doc="Another.").__doc__
 
+    def test_a_function_is_no_name(self, shop):
+        """``@shop.signal`` on a function says how a function declares a signal."""
+        text = (
+            f"a signal's name is text, not receive ({line_of(receive)}); a function declares a "
+            "signal as @namespace.define"
+        )
+        with pytest.raises(TypeError, match=exactly(text)):
+            shop.signal(receive)
+        assert {} == shop
+
     def test_two_namespaces_are_apart(self, shop):
         """The same name in another namespace is another signal."""
         assert shop.signal("paid") is not aldis.Namespace().signal("paid")

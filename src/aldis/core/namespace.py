@@ -55,9 +55,18 @@ class Namespace(dict[str, NamedSignal]):
         Args:
             name: What the signal is called.
             doc: What it is for; used when it is made, or has no doc yet.
+
+        Raises:
+            TypeError: The name is a function, for which there is :meth:`define`.
         """
         found = self.get(name)
         if found is None:
+            if callable(name):
+                message = (
+                    f"a signal's name is text, not {in_words(name)}; a function declares a signal "
+                    "as @namespace.define"
+                )
+                raise TypeError(message)
             made = NamedSignal(name, doc)
             made._namespace = ref(self)  # noqa: SLF001 - part of the same engine
             # On two threads at once, both get the one that was first.
