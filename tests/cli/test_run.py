@@ -217,9 +217,9 @@ class TestEnding:
     def test_signals_reach_the_command(self, project, name):
         """There is nothing in between: the process that was started is the command."""
         number = getattr(signal, name)
-        code = (
+        code = (  # which may have come to ignore it, under nohup for one
             "import os, signal, time; "
-            "signal.signal(signal.SIGINT, signal.SIG_DFL); "
+            f"signal.signal(signal.{name}, signal.SIG_DFL); "
             "print(os.getpid(), flush=True); time.sleep(20)"
         )
         process = project.start(*RUN, *PYTHON, "-c", code)
