@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -44,4 +44,7 @@ def serving(**changes):
             opened = next(line for line in said if line.startswith("The shop is open"))
             yield process, opened.split()[-1]
         finally:
+            process.terminate()  # it takes its folder along
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
             process.kill()
