@@ -47,6 +47,7 @@ def test_the_example_of_flask_is_complete(tmp_path, monkeypatch, aldis_clean):
     assert 1 == drain(app=app).done
     with app.app_context():
         assert 1 == db.session.get(order, 7).receipts
+    with app.app_context():  # another one: the first has a connection until its end
         db.engine.dispose()
 
 
