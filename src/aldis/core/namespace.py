@@ -225,7 +225,7 @@ def _unsent(found: NamedSignal[..., Any], declared: list[str]) -> Finding:
 
 def _caller() -> str:
     """Return the name of the module that is making a namespace."""
-    frame = sys._getframe(1)  # noqa: SLF001 - as enum and collections.namedtuple do
+    frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
     name: str = frame.f_globals.get("__name__", "__main__")

@@ -51,7 +51,7 @@ def is_strict() -> bool:
 
 def warn(text: str, category: type[AldisWarning] = StrictWarning) -> None:
     """Warn at the innermost line that is not aldis's own."""
-    frame = sys._getframe(1)  # noqa: SLF001 - what warnings itself does
+    frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame = frame.f_back
     warn_explicit(

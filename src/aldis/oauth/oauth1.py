@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -119,14 +119,24 @@ class OAuth1Provider:
 class _Session(OAuth1Session):  # type: ignore[misc]
     """Authlib's session, whose errors repeat the answer: and the answer may be a token."""
 
-    def _fetch_token(self, url: str, **kwargs: Any) -> dict[str, Any]:
+    def fetch_request_token(self, url: str, **kwargs: Any) -> dict[str, Any]:
+        return self._checked(super().fetch_request_token, url, **kwargs)
+
+    def fetch_access_token(
+        self, url: str, verifier: str | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        return self._checked(super().fetch_access_token, url, verifier, **kwargs)
+
+    def _checked(
+        self, fetch: Callable[..., dict[str, Any]], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
         answers: list[requests.Response] = []
 
         def note(answer: requests.Response, **_options: Any) -> None:
             answers.append(answer)
 
         try:
-            token: dict[str, Any] = super()._fetch_token(url, hooks={"response": note}, **kwargs)
+            token = fetch(*args, hooks={"response": note}, **kwargs)
         except ValueError:
             if not answers:
                 raise

@@ -15,6 +15,7 @@ from authlib.oauth2.auth import TokenAuth  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749 import OAuth2Token  # type: ignore[import-untyped]
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
 
+from aldis._compat import forget_loaded_metadata
 from aldis.errors import LoginError
 from aldis.oauth.failures import ErrorText, Failure
 from aldis.oauth.pending import PendingLogin
@@ -53,6 +54,7 @@ class OAuth2Provider:
             },
             **{name: value for name, value in given.items() if value},
         )
+        self._app.is_described_online = bool(settings.server_metadata_url)
 
     # -- a login -------------------------------------------------------------------------------
 
@@ -194,15 +196,16 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
     """
 
     client_cls = OAuth2Session
+    is_described_online = False
 
     def load_server_metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = super().load_server_metadata()
-        if self._server_metadata_url:
+        if self.is_described_online:
             try:
                 self._check(metadata)
             except LoginError:
-                # A page that took the provider's place for a moment must not stay for good.
-                metadata.pop("_loaded_at", None)
+                # Another page may have answered in place of the provider, for a moment only.
+                forget_loaded_metadata(metadata)
                 raise
         return metadata
 

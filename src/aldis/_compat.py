@@ -1,0 +1,101 @@
+"""Reads the private attributes of other libraries; no other module of aldis touches one.
+
+Each function takes the library's object, so importing this module imports no library.
+``tests/test_compat.py`` runs every function on the real library and names the supported versions.
+If a new version of a library breaks aldis, look here first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session, SessionTransaction
+    from sqlalchemy.pool import QueuePool
+
+__all__ = [
+    "connections_of",
+    "forget_loaded_metadata",
+    "is_flushing",
+    "is_marked_async",
+    "is_protocol",
+    "max_overflow",
+    "upgrade_steps",
+    "usable_after_commit",
+]
+
+# -- Python --------------------------------------------------------------------------------------
+
+
+def is_marked_async(function: Any) -> bool:
+    """Return whether ``inspect.markcoroutinefunction`` or asyncio marks ``function`` as async."""
+    # Python creates a dict for a function whose `__dict__` is read, so only the names are tested.
+    if not (hasattr(function, "_is_coroutine_marker") or hasattr(function, "_is_coroutine")):
+        return False
+    if iscoroutinefunction(function):
+        return True
+    # The older mark is an object of asyncio, so only code that imported asyncio can have set it.
+    coroutines = sys.modules.get("asyncio.coroutines")
+    mark = getattr(coroutines, "_is_coroutine", None)
+    return mark is not None and getattr(function, "_is_coroutine", None) is mark
+
+
+def is_protocol(cls: type) -> bool:
+    """Return whether ``cls`` is a ``typing.Protocol``. Python 3.13 has a public function for it."""
+    return bool(getattr(cls, "_is_protocol", False))
+
+
+# -- SQLAlchemy ----------------------------------------------------------------------------------
+
+
+def connections_of(transaction: SessionTransaction) -> Iterable[Connection]:
+    """Return the connections that ``transaction`` uses. SQLAlchemy 2.1 has an attribute for it."""
+    known: Iterable[Connection] | None = getattr(transaction, "connections", None)
+    if known is None:
+        known = {entry[0] for entry in transaction._connections.values()}
+    return known
+
+
+def is_flushing(session: Session) -> bool:
+    """Return whether ``session`` is flushing, for example because a flush hook is running."""
+    return session._flushing
+
+
+@contextmanager
+def usable_after_commit(session: Session) -> Generator[None]:
+    """Let a block use ``session`` before the ``with session.begin():`` that committed has ended.
+
+    SQLAlchemy forbids it until the ``with`` block has ended, although the transaction has ended.
+    """
+    block, session._trans_context_manager = session._trans_context_manager, None
+    try:
+        yield
+    finally:
+        session._trans_context_manager = block
+
+
+def max_overflow(pool: QueuePool) -> int:
+    """Return how many connections ``pool`` opens beyond its size; -1 if there is no limit."""
+    return pool._max_overflow
+
+
+# -- Alembic -------------------------------------------------------------------------------------
+
+
+def upgrade_steps(scripts: ScriptDirectory, revision: str, heads: Any) -> Any:
+    """Return the steps from ``heads`` to ``revision``, as Alembic's ``upgrade`` command does."""
+    return scripts._upgrade_revs(revision, heads)
+
+
+# -- Authlib -------------------------------------------------------------------------------------
+
+
+def forget_loaded_metadata(metadata: dict[str, Any]) -> None:
+    """Make Authlib load a provider's ``metadata`` again before its next use."""
+    metadata.pop("_loaded_at", None)
