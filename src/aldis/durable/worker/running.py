@@ -171,13 +171,12 @@ async def run_async(work: Work, setting: Setting) -> Ran:
     """Await an async receiver, or call a sync one in the event loop."""
     ran = Ran(work)
     started = perf_counter()
-    limit = work.receiver.timeout
+    limit = asyncio.timeout(work.receiver.timeout)
     try:
-        async with asyncio.timeout(limit):
+        async with limit:
             await _run_async_in_context(work, setting, ran)
-    except TimeoutError as error:
-        timed_out = isinstance(error.__cause__, asyncio.CancelledError)
-        _note(ran, TimeLimitError(too_long(work)) if timed_out else error, setting)
+    except TimeoutError as error:  # of the limit, or the receiver's own
+        _note(ran, TimeLimitError(too_long(work)) if limit.expired() else error, setting)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
