@@ -27,15 +27,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "home")
 @pytest.fixture(autouse=True)
 def durable_names():
     """Forget what durable receivers a test has made: their names are the process's."""
-    names = sys.modules.get("aldis.durable.names")
-    before = None if names is None else names.known()
+    receivers = sys.modules.get("aldis.durable.receiver")
+    before = None if receivers is None else receivers.receivers_by_name()
     yield
-    names = sys.modules.get("aldis.durable.names")
-    if names is not None:
+    receivers = sys.modules.get("aldis.durable.receiver")
+    if receivers is not None:
         lasting = {
-            id(each) for each in names.all_receivers() if "<locals>" not in each.__qualname__
+            id(each) for each in receivers.all_receivers() if "<locals>" not in each.__qualname__
         }
-        names.restore(before or {}, lasting)
+        receivers.restore_receivers(before or {}, lasting)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from aldis.core.identity import real_sender
 from aldis.errors import MissingExtraError, OutboxError
 from aldis.receivers import once
 from aldis.signals import Namespace, signals_available
-from aldis.transactions import add_finder
+from aldis.transactions import register_provider
 
 if signals_available:
     from aldis.blinker import install_as_blinker
@@ -143,7 +143,7 @@ class Aldis:
         from aldis.durable import add_app  # noqa: PLC0415 - who has an outbox has imported it
 
         add_app(app)
-        add_finder(_current_outbox)
+        register_provider(_current_outbox)
 
         def prepare(_: Flask, **__: Any) -> None:
             # Before the first transaction. Where the session has no database yet, the first send

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aldis.blinker import install_as_blinker
 from aldis.core.identity import real_sender
 from aldis.errors import MissingExtraError, OutboxError
-from aldis.transactions import add_finder
+from aldis.transactions import register_provider
 
 install_as_blinker()
 
@@ -110,7 +110,7 @@ class Aldis:
             from aldis.durable import add_app  # noqa: PLC0415 - who has an outbox has imported it
 
             add_app(app)
-            add_finder(_current_outbox)
+            register_provider(_current_outbox)
             _prepare_early(app, self.outbox)
 
 

@@ -22,11 +22,11 @@ from aldis.core.callables import in_words, is_async, name_of
 from aldis.core.tap import calling, current_call, report
 from aldis.errors import AsyncReceiverError, NoSessionError
 from aldis.transactions import (
-    caller,
+    buffer_of,
+    current_scope,
     is_async_session,
-    ledger_of,
     listen_to_sessions,
-    run_apart,
+    run_in_new_transaction,
     sync_counterpart,
 )
 
@@ -190,9 +190,9 @@ class AfterCommit(Delivered[P, R]):
         session = self._find_session()
         turn = _Turn(self, args, kwargs)
         if session.in_transaction():
-            ledger_of(session).call(session, turn)
+            buffer_of(session).call(session, turn)
         else:
-            run_apart(session, turn)
+            run_in_new_transaction(session, turn)
 
     async def _put_off_async(self, /, *args: Any, **kwargs: Any) -> None:
         session = self._find_session()
@@ -204,17 +204,17 @@ class AfterCommit(Delivered[P, R]):
             raise AsyncReceiverError(message)
         turn = _AsyncTurn(self, args, kwargs)
         if session.in_transaction():
-            ledger_of(session).call(session, turn)
+            buffer_of(session).call(session, turn)
         else:
             from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - who has a session has it
 
-            await greenlet_spawn(run_apart, session, turn)
+            await greenlet_spawn(run_in_new_transaction, session, turn)
 
     def _find_session(self) -> Any:
         handle: Any
         try:
             if self._session is None:
-                handle = caller().handle
+                handle = current_scope().handle
             elif _is_session(self._session):
                 handle = sync_counterpart(self._session)
             else:

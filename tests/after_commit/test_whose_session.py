@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from aldis.errors import NoSessionError
 from aldis.receivers import after_commit
-from aldis.transactions import using
+from aldis.transactions import use_session
 from tests.core.support import exactly, line_of
 
 
@@ -32,7 +32,7 @@ class TestWhoseSession:
         """Without a session of its own the receiver waits for the caller's."""
         receiver = after_commit(heard.append)
         signal.connect(receiver)
-        with using(None, session):
+        with use_session(None, session):
             session.begin()
             signal.send("north")
             session.commit()
@@ -47,7 +47,7 @@ class TestWhoseSession:
             def session(self): ...
 
         text = "waits for a commit, and the outbox in use has no session; give the receiver one: @"
-        with using(Source(), None), pytest.raises(NoSessionError, match=re.escape(text)):
+        with use_session(Source(), None), pytest.raises(NoSessionError, match=re.escape(text)):
             signal.send()
 
     @pytest.mark.parametrize("own", [True, False])
@@ -58,7 +58,7 @@ class TestWhoseSession:
             receiver = decorate(heard.append)
             signal.connect(receiver)
             with (
-                using(None, connection),
+                use_session(None, connection),
                 pytest.raises(
                     NoSessionError, match="waits for a commit, and a connection does not"
                 ) as caught,

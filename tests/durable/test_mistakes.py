@@ -25,11 +25,11 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"retry": 5}, r"retry is a Retry, such as Retry\(attempts=5\), not 5"),
-            ({"key": "order_id"}, "key= is a function that durable receiver 'test.receipt' calls"),
-            ({"payload": {}}, "payload= is a function"),
-            ({"upgrade": 1}, "upgrade= is a function"),
-            ({"aliases": "old"}, r"aliases is a list of names, \['old'\], not text"),
+            ({"retry": 5}, r"retry= must be a Retry, such as Retry\(attempts=5\), not 5"),
+            ({"key": "order_id"}, "key= of durable receiver 'test.receipt' must be a function"),
+            ({"payload": {}}, "payload= of durable receiver 'test.receipt' must be a function"),
+            ({"upgrade": 1}, "upgrade= of durable receiver 'test.receipt' must be a function"),
+            ({"aliases": "old"}, r"aliases= must be a list of names, such as \['old'\], not text"),
             ({"delay": "5s"}, "seconds must be a number from 0 on, not '5s'"),
         ],
     )
@@ -40,7 +40,9 @@ class TestArguments:
 
     def test_a_time_limit_in_words(self):
         """A time limit is a number of seconds."""
-        with pytest.raises(ValueError, match="timeout is a number of seconds above 0, not '30s'"):
+        with pytest.raises(
+            ValueError, match="timeout= must be a number of seconds above 0, not '30s'"
+        ):
             durable("test.receipt", timeout="30s")
 
     def test_later_in_words(self):
@@ -50,7 +52,7 @@ class TestArguments:
 
     def test_one_name_for_several(self, outbox):
         """Names of receivers come in a list, and text is not taken for one of letters."""
-        words = r"receivers is a list of names, \['test.receipt'\], not text"
+        words = r"receivers= must be a list of names, such as \['test.receipt'\], not text"
         with pytest.raises(TypeError, match=words):
             drain(outbox, receivers="test.receipt")
         with pytest.raises(TypeError, match=words):
@@ -88,7 +90,9 @@ class TestNothingWouldRun:
             yield "receipt"
 
         for each in (receipt, async_receipt):
-            with pytest.raises(TypeError, match="is a generator: calling it runs none of it"):
+            with pytest.raises(
+                TypeError, match="is a generator function: calling it runs none of its code"
+            ):
                 durable("test.receipt")(each)
 
     def test_a_coroutine_that_nobody_awaits(self, outbox):

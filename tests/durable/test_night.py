@@ -9,8 +9,9 @@ from threading import Event
 import pytest
 from sqlalchemy import create_engine
 
-from aldis.durable import Outbox, Retry, Worker, durable, names
+from aldis.durable import Outbox, Retry, Worker, durable
 from aldis.durable.facts import Choice, Failure, NewDelivery, State
+from aldis.durable.receiver import unknown_receiver
 from aldis.durable.sql.store import SqlStore
 from aldis.errors import UnknownReceiverError
 from tests.durable.scenes import create_tables, order_paid
@@ -182,28 +183,28 @@ class TestUnknownNames:
     def test_the_closest(self):
         """The one that is nearly it is asked for."""
         expected = "there is no durable receiver 'test.recipt'; did you mean 'test.receipt'?"
-        assert expected == names.unknown("test.recipt", ["test.receipt", "other"])
+        assert expected == unknown_receiver("test.recipt", ["test.receipt", "other"])
 
     def test_all_of_a_few(self):
         """Up to five are named when none is close, in order."""
         expected = "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e'"
-        assert expected == names.unknown("nope", "edcba")
+        assert expected == unknown_receiver("nope", "edcba")
 
     def test_some_of_many(self):
         """Of more, it is said how many more there are."""
         expected = (
             "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e' and 2 more"
         )
-        assert expected == names.unknown("nope", "gfedcba")
+        assert expected == unknown_receiver("nope", "gfedcba")
 
     def test_none(self):
         """Where there is nobody, that is said."""
         expected = "there is no durable receiver 'nope'; there is none at all"
-        assert expected == names.unknown("nope", [])
+        assert expected == unknown_receiver("nope", [])
 
     def test_names_that_nobody_has_written(self):
         """A name from a database gives no orders to a terminal."""
-        assert "\x1b" not in names.unknown("nope", ["\x1b[2J"])
+        assert "\x1b" not in unknown_receiver("nope", ["\x1b[2J"])
 
     def test_a_worker(self, tmp_path):
         """A worker that is to serve a receiver that is not there says who is, of all it knows."""

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 import aldis
-from aldis.durable import Outbox, Retry, current_delivery, durable, names
+from aldis.durable import Outbox, Retry, current_delivery, durable
+from aldis.durable.receiver import find_receiver
 from aldis.errors import (
     DurableNameError,
     HiddenDeliveryError,
@@ -138,12 +139,12 @@ class TestNames:
 
         first, second = make_app(), make_app()
         assert first is not second
-        assert second is names.find("test.receipt")
+        assert second is find_receiver("test.receipt")
 
     @pytest.mark.parametrize("name", ["", " a", "a\n", "a" * 191, 7, None])
     def test_unusable_ones(self, name):
         """A name has to be written into a database, and read by people."""
-        with pytest.raises(DurableNameError, match="a durable receiver's name"):
+        with pytest.raises(DurableNameError, match="the name of a durable receiver must"):
             durable(name)
 
     def test_unknown_ones(self):
@@ -152,11 +153,13 @@ class TestNames:
         with pytest.raises(
             aldis.errors.UnknownReceiverError, match=r"did you mean 'test.receipt'\?"
         ):
-            names.find("test.receit")
+            find_receiver("test.receit")
 
     def test_a_signal_without_a_name(self):
         """What is recorded names its signal, so it has to have a name."""
-        with pytest.raises(DurableNameError, match="the name of a durable's signal is text"):
+        with pytest.raises(
+            DurableNameError, match="the name of a durable receiver's signal must be text"
+        ):
             aldis.Signal().connect(durable("test.receipt", payload=lambda sender: {})(receive))
 
 

@@ -15,9 +15,9 @@ from aldis.durable import (
     Worker,
     current_delivery,
     durable,
-    names,
 )
 from aldis.durable.facts import Choice, State
+from aldis.durable.receiver import forget_receiver
 from aldis.errors import UnknownReceiverError
 from tests.durable import scenes
 from tests.durable.scenes import counts, order_paid, rows, write, written
@@ -103,7 +103,7 @@ class TestDelivery:
         old = order_paid.connect(durable("test.mail")(lambda sender, **extra: None))
         send(outbox, 7)
         order_paid.disconnect(old)
-        names.forget(old)
+        forget_receiver(old)
 
         @order_paid.connect
         @durable("test.receipt", aliases=["test.mail"])

@@ -8,8 +8,9 @@ import time
 import pytest
 from sqlalchemy import text
 
-from aldis.durable import Retry, Worker, current_delivery, durable, names
+from aldis.durable import Retry, Worker, current_delivery, durable
 from aldis.durable.facts import Choice, State
+from aldis.durable.receiver import forget_receiver
 from aldis.observe import trace
 from tests.durable.scenes import counts, order_paid, receipt_sent, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
@@ -277,7 +278,7 @@ class TestPayloads:
         assert "order_id" in row.reason
 
         order_paid.disconnect(receipt)
-        names.forget(receipt)
+        forget_receiver(receipt)
 
         @order_paid.connect
         @durable("test.receipt", upgrade=lambda payload: {"order_id": payload["number"]})
@@ -305,7 +306,7 @@ class TestWarnings:
         gone = order_paid.connect(durable("test.gone")(lambda sender, **extra: None))
         send(outbox, 7)
         order_paid.disconnect(gone)
-        names.forget(gone)
+        forget_receiver(gone)
         with working(outbox):
             until(lambda: caplog.messages)
         (said,) = caplog.messages

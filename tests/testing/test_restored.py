@@ -307,6 +307,6 @@ class TestDurableNames:
 
 def names_of_durables():
     """Return the durable receivers by name."""
-    from aldis.durable import names
+    from aldis.durable.receiver import receivers_by_name
 
-    return names.known()
+    return receivers_by_name()

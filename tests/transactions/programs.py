@@ -6,7 +6,7 @@ from sqlalchemy.orm import object_session
 
 import aldis
 from aldis.receivers import after_commit
-from aldis.transactions import ledger_of
+from aldis.transactions import buffer_of
 from tests.transactions.tables import Happened
 
 #: What a step may be. A number says which of the open levels is meant, the outermost is 0.
@@ -91,7 +91,7 @@ class Player:
         """Send, and have a row written."""
         self.sent.append(number)
         self.signal.send(number)
-        ledger_of(self.session).write(self.session, self.scribe, number)
+        buffer_of(self.session).write(self.session, self.scribe, number)
 
     def do_send(self):
         """Leave a row and send."""

@@ -34,7 +34,7 @@ def tell_inserted(mapper, connection, target):
 
 
 class Scribe:
-    """A writer of the ledger that writes into ``written``."""
+    """A writer of the buffer that writes into ``written``."""
 
     def __init__(self, engine=None):
         self.engine = engine

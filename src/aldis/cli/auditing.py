@@ -122,7 +122,7 @@ def _check_receivers() -> Iterator[Found]:
     if not receivers_of_the_app():
         return
     from aldis.core.callables import in_words  # noqa: PLC0415 - not for those without
-    from aldis.durable.names import all_receivers  # noqa: PLC0415 - the same
+    from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - the same
 
     for receiver in all_receivers():
         if not receiver.signals:

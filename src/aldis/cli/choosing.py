@@ -103,11 +103,11 @@ def check_receiver(desk: Desk, name: str, otherwise: str = "") -> None:
     Raises:
         ChoiceError: Neither does; the message names the closest, or some that there are.
     """
-    from aldis.durable.names import unknown  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.receiver import unknown_receiver  # noqa: PLC0415 - it needs SQLAlchemy
 
     known = receivers_of_the_app() | {load.receiver for load in desk.loads()}
     if name not in known:
-        raise ChoiceError(unknown(name, known) + otherwise)
+        raise ChoiceError(unknown_receiver(name, known) + otherwise)
 
 
 def never_seen(desk: Desk, filters: dict[str, Any]) -> list[str]:
@@ -118,7 +118,7 @@ def never_seen(desk: Desk, filters: dict[str, Any]) -> list[str]:
         filters: The values of the options; others may be among them.
     """
     from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
-    from aldis.durable.names import all_receivers  # noqa: PLC0415 - the same
+    from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - the same
 
     lines = []
     for what in ("receiver", "signal"):

@@ -196,8 +196,8 @@ def open_desk(ctx: click.Context, **named: Any) -> Iterator[Desk]:
 
 def receivers_of_the_app() -> set[str]:
     """Return the names and aliases of the durable receivers that the app has."""
-    names: Any = sys.modules.get("aldis.durable.names")
-    return set() if names is None else set(names.known())
+    receivers: Any = sys.modules.get("aldis.durable.receiver")
+    return set() if receivers is None else set(receivers.receivers_by_name())
 
 
 def _moment(micro: int) -> datetime:

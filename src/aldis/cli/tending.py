@@ -253,7 +253,7 @@ def _hold(
 
 
 def _check_name(name: str) -> None:
-    from aldis.durable.names import check_name  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.receiver import check_name  # noqa: PLC0415 - it needs SQLAlchemy
     from aldis.errors import DurableNameError  # noqa: PLC0415 - with it
 
     try:

@@ -173,11 +173,10 @@ def _served(receivers: tuple[str, ...]) -> list[Durable[..., Any]]:
     Raises:
         DatabaseError: There are none, or one is unknown.
     """
-    from aldis.durable.names import all_receivers  # noqa: PLC0415 - it needs SQLAlchemy
-    from aldis.durable.worker.worker import served  # noqa: PLC0415 - the same
+    from aldis.durable.receiver import all_receivers, served_receivers  # noqa: PLC0415 - it needs SQLAlchemy
 
     with refusals():
-        found = {*served(receivers or None).values()}
+        found = {*served_receivers(receivers or None).values()}
     if found:
         return sorted(found, key=lambda receiver: receiver.name)
     if receivers:

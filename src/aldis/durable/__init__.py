@@ -15,7 +15,7 @@ except ModuleNotFoundError as missing:
     raise MissingExtraError(_message, name="sqlalchemy") from missing
 
 from aldis.durable.codec import add_app, register_sender
-from aldis.durable.delivery import CurrentDelivery, current_delivery
+from aldis.durable.current import CurrentDelivery, current_delivery
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable, durable
 from aldis.durable.retry import Retry

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Final
 
 __all__ = [
     "DEAD_AFTER",
+    "MAX_PAYLOAD_BYTES",
+    "NAME_LENGTH",
     "OVER",
     "SUSPECT_AFTER",
     "UNFINISHED",
@@ -22,6 +25,12 @@ __all__ = [
     "NewDelivery",
     "State",
 ]
+
+#: The longest name of a durable receiver or a signal, and the longest ordering key, in characters.
+NAME_LENGTH: Final = 190
+
+#: The largest encoded payload by default, in bytes.
+MAX_PAYLOAD_BYTES: Final = 65_536
 
 
 class State(IntEnum):

@@ -24,7 +24,7 @@ from aldis.durable.facts import (
     State,
 )
 from aldis.durable.memory_rows import Row, Rows
-from aldis.transactions import ledger_of
+from aldis.transactions import buffer_of
 
 __all__ = ["MemoryStore"]
 
@@ -337,7 +337,7 @@ def _at_commit(handle: Any, step: Callable[[], object]) -> None:
         return
     session = getattr(handle, "sync_session", handle)
     if hasattr(session, "identity_map") and session.in_transaction():
-        ledger_of(session).call(session, step)
+        buffer_of(session).call(session, step)
     else:
         step()
 

@@ -13,18 +13,18 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, sessionmaker
 
-from aldis.durable.delivery import running
+from aldis.durable.current import running
 from aldis.durable.facts import NewDelivery
 from aldis.durable.sql import sqlite
 from aldis.durable.sql.store import SqlStore, engines_of
 from aldis.durable.store import Store
 from aldis.errors import NoSessionError, NoTransactionError, OutboxError
 from aldis.transactions import (
-    async_part,
-    ledger_of,
+    buffer_of,
     listen_to_sessions,
+    sqlalchemy_asyncio,
     sync_counterpart,
-    using,
+    use_session,
 )
 
 __all__ = ["Outbox", "check_outbox"]
@@ -138,7 +138,7 @@ class Outbox:
         if handle is not None and self._store is None:
             handle = sync_counterpart(handle)
             self.store_of(handle)  # before the first transaction, if it can be
-        with using(self, handle):
+        with use_session(self, handle):
             yield
 
     def open_session(self, *, is_async: bool = False) -> Any:
@@ -243,7 +243,7 @@ class Outbox:
         elif isinstance(handle, Connection):
             recorder.store.add(handle, [delivery])
         else:
-            ledger_of(handle).write(handle, recorder, delivery)
+            buffer_of(handle).write(handle, recorder, delivery)
 
     def _record_alone(self, recorder: _Recorder, handle: Any, delivery: NewDelivery) -> None:
         is_async = recorder.store.engine.dialect.is_async
@@ -262,7 +262,7 @@ class Outbox:
         """Record in a store that has no part in the session's transaction: once that is over."""
         if hasattr(handle, "in_transaction") and hasattr(handle, "get_nested_transaction"):
             if not isinstance(handle, Connection) and handle.in_transaction():
-                ledger_of(handle).call(handle, lambda: store.add(None, [delivery]))
+                buffer_of(handle).call(handle, lambda: store.add(None, [delivery]))
                 return
             handle = None
         store.add(handle, [delivery])
@@ -328,7 +328,7 @@ def check_outbox(outbox: Any, instead: str) -> None:
 
 
 def _check_source(source: Any) -> None:
-    asyncio = async_part()
+    asyncio = sqlalchemy_asyncio()
     makers = (sessionmaker,) if asyncio is None else (sessionmaker, asyncio.async_sessionmaker)
     is_class = isinstance(source, type)
     if is_class or isinstance(source, makers):
@@ -354,7 +354,7 @@ def _check_source(source: Any) -> None:
 
 
 def _is_async_scoped(source: Any) -> bool:
-    asyncio = async_part()
+    asyncio = sqlalchemy_asyncio()
     return asyncio is not None and isinstance(source, asyncio.async_scoped_session)
 
 

@@ -1,31 +1,50 @@
-"""``durable``: a receiver that is recorded with the sender's transaction and run by a worker."""
+"""``durable``: a receiver that is recorded in the sender's transaction and run by a worker."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from inspect import Parameter, Signature, isasyncgenfunction, isgeneratorfunction
 from types import FunctionType, MethodType
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import ref
 
 from aldis.core.callables import in_words, is_async
+from aldis.core.process import ForkSafeLock
 from aldis.core.tap import current_send
-from aldis.durable import names
 from aldis.durable.codec import Codec
-from aldis.durable.delivery import running
-from aldis.durable.facts import NewDelivery
+from aldis.durable.current import running
+from aldis.durable.facts import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
 from aldis.durable.retry import Retry
-from aldis.errors import MethodDeliveryError, PayloadError, check_seconds
+from aldis.errors import (
+    DurableNameError,
+    MethodDeliveryError,
+    PayloadError,
+    UnknownReceiverError,
+    check_seconds,
+)
 from aldis.receivers import Delivered
-from aldis.transactions import caller
+from aldis.transactions import current_scope
 
-__all__ = ["Durable", "durable"]
+__all__ = [
+    "Durable",
+    "all_receivers",
+    "check_name",
+    "durable",
+    "find_receiver",
+    "forget_receiver",
+    "receivers_by_name",
+    "restore_receivers",
+    "served_receivers",
+    "unknown_receiver",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: What connect is told that a receiver with a projection takes.
+#: The signature that ``connect`` checks for a receiver with ``payload=``. The projection decides
+#: which arguments the receiver gets, so the signal's contract does not matter.
 _TAKES_ANYTHING: Final = Signature(
     [
         Parameter("sender", Parameter.POSITIONAL_ONLY),
@@ -33,11 +52,11 @@ _TAKES_ANYTHING: Final = Signature(
     ]
 )
 
-#: What a payload may take at most, encoded, in bytes.
-MAX_BYTES = 65_536
+#: How many receivers an error message lists at most.
+LISTED: Final = 5
 
 
-def durable(  # noqa: PLR0913 - each says one thing about delivery, and has a default
+def durable(  # noqa: PLR0913 - each option has a default and a meaning of its own
     name: str,
     *,
     retry: Retry | None = None,
@@ -47,97 +66,99 @@ def durable(  # noqa: PLR0913 - each says one thing about delivery, and has a de
     aliases: Sequence[str] = (),
     timeout: float | None = None,
     delay: float = 0.0,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Callable[[Callable[P, R]], Durable[P, R]]:
-    """Record each send with the sender's transaction, and let a worker call the receiver.
+    """Record each send in the sender's transaction, and have a worker call the receiver.
 
-    At least once: a worker that dies, or fails to say that it is done, has the receiver called
-    again. What is written through ``current_delivery().session`` is committed together with the
-    delivery's completion, once. Called directly, the receiver simply runs.
+    The receiver is called at least once. If a worker dies, or cannot save that the receiver
+    returned, a worker calls the receiver again. Everything that the receiver writes through
+    ``current_delivery().session`` is committed exactly once, together with the completion of the
+    delivery. If you call the receiver directly, it simply runs.
 
     Args:
-        name: Who the receiver is, now and after it has been renamed or moved: it stands in the
-            database.
-        retry: How often it is tried, and when; by default :class:`Retry` with its defaults.
-        key: Called with the sender and the payload; deliveries of this receiver for which it
-            returns the same run one after the other, in the order in which they were recorded, and
-            one that fails holds up those behind it. ``None`` is in nobody's way.
-        payload: A projection: called with the sender and the payload, it returns what is recorded
-            instead, as a mapping (or a dataclass, msgspec Struct …). The receiver gets it as
-            keyword arguments. It is needed where the signal has no contract or carries what cannot
-            be encoded.
-        upgrade: Called with a recorded payload that no longer fits, as plain JSON types; returns
-            one that does.
-        aliases: Names that the receiver had before: what was recorded under them is its own.
-        timeout: Seconds that one attempt may take. A sync receiver is interrupted when it next runs
-            Python code.
+        name: The identity of the receiver. The database stores it, so keep it when you rename or
+            move the function.
+        retry: How often and when a failed delivery is retried. The default is :class:`Retry()
+            <Retry>`.
+        key: Called with the sender and the payload. It returns the ordering key. Deliveries of this
+            receiver with equal keys run one after the other, in the order in which they were
+            recorded. A failed delivery blocks the later deliveries with its key. ``None`` means no
+            order.
+        payload: A projection. It is called with the sender and the payload, and returns the values
+            to record: a mapping, a dataclass, a msgspec Struct, and so on. The receiver gets these
+            values as keyword arguments. You need a projection if the signal has no contract, or if
+            its payload cannot be encoded.
+        upgrade: Called with a recorded payload that no longer fits the receiver, as plain JSON
+            types. It returns a payload that fits.
+        aliases: Earlier names of the receiver. It also runs the deliveries that were recorded under
+            these names.
+        timeout: The time limit of one attempt, in seconds. A sync receiver is interrupted when it
+            next runs Python code.
         delay: Seconds between the send and the first attempt.
-        max_bytes: How large an encoded payload may be.
+        max_bytes: The largest encoded payload, in bytes.
 
     Raises:
-        DurableNameError: The name is unusable, or another receiver's.
-        MethodDeliveryError: The receiver is a method: a worker has no object to call it on.
-        HiddenDeliveryError: The receiver has a delivery already.
-        TypeError: An argument is of another kind, or the receiver is a generator.
-        ValueError: A number is out of its range.
+        DurableNameError: The name is not valid, or another receiver has it.
+        MethodDeliveryError: The receiver is a method. A worker has no object to call it on.
+        HiddenDeliveryError: The receiver already has a delivery mode.
+        TypeError: An argument has the wrong type, or the receiver is a generator.
+        ValueError: A number is out of range.
     """
-    _check_kinds(name, retry, aliases, key=key, payload=payload, upgrade=upgrade)
-    checked = tuple(names.check_name(each) for each in (name, *aliases))
-    _check_limit(timeout)
+    _check_types(name, retry, aliases, key=key, payload=payload, upgrade=upgrade)
+    names = tuple(check_name(each) for each in (name, *aliases))
+    _check_timeout(timeout)
     check_seconds(delay)
 
     def decorate(function: Callable[P, R]) -> Durable[P, R]:
         receiver = Durable(function)
-        receiver.names = checked
+        receiver.names = names
         receiver.retry = retry or Retry()
         receiver.key = key
         receiver.projection = payload
-        if payload is not None:  # the receiver gets what that returns, whatever the signal carries
+        if payload is not None:
             receiver.__signature__ = _TAKES_ANYTHING
         receiver.upgrade = upgrade
         receiver.timeout = timeout
         receiver.delay = delay
         receiver.max_bytes = max_bytes
-        names.add(receiver)
+        _register(receiver)
         return receiver
 
     return decorate
 
 
-def _check_kinds(name: str, retry: Any, aliases: Any, **functions: Any) -> None:
+def _check_types(name: str, retry: Any, aliases: Any, **functions: Any) -> None:
     if retry is not None and not isinstance(retry, Retry):
-        message = f"retry is a Retry, such as Retry(attempts=5), not {retry!r}"
+        message = f"retry= must be a Retry, such as Retry(attempts=5), not {retry!r}"
         raise TypeError(message)
-    if isinstance(aliases, str):  # or each of its letters would be one
-        message = f"aliases is a list of names, [{aliases!r}], not text"
+    if isinstance(aliases, str):  # a text is a sequence, too: of its letters
+        message = f"aliases= must be a list of names, such as [{aliases!r}], not text"
         raise TypeError(message)
     for argument, value in functions.items():
         if value is not None and not callable(value):
-            message = (
-                f"{argument}= is a function that durable receiver {name!r} calls, not {value!r}"
-            )
+            message = f"{argument}= of durable receiver {name!r} must be a function, not {value!r}"
             raise TypeError(message)
 
 
-def _check_limit(seconds: Any) -> None:
+def _check_timeout(seconds: Any) -> None:
     if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
-        message = f"timeout is a number of seconds above 0, not {seconds!r}"
+        message = f"timeout= must be a number of seconds above 0, not {seconds!r}"
         raise ValueError(message)
 
 
 class Durable(Delivered[P, R]):
-    """A durable receiver: what :func:`durable` makes of a function.
+    """A durable receiver, made by :func:`durable`.
 
     Attributes:
-        names: Its name, and the names that it had before.
-        retry: How often it is tried.
-        key: What its deliveries are ordered by.
-        projection: What makes the payload that is recorded.
-        upgrade: What makes old payloads fit.
-        timeout: Seconds that an attempt may take.
+        names: Its name, followed by its aliases.
+        retry: How often and when a failed delivery is retried.
+        key: The function that returns the ordering key.
+        projection: The function that returns the payload to record.
+        upgrade: The function that converts old payloads.
+        timeout: The time limit of one attempt, in seconds.
         delay: Seconds before the first attempt.
-        max_bytes: How large an encoded payload may be.
-        is_async: Whether it has to be awaited.
+        max_bytes: The largest encoded payload, in bytes.
+        is_async: Whether calling the receiver returns an awaitable.
     """
 
     names: tuple[str, ...]
@@ -153,51 +174,51 @@ class Durable(Delivered[P, R]):
     def __init__(self, function: Callable[P, R]) -> None:
         super().__init__(function)
         if isinstance(function, MethodType):
-            raise _no_method(function)
+            raise _method_error(function)
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             message = (
-                f"{in_words(function)} is a generator: calling it runs none of it, so that a "
-                f"delivery would be done with nothing done; make it a function without yield"
+                f"{in_words(function)} is a generator function: calling it runs none of its code, "
+                "so a delivery would be completed without any effect; remove the yield"
             )
             raise TypeError(message)
         self.is_async = is_async(function)
         self._by_signal: dict[str, tuple[ref[Any], Codec]] = {}
 
     def __set_name__(self, owner: type, attribute: str) -> None:
-        raise _no_method(self)
+        raise _method_error(self)
 
     @property
     def name(self) -> str:
-        """The name by which the database knows it."""
+        """The name under which deliveries are recorded."""
         return self.names[0]
 
     @property
     def signals(self) -> list[str]:
-        """The names of the signals that it has been connected to."""
+        """The names of the signals to which the receiver has been connected."""
         return sorted(self._by_signal)
 
-    def is_again(self, other: Durable[..., Any]) -> bool:
-        """Tell whether ``other`` was made from the same lines: the same function once more."""
-        return _origin(self.__wrapped__) == _origin(other.__wrapped__)
+    def is_redefinition_of(self, other: Durable[..., Any]) -> bool:
+        """Tell whether both were made from the same function definition."""
+        return _definition(self.__wrapped__) == _definition(other.__wrapped__)
 
     def codec(self, signal: str) -> Codec | None:
-        """Return what decodes deliveries of the signal of this name, if it was connected to it."""
+        """Return the codec for a signal by its name, or ``None`` if it was never connected."""
         known = self._by_signal.get(signal)
         return None if known is None else known[1]
 
     def signal(self, name: str) -> Any | None:
-        """Return the signal of this name that it was connected to, if that is still there."""
+        """Return a connected signal by its name, or ``None`` if the signal no longer exists."""
         known = self._by_signal.get(name)
         return None if known is None else known[0]()
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what a signal calls: it records the send.
+        """Return the callable that records a send of ``signal``.
 
         Raises:
-            PayloadTypeError: What the signal carries cannot be recorded.
-            DurableNameError: The signal has no name to be recorded under.
+            PayloadTypeError: The signal's payload cannot be recorded.
+            DurableNameError: The signal has no valid name to be recorded under.
         """
-        label = names.check_name(getattr(signal, "name", None), "the name of a durable's signal")
+        label = check_name(getattr(signal, "name", None), "the name of a durable receiver's signal")
         codec = Codec.of(
             self.__wrapped__,
             signal,
@@ -209,10 +230,10 @@ class Durable(Delivered[P, R]):
         return Recorder(self, label, codec)
 
     def order_key(self, sender: Any, payload: dict[str, Any]) -> str | None:
-        """Return what a delivery is ordered by, as it is recorded.
+        """Return the ordering key as it is recorded.
 
         Raises:
-            PayloadError: ``key`` has returned something that is no key.
+            PayloadError: ``key=`` returned a value that cannot be a key.
         """
         if self.key is None:
             return None
@@ -226,21 +247,21 @@ class Durable(Delivered[P, R]):
             )
             raise PayloadError(message)
         text = str(key)
-        if len(text) > names.NAME_LENGTH:
+        if len(text) > NAME_LENGTH:
             message = (
                 f"key= of durable receiver {self.name!r} returned {len(text)} characters; a key "
-                f"has at most {names.NAME_LENGTH}"
+                f"has at most {NAME_LENGTH}"
             )
             raise PayloadError(message)
         return text
 
 
 class Recorder:
-    """What a signal calls instead of a durable receiver."""
+    """Records the sends of one signal for one durable receiver."""
 
     __slots__ = ("_codec", "_receiver", "_signal")
 
-    #: Every receiver of a send is recorded with the same id.
+    #: A send that calls a recorder gets an id, so that all its deliveries have the same one.
     asks_send = True
 
     def __init__(self, receiver: Durable[..., Any], signal: str, codec: Codec) -> None:
@@ -251,9 +272,9 @@ class Recorder:
     def __call__(self, sender: Any, /, **payload: Any) -> None:
         """Record a send in the caller's transaction."""
         receiver = self._receiver
-        source, handle = caller()
-        around = running.get()
-        source.record(
+        provider, handle = current_scope()
+        outer = running.get()
+        provider.record(
             handle,
             NewDelivery(
                 emission_id=current_send() or "",
@@ -262,31 +283,28 @@ class Recorder:
                 payload=self._codec.encode(sender, payload),
                 order_key=receiver.order_key(sender, payload),
                 delay=receiver.delay,
-                cause=around.key if around is not None else None,
-                traceparent=_traceparent() or (around.traceparent if around is not None else None),
+                cause=outer.key if outer is not None else None,
+                traceparent=_traceparent() or (outer.traceparent if outer is not None else None),
             ),
         )
 
 
-def _origin(function: Any) -> tuple[object, ...]:
+def _definition(function: Any) -> tuple[object, ...]:
+    """Return what identifies the definition of a function: its module, name and file."""
     inner = function
     while not isinstance(inner, FunctionType) and hasattr(inner, "__wrapped__"):
         inner = inner.__wrapped__
     code = getattr(inner, "__code__", None)
+    is_lambda = getattr(inner, "__name__", None) == "<lambda>"
     return (
         getattr(inner, "__module__", None),
         getattr(inner, "__qualname__", None) or id(inner),
         getattr(code, "co_filename", None),
-        # Lambdas share their name.
-        getattr(code, "co_firstlineno", None) if _is_lambda(inner) else None,
+        getattr(code, "co_firstlineno", None) if is_lambda else None,  # lambdas share their name
     )
 
 
-def _is_lambda(function: Any) -> bool:
-    return getattr(function, "__name__", None) == "<lambda>"
-
-
-def _no_method(function: Any) -> MethodDeliveryError:
+def _method_error(function: Any) -> MethodDeliveryError:
     return MethodDeliveryError(
         f"{in_words(function)} is a method, and a worker has no object to call it on; make a "
         "function durable, or a staticmethod with @staticmethod above @durable"
@@ -294,7 +312,7 @@ def _no_method(function: Any) -> MethodDeliveryError:
 
 
 def _traceparent() -> str | None:
-    """Return the W3C trace context of the sender, if OpenTelemetry is in use."""
+    """Return the sender's W3C trace context, if OpenTelemetry is in use."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
@@ -302,3 +320,133 @@ def _traceparent() -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+
+# -- the receivers of this process, by name ------------------------------------------------------
+
+_receivers: dict[str, Durable[..., Any]] = {}
+_registering = ForkSafeLock()
+
+
+def check_name(name: object, what: str = "the name of a durable receiver") -> str:
+    """Return ``name`` if a database can store it and find it again.
+
+    Raises:
+        DurableNameError: ``name`` is not valid.
+    """
+    if not isinstance(name, str):
+        message = f"{what} must be text, such as 'billing.receipt', not {name!r}"
+        raise DurableNameError(message)
+    if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or name != name.strip():
+        message = (
+            f"{what} must have 1 to {NAME_LENGTH} printable characters and no space around them, "
+            f"not {name[:60]!r}"
+        )
+        raise DurableNameError(message)
+    return name
+
+
+def _register(receiver: Durable[..., Any]) -> None:
+    """Register a receiver by its name and its aliases.
+
+    A second receiver from the same function definition replaces the first, because an app factory
+    may run many times.
+
+    Raises:
+        DurableNameError: Another function has one of the names.
+    """
+    with _registering.of_this_process():
+        for name in receiver.names:
+            other = _receivers.get(name)
+            if other is not None and not receiver.is_redefinition_of(other):
+                message = (
+                    f"there are two durable receivers {name!r}: {in_words(other)} and "
+                    f"{in_words(receiver)}; give one of them another name, because recorded "
+                    "deliveries find their receiver by its name"
+                )
+                raise DurableNameError(message)
+        for name in receiver.names:
+            _receivers[name] = receiver
+
+
+def find_receiver(name: str) -> Durable[..., Any]:
+    """Return the receiver with a name or alias.
+
+    Raises:
+        UnknownReceiverError: There is no such receiver.
+    """
+    receiver = _receivers.get(name)
+    if receiver is None:
+        raise UnknownReceiverError(unknown_receiver(name, _receivers))
+    return receiver
+
+
+def unknown_receiver(name: str, names: Iterable[str]) -> str:
+    """Build the "unknown receiver" message, with suggestions."""
+    known = sorted(names)
+    close = get_close_matches(name, known, n=1)
+    if close:
+        hint = f"; did you mean {close[0]!r}?"
+    elif known:
+        more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+        # repr() escapes control characters: a name may come from a database and go to a terminal.
+        hint = f"; there are {', '.join(map(repr, known[:LISTED]))}{more}"
+    else:
+        hint = "; there is none at all"
+    return f"there is no durable receiver {name!r}{hint}"
+
+
+def receivers_by_name() -> dict[str, Durable[..., Any]]:
+    """Return all receivers by name and alias."""
+    return dict(_receivers)
+
+
+def all_receivers() -> list[Durable[..., Any]]:
+    """Return each receiver once, sorted by name."""
+    return sorted({*_receivers.values()}, key=lambda receiver: receiver.name)
+
+
+def served_receivers(only: Sequence[str] | None) -> dict[str, Durable[..., Any]]:
+    """Return the connected receivers that a worker serves, by name and alias.
+
+    Args:
+        only: The names or aliases of the receivers to serve. ``None`` means all.
+
+    Raises:
+        UnknownReceiverError: There is no receiver with one of the names.
+        TypeError: ``only`` is text instead of a list of names.
+    """
+    if isinstance(only, str):
+        message = f"receivers= must be a list of names, such as [{only!r}], not text"
+        raise TypeError(message)
+    known = receivers_by_name()
+    for name in only or ():
+        if name not in known:
+            raise UnknownReceiverError(unknown_receiver(name, known))
+    return {
+        name: receiver
+        for name, receiver in known.items()
+        if receiver.signals and (only is None or {*receiver.names} & {*only})
+    }
+
+
+def restore_receivers(before: Mapping[str, Durable[..., Any]], keep: Container[int]) -> None:
+    """Restore the registered receivers, for example at the end of a test.
+
+    Args:
+        before: An earlier result of :func:`receivers_by_name`.
+        keep: The ids of newer receivers that stay registered.
+    """
+    with _registering.of_this_process():
+        for name, receiver in list(_receivers.items()):
+            if name not in before and id(receiver) not in keep:
+                del _receivers[name]
+        _receivers.update(before)
+
+
+def forget_receiver(receiver: Durable[..., Any]) -> None:
+    """Remove a receiver from the registered ones, for example at the end of a test."""
+    with _registering.of_this_process():
+        for name in receiver.names:
+            if _receivers.get(name) is receiver:
+                del _receivers[name]

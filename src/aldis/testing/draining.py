@@ -25,10 +25,10 @@ from aldis.durable import Outbox
 from aldis.durable.facts import Claimed, Failure, State
 from aldis.durable.memory import MemoryStore
 from aldis.durable.outbox import check_outbox
+from aldis.durable.receiver import served_receivers
 from aldis.durable.sql.tables import tables
 from aldis.durable.store import Store
 from aldis.durable.worker.running import Ran, Setting, Work, in_context, run, run_async
-from aldis.durable.worker.worker import served
 from aldis.errors import AsyncReceiverError, NoSessionError, OutboxError, RetryLater
 
 # Below `aldis.durable`, which says what to install where there is no SQLAlchemy.
@@ -107,7 +107,7 @@ def drain(
         UnknownReceiverError: There is no receiver of a name.
     """
     place = _Place.find(outbox, app)
-    if place.is_async or any(each.is_async for each in served(receivers).values()):
+    if place.is_async or any(each.is_async for each in served_receivers(receivers).values()):
         if asyncio._get_running_loop() is not None:  # noqa: SLF001 - it asks without an exception
             message = "an event loop is running here: use await adrain() instead of drain()"
             raise AsyncReceiverError(message)
@@ -216,7 +216,7 @@ class _Shift:
     ) -> None:
         self.setting = Setting(place.outbox, store, place.app, place.context, self._hear)
         self._store = store
-        self._receivers = served(only)
+        self._receivers = served_receivers(only)
         self._names = tuple(sorted(self._receivers))
         self._later = later
         self._lease = os.urandom(16).hex()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aldis.durable.delivery import CurrentDelivery
-from aldis.durable.delivery import delivering as running_as
+from aldis.durable.current import CurrentDelivery
+from aldis.durable.current import delivering as running_as
 from aldis.durable.facts import Claimed
 from aldis.errors import NoSessionError
 

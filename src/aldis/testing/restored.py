@@ -29,8 +29,8 @@ def restored_subscriptions() -> Generator[None, None, None]:
     ``receiver_disconnected``. The names of durable receivers are free again, too.
     """
     modules = set(sys.modules)
-    durable_names = _durable_names()
-    durable_before = durable_names.known() if durable_names else {}
+    durable_receivers = _durable_receivers()
+    durable_before = durable_receivers.receivers_by_name() if durable_receivers else {}
     pictures = {id(signal): _Picture(signal) for signal in _signals()}
     try:
         yield
@@ -41,14 +41,14 @@ def restored_subscriptions() -> Generator[None, None, None]:
             if picture is None or picture.signal() is not signal:
                 picture = _EMPTY
             picture.restore(signal, imported)
-        durable_names = _durable_names()
-        if durable_names:
-            durable_names.restore(durable_before, imported)
+        durable_receivers = _durable_receivers()
+        if durable_receivers:
+            durable_receivers.restore_receivers(durable_before, imported)
 
 
-def _durable_names() -> Any:
+def _durable_receivers() -> Any:
     """Return the module that knows the durable receivers, if anybody has imported it."""
-    return sys.modules.get("aldis.durable.names")
+    return sys.modules.get("aldis.durable.receiver")
 
 
 def _signals() -> list[Signal[..., Any]]:

@@ -5,30 +5,30 @@ The sessions are SQLAlchemy's. Nothing here imports it before there is one.
 
 from __future__ import annotations
 
-from aldis.transactions.apart import is_async_session, run_apart
-from aldis.transactions.caller import (
-    Caller,
-    Source,
-    add_finder,
-    async_part,
-    caller,
+from aldis.transactions.buffer import TransactionBuffer, Writer, buffer_of, listen_to_sessions
+from aldis.transactions.new_transaction import is_async_session, run_in_new_transaction
+from aldis.transactions.scope import (
+    SessionProvider,
+    SessionScope,
+    current_scope,
+    register_provider,
+    sqlalchemy_asyncio,
     sync_counterpart,
-    using,
+    use_session,
 )
-from aldis.transactions.ledger import Ledger, Writer, ledger_of, listen_to_sessions
 
 __all__ = [
-    "Caller",
-    "Ledger",
-    "Source",
+    "SessionProvider",
+    "SessionScope",
+    "TransactionBuffer",
     "Writer",
-    "add_finder",
-    "async_part",
-    "caller",
+    "buffer_of",
+    "current_scope",
     "is_async_session",
-    "ledger_of",
     "listen_to_sessions",
-    "run_apart",
+    "register_provider",
+    "run_in_new_transaction",
+    "sqlalchemy_asyncio",
     "sync_counterpart",
-    "using",
+    "use_session",
 ]

@@ -20,6 +20,7 @@ from aldis.durable.codec.plan import Plan
 from aldis.durable.codec.planning import plan_of
 from aldis.durable.codec.senders import Senders
 from aldis.durable.codec.shape import Loader, where
+from aldis.durable.facts import MAX_PAYLOAD_BYTES
 from aldis.errors import LostRowError, PayloadError, PayloadMismatchError
 
 __all__ = ["Codec"]
@@ -70,7 +71,7 @@ class Codec:
         *,
         project: Callable[..., Any] | None = None,
         upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-        max_bytes: int = 65_536,
+        max_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> Codec:
         """Read how the payload of ``signal`` travels to ``receiver``.
 

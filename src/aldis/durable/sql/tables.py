@@ -28,15 +28,12 @@ from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from aldis.durable.facts import OVER, UNFINISHED, WAITING, State
+from aldis.durable.facts import NAME_LENGTH, OVER, UNFINISHED, WAITING, State
 
-__all__ = ["MICRO", "NAME_LENGTH", "Tables", "among", "now", "tables"]
+__all__ = ["MICRO", "Tables", "among", "now", "tables"]
 
 #: Seconds in the database's own unit.
 MICRO: Final = 1_000_000
-
-#: How long the name of a durable receiver, of a signal, and a key may be, in characters.
-NAME_LENGTH = 190
 
 #: What every number of a row fits in. SQLite numbers rows only in a column of its own kind.
 _Number = BigInteger().with_variant(Integer(), "sqlite")

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError
 
 from aldis.durable.facts import (
+    NAME_LENGTH,
     SUSPECT_AFTER,
     Claimed,
     Due,
@@ -38,7 +39,7 @@ from aldis.durable.sql.chains import clashing, promote, put_behind, stranded, un
 from aldis.durable.sql.damage import damage, one_more
 from aldis.durable.sql.database import Database, translated
 from aldis.durable.sql.leasing import BATCH, LeaseSide, micro, one_less, unbegun
-from aldis.durable.sql.tables import MICRO, NAME_LENGTH, Tables, among, now
+from aldis.durable.sql.tables import MICRO, Tables, among, now
 from aldis.errors import OutboxError
 
 __all__ = ["BATCH", "WorkerSide"]

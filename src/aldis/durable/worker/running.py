@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from aldis.core import tap
 from aldis.core.callables import in_words
-from aldis.durable.delivery import CurrentDelivery, delivering, lost
+from aldis.durable.current import CurrentDelivery, delivering, lost
 from aldis.durable.facts import Claimed, Failure
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable
@@ -31,7 +31,7 @@ from aldis.errors import (
     RetryLater,
     TimeLimitError,
 )
-from aldis.transactions import sync_counterpart, using
+from aldis.transactions import sync_counterpart, use_session
 
 __all__ = ["Ran", "Setting", "Work", "in_context", "judge", "run", "run_async"]
 
@@ -136,7 +136,7 @@ def _run_in_context(work: Work, setting: Setting, ran: Ran) -> None:
 
     delivery = CurrentDelivery(work.claimed, open_session, setting.store)
     try:
-        with delivering(delivery), using(setting.outbox, None):
+        with delivering(delivery), use_session(setting.outbox, None):
             sender, arguments = _decode(work, setting, delivery)
             with _observed(work, sender, arguments):
                 answer = work.receiver(sender, **arguments)
@@ -208,7 +208,7 @@ async def _await_receiver(work: Work, setting: Setting, ran: Ran) -> None:
 
     delivery = CurrentDelivery(work.claimed, open_session, setting.store)
     try:
-        with delivering(delivery), using(setting.outbox, None):
+        with delivering(delivery), use_session(setting.outbox, None):
             sender, arguments = await _apart(_decode, work, setting, delivery)
             with _observed(work, sender, arguments):
                 answer = work.receiver(sender, **arguments)

@@ -12,9 +12,8 @@ from typing import Any, Final
 from sqlalchemy.pool import QueuePool
 
 from aldis.core.callables import in_words
-from aldis.durable import names
 from aldis.durable.facts import UNFINISHED, Claimed, Due
-from aldis.durable.receiver import Durable
+from aldis.durable.receiver import Durable, all_receivers, receivers_by_name
 from aldis.durable.store import Store, Waker
 from aldis.durable.worker.books import AHEAD, KEPT, MOST, Books, Counts
 from aldis.durable.worker.lanes import LoopLane, ThreadLanes
@@ -81,7 +80,7 @@ class Shift:
         """Make sure that there is something to do, and say what looks wrong."""
         self.store.check()
         self._leases.start()
-        for receiver in names.all_receivers():
+        for receiver in all_receivers():
             if not receiver.signals:
                 _log.warning(
                     "durable receiver %r (%s) is not connected to any signal: it is not served",
@@ -90,7 +89,7 @@ class Shift:
                 )
         for load in self.store.loads():
             count = sum(load.counts.get(state, 0) for state in UNFINISHED)
-            if count and load.receiver not in names.known():
+            if count and load.receiver not in receivers_by_name():
                 _log.warning(
                     "%s for durable receiver %r, which this app does not have; connect it, give "
                     "its name to its successor (aliases=), or discard what waits",

@@ -9,14 +9,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import Any
 
-from aldis.durable import names
 from aldis.durable.outbox import Outbox, check_outbox
-from aldis.durable.receiver import Durable
+from aldis.durable.receiver import served_receivers
 from aldis.durable.store import Waker
 from aldis.durable.worker.books import Counts
 from aldis.durable.worker.running import Setting, in_context
 from aldis.durable.worker.shift import Shift
-from aldis.errors import UnknownReceiverError
 
 __all__ = ["Worker"]
 
@@ -137,7 +135,7 @@ class Worker:
         setting = Setting(self._outbox, store, self._app, self._context)
         shift = Shift(
             setting,
-            served(self._only),
+            served_receivers(self._only),
             self._counts,
             concurrency=self._concurrency,
             lease=self._lease,
@@ -147,24 +145,3 @@ class Worker:
             yield shift
         finally:
             shift.close()
-
-
-def served(only: Sequence[str] | None) -> dict[str, Durable[..., Any]]:
-    """Return the receivers that a worker serves, by each of their names.
-
-    Raises:
-        UnknownReceiverError: There is none of a name.
-        TypeError: It is text, and not a list of names.
-    """
-    if isinstance(only, str):
-        message = f"receivers is a list of names, [{only!r}], not text"
-        raise TypeError(message)
-    known = names.known()
-    for name in only or ():
-        if name not in known:
-            raise UnknownReceiverError(names.unknown(name, known))
-    return {
-        name: receiver
-        for name, receiver in known.items()
-        if receiver.signals and (only is None or {*receiver.names} & {*only})
-    }

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from aldis.transactions import ledger_of
+from aldis.transactions import buffer_of
 from tests.transactions.tables import Written, committed
 
 
@@ -17,7 +17,7 @@ class TestSeveralSessions:
         with Session(engine) as first, Session(engine) as second:
             for name, session in (("first", first), ("second", second)):
                 session.begin()
-                ledger_of(session).call(session, lambda name=name: heard.append(name))
+                buffer_of(session).call(session, lambda name=name: heard.append(name))
             second.commit()
             assert ["second"] == heard
             first.rollback()
@@ -32,7 +32,7 @@ class TestSeveralSessions:
             for number in range(30):
                 scoped.begin()
                 scoped.scalars(select(Written.id)).all()
-                ledger_of(scoped()).call(scoped(), lambda: heard.append((thread, number)))  # noqa: B023
+                buffer_of(scoped()).call(scoped(), lambda: heard.append((thread, number)))  # noqa: B023
                 scoped.commit() if number % 2 else scoped.rollback()
                 scoped.remove()
 
@@ -57,8 +57,8 @@ class TestJoined:
             outer = connection.begin()
             with Session(connection, join_transaction_mode=mode) as session:
                 session.execute(text("SELECT 1"))
-                ledger_of(session).write(session, scribe, 1)
-                ledger_of(session).call(session, lambda: heard.append(1))
+                buffer_of(session).write(session, scribe, 1)
+                buffer_of(session).call(session, lambda: heard.append(1))
                 session.commit()
                 assert [1] == connection.scalars(select(Written.number)).all()
             if outer.is_active:

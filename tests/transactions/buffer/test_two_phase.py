@@ -1,10 +1,10 @@
-"""The ledger of a transaction that is prepared first."""
+"""The buffer of a transaction that is prepared first."""
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from aldis.transactions import ledger_of
+from aldis.transactions import buffer_of
 from tests.transactions.tables import committed
 
 
@@ -25,11 +25,11 @@ class TestTwoPhase:
         """Rows are written before it is prepared, calls are made after the commit."""
         heard = []
         begun.execute(text("SELECT 1"))
-        ledger_of(begun).write(begun, scribe, 1)
-        ledger_of(begun).call(begun, lambda: heard.append(1))
+        buffer_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).call(begun, lambda: heard.append(1))
         begun.prepare()
         assert ([[1]], []) == (scribe.batches, heard)
-        ledger_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 2)
         begun.commit()
         assert ([1], [1, 2], [2]) == (heard, committed(engine)[1], scribe.late)
 
@@ -37,7 +37,7 @@ class TestTwoPhase:
     def test_prepared_and_rolled_back(self, engine, begun, scribe, caplog):
         """Nothing of it is left."""
         begun.execute(text("SELECT 1"))
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.prepare()
         begun.rollback()
         assert ([], []) == (committed(engine)[1], caplog.records)

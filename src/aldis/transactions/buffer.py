@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from aldis.core import is_strict
 from aldis.core.process import ForkSafeLock
 from aldis.errors import DiscardedError
-from aldis.transactions.apart import call_all
+from aldis.transactions.new_transaction import call_all
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction
 
-__all__ = ["Ledger", "Writer", "ledger_of", "listen_to_sessions"]
+__all__ = ["TransactionBuffer", "Writer", "buffer_of", "listen_to_sessions"]
 
 _log = logging.getLogger("aldis")
 
-#: Where a session keeps its ledger, in ``Session.info``.
-_KEY: Final = "aldis.ledger"
+#: Where a session keeps its buffer, in ``Session.info``.
+_KEY: Final = "aldis.buffer"
 
 
 class Writer(Protocol):
@@ -73,7 +73,7 @@ class _Call:
         self.function = function
 
 
-class Ledger:
+class TransactionBuffer:
     """What one session has collected in its present transaction.
 
     Each entry belongs to the savepoint in which it was added, goes over to the one around it when
@@ -113,7 +113,7 @@ class Ledger:
         return any(row.writer is writer and not row.closed for row in self._rows)
 
     def call(self, session: Session, function: Callable[[], object]) -> None:
-        """Call ``function`` once the outermost transaction is committed, by ``run_apart``."""
+        """Call ``function`` once the outermost transaction is committed, in a new one."""
         self._calls.append(_Call(_level(session), function))
 
     def _write(self, session: Session) -> None:
@@ -207,13 +207,13 @@ class Ledger:
             _log.error(_discarded(len(self._rows), "that was thrown away"))
 
 
-def ledger_of(session: Session) -> Ledger:
-    """Return the ledger of ``session``."""
-    ledger: Ledger | None = session.info.get(_KEY)
-    if ledger is None:
+def buffer_of(session: Session) -> TransactionBuffer:
+    """Return the buffer of ``session``."""
+    buffer: TransactionBuffer | None = session.info.get(_KEY)
+    if buffer is None:
         listen_to_sessions()
-        ledger = session.info[_KEY] = Ledger()
-    return ledger
+        buffer = session.info[_KEY] = TransactionBuffer()
+    return buffer
 
 
 def _level(session: Session) -> SessionTransaction:
@@ -280,23 +280,23 @@ def _discarded(count: int, how: str) -> str:
 
 def before_commit(session: Session) -> None:
     """Write what ``session`` has collected; from here on it is written at once."""
-    ledger_of(session).before_commit(session)
+    buffer_of(session).before_commit(session)
 
 
 def after_commit(session: Session) -> None:
     """Note that ``session`` has committed, be it a savepoint."""
-    ledger_of(session).after_commit(session)
+    buffer_of(session).after_commit(session)
 
 
 def after_rollback(session: Session) -> None:
     """Note that ``session`` has rolled back, be it a savepoint."""
-    ledger_of(session).after_rollback(session)
+    buffer_of(session).after_rollback(session)
 
 
 def after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
     """Do with what was collected what the end of ``transaction`` demands."""
-    if (ledger := session.info.get(_KEY)) is not None:
-        ledger.after_end(session, transaction)
+    if (buffer := session.info.get(_KEY)) is not None:
+        buffer.after_end(session, transaction)
 
 
 def listen_to_sessions() -> None:

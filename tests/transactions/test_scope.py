@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from werkzeug.local import LocalProxy
 
 from aldis.errors import NoSessionError
-from aldis.transactions import add_finder, caller, sync_counterpart, using
-from aldis.transactions.caller import _finders
+from aldis.transactions import current_scope, register_provider, sync_counterpart, use_session
+from aldis.transactions.scope import _providers
 from tests.core.support import exactly, run_python
 
 
@@ -24,12 +24,12 @@ class Box:
 
 
 @pytest.fixture(autouse=True)
-def no_finders():
+def no_providers():
     """Start without any current app."""
-    before = _finders[:]
-    _finders.clear()
+    before = _providers[:]
+    _providers.clear()
     yield
-    _finders[:] = before
+    _providers[:] = before
 
 
 class TestCaller:
@@ -40,45 +40,45 @@ class TestCaller:
             "(Aldis(app, outbox=Outbox(db.session))), or say it: with outbox.using(session): ..."
         )
         with pytest.raises(NoSessionError, match=exactly(text)):
-            caller()
+            current_scope()
 
     def test_the_current_apps(self):
         """What a finder finds is asked for the session; a finder given twice is one."""
         box, session = Box(), Session()
         box.handle = session
         find = lambda: box
-        add_finder(find)
-        add_finder(find)
-        add_finder(lambda: None)
-        assert (box, session) == caller()
+        register_provider(find)
+        register_provider(find)
+        register_provider(lambda: None)
+        assert (box, session) == current_scope()
 
     def test_two_apps_are_one_too_many(self):
         """It is never guessed."""
         for box in (Box(), Box()):
-            add_finder(lambda box=box: box)
+            register_provider(lambda box=box: box)
         text = (
             "whose session is it? 2 apps are current that have an outbox; say it: "
             "with outbox.using(session): ..."
         )
         with pytest.raises(NoSessionError, match=exactly(text)):
-            caller()
+            current_scope()
 
     def test_using(self):
         """The innermost ``using`` counts, and before the current app."""
-        add_finder(lambda: Box(Session()))
+        register_provider(lambda: Box(Session()))
         outer, inner, box = Session(), Session(), Box()
-        with using(box, outer):
-            with using(box, inner):
-                assert (box, inner) == caller()
-            assert (box, outer) == caller()
-        assert inner is not caller().handle is not outer
+        with use_session(box, outer):
+            with use_session(box, inner):
+                assert (box, inner) == current_scope()
+            assert (box, outer) == current_scope()
+        assert inner is not current_scope().handle is not outer
 
     def test_using_ends_with_its_block(self):
         """An error ends it, too."""
-        with pytest.raises(KeyError), using(Box(), Session()):
+        with pytest.raises(KeyError), use_session(Box(), Session()):
             raise KeyError
         with pytest.raises(NoSessionError):
-            caller()
+            current_scope()
 
 
 class TestCounterpart:

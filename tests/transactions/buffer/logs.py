@@ -1,4 +1,4 @@
-"""What the ledger says in the log."""
+"""What the buffer says in the log."""
 
 import logging
 

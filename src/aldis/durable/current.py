@@ -10,7 +10,7 @@ from typing import Any
 from aldis.durable.facts import Claimed
 from aldis.durable.store import Store
 from aldis.errors import LeaseLostError, NoDeliveryError
-from aldis.transactions import ledger_of, sync_counterpart
+from aldis.transactions import buffer_of, sync_counterpart
 
 __all__ = ["CurrentDelivery", "current_delivery", "delivering", "running"]
 
@@ -110,9 +110,9 @@ class CurrentDelivery:
         session = sync_counterpart(self._session)
         if not session.in_transaction():
             session.begin()
-        ledger = ledger_of(session)
-        if not ledger.holds(self._completion):
-            ledger.write(session, self._completion, self._claimed)
+        buffer = buffer_of(session)
+        if not buffer.holds(self._completion):
+            buffer.write(session, self._completion, self._claimed)
 
     def finish_in(self, session: Any) -> None:
         """Complete the delivery in the transaction of ``session``.

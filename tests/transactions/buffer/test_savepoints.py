@@ -1,20 +1,20 @@
-"""What the ledger does with the rows of savepoints."""
+"""What the buffer does with the rows of savepoints."""
 
 import pytest
 from sqlalchemy import event, insert
 from sqlalchemy.exc import IntegrityError
 
-from aldis.transactions import ledger_of
+from aldis.transactions import buffer_of
 from tests.transactions.tables import Happened, committed
 
 
 class TestSavepoints:
     def test_rows_are_written_with_the_outermost_commit(self, engine, begun, scribe):
         """A savepoint's release writes nothing; all come together, in the order of the sends."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         with begun.begin_nested():
-            ledger_of(begun).write(begun, scribe, 2)
-        ledger_of(begun).write(begun, scribe, 3)
+            buffer_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 3)
         assert [] == scribe.batches
         begun.commit()
         assert [[1, 2, 3]] == scribe.batches
@@ -22,11 +22,11 @@ class TestSavepoints:
 
     def test_a_row_of_an_outer_transaction_is_written_again(self, engine, begun, scribe):
         """Written with a savepoint that an outer one took back, it is still the transaction's."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         outer = begun.begin_nested()
         middle = begun.begin_nested()
         begun.begin_nested()
-        ledger_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 2)
         middle.commit()
         outer.rollback()
         begun.commit()
@@ -37,18 +37,18 @@ class TestSavepoints:
         """Their commit is over: what comes then waits for the outermost one again."""
         outer = begun.begin_nested()
         begun.begin_nested()
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         outer.commit()
-        ledger_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 2)
         assert [[1]] == scribe.batches
         begun.commit()
         assert [[1], [2]] == scribe.batches
 
     def test_an_outer_commit_while_a_savepoint_is_open(self, engine, begun, scribe):
         """SQLAlchemy releases the savepoint; what belongs to either is written in time."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.begin_nested()
-        ledger_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 2)
         begun.get_transaction().commit()
         assert [1, 2] == committed(engine)[1]
         assert [] == scribe.late
@@ -61,10 +61,10 @@ class TestSavepoints:
         def add(session, transaction):
             if transaction.nested:
                 thing = Happened(number=1)
-                thing.when_inserted = lambda: ledger_of(session).write(session, scribe, 1)
+                thing.when_inserted = lambda: buffer_of(session).write(session, scribe, 1)
                 session.add(thing)
 
-        ledger_of(begun).write(begun, scribe, 0)
+        buffer_of(begun).write(begun, scribe, 0)
         begun.get_transaction().commit()
         assert ([1], [0, 1], []) == (*committed(engine), scribe.late)
 
@@ -74,8 +74,8 @@ class TestSavepoints:
 
         def note():
             with begun.begin_nested():
-                ledger_of(begun).call(begun, lambda: heard.append(1))
-                ledger_of(begun).write(begun, scribe, 1)
+                buffer_of(begun).call(begun, lambda: heard.append(1))
+                buffer_of(begun).write(begun, scribe, 1)
 
         thing = Happened(number=1)
         thing.when_inserted = note
@@ -96,13 +96,13 @@ class TestSavepoints:
     def test_a_flush_that_fails_in_a_savepoint(self, engine, begun, scribe):
         """Its rows are gone with the savepoint; the transaction goes on."""
         begun.execute(insert(Happened).values(number=1))
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         savepoint = begun.begin_nested()
-        ledger_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 2)
         begun.add(Happened(number=1))
         with pytest.raises(IntegrityError):
             begun.flush()
         savepoint.rollback()
-        ledger_of(begun).write(begun, scribe, 3)
+        buffer_of(begun).write(begun, scribe, 3)
         begun.commit()
         assert ([1], [1, 3]) == committed(engine)

@@ -1,9 +1,9 @@
-"""How the ledger listens to sessions, and what it runs apart from them."""
+"""How the buffer listens to sessions, and what it runs apart from them."""
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from aldis.transactions import ledger_of, run_apart
+from aldis.transactions import buffer_of, run_in_new_transaction
 from tests.core.support import run_python
 from tests.transactions.tables import Happened, committed
 
@@ -23,12 +23,12 @@ class TestListening:
                     session.execute(text("select 1"))
                     session.commit()
 
-            from aldis.transactions import ledger_of
+            from aldis.transactions import buffer_of
 
             session = Session(create_engine("sqlite://"))
             for end in (session.rollback, session.commit):
                 session.execute(text("select 1"))
-                ledger_of(session).call(session, lambda: print(end.__name__))
+                buffer_of(session).call(session, lambda: print(end.__name__))
                 end()
         """
         assert "commit" == run_python(code)
@@ -65,7 +65,7 @@ class TestListening:
         heard = []
         with Own(engine) as session:
             session.begin()
-            ledger_of(session).call(session, lambda: heard.append(1))
+            buffer_of(session).call(session, lambda: heard.append(1))
             session.commit()
         assert [1] == heard
 
@@ -74,8 +74,8 @@ class TestApart:
     def test_inside_a_transaction_it_goes_on(self, engine, begun):
         """A call in a transaction that is not its own leaves it alone."""
         begun.execute(insert(Happened).values(number=1))
-        run_apart(begun, lambda: None)
-        run_apart(begun, lambda: 1 / 0)
+        run_in_new_transaction(begun, lambda: None)
+        run_in_new_transaction(begun, lambda: 1 / 0)
         assert begun.in_transaction()
         begun.commit()
         assert [1] == committed(engine)[0]

@@ -1,9 +1,9 @@
-"""When the ledger writes the rows of a transaction."""
+"""When the buffer writes the rows of a transaction."""
 
 import pytest
 from sqlalchemy import event
 
-from aldis.transactions import ledger_of
+from aldis.transactions import buffer_of
 from tests.transactions.tables import Happened, Scribe, committed
 
 
@@ -11,7 +11,7 @@ class TestWriting:
     def test_rows_are_written_together_before_the_commit(self, engine, begun, scribe):
         """All the rows of a transaction are handed to their writer at once, and it is told."""
         for number in range(3):
-            ledger_of(begun).write(begun, scribe, number)
+            buffer_of(begun).write(begun, scribe, number)
         assert ([], 0) == (scribe.batches, scribe.told)
         begun.commit()
         assert ([[0, 1, 2]], 1) == (scribe.batches, scribe.told)
@@ -20,16 +20,16 @@ class TestWriting:
     def test_sends_of_the_last_flush_are_in_the_same_batch(self, engine, begun, scribe):
         """What a mapper hook sends when the commit flushes is written with the rest."""
         thing = Happened(number=2)
-        thing.when_inserted = lambda: ledger_of(begun).write(begun, scribe, 2)
+        thing.when_inserted = lambda: buffer_of(begun).write(begun, scribe, 2)
         begun.add(thing)
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.commit()
         assert [[1, 2]] == scribe.batches
 
     def test_the_first_send_of_all_comes_in_the_flush_of_a_commit(self, engine, begun, scribe):
         """It is written in the transaction, although nothing was when the commit began."""
         thing = Happened(number=1)
-        thing.when_inserted = lambda: ledger_of(begun).write(begun, scribe, 1)
+        thing.when_inserted = lambda: buffer_of(begun).write(begun, scribe, 1)
         begun.add(thing)
         begun.commit()
         assert ([1], [1]) == committed(engine)
@@ -39,21 +39,21 @@ class TestWriting:
         """Each gets its own rows."""
         other = Scribe(engine)
         for number in range(4):
-            ledger_of(begun).write(begun, (scribe, other)[number % 2], number)
+            buffer_of(begun).write(begun, (scribe, other)[number % 2], number)
         begun.commit()
         assert ([[0, 2]], [[1, 3]]) == (scribe.batches, other.batches)
 
     def test_a_writer_that_fails_fails_the_commit(self, engine, begun, scribe):
         """The caller gets the error; a commit that is tried again writes again."""
-        ledger_of(begun).write(begun, scribe, "no number")
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, "no number")
+        buffer_of(begun).write(begun, scribe, 1)
         scribe.write = None
         with pytest.raises(TypeError):
             begun.commit()
         del scribe.write
         scribe.batches.clear()
         begun.rollback()
-        ledger_of(begun.begin().session).write(begun, scribe, 7)
+        buffer_of(begun.begin().session).write(begun, scribe, 7)
         begun.commit()
         assert [[7]] == scribe.batches
 
@@ -66,11 +66,11 @@ class TestWriting:
             if fail.pop():
                 raise ValueError("not yet")
 
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         with pytest.raises(ValueError, match="not yet"):
             begun.commit()
         fail.append(False)
-        ledger_of(begun).write(begun, scribe, 2)
+        buffer_of(begun).write(begun, scribe, 2)
         begun.commit()
         assert [1, 2] == committed(engine)[1]
 
@@ -81,28 +81,28 @@ class TestWriting:
         @event.listens_for(begun, "before_commit")
         def send(session):
             with pytest.raises(AttributeError):
-                ledger_of(session).write(session, 7, "a row for no writer")
+                buffer_of(session).write(session, 7, "a row for no writer")
             seen.append(True)
 
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.commit()
         assert ([True], [1]) == (seen, committed(engine)[1])
 
     def test_whether_it_holds_something(self, engine, begun, scribe):
         """It tells whether a writer has a row in the transaction, written or not."""
-        ledger, other, seen = ledger_of(begun), Scribe(engine), []
+        buffer, other, seen = buffer_of(begun), Scribe(engine), []
 
         def look():
-            seen.append((ledger.holds(scribe), ledger.holds(other)))
+            seen.append((buffer.holds(scribe), buffer.holds(other)))
 
         look()
         savepoint = begun.begin_nested()
-        ledger.write(begun, scribe, 1)
+        buffer.write(begun, scribe, 1)
         look()
         savepoint.close()
         look()
         with begun.begin_nested():
-            ledger.write(begun, other, 2)
+            buffer.write(begun, other, 2)
         look()
         begun.commit()
         look()
@@ -112,4 +112,4 @@ class TestWriting:
     def test_outside_of_a_transaction(self, session, scribe):
         """There is nothing that the row could belong to."""
         with pytest.raises(RuntimeError, match=r"^the session is in no transaction$"):
-            ledger_of(session).write(session, scribe, 1)
+            buffer_of(session).write(session, scribe, 1)

@@ -1,10 +1,10 @@
-"""What comes to the ledger after the commit, or fails there."""
+"""What comes to the buffer after the commit, or fails there."""
 
 import pytest
 from sqlalchemy import event
 
-from aldis.transactions import ledger_of
-from tests.transactions.ledger.logs import errors
+from aldis.transactions import buffer_of
+from tests.transactions.buffer.logs import errors
 from tests.transactions.tables import committed
 
 
@@ -14,7 +14,7 @@ class TestTooLate:
 
         @event.listens_for(begun, "after_commit")
         def send(session):
-            ledger_of(session).write(session, scribe, 1)
+            buffer_of(session).write(session, scribe, 1)
 
         begun.commit()
         assert ([1], [1]) == (scribe.late, committed(engine)[1])
@@ -25,7 +25,7 @@ class TestTooLate:
 
         @event.listens_for(begun, "after_commit")
         def send(session):
-            ledger_of(session).write(session, scribe, 1)
+            buffer_of(session).write(session, scribe, 1)
 
         begun.commit()
         assert ["durable deliveries came after the commit and are lost: 1"] == errors(caplog)
@@ -34,7 +34,7 @@ class TestTooLate:
     def test_a_writer_that_fails_when_it_is_told(self, engine, begun, scribe, caplog):
         """What it has written is committed; the log has the error."""
         scribe.written = None
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.commit()
         assert ["a writer failed after the commit of what it had written"] == errors(caplog)
         assert [1] == committed(engine)[1]
@@ -47,8 +47,8 @@ class TestTooLate:
             raise ValueError("too late")
 
         heard = []
-        ledger_of(begun).write(begun, scribe, 1)
-        ledger_of(begun).call(begun, lambda: heard.append(1))
+        buffer_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).call(begun, lambda: heard.append(1))
         with pytest.raises(ValueError, match="too late"):
             begun.commit()
         begun.close()

@@ -1,4 +1,4 @@
-"""What the tests of the ledger share: a writer, and a transaction."""
+"""What the tests of the buffer share: a writer, and a transaction."""
 
 import pytest
 

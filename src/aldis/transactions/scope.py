@@ -10,10 +10,18 @@ from typing import Any, NamedTuple, Protocol
 
 from aldis.errors import NoSessionError
 
-__all__ = ["Caller", "Source", "add_finder", "async_part", "caller", "sync_counterpart", "using"]
+__all__ = [
+    "SessionProvider",
+    "SessionScope",
+    "current_scope",
+    "register_provider",
+    "sqlalchemy_asyncio",
+    "sync_counterpart",
+    "use_session",
+]
 
 
-class Source(Protocol):
+class SessionProvider(Protocol):
     """Where the caller's session comes from: an outbox."""
 
     def session(self) -> Any:
@@ -24,74 +32,74 @@ class Source(Protocol):
         """
 
 
-class Caller(NamedTuple):
+class SessionScope(NamedTuple):
     """Whose session it is.
 
     Attributes:
-        source: The outbox that is in use.
+        provider: The outbox in use.
         handle: A ``Session``, or a ``Connection`` of SQLAlchemy Core. Never an async one: what is
             collected here goes through its sync counterpart. Or what else the source knows what to
             do with; ``None`` is its current session.
     """
 
-    source: Any
+    provider: Any
     handle: Any
 
 
-_given: ContextVar[Caller | None] = ContextVar("aldis_transactions_given", default=None)
-_finders: list[Callable[[], Source | None]] = []
+_given: ContextVar[SessionScope | None] = ContextVar("aldis_transactions_given", default=None)
+_providers: list[Callable[[], SessionProvider | None]] = []
 
 
 @contextmanager
-def using(source: Source, handle: Any) -> Iterator[None]:
+def use_session(provider: SessionProvider, handle: Any) -> Iterator[None]:
     """Make ``handle`` the caller's session, or connection, while a ``with`` block runs.
 
     Args:
-        source: Whose it is.
-        handle: See :class:`Caller`.
+        provider: The outbox that the session belongs to.
+        handle: See :class:`SessionScope`.
     """
     outer = _given.get()
-    _given.set(Caller(source, handle))
+    _given.set(SessionScope(provider, handle))
     try:
         yield
     finally:
         _given.set(outer)  # not by a token: a generator may be closed in another context
 
 
-def add_finder(finder: Callable[[], Source | None]) -> None:
-    """Ask ``finder`` for the outbox of whatever is current: of a framework, its current app."""
-    if finder not in _finders:
-        _finders.append(finder)
+def register_provider(find: Callable[[], SessionProvider | None]) -> None:
+    """Ask ``find`` for the outbox of whatever is current: of a framework, its current app."""
+    if find not in _providers:
+        _providers.append(find)
 
 
-def caller() -> Caller:
-    """Return the caller's session: that of the innermost ``using``, else the current app's.
+def current_scope() -> SessionScope:
+    """Return the caller's session: that of the innermost ``use_session``, else the current app's.
 
     Raises:
         NoSessionError: There is none, or several apps are current that have one.
     """
     given = _given.get()
     if given is not None:
-        return given if given.handle is not None else _current(given.source)
-    sources = [source for finder in _finders if (source := finder()) is not None]
-    if not sources:
+        return given if given.handle is not None else _current(given.provider)
+    providers = [found for find in _providers if (found := find()) is not None]
+    if not providers:
         message = (
             "whose session is it? There is no current app with an outbox; give the app one "
             "(Aldis(app, outbox=Outbox(db.session))), or say it: with outbox.using(session): ..."
         )
         raise NoSessionError(message)
-    if len(sources) > 1:
+    if len(providers) > 1:
         message = (
-            f"whose session is it? {len(sources)} apps are current that have an outbox; say it: "
+            f"whose session is it? {len(providers)} apps are current that have an outbox; say it: "
             "with outbox.using(session): ..."
         )
         raise NoSessionError(message)
-    return _current(sources[0])
+    return _current(providers[0])
 
 
-def _current(source: Source) -> Caller:
-    session = source.session()
-    return Caller(source, None if session is None else sync_counterpart(session))
+def _current(provider: SessionProvider) -> SessionScope:
+    session = provider.session()
+    return SessionScope(provider, None if session is None else sync_counterpart(session))
 
 
 def sync_counterpart(handle: Any) -> Any:
@@ -112,7 +120,7 @@ def sync_counterpart(handle: Any) -> Any:
     handle = getattr(handle, "sync_session", handle)
     if isinstance(handle, (Session, Connection)):
         return handle
-    asyncio = async_part()
+    asyncio = sqlalchemy_asyncio()
     if asyncio is not None and isinstance(handle, asyncio.AsyncConnection):
         message = (
             "an AsyncConnection cannot be written to without await; use an AsyncSession, or the "
@@ -123,7 +131,7 @@ def sync_counterpart(handle: Any) -> Any:
     raise NoSessionError(message)
 
 
-def async_part() -> Any | None:
+def sqlalchemy_asyncio() -> Any | None:
     """Return ``sqlalchemy.ext.asyncio`` if somebody has imported it, who may have async sessions.
 
     Importing it fails where greenlet is not installed.

@@ -1,4 +1,4 @@
-"""What the ledger says of rows that nobody has committed or rolled back."""
+"""What the buffer says of rows that nobody has committed or rolled back."""
 
 import gc
 import logging
@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from aldis.errors import DiscardedError
-from aldis.transactions import ledger_of
-from tests.transactions.ledger.logs import errors
+from aldis.transactions import buffer_of
+from tests.transactions.buffer.logs import errors
 from tests.transactions.tables import Happened, committed
 
 DISCARDED = (
@@ -24,7 +24,7 @@ class TestDiscarded:
     @pytest.mark.parametrize("how", ["close", "reset", "invalidate"])
     def test_a_session_that_is_only_closed(self, engine, begun, scribe, caplog, how):
         """What was recorded in it is gone, and one error says so."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         getattr(begun, how)()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
         assert [] == committed(engine)[1]
@@ -35,14 +35,14 @@ class TestDiscarded:
         scoped.begin()
         for _ in range(3):
             scoped.begin_nested()
-            ledger_of(scoped()).write(scoped(), scribe, 1)
+            buffer_of(scoped()).write(scoped(), scribe, 1)
         scoped().get_nested_transaction().commit()
         scoped.remove()
         assert ["3 durable deliveries were" + DISCARDED] == errors(caplog)
 
     def test_in_strict_mode(self, engine, begun, scribe, strict):
         """It is raised, and the session can be used on."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         with pytest.raises(DiscardedError, match=r"^1 durable delivery was recorded in a session"):
             begun.close()
         begun.execute(insert(Happened).values(number=7))
@@ -51,16 +51,16 @@ class TestDiscarded:
 
     def test_a_rollback_is_no_accident(self, begun, scribe, caplog, strict):
         """Who rolls back wants nothing of it, whatever levels there are."""
-        ledger = ledger_of(begun)
-        ledger.write(begun, scribe, 1)
+        buffer = buffer_of(begun)
+        buffer.write(begun, scribe, 1)
         begun.rollback()
         begun.begin()
         begun.begin_nested()
-        ledger.write(begun, scribe, 2)
+        buffer.write(begun, scribe, 2)
         begun.rollback()
         begun.begin()
         begun.begin_nested()
-        ledger.write(begun, scribe, 3)
+        buffer.write(begun, scribe, 3)
         begun.get_transaction().rollback()
         begun.close()
         assert [] == caplog.records
@@ -69,14 +69,14 @@ class TestDiscarded:
         """What it and those inside it had recorded is not missed when the session is closed."""
         outer = begun.begin_nested()
         begun.begin_nested()
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         outer.rollback()
         begun.close()
         assert [] == caplog.records
 
     def test_a_savepoint_that_was_rolled_back_excuses_nothing(self, begun, scribe, caplog):
         """The transaction around it is still only closed."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.begin_nested().rollback()
         begun.close()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
@@ -84,14 +84,14 @@ class TestDiscarded:
     def test_a_savepoint_that_is_closed_and_a_commit(self, engine, begun, scribe, caplog):
         """Its rows are dropped; the commit is what its caller wanted."""
         nested = begun.begin_nested()
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         nested.close()
         begun.commit()
         assert ([], []) == (committed(engine)[1], caplog.records)
 
     def test_a_failed_flush(self, begun, scribe, caplog, strict):
         """It has rolled back, and its caller has the error."""
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         begun.execute(insert(Happened).values(number=1))
         begun.add(Happened(number=1))
         with pytest.raises(IntegrityError):
@@ -105,7 +105,7 @@ class TestDiscarded:
         def fail():
             with Session(engine) as session:
                 session.begin()
-                ledger_of(session).write(session, scribe, 1)
+                buffer_of(session).write(session, scribe, 1)
                 raise KeyError
 
         with pytest.raises(KeyError):
@@ -121,7 +121,7 @@ class TestDiscarded:
         def refuse(session):
             raise ValueError("never")
 
-        ledger_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).write(begun, scribe, 1)
         with pytest.raises(ValueError, match="never"):
             begun.commit()
         begun.close()
@@ -135,7 +135,7 @@ class TestDiscarded:
         caplog.clear()
         session = Session(engine)
         session.begin()
-        ledger_of(session).write(session, scribe, 1)
+        buffer_of(session).write(session, scribe, 1)
         del session
         gc.collect()
         assert [
@@ -148,15 +148,15 @@ class TestDiscarded:
         thing = Happened(number=1)
         session.add(thing)
         session.commit()
-        ledger_of(session).write(session, scribe, thing.number)
+        buffer_of(session).write(session, scribe, thing.number)
         session.close()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
 
     def test_nothing_leaks_into_the_next_transaction(self, engine, begun, scribe, caplog):
         """What was recorded before the close is neither called nor written later."""
         heard = []
-        ledger_of(begun).write(begun, scribe, 1)
-        ledger_of(begun).call(begun, lambda: heard.append(1))
+        buffer_of(begun).write(begun, scribe, 1)
+        buffer_of(begun).call(begun, lambda: heard.append(1))
         begun.close()
         begun.execute(insert(Happened).values(number=7))
         begun.commit()

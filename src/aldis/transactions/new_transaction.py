@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from aldis.core.callables import in_words
-from aldis.transactions.caller import async_part
+from aldis.transactions.scope import sqlalchemy_asyncio
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["call_all", "is_async_session", "run_apart"]
+__all__ = ["call_all", "is_async_session", "run_in_new_transaction"]
 
 _log = logging.getLogger("aldis")
 
 
-def run_apart(session: Session, function: Callable[[], object]) -> None:
+def run_in_new_transaction(session: Session, function: Callable[[], object]) -> None:
     """Call ``function`` outside of any transaction of ``session``; log what it raises.
 
     The transaction that it begins there, be it by reading an attribute, is its own: committed when
@@ -53,7 +53,7 @@ def _can_end(session: Session) -> bool:
 
 def is_async_session(session: Session) -> bool:
     """Tell whether ``session`` is the sync side of an ``AsyncSession``."""
-    asyncio = async_part()
+    asyncio = sqlalchemy_asyncio()
     return asyncio is not None and asyncio.async_session(session) is not None
 
 
@@ -76,7 +76,7 @@ def call_all(session: Session, functions: Sequence[Callable[[], object]]) -> Non
     try:
         for function in functions:
             try:
-                run_apart(session, function)
+                run_in_new_transaction(session, function)
             except BaseException as error:
                 if not _is_cancellation(error):
                     raise
