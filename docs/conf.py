@@ -62,7 +62,7 @@ nitpick_ignore = [
     ("py:class", "aldis.durable.outbox._Recorder"),
     ("py:class", "aldis.oauth.provider.Provider"),
     ("py:class", "aldis.receivers.after_commit"),
-    ("py:class", "aldis.durable.codec.codec.Codec"),
+    ("py:class", "aldis.durable.codec.codec.PayloadCodec"),
     ("py:class", "aldis.durable.sql.tables.Tables"),
 ]
 

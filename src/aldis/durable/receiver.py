@@ -13,7 +13,7 @@ from weakref import ref
 from aldis.core.callables import in_words, is_async
 from aldis.core.process import ForkSafeLock
 from aldis.core.tap import current_send
-from aldis.durable.codec import Codec
+from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
 from aldis.durable.facts import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
 from aldis.durable.retry import Retry
@@ -182,7 +182,7 @@ class Durable(Delivered[P, R]):
             )
             raise TypeError(message)
         self.is_async = is_async(function)
-        self._by_signal: dict[str, tuple[ref[Any], Codec]] = {}
+        self._by_signal: dict[str, tuple[ref[Any], PayloadCodec]] = {}
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         raise _method_error(self)
@@ -201,7 +201,7 @@ class Durable(Delivered[P, R]):
         """Tell whether both were made from the same function definition."""
         return _definition(self.__wrapped__) == _definition(other.__wrapped__)
 
-    def codec(self, signal: str) -> Codec | None:
+    def codec(self, signal: str) -> PayloadCodec | None:
         """Return the codec for a signal by its name, or ``None`` if it was never connected."""
         known = self._by_signal.get(signal)
         return None if known is None else known[1]
@@ -219,7 +219,7 @@ class Durable(Delivered[P, R]):
             DurableNameError: The signal has no valid name to be recorded under.
         """
         label = check_name(getattr(signal, "name", None), "the name of a durable receiver's signal")
-        codec = Codec.of(
+        codec = PayloadCodec(
             self.__wrapped__,
             signal,
             project=self.projection,
@@ -264,7 +264,7 @@ class Recorder:
     #: A send that calls a recorder gets an id, so that all its deliveries have the same one.
     asks_send = True
 
-    def __init__(self, receiver: Durable[..., Any], signal: str, codec: Codec) -> None:
+    def __init__(self, receiver: Durable[..., Any], signal: str, codec: PayloadCodec) -> None:
         self._receiver = receiver
         self._signal = signal
         self._codec = codec

@@ -1,7 +1,7 @@
 """What the tests of the codec share: a way to declare a signal of one argument, and a loader."""
 
 from aldis import Namespace
-from aldis.durable.codec import Codec
+from aldis.durable.codec import PayloadCodec
 
 
 class Rows:
@@ -38,7 +38,7 @@ def signal_of(value_type, sender_type=None):
 
 def codec_of(value_type, sender_type=None, receiver=receipt, **options):
     """Return the codec of such a signal."""
-    return Codec.of(receiver, signal_of(value_type, sender_type), **options)
+    return PayloadCodec(receiver, signal_of(value_type, sender_type), **options)
 
 
 def travel(value_type, value, **options):

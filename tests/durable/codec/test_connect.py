@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 from aldis import Namespace, signal
-from aldis.durable.codec import Codec
+from aldis.durable.codec import PayloadCodec
 from aldis.errors import PayloadTypeError
 from tests.durable.codec.signals import Rows, codec_of, receipt, signal_of
 
@@ -113,14 +113,14 @@ def test_an_argument_without_an_annotation():
     def shop_changed(sender, /, *, value): ...
 
     with pytest.raises(PayloadTypeError, match=f"argument 'value' has no annotation; {REMEDY}"):
-        Codec.of(receipt, Namespace().define(shop_changed))
+        PayloadCodec(receipt, Namespace().define(shop_changed))
 
 
 def test_a_signal_without_a_contract():
     """An untyped signal needs a projection."""
     message = f"the signal has no contract that gives its arguments types; {REMEDY}"
     with pytest.raises(PayloadTypeError, match=message):
-        Codec.of(receipt, signal("untyped"))
+        PayloadCodec(receipt, signal("untyped"))
 
 
 def test_one_name_for_type_checkers_does_not_spoil_the_others():
@@ -161,7 +161,7 @@ class TestProjection:
 
     def of(self, project, receiver=receipt):
         """Connect with it."""
-        return Codec.of(receiver, signal_of(Widget), project=project)
+        return PayloadCodec(receiver, signal_of(Widget), project=project)
 
     def test_async(self):
         """A send does not wait for it."""

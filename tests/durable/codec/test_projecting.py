@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from aldis import Namespace, signal
-from aldis.durable.codec import Codec
+from aldis.durable.codec import PayloadCodec
 from aldis.errors import PayloadError, PayloadMismatchError
 from tests.durable.codec.signals import Rows, receipt
 
@@ -54,7 +54,7 @@ def travel(codec, **payload):
 class TestArguments:
     """Declared, not declared, left out."""
 
-    codec = Codec.of(receipt, order_paid)
+    codec = PayloadCodec(receipt, order_paid)
 
     def test_one_that_may_be_left_out(self):
         """The receiver's own default counts."""
@@ -94,11 +94,11 @@ class TestArguments:
 
         message = "argument 'more' is not declared, and the receiver does not take it"
         with pytest.raises(PayloadError, match=message):
-            Codec.of(strict, order_lost).encode("shop", {"order_id": 7, "more": 1})
+            PayloadCodec(strict, order_lost).encode("shop", {"order_id": 7, "more": 1})
 
     def test_one_that_the_contract_has_lost(self):
         """It goes as JSON to a receiver that takes it, by name or with **extra, and to no other."""
-        text = Codec.of(receipt, order_paid).encode(
+        text = PayloadCodec(receipt, order_paid).encode(
             "shop", {"order_id": 7, "total": Decimal("9.90")}
         )
 
@@ -111,12 +111,12 @@ class TestArguments:
             (by_name, {"order_id": 7, "total": "9.90"}),
             (without, {"order_id": 7}),
         ]:
-            codec = Codec.of(receiver, order_lost)
+            codec = PayloadCodec(receiver, order_lost)
             assert ("shop", expected) == codec.decode(text, Rows())
 
     def test_too_many_bytes(self):
         """The error says size and limit."""
-        codec = Codec.of(receipt, order_lost, max_bytes=100)
+        codec = PayloadCodec(receipt, order_lost, max_bytes=100)
         assert 100 == len(codec.encode("shop", {"order_id": 7, "more": "x" * 48}))
         message = r"the payload takes 101 bytes, and 100 is the limit: give durable a payload="
         with pytest.raises(PayloadError, match=message):
@@ -124,7 +124,7 @@ class TestArguments:
 
     def test_a_receiver_without_a_signature(self):
         """What cannot be told is left to the call."""
-        codec = Codec.of(dict.update, order_lost)
+        codec = PayloadCodec(dict.update, order_lost)
         assert ("shop", {"order_id": 7}) == travel(codec, order_id=7)
 
 
@@ -140,7 +140,7 @@ class TestProjection:
             return kind(total=order)
 
         project.__annotations__["return"] = kind
-        codec = Codec.of(receipt, signal("untyped"), project=project)
+        codec = PayloadCodec(receipt, signal("untyped"), project=project)
         note = {"note": ""} if kind is Data else {}
 
         assert ("shop", {"total": Decimal("9.90"), **note}) == travel(codec, order=Decimal("9.90"))
@@ -159,7 +159,7 @@ class TestProjection:
 
         caller = Caller()
         for project in (caller, caller.method, partial(caller.method)):
-            codec = Codec.of(receipt, signal("untyped"), project=project)
+            codec = PayloadCodec(receipt, signal("untyped"), project=project)
             assert ("shop", {"total": Decimal(1)}) == travel(codec, order=Decimal(1))
 
     def test_with_types_it_does_not_keep(self):
@@ -168,7 +168,7 @@ class TestProjection:
         def project(sender, *, order) -> Data:
             return Data(order)
 
-        codec = Codec.of(receipt, signal("untyped"), project=project)
+        codec = PayloadCodec(receipt, signal("untyped"), project=project)
         message = r"what payload=.*project .* returned: it\.total is a float, and Decimal is decl"
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {"order": 1.5})
@@ -182,7 +182,7 @@ class TestProjection:
 
         if hint is not None:
             project.__annotations__["return"] = hint
-        codec = Codec.of(receipt, signal("untyped"), project=project)
+        codec = PayloadCodec(receipt, signal("untyped"), project=project)
 
         assert ("shop", {"a": [1]}) == travel(codec, a=[1])
         message = "argument 'a' is of type Decimal, and none is declared"
@@ -195,7 +195,7 @@ class TestProjection:
         def project(sender, **payload) -> dict[str, Decimal]:
             return payload
 
-        codec = Codec.of(receipt, signal("untyped"), project=project)
+        codec = PayloadCodec(receipt, signal("untyped"), project=project)
 
         assert ("shop", {"a": Decimal(1)}) == travel(codec, a=Decimal(1))
         with pytest.raises(PayloadError, match="argument 'a' is an int, and Decimal is declared"):
@@ -204,14 +204,16 @@ class TestProjection:
     @pytest.mark.parametrize("result", [None, 7, Data(Decimal(1)), {1: 2}])
     def test_returns_no_dict(self, result):
         """Without an annotation it must be a dict."""
-        codec = Codec.of(receipt, signal("untyped"), project=lambda sender: result)
+        codec = PayloadCodec(receipt, signal("untyped"), project=lambda sender: result)
         message = "returned .*, no dict of str: annotate what it returns"
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {})
 
     def test_raises(self):
         """Its error is named, and is the cause."""
-        codec = Codec.of(receipt, signal("untyped"), project=lambda sender, **more: more["order"])
+        codec = PayloadCodec(
+            receipt, signal("untyped"), project=lambda sender, **more: more["order"]
+        )
         message = r"payload=.*<lambda> \(.*\) raised KeyError: 'order'"
         with pytest.raises(PayloadError, match=message) as caught:
             codec.encode("shop", {})
@@ -231,7 +233,7 @@ class TestUpgrade:
             "give durable an upgrade= that makes what fits of it"
         )
         with pytest.raises(PayloadMismatchError, match=message):
-            Codec.of(receipt, order_paid).decode(self.text, Rows())
+            PayloadCodec(receipt, order_paid).decode(self.text, Rows())
 
     def test_with(self):
         """It gets plain JSON values, and what it returns is read like them."""
@@ -241,7 +243,7 @@ class TestUpgrade:
             seen.append(dict(payload))
             return {"order_id": payload.pop("id"), "total": payload.pop("sum")}
 
-        codec = Codec.of(receipt, order_paid, upgrade=upgrade)
+        codec = PayloadCodec(receipt, order_paid, upgrade=upgrade)
 
         assert ("shop", {"order_id": 7, "total": Decimal("9.90")}) == codec.decode(
             self.text, Rows()
@@ -250,7 +252,7 @@ class TestUpgrade:
 
     def test_not_called_for_what_fits(self):
         """A payload that fits is not its business."""
-        codec = Codec.of(receipt, order_lost, upgrade=lambda payload: pytest.fail("called"))
+        codec = PayloadCodec(receipt, order_lost, upgrade=lambda payload: pytest.fail("called"))
 
         assert ("shop", {"order_id": 7}) == travel(codec, order_id=7)
 
@@ -266,6 +268,6 @@ class TestUpgrade:
     )
     def test_that_does_not_help(self, upgrade, message):
         """Its errors are mismatches, with their cause."""
-        codec = Codec.of(receipt, order_paid, upgrade=upgrade)
+        codec = PayloadCodec(receipt, order_paid, upgrade=upgrade)
         with pytest.raises(PayloadMismatchError, match=message):
             codec.decode(self.text, Rows())

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
 
-from aldis.durable.codec import Codec
+from aldis.durable.codec import PayloadCodec
 from aldis.errors import LostRowError, PayloadError, PayloadMismatchError, PayloadTypeError
 from tests.durable.codec.signals import Rows, codec_of, receipt
 
@@ -371,7 +371,7 @@ def test_a_projection_declares_the_sender(session):
         return {"note": note}
 
     order = stored(session, Order())
-    codec = Codec.of(receipt, signal("untyped"), project=project)
+    codec = PayloadCodec(receipt, signal("untyped"), project=project)
     text = codec.encode(order, {"note": "x"})
 
     assert (order, {"note": "x"}) == codec.decode(text, Rows(session=session))

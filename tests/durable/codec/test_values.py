@@ -219,10 +219,10 @@ def test_bytes_are_base64_and_a_decimal_keeps_its_zeros():
 def test_a_default_of_none_may_be_sent():
     """``note: str = None`` takes None, as everybody reads it."""
     from aldis import Namespace
-    from aldis.durable.codec import Codec
+    from aldis.durable.codec import PayloadCodec
 
     def noted(sender, /, *, note: str = None): ...  # noqa: RUF013 - that is what is tested
 
-    codec = Codec.of(lambda sender, **extra: None, Namespace().define(noted))
+    codec = PayloadCodec(lambda sender, **extra: None, Namespace().define(noted))
 
     assert (None, {"note": None}) == codec.decode(codec.encode(None, {"note": None}), None)

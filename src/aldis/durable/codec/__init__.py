@@ -8,7 +8,7 @@ from __future__ import annotations
 from aldis.errors import MissingExtraError
 
 try:
-    from aldis.durable.codec.codec import Codec
+    from aldis.durable.codec.codec import PayloadCodec
 except ModuleNotFoundError as missing:
     if missing.name != "msgspec":
         raise
@@ -18,4 +18,4 @@ except ModuleNotFoundError as missing:
 from aldis.durable.codec.senders import add_app, register_sender
 from aldis.durable.codec.shape import Loader
 
-__all__ = ["Codec", "Loader", "add_app", "register_sender"]
+__all__ = ["Loader", "PayloadCodec", "add_app", "register_sender"]

@@ -16,14 +16,12 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from aldis.core.callables import in_words
-from aldis.durable.codec.plan import Plan
 from aldis.durable.codec.planning import plan_of
-from aldis.durable.codec.senders import Senders
 from aldis.durable.codec.shape import Loader, where
 from aldis.durable.facts import MAX_PAYLOAD_BYTES
 from aldis.errors import LostRowError, PayloadError, PayloadMismatchError
 
-__all__ = ["Codec"]
+__all__ = ["PayloadCodec"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,55 +39,37 @@ _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _decode = msgspec.json.Decoder(_Recorded).decode
 
 
-class Codec:
+class PayloadCodec:
     """How the sender and the payload of one signal travel to one durable receiver.
 
-    Made by :meth:`of` when a receiver connects.
+    Args:
+        receiver: The durable receiver.
+        signal: The signal; the types are those of its contract.
+        project: Called with the sender and the payload; what it returns is recorded, and is
+            what ``receiver`` gets as its keyword arguments.
+        upgrade: Called with a recorded payload that does not fit any more, as plain JSON
+            values; what it returns is read instead.
+        max_bytes: The most bytes of UTF-8 that are recorded for one send.
+
+    Raises:
+        PayloadTypeError: Something that is declared cannot travel, or nothing is declared.
     """
 
     __slots__ = ("_max_bytes", "_plan", "_receiver", "_senders", "_signal", "_upgrade")
 
     def __init__(
         self,
-        plan: Plan,
-        senders: Senders,
-        names: tuple[str, str],
-        upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None,
-        max_bytes: int,
-    ) -> None:
-        self._plan = plan
-        self._senders = senders
-        self._signal, self._receiver = names
-        self._upgrade = upgrade
-        self._max_bytes = max_bytes
-
-    @classmethod
-    def of(
-        cls,
         receiver: Callable[..., Any],
         signal: Any,
         *,
         project: Callable[..., Any] | None = None,
         upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         max_bytes: int = MAX_PAYLOAD_BYTES,
-    ) -> Codec:
-        """Read how the payload of ``signal`` travels to ``receiver``.
-
-        Args:
-            receiver: The durable receiver.
-            signal: The signal; the types are those of its contract.
-            project: Called with the sender and the payload; what it returns is recorded, and is
-                what ``receiver`` gets as its keyword arguments.
-            upgrade: Called with a recorded payload that does not fit any more, as plain JSON
-                values; what it returns is read instead.
-            max_bytes: The most bytes of UTF-8 that are recorded for one send.
-
-        Raises:
-            PayloadTypeError: Something that is declared cannot travel, or nothing is declared.
-        """
-        names = _name(signal), in_words(receiver)
-        plan, senders = plan_of(receiver, signal, project, names)
-        return cls(plan, senders, names, upgrade, max_bytes)
+    ) -> None:
+        self._signal, self._receiver = names = _name(signal), in_words(receiver)
+        self._plan, self._senders = plan_of(receiver, signal, project, names)
+        self._upgrade = upgrade
+        self._max_bytes = max_bytes
 
     def encode(self, sender: Any, payload: dict[str, Any]) -> str:
         """Return the text to record for one send.
