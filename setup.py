@@ -1,7 +1,7 @@
-"""The part of the build that pyproject.toml cannot say: the compiled twin is optional.
+"""The part of the build that pyproject.toml cannot say: the C engine is optional.
 
 It is left out when its source is absent or ALDIS_NO_EXTENSIONS=1 is set, and a compiler that fails
-(or is missing) fails only the twin: the install succeeds and runs on the Python one.
+(or is missing) fails only the engine: the install succeeds and runs on the Python one.
 """
 
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCE = "src/aldis/core/_emit.c"
+SOURCE = "src/aldis/core/_dispatch.c"
 
 wanted = os.environ.get("ALDIS_NO_EXTENSIONS") != "1" and Path(SOURCE).exists()
-emit = Extension("aldis.core._emit", sources=[SOURCE], optional=True)
+dispatch = Extension("aldis.core._dispatch", sources=[SOURCE], optional=True)
 
-setup(ext_modules=[emit] if wanted else [])
+setup(ext_modules=[dispatch] if wanted else [])

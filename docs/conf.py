@@ -54,9 +54,9 @@ nitpick_ignore = [
     ("py:meth", "Namespace.check"),
     ("py:attr", "session"),
     # Bases that users never meet, and what stands in annotations of properties for those who look.
-    ("py:class", "aldis.core._emit.Emitter"),
-    ("py:class", "aldis.core.emit.Emitter"),
-    ("py:class", "aldis.core.tap._Timed"),
+    ("py:class", "aldis.core._dispatch.Emitter"),
+    ("py:class", "aldis.core.dispatch.Emitter"),
+    ("py:class", "aldis.core.observers._Timed"),
     ("py:class", "aldis.ckan.plugin.Plugin"),
     ("py:class", "aldis.durable.memory._Waker"),
     ("py:class", "aldis.durable.outbox._Recorder"),

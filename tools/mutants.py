@@ -25,8 +25,8 @@ TESTS: Final = (
     "tests/core",
     "tests/test_receivers.py",
     "--ignore=tests/core/stress",
-    "--ignore=tests/core/twins/test_leaks.py",
-    "--ignore=tests/core/twins/test_choice.py",
+    "--ignore=tests/core/engines/test_leaks.py",
+    "--ignore=tests/core/engines/test_choice.py",
 )
 TIME_LIMIT: Final = 240.0  # seconds for one mutant: one that hangs is noticed as well
 FAILED: Final = 1  # pytest's exit code for "tests were collected and run, but some failed"
@@ -64,7 +64,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the sender filter is ignored",
-        "core/emit.py",
+        "core/dispatch.py",
         "links = routes.find(sender) if routes.scoped else routes.everyone",
         "links = routes.everyone",
     ),
@@ -112,13 +112,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "return values are lost",
-        "core/emit.py",
+        "core/dispatch.py",
         "results.append((receiver, receiver(*args, **kwargs)))",
         "results.append((receiver, receiver(*args, **kwargs) and None))",
     ),
     Mutant(
         "a receiver's exception is swallowed",
-        "core/emit.py",
+        "core/dispatch.py",
         "self._go_on(links, links.index(link), error, sender, kwargs)\n            raise\n",
         "self._go_on(links, links.index(link), error, sender, kwargs)\n",
     ),
@@ -150,12 +150,12 @@ MUTANTS: Final = (
     Mutant(
         "a receiver disconnected during a send is still called",
         "core/registry.py",
-        "        link.keep = None\n        link.ref = gone\n",
+        "        link.keep = None\n        link.ref = DISCONNECTED\n",
         "        link.keep = None\n",
     ),
     Mutant(
         "a receiver connected during a send is called in it",
-        "core/emit.py",
+        "core/dispatch.py",
         "            for link in links:\n",
         "            for link in (links[k] for k in range(99) if k < len(links := "
         "self._registry.links_for(sender))):\n",
@@ -163,8 +163,8 @@ MUTANTS: Final = (
     Mutant(
         "what has died is not swept",
         "core/registry.py",
-        "        while self.dead:\n            trash: list[object] = []\n",
-        "        while False:\n            trash: list[object] = []\n",
+        "        while self.dead:\n            keep_alive: list[object] = []\n",
+        "        while False:\n            keep_alive: list[object] = []\n",
     ),
     Mutant(
         "an inner muted unmutes",
@@ -225,37 +225,37 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a stale plan of a sender is used",
-        "core/emit.py",
+        "core/dispatch.py",
         "        if entry is None or entry[0] is not everyone:",
         "        if entry is None:",
     ),
     Mutant(
         "dead senders are not swept before a look-up",
-        "core/emit.py",
+        "core/dispatch.py",
         "        if self.dead or (type(sender)",
         "        if (type(sender)",
     ),
     Mutant(
         "compiled: the keyword names are shifted by the wrapper",
-        "core/_emit.c",
+        "core/_dispatch.c",
         "PyTuple_GET_ITEM(names, i + (i >= position))",
         "PyTuple_GET_ITEM(names, i)",
     ),
     Mutant(
         "compiled: a stale plan of a sender is used",
-        "core/_emit.c",
+        "core/_dispatch.c",
         "                 && PyTuple_GET_ITEM(entry, 0) == everyone) {",
         "                 ) {",
     ),
     Mutant(
         "compiled: dead senders are not swept before a look-up",
-        "core/_emit.c",
+        "core/_dispatch.c",
         "PyObject_Size(self->dead) != 0 || !is_real(self, sender)",
         "!is_real(self, sender)",
     ),
     Mutant(
         "compiled: each receiver is leaked",
-        "core/_emit.c",
+        "core/_dispatch.c",
         "        PyObject *receiver = dereference(link->ref), *value = NULL;\n",
         "        PyObject *receiver = dereference(link->ref), *value = NULL;\n"
         "        Py_XINCREF(receiver);\n",
@@ -279,12 +279,12 @@ def make(mutant: Mutant | None, home: Path) -> None:
         raise LookupError(message + mutant.file)
     path.write_text(source.replace(mutant.old, mutant.new))
     if path.suffix == ".c":
-        compile_twin(path)
+        compile_engine(path)
 
 
-def compile_twin(source: Path) -> None:
+def compile_engine(source: Path) -> None:
     """Compile the call loop beside its source."""
-    target = source.with_name(f"_emit{sysconfig.get_config_var('EXT_SUFFIX')}")
+    target = source.with_name(f"_dispatch{sysconfig.get_config_var('EXT_SUFFIX')}")
     include = sysconfig.get_path("include")
     subprocess.run(
         ["gcc", "-O1", "-shared", "-fPIC", f"-I{include}", str(source), "-o", str(target)],

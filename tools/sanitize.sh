@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the engine's tests on a compiled twin that is built with AddressSanitizer and
+# Runs the engine's tests on a C engine that is built with AddressSanitizer and
 # UndefinedBehaviorSanitizer: `make sanitize`. Needs gcc and its sanitizers' libraries.
 set -euo pipefail
 
@@ -10,12 +10,12 @@ build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
 cp -r src/aldis "$build/"
-find "$build" -name '_emit*.so' -delete
+find "$build" -name '_dispatch*.so' -delete
 include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 gcc -g -O1 -Wall -Wextra -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer \
     -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIC -shared \
-    "-I$include" src/aldis/core/_emit.c -o "$build/aldis/core/_emit$suffix"
+    "-I$include" src/aldis/core/_dispatch.c -o "$build/aldis/core/_dispatch$suffix"
 
 # The interpreter itself is not instrumented: its allocator must hand every block to the sanitizer,
 # and what it leaves behind at exit is not ours to judge.
@@ -24,12 +24,12 @@ export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktra
 preload="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
 LD_PRELOAD=$preload "$python" -c '
 import aldis, sys
-sys.exit(None if aldis.COMPILED else "the sanitized twin was not loaded")'
+sys.exit(None if aldis.COMPILED else "the sanitized engine was not loaded")'
 # Left out: what counts memory or waits for an address to come back, which the sanitizer's allocator
 # is made to prevent, and what starts an interpreter with an environment of its own.
 LD_PRELOAD=$preload "$python" -m pytest -q -p no:cacheprovider --timeout=600 "${@:-tests/core}" \
     --ignore=tests/core/stress/test_churn.py \
-    --ignore=tests/core/twins/test_leaks.py \
-    --ignore=tests/core/twins/test_interpreters.py \
+    --ignore=tests/core/engines/test_leaks.py \
+    --ignore=tests/core/engines/test_interpreters.py \
     --deselect=tests/core/test_plans.py::test_a_stranger_at_a_dead_senders_address_hears_nothing \
     --deselect=tests/core/stress/test_collector.py::test_a_stranger_is_no_dead_sender_while_it_is_swept

@@ -1,5 +1,5 @@
 from aldis import ANY, Signal
-from aldis.core.twin import COMPILED
+from aldis.core._native import COMPILED
 from benchmarks.scene import Crowd, Scene
 
 DISTRIBUTION = "aldis"

@@ -7,7 +7,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-from aldis.core import identity, namespace
+from aldis.core import namespace, sender
 from aldis.core.namespace import Namespace, default_namespace
 from aldis.core.signal import NamedSignal, Signal
 from aldis.errors import StandInError
@@ -18,7 +18,7 @@ __all__ = ["COMPATIBLE_VERSION", "install_as_blinker", "stands_in"]
 COMPATIBLE_VERSION: Final = "1.9.0"
 
 _PUBLIC: Final[dict[str, Any]] = {
-    "ANY": identity.ANY,
+    "ANY": sender.ANY,
     "NamedSignal": NamedSignal,
     "Namespace": Namespace,
     "Signal": Signal,
@@ -35,16 +35,16 @@ _CONTENTS: Final[dict[str, dict[str, Any]]] = {
     },
     "blinker.base": {
         **_PUBLIC,
-        "ANY_ID": identity.ANY_ID,
+        "ANY_ID": sender.ANY_ID,
         "_PNamespaceSignal": namespace._SignalMaker,  # noqa: SLF001 - named as blinker's is
-        "Symbol": identity.Symbol,
-        "make_id": identity.make_id,
-        "make_ref": identity.make_ref,
+        "Symbol": sender.Symbol,
+        "make_id": sender.make_id,
+        "make_ref": sender.make_ref,
     },
     "blinker._utilities": {
-        "Symbol": identity.Symbol,
-        "make_id": identity.make_id,
-        "make_ref": identity.make_ref,
+        "Symbol": sender.Symbol,
+        "make_id": sender.make_id,
+        "make_ref": sender.make_ref,
     },
 }
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from aldis import signals
 from aldis.core import is_strict, set_strict
-from aldis.core.identity import real_sender
+from aldis.core.sender import real_sender
 from aldis.errors import MissingExtraError, OutboxError
 from aldis.receivers import once
 from aldis.signals import Namespace, signals_available

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aldis.blinker import install_as_blinker
-from aldis.core.identity import real_sender
+from aldis.core.sender import real_sender
 from aldis.errors import MissingExtraError, OutboxError
 from aldis.transactions import register_provider
 

@@ -17,9 +17,8 @@ from types import MethodType
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
-from aldis.core.binding import check_undelivered
-from aldis.core.callables import in_words, is_async, name_of
-from aldis.core.tap import calling, current_call, report
+from aldis.core.observers import current_call, observe_call, report_error
+from aldis.core.receiver import check_single_mode, describe, is_async, name_of
 from aldis.errors import AsyncReceiverError, NoSessionError
 from aldis.transactions import (
     buffer_of,
@@ -55,7 +54,7 @@ class Delivered(ABC, Generic[P, R]):
     __wrapped__: Callable[P, R]
 
     def __init__(self, function: Callable[P, R]) -> None:
-        check_undelivered(function, type(self).__name__)
+        check_single_mode(function, type(self).__name__)
         update_wrapper(self, function)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -111,8 +110,8 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
             return None
 
     def _log_error(self, error: Exception) -> None:
-        report(self, error)
-        name = in_words(self.__wrapped__)
+        report_error(self, error)
+        name = describe(self.__wrapped__)
         self.logger.error("robust receiver %s raised", name, exc_info=error)
 
 
@@ -174,7 +173,7 @@ class AfterCommit(Delivered[P, R]):
         problem = None if session is None else _problem_with(session)
         if problem is not None:
             message = (
-                f"{in_words(function)}: session must be a session, or a callable that gives the "
+                f"{describe(function)}: session must be a session, or a callable that gives the "
                 f"current one, {problem}"
             )
             raise NoSessionError(message)
@@ -198,7 +197,7 @@ class AfterCommit(Delivered[P, R]):
         session = self._find_session()
         if not is_async_session(session):
             message = (
-                f"{in_words(self.__wrapped__)} is async, and the session whose commit it waits for "
+                f"{describe(self.__wrapped__)} is async, and the session whose commit it waits for "
                 "is not: nobody could await it there. Make it sync, or use an AsyncSession"
             )
             raise AsyncReceiverError(message)
@@ -221,19 +220,19 @@ class AfterCommit(Delivered[P, R]):
                 handle = sync_counterpart(self._session())
         except NoSessionError as error:
             message = (
-                f"{in_words(self.__wrapped__)} waits for a commit: {error}; or give the receiver "
+                f"{describe(self.__wrapped__)} waits for a commit: {error}; or give the receiver "
                 "its session: @after_commit(session=db.session)"
             )
             raise NoSessionError(message) from error
         if handle is None:
             message = (
-                f"{in_words(self.__wrapped__)} waits for a commit, and the outbox in use has no "
+                f"{describe(self.__wrapped__)} waits for a commit, and the outbox in use has no "
                 "session; give the receiver one: @after_commit(session=db.session)"
             )
             raise NoSessionError(message)
         if not _is_session(handle):
             message = (
-                f"{in_words(self.__wrapped__)} waits for a commit, and a connection does not tell "
+                f"{describe(self.__wrapped__)} waits for a commit, and a connection does not tell "
                 "of it: only a session does. Give it one: @after_commit(session=...), or "
                 "with outbox.using(session): ..."
             )
@@ -264,7 +263,7 @@ class _Turn:
         if call is None:
             self._call()
             return
-        with calling(call.emission, call.receiver, is_async=call.is_async):
+        with observe_call(call.emission, call.receiver, is_async=call.is_async):
             self._call()
 
     def _call(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 import aldis
-from aldis.core.tap import Observer, attach, detach
+from aldis.core.observers import Observer, attach, detach
 from aldis.observe import trace
 from aldis.receivers import after_commit
 from tests.core.support import line_of

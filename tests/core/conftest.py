@@ -1,4 +1,4 @@
-"""What the engine's tests share. They use the public API only, so that both twins can take them."""
+"""Fixtures of the core tests. They use the public API only, so that both engines can take them."""
 
 import pytest
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from aldis.core import Signal
-from aldis.core.tap import current_send
+from aldis.core.observers import current_send_id
 
 
 class Recorder:
@@ -20,9 +20,9 @@ class Recorder:
         """Return what asks."""
 
         def note(sender: Any, **extra: Any) -> None:
-            self.sends.append(current_send())
+            self.sends.append(current_send_id())
 
-        note.asks_send = True
+        note.needs_send_id = True
         return note
 
 
@@ -68,7 +68,7 @@ def test_outside_of_such_a_send_there_is_none():
 
     @signal.connect
     def plain(sender: Any) -> None:
-        seen.append(current_send())
+        seen.append(current_send_id())
 
     signal.send("shop")
-    assert [None, None] == [*seen, current_send()]
+    assert [None, None] == [*seen, current_send_id()]

@@ -74,7 +74,7 @@ def test_the_sdist_has_every_module(sdist):
 
 def test_the_sdist_has_what_is_needed_to_build(sdist):
     """The C source is there, and what the build reads."""
-    needed = {"LICENSE", "README.md", "pyproject.toml", "setup.py", "src/aldis/core/_emit.c"}
+    needed = {"LICENSE", "README.md", "pyproject.toml", "setup.py", "src/aldis/core/_dispatch.c"}
     assert set() == {name for name in needed if not (sdist / name).is_file()}
 
 

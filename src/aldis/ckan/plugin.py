@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from aldis.ckan.namespaces import theirs
-from aldis.core.identity import receiver_key
+from aldis.core.receiver import receiver_key
 from aldis.plugins.interface import SignalMapping
 from aldis.plugins.subscriptions import Subscriptions
 from aldis.receivers import Delivered, robust

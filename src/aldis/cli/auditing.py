@@ -121,13 +121,13 @@ def _check_durable(app: Any) -> Iterator[Found]:
 def _check_receivers() -> Iterator[Found]:
     if not receivers_of_the_app():
         return
-    from aldis.core.callables import in_words  # noqa: PLC0415 - not for those without
+    from aldis.core.receiver import describe  # noqa: PLC0415 - not for those without
     from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - the same
 
     for receiver in all_receivers():
         if not receiver.signals:
             yield _wrong(
-                f"durable receiver {receiver.name!r} ({in_words(receiver)}) is not connected to "
+                f"durable receiver {receiver.name!r} ({describe(receiver)}) is not connected to "
                 "any signal: nothing is recorded for it"
             )
 

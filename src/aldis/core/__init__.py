@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from aldis.core.binding import SupportsBindSignal
+from aldis.core._native import COMPILED
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation
-from aldis.core.identity import ANY
 from aldis.core.namespace import Finding, Namespace, default_namespace, namespaces, signal
-from aldis.core.outcome import Outcome
-from aldis.core.signal import NamedSignal, Signal
+from aldis.core.observers import Call, Emission, Observer, attach, detach
+from aldis.core.receiver import SupportsBindSignal
+from aldis.core.sender import ANY
+from aldis.core.signal import NamedSignal, Signal, Subscription
+from aldis.core.slowpath import Outcome
 from aldis.core.strict import is_strict, set_strict
-from aldis.core.subscription import Subscription
-from aldis.core.tap import Call, Emission, Observer, attach, detach
-from aldis.core.twin import COMPILED
 
 __all__ = [
     "ANY",

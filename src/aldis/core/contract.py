@@ -15,7 +15,7 @@ from itertools import chain
 from types import FunctionType
 from typing import Any, Final, get_type_hints
 
-from aldis.core.callables import in_words
+from aldis.core.receiver import describe
 from aldis.errors import ContractError
 
 __all__ = ["Contract"]
@@ -123,7 +123,7 @@ class Contract:
             The text of an error, or ``None`` when it fits.
         """
         for problem in chain.from_iterable(map(self._problems, _signatures(receiver))):
-            return f"receiver {in_words(receiver)} does not fit {self}: {problem}"
+            return f"receiver {describe(receiver)} does not fit {self}: {problem}"
         return None
 
     def _problems(self, takes: Signature) -> Iterator[str]:
@@ -164,7 +164,7 @@ _KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def _unusable(function: Callable[..., Any], problem: str) -> ContractError:
-    return ContractError(f"{in_words(function)} cannot be a signal's contract: {problem}")
+    return ContractError(f"{describe(function)} cannot be a signal's contract: {problem}")
 
 
 def _signatures(receiver: Callable[..., Any]) -> Iterator[Signature]:

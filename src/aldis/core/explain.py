@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aldis.core.binding import delivery_of
-from aldis.core.callables import location, name_of
-from aldis.core.identity import ANY, sender_key
+from aldis.core.receiver import binder_of, location, name_of
+from aldis.core.sender import ANY, sender_key
 
 if TYPE_CHECKING:
-    from aldis.core.records import Connection
+    from aldis.core.registry import Connection
     from aldis.core.signal import Signal
 
 __all__ = ["Explanation", "Row"]
@@ -105,7 +104,7 @@ def _row(link: Connection, receiver: Any, sender: Any, seen: set[object]) -> Row
         obstacle = "it is called once, by its earlier connection"
     if obstacle is None:
         seen.add(link.receiver)
-    decider = delivery_of(receiver)
+    decider = binder_of(receiver)
     return Row(
         receiver=name_of(receiver),
         location=location(receiver),

@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol, Self, overload
 from weakref import ref
 
 from aldis.core import strict
-from aldis.core.annotations import P, R
-from aldis.core.callables import in_words, location
+from aldis.core._typing import P, R
 from aldis.core.contract import Contract
+from aldis.core.receiver import describe, location
 from aldis.core.signal import NamedSignal
 from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownSignalError
 
@@ -63,7 +63,7 @@ class Namespace(dict[str, NamedSignal]):
         if found is None:
             if callable(name):
                 message = (
-                    f"a signal's name is text, not {in_words(name)}; a function declares a signal "
+                    f"a signal's name is text, not {describe(name)}; a function declares a signal "
                     "as @namespace.define"
                 )
                 raise TypeError(message)
@@ -166,7 +166,7 @@ class Namespace(dict[str, NamedSignal]):
             findings += [Finding(name, problem) for problem in _misfits(each)]
             findings += [
                 Finding(name, f"{name!r} has lost a receiver: {origin}")
-                for origin in strict.unheard_of(each)
+                for origin in strict.lost_receivers(each)
             ]
         return findings
 
@@ -215,7 +215,7 @@ def _misfits(found: NamedSignal[..., Any]) -> list[str]:
 
 def _unsent(found: NamedSignal[..., Any], declared: list[str]) -> Finding:
     receivers = found._registered()  # noqa: SLF001 - part of the same engine
-    who = ", ".join(in_words(each) for each in receivers)
+    who = ", ".join(describe(each) for each in receivers)
     closest = get_close_matches(found.name, declared, n=1, cutoff=0.8)
     text = f"{who} listens to {found.name!r}, which nobody declares or has sent"
     if closest:

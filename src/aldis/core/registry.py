@@ -14,31 +14,211 @@ Three habits make that harmless:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 from weakref import ref
 
-from aldis.core.binding import PLAIN, anchor_of, dissect, unheld
-from aldis.core.identity import ANY, receiver_key, sender_key
+from aldis.core._native import Link, Routes
 from aldis.core.process import ForkSafeLock, RLock
-from aldis.core.records import (
-    BY_CONNECT,
-    CONNECT,
-    Connection,
-    Plan,
-    ReceiverRecord,
-    ReceiverRef,
-    SenderRecord,
-    SenderRef,
-    WatchingRef,
-    any_strong,
-    gone,
+from aldis.core.receiver import (
+    PLAIN,
+    ReceiverInfo,
+    analyze,
+    receiver_key,
+    referent_of,
+    weakref_error,
 )
-from aldis.core.twin import Routes
+from aldis.core.sender import ANY, sender_key
 
-__all__ = ["Registry"]
+__all__ = [
+    "BY_CONNECT",
+    "CONNECT",
+    "DISCONNECTED",
+    "Connection",
+    "Owners",
+    "Plan",
+    "ReceiverRecord",
+    "ReceiverRef",
+    "Registry",
+    "SenderRecord",
+    "SenderRef",
+    "WatchingRef",
+    "any_strong",
+]
+
+#: The owner of what ``connect`` connected; every other owner is a subscription's handle.
+CONNECT: Final = "connect"
+
+Owners = tuple[tuple[object, bool], ...]
+
+#: The owners of most connections, held strongly and weakly.
+BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
+
+
+class WatchingRef(ref[Any]):
+    """A weak reference that knows whose record it belongs to."""
+
+    __slots__ = ("key",)
+    key: object
+
+
+class ReceiverRef(WatchingRef):
+    """To a receiver, or to the object or the function of a method."""
+
+    __slots__ = ()
+
+
+class SenderRef(WatchingRef):
+    """To a sender."""
+
+    __slots__ = ()
+
+
+class ReceiverRecord:
+    """One receiver and all its connections to this signal.
+
+    It is in :attr:`Registry.receivers` exactly as long as it has connections.
+    """
+
+    __slots__ = ("info", "is_async", "key", "links", "lookup", "needs_send_id", "ref", "relays")
+
+    def __init__(
+        self, key: object, anchor: Any, anchor_ref: ReceiverRef | None, info: ReceiverInfo
+    ) -> None:
+        self.key = key
+        self.ref = anchor_ref
+        # Not the reference with the callback: a plain one is faster to call. Where there can be
+        # none, only strong connections are made, and this holds on to the anchor for them.
+        self.lookup: Callable[[], Any] = (
+            partial(_same, anchor) if anchor_ref is None else ref(anchor)
+        )
+        self.info = info
+        self.is_async = info.is_async
+        self.relays = info.relays
+        self.needs_send_id = info.needs_send_id
+        self.links: dict[object, Connection] = {}
+
+    def held(self) -> Any:
+        """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
+        # A list, which the collector cannot interrupt half-way, as it can a tuple.
+        for link in list(self.links.values()):
+            if link.keep is not None:
+                return link.keep
+        return self.ref
+
+    def owns(self, dead: WatchingRef) -> bool:
+        """Tell whether ``dead`` is this record's and not that of an earlier one with its key."""
+        return dead is self.ref or dead is self.info.function_ref
+
+
+class SenderRecord:
+    """One sender and all the connections for it; it stays as long as it has connections."""
+
+    __slots__ = ("held", "key", "links", "plan", "ref")
+
+    def __init__(self, key: object, sender: Any, sender_ref: SenderRef | None) -> None:
+        self.key = key
+        self.ref = sender_ref
+        self.held = sender if sender_ref is None else None
+        self.links: dict[object, Connection] = {}
+        self.plan: Plan | None = None
+
+    def get(self) -> Any:
+        """Return the sender, or ``None`` when it is dead."""
+        return self.held if self.ref is None else self.ref()
+
+
+class Connection(Link):
+    """A link of the call loop with what the registry knows of it.
+
+    Once it is undone, ``live`` is false and it resolves to nothing: a send under way skips it.
+    """
+
+    __slots__ = ("keep", "origin", "owners", "receiver", "sender", "serial")
+
+    def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
+        self.ref = receiver.lookup
+        self.resolver = receiver.info.resolver
+        self.receiver = receiver
+        self.sender = sender
+        self.origin = origin
+        # Whoever makes a connection adds these.
+        self.keep: Any
+        self.owners: Owners
+        self.serial: int
+
+    @property
+    def live(self) -> bool:
+        """Whether the connection is still there, if perhaps with a dead receiver."""
+        return self.ref is not DISCONNECTED
+
+    @property
+    def weak(self) -> bool:
+        """Whether nothing but the application keeps the receiver alive."""
+        return self.keep is None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the receiver has to be awaited."""
+        return self.receiver.is_async
+
+    @property
+    def relays(self) -> bool:
+        """Whether the receiver is another signal's ``send``."""
+        return self.receiver.relays
+
+    @property
+    def needs_send_id(self) -> bool:
+        """Whether what is called asks which send it is part of."""
+        return self.receiver.needs_send_id
+
+    def owned_weakly(self, owner: object) -> bool | None:
+        """Return whether ``owner`` holds the receiver weakly, or ``None`` if it is no owner."""
+        for each, weak in self.owners:
+            if each is owner:
+                return weak
+        return None
+
+    def owners_with(self, owner: object, weak: bool | None) -> Owners:
+        """Return the owners with ``owner`` holding it as ``weak`` says; ``None`` leaves it out."""
+        others = tuple([each for each in self.owners if each[0] is not owner])
+        return others if weak is None else (*others, (owner, weak))
+
+
+class Plan:
+    """The connections that one send walks, in connection order.
+
+    Attributes:
+        links: The connections.
+        base: For a sender's own plan: the plan of every sender that it was merged with.
+        plain: Whether the call loop can walk it without looking at anything else.
+    """
+
+    __slots__ = ("base", "links", "plain")
+
+    def __init__(self, links: tuple[Connection, ...], base: Plan | None, *, plain: bool) -> None:
+        self.links = links
+        self.base = base
+        self.plain = plain
+
+
+def any_strong(owners: Owners) -> bool:
+    """Tell whether one of the owners holds the receiver strongly."""
+    return not all([weak for _, weak in owners])  # noqa: C419 - faster here than a generator
+
+
+def _disconnected(*_: object) -> None:
+    return None
+
+
+#: Stands in for the references of a connection that was undone: there is nothing to call.
+DISCONNECTED: Final[Callable[..., None]] = _disconnected
+
+
+def _same(anchor: Any) -> Any:
+    return anchor
 
 
 class Registry:
@@ -57,10 +237,10 @@ class Registry:
         self.senders: dict[object, SenderRecord] = {}
         self.everyone = SenderRecord(ANY, ANY, None)
         self.dead: deque[WatchingRef] = deque()
-        self._bury = self.dead.append
+        self._queue_dead = self.dead.append
         self.routes = Routes(self.dead)
         self.publishing = True
-        self.unheard: list[str] = []
+        self.lost: list[str] = []
 
     def __del__(self) -> None:
         # Records, connections and plans know each other; without this, what they hold would stay
@@ -91,7 +271,7 @@ class Registry:
         """
         key = receiver_key(receiver)
         spare: ReceiverRecord | None = None
-        trash: list[object] = []
+        keep_alive: list[object] = []
         while True:
             if self.dead:
                 self.sweep()
@@ -104,9 +284,9 @@ class Registry:
                 record = self.receivers.get(key, spare)
                 if record is None:
                     continue
-                weakly = weak and not record.anatomy.strong
+                weakly = weak and not record.info.strong
                 if weakly and record.ref is None:
-                    raise unheld(receiver)
+                    raise weakref_error(receiver)
                 source = self._source(sender)
                 link = record.links.get(source.key)
                 new = link is None
@@ -115,12 +295,12 @@ class Registry:
                     before = None
                     owners = BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
                     strong = not weakly
-                    trash.append(source.plan)
+                    keep_alive.append(source.plan)
                 else:
                     before = link.owned_weakly(owner)
                     owners = link.owners_with(owner, weakly)
                     strong = any_strong(owners)
-                    trash.append(link.keep)
+                    keep_alive.append(link.keep)
                 if self.version != version:
                     continue
                 # Nothing can come between the stores from here on.
@@ -144,18 +324,18 @@ class Registry:
         """Take ``owner`` from ``link``; its last owner takes the connection along.
 
         Returns:
-            Whether the connection is gone by this.
+            Whether the connection is DISCONNECTED by this.
         """
-        trash: list[object] = []
+        keep_alive: list[object] = []
         with self.lock:
-            self._sweep(trash)
+            self._sweep(keep_alive)
             while True:
                 version = self.version
                 if not link.live:
                     return False
                 owners = link.owners_with(owner, None)
                 strong = any_strong(owners)
-                trash.append(link.keep)
+                keep_alive.append(link.keep)
                 if self.version == version:
                     break
             link.owners = owners
@@ -164,7 +344,7 @@ class Registry:
             self.version += 1
             if owners:
                 return False
-            self._drop(link, trash)
+            self._drop(link, keep_alive)
             return True
 
     def disconnect(self, receiver: Any, sender: Any) -> bool:
@@ -173,10 +353,10 @@ class Registry:
         Returns:
             Whether there was one.
         """
-        trash: list[object] = []
+        keep_alive: list[object] = []
         with self.lock:
             if self.dead:
-                self._sweep(trash)
+                self._sweep(keep_alive)
             record = self.receivers.get(receiver_key(receiver))
             if record is None:
                 return False
@@ -186,79 +366,81 @@ class Registry:
                 link = record.links.get(sender_key(sender))
                 links = () if link is None else (link,)
             for link in links:
-                self._drop(link, trash)
+                self._drop(link, keep_alive)
         return bool(links)
 
     def clear(self) -> None:
         """Undo every connection."""
-        trash: list[object] = []
+        keep_alive: list[object] = []
         with self.lock:
-            self._sweep(trash)
+            self._sweep(keep_alive)
             for link in self.all():
-                self._drop(link, trash)
+                self._drop(link, keep_alive)
 
     def sweep(self) -> None:
         """Forget what has died, and what dies of that."""
         while self.dead:
-            trash: list[object] = []
+            keep_alive: list[object] = []
             with self.lock:
-                self._sweep(trash)
-            del trash  # the receivers that only a dead sender's connections kept alive
+                self._sweep(keep_alive)
+            del keep_alive  # the receivers that only a dead sender's connections kept alive
 
-    def _sweep(self, trash: list[object]) -> None:
+    def _sweep(self, keep_alive: list[object]) -> None:
         dead = self.dead
         while True:
             try:
-                corpse = dead[0]
+                dead_ref = dead[0]
             except IndexError:  # the collector may have swept, since a test could have told
                 return
-            for link in self._left_by(corpse):
-                if link.origin is not None and type(corpse) is ReceiverRef:
-                    self.unheard.append(link.origin)
-                self._drop(link, trash)
+            for link in self._left_by(dead_ref):
+                if link.origin is not None and type(dead_ref) is ReceiverRef:
+                    self.lost.append(link.origin)
+                self._drop(link, keep_alive)
             # Not earlier: while it waits here, no send takes a stranger with its id for it.
-            if dead and dead[0] is corpse:
+            if dead and dead[0] is dead_ref:
                 dead.popleft()
 
-    def _left_by(self, corpse: WatchingRef) -> tuple[Connection, ...]:
+    def _left_by(self, dead_ref: WatchingRef) -> tuple[Connection, ...]:
         record: ReceiverRecord | SenderRecord | None
-        if type(corpse) is ReceiverRef:
-            record = self.receivers.get(corpse.key)
-            return () if record is None or not record.owns(corpse) else self._snapshot(record.links)
-        record = self.senders.get(corpse.key)
-        return () if record is None or record.ref is not corpse else self._snapshot(record.links)
+        if type(dead_ref) is ReceiverRef:
+            record = self.receivers.get(dead_ref.key)
+            return (
+                () if record is None or not record.owns(dead_ref) else self._snapshot(record.links)
+            )
+        record = self.senders.get(dead_ref.key)
+        return () if record is None or record.ref is not dead_ref else self._snapshot(record.links)
 
-    def _drop(self, link: Connection, trash: list[object]) -> None:
+    def _drop(self, link: Connection, keep_alive: list[object]) -> None:
         """Take ``link`` out of every table; a second time does nothing."""
         record, source = link.receiver, link.sender
         while True:
             version = self.version
-            trash += (
+            keep_alive += (
                 link.keep,
-                link.shape,
+                link.resolver,
                 record.lookup,
-                record.anatomy,
+                record.info,
                 record,
                 source,
                 source.plan,
             )
             if self.version == version:
                 break
-        if link.ref is gone:
+        if link.ref is DISCONNECTED:
             return
-        # As above: only stores, and whatever they let go of is kept alive by the trash.
+        # As above: only stores, and whatever they let go of is kept alive by the keep_alive.
         link.owners = ()
         link.keep = None
-        link.ref = gone
-        if link.shape is not None:
-            link.shape = gone
+        link.ref = DISCONNECTED
+        if link.resolver is not None:
+            link.resolver = DISCONNECTED
         del record.links[source.key]
         del source.links[record.key]
         if not record.links:
             del self.receivers[record.key]
             # Plans of other senders may refer to the link for a while; not to what it called.
-            record.anatomy = PLAIN
-            record.lookup = gone
+            record.info = PLAIN
+            record.lookup = DISCONNECTED
         self.version += 1
         source.plan = None
         if source is self.everyone:
@@ -279,13 +461,13 @@ class Registry:
 
     def _record(self, key: object, receiver: Any) -> ReceiverRecord:
         """Return a record of ``receiver``; it is not in the table."""
-        anatomy = dissect(receiver, self.signal_ref(), partial(self._watch, key))
-        anchor = anchor_of(receiver)
-        return ReceiverRecord(key, anchor, self._watch(key, anchor), anatomy)
+        info = analyze(receiver, self.signal_ref(), partial(self._watch, key))
+        anchor = referent_of(receiver)
+        return ReceiverRecord(key, anchor, self._watch(key, anchor), info)
 
     def _watch(self, key: object, target: Any) -> ReceiverRef | None:
         try:
-            made = ReceiverRef(target, self._bury)
+            made = ReceiverRef(target, self._queue_dead)
         except TypeError:  # what it is of allows no weak references
             return None
         made.key = key
@@ -302,7 +484,7 @@ class Registry:
         made = None
         if type(key) is int:
             try:
-                made = SenderRef(sender, self._bury)
+                made = SenderRef(sender, self._queue_dead)
                 made.key = key
             except TypeError:
                 pass  # it is held instead, so that its id is not given to a stranger
@@ -315,9 +497,9 @@ class Registry:
         return self._plan_for(sender).links
 
     def _plan_for(self, sender: Any) -> Plan:
-        trash: list[object] = []
+        keep_alive: list[object] = []
         with self.lock:
-            self._sweep(trash)
+            self._sweep(keep_alive)
             everyone = self._plan_everyone()
             record = self.senders.get(sender_key(sender))
             if record is None:
@@ -396,4 +578,4 @@ _serial = attrgetter("serial")
 
 
 def _plain(links: Iterable[Connection]) -> bool:
-    return not any(link.is_async or link.relays or link.asks_send for link in links)
+    return not any(link.is_async or link.relays or link.needs_send_id for link in links)

@@ -13,24 +13,33 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, overload
 from weakref import ref
 
-from aldis.core import deliver, strict
-from aldis.core.annotations import ConnectDecorator, P, R, Receiver
-from aldis.core.binding import as_delivered, check_receiver, original
+from aldis.core import slowpath, strict
+from aldis.core._native import Emitter
+from aldis.core._typing import ConnectDecorator, P, R, Receiver
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
-from aldis.core.identity import ANY, ANY_ID, Symbol, is_proxy, make_id, real_sender, receiver_key
-from aldis.core.outcome import Outcome
-from aldis.core.records import CONNECT, Connection
-from aldis.core.registry import Registry
-from aldis.core.subscription import Subscription
-from aldis.core.twin import Emitter
-from aldis.core.views import ReceiversView
+from aldis.core.receiver import bound_call, check_receiver, original, receiver_key
+from aldis.core.registry import CONNECT, Connection, Registry
+from aldis.core.sender import ANY, ANY_ID, Symbol, is_proxy, make_id, real_sender
+from aldis.core.slowpath import Outcome
 from aldis.errors import ContractWarning, ReceiverMismatchError, SignalPickleError
 
 if TYPE_CHECKING:
     from aldis.core.namespace import Namespace
 
-__all__ = ["NamedSignal", "Signal"]
+
+from collections.abc import ItemsView, Mapping, ValuesView
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aldis.core.receiver import name_of
+
+__all__ = [
+    "NamedSignal",
+    "ReceiversView",
+    "Signal",
+    "Subscription",
+]
 
 #: The receiver of a ``connect`` that is used as a decorator with arguments.
 _LATER: Final = Symbol("LATER")
@@ -64,23 +73,23 @@ class Signal(Emitter, Generic[P, R]):
         self.sent = False
         self._muted = 0
         self._muted_here: ContextVar[int] | None = None
-        self._heed("every_receiver_runs")  # which a subclass may have set
+        self._on_attribute_set("every_receiver_runs")  # which a subclass may have set
         self._watch_overrides()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        self._heed(name)
+        self._on_attribute_set(name)
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
-        self._heed(name)
+        self._on_attribute_set(name)
 
-    def _heed(self, name: str) -> None:
+    def _on_attribute_set(self, name: str) -> None:
         """Tell the call loop of a change that is its business."""
         if name == "receivers_for":
             self._watch_overrides()
         elif name == "every_receiver_runs":
-            self._routes.goes_on = bool(self.every_receiver_runs)
+            self._routes.continue_on_error = bool(self.every_receiver_runs)
 
     def _watch_overrides(self) -> None:
         """Let the call loop work by itself unless somebody wants a say in every send."""
@@ -248,7 +257,7 @@ class Signal(Emitter, Generic[P, R]):
             if problem is not None:
                 strict.warn(problem, ContractWarning)
         weak = bool(weak)  # blinker takes anything that is true or false
-        origin = strict.origin_of(receiver, weak=weak) if strict.is_strict() else None
+        origin = strict.loss_message(receiver, weak=weak) if strict.is_strict() else None
         return self._registry.connect(receiver, sender, weak=weak, owner=owner, origin=origin)
 
     def _cancel(self, link: Connection, owner: object) -> None:
@@ -331,11 +340,13 @@ class Signal(Emitter, Generic[P, R]):
                     been called.
             """
 
-    def _deliver(self, sender: Any, wrapper: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any]]:
+    def _send_slowly(
+        self, sender: Any, wrapper: Any, kwargs: dict[str, Any]
+    ) -> list[tuple[Any, Any]]:
         robust = self.every_receiver_runs
         return _pairs(self._run("send", sender, payload=kwargs, wrapper=wrapper, robust=robust))
 
-    def _go_on(
+    def _continue_after(
         self,
         links: Any,
         position: int,
@@ -344,9 +355,9 @@ class Signal(Emitter, Generic[P, R]):
         kwargs: dict[str, Any],
     ) -> None:
         pair = links[position].resolve()
-        deliver.log_error(self, pair and pair[0], error)
-        sending = deliver.Sending(self, sender, kwargs, "send")
-        deliver.deliver(sending, links[position + 1 :], robust=True)
+        slowpath.log_error(self, pair and pair[0], error)
+        sending = slowpath.Sending(self, sender, kwargs, "send")
+        slowpath.deliver(sending, links[position + 1 :], robust=True)
 
     def send_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call every receiver, whatever the others raise; log the errors and return them.
@@ -375,8 +386,8 @@ class Signal(Emitter, Generic[P, R]):
         robust: bool,
     ) -> list[Outcome[Any]]:
         sender = real_sender(sender)
-        sending = deliver.Sending(self, sender, payload, how)
-        return deliver.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
+        sending = slowpath.Sending(self, sender, payload, how)
+        return slowpath.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
 
     async def send_async(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Await the receivers one after the other, as blinker does.
@@ -398,10 +409,10 @@ class Signal(Emitter, Generic[P, R]):
     ) -> list[tuple[Any, Any]]:
         sender = real_sender(sender)
         steps = self._steps(sender)
-        adapt = deliver.adapt_async(self, steps, wrapper)
-        sending = deliver.Sending(self, sender, payload, "send_async")
+        adapt = slowpath.adapt_async(self, steps, wrapper)
+        sending = slowpath.Sending(self, sender, payload, "send_async")
         robust = self.every_receiver_runs
-        return _pairs(await deliver.deliver_async(sending, steps, adapt=adapt, robust=robust))
+        return _pairs(await slowpath.deliver_async(sending, steps, adapt=adapt, robust=robust))
 
     async def asend(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Call sync and await async receivers, one after the other in connection order.
@@ -426,19 +437,19 @@ class Signal(Emitter, Generic[P, R]):
         payload: dict[str, Any],
     ) -> list[Outcome[Any]]:
         sender = real_sender(sender)
-        sending = deliver.Sending(self, sender, payload, how)
-        return await deliver.deliver_async(
-            sending, self._steps(sender), adapt=deliver.adapt_mixed, robust=robust
+        sending = slowpath.Sending(self, sender, payload, how)
+        return await slowpath.deliver_async(
+            sending, self._steps(sender), adapt=slowpath.adapt_mixed, robust=robust
         )
 
-    def _steps(self, sender: Any) -> Sequence[deliver.Step]:
+    def _steps(self, sender: Any) -> Sequence[slowpath.Step]:
         """Return whom a send from ``sender`` comes to now."""
         if not self.sent:
             self.sent = True
             self._watch_overrides()
         links = self._registry.links_for(sender)
-        if self._registry.unheard:
-            strict.warn_unheard(self, self._registry.unheard)
+        if self._registry.lost:
+            strict.warn_lost(self, self._registry.lost)
         if self.is_muted:
             return ()
         if not self._overridden:
@@ -448,7 +459,7 @@ class Signal(Emitter, Generic[P, R]):
             return links
         named = {receiver_key(call): receiver for receiver, call in _resolved(links)}
         return [
-            deliver.Chosen(call, named.get(receiver_key(call), original(call)))
+            slowpath.Chosen(call, named.get(receiver_key(call), original(call)))
             for call in self.receivers_for(sender)
         ]
 
@@ -473,7 +484,7 @@ class Signal(Emitter, Generic[P, R]):
             if call is receiver or hasattr(call, "__wrapped__"):
                 yield call
             else:
-                yield as_delivered(call, receiver)
+                yield bound_call(call, receiver)
 
     def explain(self, sender: Any = ANY) -> Explanation:
         """Say who would run for ``sender``, in which order, from where, how, and who would not.
@@ -593,3 +604,112 @@ def _pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
 
 
 _receivers_for = Signal.receivers_for
+
+
+class Subscription:
+    """What ``subscribe`` returned: ``cancel()`` undoes exactly this one.
+
+    The receiver stays connected while anybody owns the connection: another subscription of the same
+    receiver and sender, or ``connect``. Letting a handle be collected cancels nothing. As a context
+    manager it cancels at the end of the block.
+    """
+
+    __slots__ = ("__weakref__", "_link", "_owner", "_signal")
+
+    def __init__(self, signal: Signal[..., Any], link: Connection, owner: object) -> None:
+        self._signal = signal
+        self._link = link
+        self._owner = owner
+
+    @property
+    def signal(self) -> Signal[..., Any]:
+        """The signal that is subscribed to."""
+        return self._signal
+
+    @property
+    def receiver(self) -> Any:
+        """The receiver, or ``None`` once it is disconnected or dead."""
+        pair = self._link.resolve()
+        return None if pair is None else pair[0]
+
+    @property
+    def sender(self) -> Any:
+        """The sender, ``ANY`` for every one, or ``None`` once it is dead."""
+        return self._link.sender.get()
+
+    @property
+    def active(self) -> bool:
+        """Whether this subscription still holds, and its receiver and sender live."""
+        link = self._link
+        if not link.live or link.owned_weakly(self._owner) is None:
+            return False
+        sender = link.sender
+        alive = sender.ref is None or sender.ref() is not None
+        return alive and link.resolve() is not None
+
+    def cancel(self) -> None:
+        """Undo this subscription. Doing so again does nothing."""
+        self._signal._cancel(self._link, self._owner)  # noqa: SLF001 - the other half of it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def __repr__(self) -> str:
+        state = "active" if self.active else "ended"
+        sender = self.sender
+        scope = "any sender" if sender is ANY else f"sender {sender!r}"
+        return (
+            f"<Subscription of {name_of(self.receiver)} to {self._signal!r} for {scope}; {state}>"
+        )
+
+
+class ReceiversView(Mapping[Any, Any]):
+    """A live mapping from receivers' identifiers to receivers: weak references, or themselves.
+
+    Only what is alive counts. Its truth and size are what blinker's users ask for.
+    """
+
+    __slots__ = ("_registry",)
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getitem__(self, key: Any) -> Any:
+        self._registry.sweep()
+        return self._registry.receivers[key].held()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([record.key for record in self._registry.records()])
+
+    def __len__(self) -> int:
+        return len(self._registry.records())
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def values(self) -> ValuesView[Any]:
+        """Return the receivers as they are now: whoever goes on to look sees no change."""
+        return self._copy().values()
+
+    def items(self) -> ItemsView[Any, Any]:
+        """Return the identifiers and receivers as they are now; see :meth:`values`."""
+        return self._copy().items()
+
+    def _copy(self) -> dict[Any, Any]:
+        # Not by way of the keys: a receiver may die between its key and its turn.
+        return {record.key: record.held() for record in self._registry.records()}
+
+    def clear(self) -> None:
+        """Disconnect every receiver."""
+        self._registry.clear()
+
+    def __repr__(self) -> str:
+        return f"<receivers: {self._copy()!r}>"

@@ -1,6 +1,6 @@
 """Strict mode: the "never"s and "should"s of signals, as warnings that say where.
 
-Off, it costs nothing: what it looks at is only reached when the tap is awake.
+Off, it costs nothing: what it looks at is only reached when the observers is awake.
 """
 
 from __future__ import annotations
@@ -13,13 +13,20 @@ from types import FunctionType, MethodType
 from typing import Any, Final
 from warnings import warn_explicit
 
-from aldis.core import tap
-from aldis.core.callables import in_words
+from aldis.core import observers
 from aldis.core.contract import Contract
 from aldis.core.process import is_set
+from aldis.core.receiver import describe
 from aldis.errors import AldisWarning, StrictWarning
 
-__all__ = ["is_strict", "origin_of", "set_strict", "unheard_of", "warn_unheard", "watch_payload"]
+__all__ = [
+    "is_strict",
+    "loss_message",
+    "lost_receivers",
+    "set_strict",
+    "warn_lost",
+    "watch_payload",
+]
 
 _enabled = False
 
@@ -40,7 +47,7 @@ def set_strict(enabled: bool = True) -> bool:
     """
     global _enabled
     before, _enabled = _enabled, enabled
-    tap.wake("strict mode", wanted=enabled)
+    observers.enable("strict mode", wanted=enabled)
     return before
 
 
@@ -64,10 +71,10 @@ def warn(text: str, category: type[AldisWarning] = StrictWarning) -> None:
     )
 
 
-# -- receivers that die unheard --------------------------------------------------------------------
+# -- receivers that die lost --------------------------------------------------------------------
 
 
-def origin_of(receiver: Any, *, weak: bool) -> str | None:
+def loss_message(receiver: Any, *, weak: bool) -> str | None:
     """Describe ``receiver`` if it is of a kind that is easily lost, as an obituary would.
 
     Returns:
@@ -88,23 +95,23 @@ def origin_of(receiver: Any, *, weak: bool) -> str | None:
     else:
         return None
     return (
-        f"{in_words(receiver)}, {kind}, was connected weakly and died "
+        f"{describe(receiver)}, {kind}, was connected weakly and died "
         "before it was ever called; keep a reference to it or connect it with weak=False"
     )
 
 
-def unheard_of(signal: Any) -> list[str]:
-    """Return the obituaries of the receivers of ``signal`` that died unheard since the last one.
+def lost_receivers(signal: Any) -> list[str]:
+    """Return the obituaries of the receivers of ``signal`` that died lost since the last one.
 
     They are written in strict mode only. A send reports them, after which they are forgotten here.
     """
     registry = signal._registry  # noqa: SLF001 - part of the same engine
     registry.sweep()
-    return list(registry.unheard)
+    return list(registry.lost)
 
 
-def warn_unheard(signal: Any, origins: list[str]) -> None:
-    """Report the receivers of ``signal`` that died unheard, and forget them."""
+def warn_lost(signal: Any, origins: list[str]) -> None:
+    """Report the receivers of ``signal`` that died lost, and forget them."""
     while True:
         try:
             origin = origins.pop(0)
@@ -132,7 +139,7 @@ class PayloadWatch:
             if now != self._before[name]:
                 self._before[name] = now
                 warn(
-                    f"{self._signal!r}: receiver {in_words(receiver)} "
+                    f"{self._signal!r}: receiver {describe(receiver)} "
                     f"changed the {type(value).__name__} {name!r} that it was handed; work on a "
                     "copy, or declare the signal with define(mutable=True)"
                 )

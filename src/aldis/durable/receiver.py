@@ -10,9 +10,9 @@ from types import FunctionType, MethodType
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import ref
 
-from aldis.core.callables import in_words, is_async
+from aldis.core.observers import current_send_id
 from aldis.core.process import ForkSafeLock
-from aldis.core.tap import current_send
+from aldis.core.receiver import describe, is_async
 from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
 from aldis.durable.facts import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
@@ -177,7 +177,7 @@ class Durable(Delivered[P, R]):
             raise _method_error(function)
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             message = (
-                f"{in_words(function)} is a generator function: calling it runs none of its code, "
+                f"{describe(function)} is a generator function: calling it runs none of its code, "
                 "so a delivery would be completed without any effect; remove the yield"
             )
             raise TypeError(message)
@@ -262,7 +262,7 @@ class Recorder:
     __slots__ = ("_codec", "_receiver", "_signal")
 
     #: A send that calls a recorder gets an id, so that all its deliveries have the same one.
-    asks_send = True
+    needs_send_id = True
 
     def __init__(self, receiver: Durable[..., Any], signal: str, codec: PayloadCodec) -> None:
         self._receiver = receiver
@@ -277,7 +277,7 @@ class Recorder:
         provider.record(
             handle,
             NewDelivery(
-                emission_id=current_send() or "",
+                emission_id=current_send_id() or "",
                 receiver=receiver.name,
                 signal=self._signal,
                 payload=self._codec.encode(sender, payload),
@@ -306,7 +306,7 @@ def _definition(function: Any) -> tuple[object, ...]:
 
 def _method_error(function: Any) -> MethodDeliveryError:
     return MethodDeliveryError(
-        f"{in_words(function)} is a method, and a worker has no object to call it on; make a "
+        f"{describe(function)} is a method, and a worker has no object to call it on; make a "
         "function durable, or a staticmethod with @staticmethod above @durable"
     )
 
@@ -360,8 +360,8 @@ def _register(receiver: Durable[..., Any]) -> None:
             other = _receivers.get(name)
             if other is not None and not receiver.is_redefinition_of(other):
                 message = (
-                    f"there are two durable receivers {name!r}: {in_words(other)} and "
-                    f"{in_words(receiver)}; give one of them another name, because recorded "
+                    f"there are two durable receivers {name!r}: {describe(other)} and "
+                    f"{describe(receiver)}; give one of them another name, because recorded "
                     "deliveries find their receiver by its name"
                 )
                 raise DurableNameError(message)

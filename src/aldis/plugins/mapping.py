@@ -9,8 +9,7 @@ from inspect import CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
 from typing import Any, Final, TypeAlias
 
-from aldis.core.binding import ask, check_receiver, delivery_of
-from aldis.core.callables import is_async, location, name_of
+from aldis.core.receiver import ask, binder_of, check_receiver, is_async, location, name_of
 from aldis.core.signal import Signal
 from aldis.errors import AldisError, SubscriptionsError
 
@@ -51,7 +50,7 @@ class Entry:
     @property
     def is_async(self) -> bool:
         """Whether what the signal calls for the receiver has to be awaited."""
-        decider = delivery_of(self.receiver)
+        decider = binder_of(self.receiver)
         if decider is None:
             return is_async(self.receiver)
         # A delivery is asked at each connecting, and besides only where the answer matters: it may
@@ -113,7 +112,7 @@ def _read(signal: Signal[..., Any], listener: Any, place: str, delivery: Deliver
         raise SubscriptionsError(problem)
     receiver = options["receiver"]
     check_receiver(receiver)
-    if delivery is not None and delivery_of(receiver) is None:
+    if delivery is not None and binder_of(receiver) is None:
         options["receiver"] = delivery(receiver)
     return Entry(signal, options, bare=bare, place=place)
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from aldis.core.explain import Row, explain
-from aldis.core.identity import ANY, real_sender, receiver_key, sender_key
-from aldis.core.signal import Signal
-from aldis.core.subscription import Subscription
+from aldis.core.receiver import receiver_key
+from aldis.core.sender import ANY, real_sender, sender_key
+from aldis.core.signal import Signal, Subscription
 
 __all__ = ["Key", "Origin", "forget", "key_of", "link_key", "origin_of", "origins", "remember"]
 

@@ -8,10 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 from warnings import warn
 
-from aldis.core.callables import in_words
-from aldis.core.identity import ANY
-from aldis.core.signal import Signal
-from aldis.core.subscription import Subscription
+from aldis.core.receiver import describe
+from aldis.core.sender import ANY
+from aldis.core.signal import Signal, Subscription
 from aldis.errors import ContractWarning, SubscriptionsError, UnboundSenderError
 from aldis.plugins.interface import SignalMapping
 from aldis.plugins.mapping import Delivery, read_mapping
@@ -137,7 +136,7 @@ class Subscriptions:
 
     def _refuse_async(self) -> None:
         problems = [
-            f"{entry.place}: receiver {in_words(entry.receiver)} is async, and a sync send, the "
+            f"{entry.place}: receiver {describe(entry.receiver)} is async, and a sync send, the "
             "only kind there is here, would call nobody at all; write it as a def, with "
             "asyncio.run(…) around what it awaits"
             for entry in self._entries

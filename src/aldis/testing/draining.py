@@ -20,7 +20,7 @@ from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from aldis.core.identity import real_sender
+from aldis.core.sender import real_sender
 from aldis.durable import Outbox
 from aldis.durable.facts import Claimed, Failure, State
 from aldis.durable.memory import MemoryStore

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final, overload
 
 from aldis.core.explain import describe_sender
-from aldis.core.identity import ANY, real_sender, sender_key
+from aldis.core.observers import Emission, Observer, attach, detach
+from aldis.core.sender import ANY, real_sender, sender_key
 from aldis.core.signal import Signal
-from aldis.core.tap import Emission, Observer, attach, detach
 
 __all__ = ["Recording", "Sent", "record"]
 

@@ -10,8 +10,7 @@ from typing import Any, Final
 from weakref import ref
 
 from aldis.core.namespace import namespaces
-from aldis.core.records import CONNECT, Connection
-from aldis.core.registry import Registry
+from aldis.core.registry import CONNECT, Connection, Registry
 from aldis.core.signal import Signal
 
 __all__ = ["restored_subscriptions"]
@@ -78,7 +77,7 @@ class _Place:
         self.weak = link.owned_weakly(CONNECT)
         self._held = link.keep
         self._ref = link.ref
-        self._shape = link.shape
+        self._shape = link.resolver
         self._sender = link.sender
 
     def has_owner(self, owner: object) -> bool:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from typing import Any
 
-from aldis.core.binding import original
-from aldis.core.callables import location, name_of, unwrap_once
 from aldis.core.explain import Row, describe_sender
-from aldis.core.identity import ANY, real_sender, receiver_key
 from aldis.core.namespace import namespaces
+from aldis.core.receiver import location, name_of, original, receiver_key, unwrap_once
+from aldis.core.sender import ANY, real_sender
 from aldis.core.signal import Signal
 
 __all__ = ["assert_wired"]

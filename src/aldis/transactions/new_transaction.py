@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from aldis.core.callables import in_words
+from aldis.core.receiver import describe
 from aldis.transactions.scope import sqlalchemy_asyncio
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run_in_new_transaction(session: Session, function: Callable[[], object]) -> 
         if not before and _can_end(session):
             session.commit()
     except Exception as error:  # noqa: BLE001 - nobody's but the receiver's
-        _log.error("after_commit receiver %s raised", in_words(function), exc_info=error)
+        _log.error("after_commit receiver %s raised", describe(function), exc_info=error)
         if not before:
             _roll_back(session)
     except BaseException:

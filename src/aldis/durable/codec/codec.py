@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from aldis.core.callables import in_words
+from aldis.core.receiver import describe
 from aldis.durable.codec.planning import plan_of
 from aldis.durable.codec.shape import Loader, where
 from aldis.durable.facts import MAX_PAYLOAD_BYTES
@@ -66,7 +66,7 @@ class PayloadCodec:
         upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         max_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
-        self._signal, self._receiver = names = _name(signal), in_words(receiver)
+        self._signal, self._receiver = names = _name(signal), describe(receiver)
         self._plan, self._senders = plan_of(receiver, signal, project, names)
         self._upgrade = upgrade
         self._max_bytes = max_bytes

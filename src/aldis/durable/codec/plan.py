@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import Any, NoReturn
 
-from aldis.core.callables import in_words
+from aldis.core.receiver import describe
 from aldis.durable.codec.records import Record, TypedDictRecord
 from aldis.durable.codec.scalars import Json
 from aldis.durable.codec.shape import Loader, Shape, deeper, name_of_type
@@ -130,7 +130,7 @@ class Projection(Plan):
 
     def record(self, sender: Any, payload: dict[str, Any], refuse: Refuse) -> dict[str, Any]:
         """Return what is written for the function's answer."""
-        name = in_words(self._project)
+        name = describe(self._project)
         try:
             result = self._project(sender, **payload)
         except Exception as error:  # noqa: BLE001 - reported with its cause

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from inspect import Parameter
 from typing import Any, get_args, get_origin
 
-from aldis.core.callables import in_words, is_async
 from aldis.core.contract import Contract
+from aldis.core.receiver import describe, is_async
 from aldis.durable.codec.hints import MISSING, hints_of, sender_hint
 from aldis.durable.codec.plan import JSON, Plan, Projection
 from aldis.durable.codec.records import Record, TypedDictRecord, is_record, is_typed_dict
@@ -45,7 +45,7 @@ def plan_of(
     try:
         senders = Senders(_sender_hint(contract, project))
         if project is not None:
-            what = f"payload={in_words(project)}"
+            what = f"payload={describe(project)}"
             return _projection(project, receiver), senders
         what = "the signal" if contract is None else "argument"
         return _declared(contract, receiver), senders

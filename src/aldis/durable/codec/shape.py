@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
-from aldis.core.identity import is_proxy, real_sender
+from aldis.core.sender import is_proxy, real_sender
 from aldis.errors import (
     PayloadError,
     PayloadMismatchError,

@@ -14,8 +14,8 @@ from inspect import iscoroutine
 from time import perf_counter
 from typing import Any, TypeVar
 
-from aldis.core import tap
-from aldis.core.callables import in_words
+from aldis.core import observers
+from aldis.core.receiver import describe
 from aldis.durable.current import CurrentDelivery, delivering, lost
 from aldis.durable.facts import Claimed, Failure
 from aldis.durable.outbox import Outbox
@@ -161,7 +161,7 @@ def _check_that_it_ran(work: Work, answer: object) -> None:
         return
     answer.close()  # nothing of it has run, and done would be a lie
     message = (
-        f"{in_words(work.receiver)} returned a coroutine, which nobody awaits, as it is no async "
+        f"{describe(work.receiver)} returned a coroutine, which nobody awaits, as it is no async "
         "function itself: make it one (async def), or mark it with inspect.markcoroutinefunction"
     )
     raise AsyncReceiverError(message)
@@ -268,13 +268,13 @@ def _decode(work: Work, setting: Setting, delivery: CurrentDelivery) -> tuple[An
 @contextmanager
 def _observed(work: Work, sender: Any, arguments: dict[str, Any]) -> Iterator[None]:
     """Show observers the call as part of a send, and what is sent inside it."""
-    signal = work.receiver.signal(work.claimed.signal) if tap.is_awake() else None
+    signal = work.receiver.signal(work.claimed.signal) if observers.is_enabled() else None
     if signal is None:
         yield
         return
     with (
-        tap.emission(signal, sender, arguments, "durable") as emission,
-        tap.calling(emission, work.receiver, is_async=work.receiver.is_async),
+        observers.observe_send(signal, sender, arguments, "durable") as emission,
+        observers.observe_call(emission, work.receiver, is_async=work.receiver.is_async),
     ):
         yield
 

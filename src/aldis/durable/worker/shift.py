@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy.pool import QueuePool
 
-from aldis.core.callables import in_words
+from aldis.core.receiver import describe
 from aldis.durable.facts import UNFINISHED, Claimed, Due
 from aldis.durable.receiver import Durable, all_receivers, receivers_by_name
 from aldis.durable.store import Store, Waker
@@ -85,7 +85,7 @@ class Shift:
                 _log.warning(
                     "durable receiver %r (%s) is not connected to any signal: it is not served",
                     receiver.name,
-                    in_words(receiver),
+                    describe(receiver),
                 )
         for load in self.store.loads():
             count = sum(load.counts.get(state, 0) for state in UNFINISHED)

@@ -39,8 +39,8 @@ for _ in range(3):
     assert failure is None, failure
     interpreters.destroy(each)
 
-from aldis.core import tap, twin
-assert len(tap._observers) == 1
+from aldis.core import _native, observers
+assert len(observers._observers) == 1
 exec(INSIDE, {})
 print("all interpreters sent")
 """

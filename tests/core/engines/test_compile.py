@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[3] / "src" / "aldis" / "core" / "_emit.c"
+SOURCE = Path(__file__).parents[3] / "src" / "aldis" / "core" / "_dispatch.c"
 HEADERS = Path(sysconfig.get_path("include"))
 
 
@@ -21,6 +21,6 @@ def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
     strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
     command = ["gcc", "-O2", *strict, "-fPIC", f"-I{HEADERS}", "-c", str(SOURCE)]
     done = subprocess.run(
-        [*command, "-o", str(tmp_path / "emit.o")], capture_output=True, text=True, check=False
+        [*command, "-o", str(tmp_path / "dispatch.o")], capture_output=True, text=True, check=False
     )
     assert (0, "") == (done.returncode, done.stderr)

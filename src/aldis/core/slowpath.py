@@ -10,15 +10,53 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from aldis.core import strict, tap
-from aldis.core.callables import in_words, is_async
-from aldis.core.outcome import Outcome
+from aldis.core import observers, strict
+from aldis.core.receiver import describe, is_async
 from aldis.errors import AsyncReceiverError
 
-__all__ = ["Chosen", "Sending", "Step", "adapt_async", "adapt_mixed", "deliver", "deliver_async"]
+__all__ = [
+    "Chosen",
+    "Outcome",
+    "Sending",
+    "Step",
+    "adapt_async",
+    "adapt_mixed",
+    "deliver",
+    "deliver_async",
+]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """What one receiver answered: a value, or the exception that it raised.
+
+    Attributes:
+        receiver: The receiver, as it was connected.
+        value: What it returned; ``None`` when it raised.
+        error: What it raised, or ``None``. A *returned* exception is a value.
+    """
+
+    receiver: Callable[..., Any]
+    value: R | None
+    error: Exception | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the receiver returned."""
+        return self.error is None
+
+    def unwrap(self) -> R:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return cast("R", self.value)
+
 
 _log = logging.getLogger("aldis")
 
@@ -45,7 +83,7 @@ class Step(Protocol):
         """Whether it is another signal's ``send``."""
 
     @property
-    def asks_send(self) -> bool:
+    def needs_send_id(self) -> bool:
         """Whether what it calls asks which send it is part of."""
 
     def resolve(self) -> tuple[Any, Any] | None:
@@ -61,7 +99,7 @@ class Chosen:
     def __init__(self, call: Callable[..., Any], named: Callable[..., Any]) -> None:
         self.receiver = self
         self.is_async = is_async(call)
-        self.asks_send = getattr(getattr(call, "func", call), "asks_send", None) is True
+        self.needs_send_id = getattr(getattr(call, "func", call), "needs_send_id", None) is True
         self._pair = (named, call)
 
     def resolve(self) -> tuple[Any, Any]:
@@ -96,10 +134,10 @@ def deliver(
     Raises:
         AsyncReceiverError: A receiver is async and there is no ``wrapper``; none has run.
     """
-    if not steps and not tap.is_awake():
+    if not steps and not observers.is_enabled():
         return []
     signal, sender, payload, _ = sending
-    with tap.emission(*sending) as emission, _known(steps):
+    with observers.observe_send(*sending) as emission, _known(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
         watch = strict.watch_payload(signal, payload)
@@ -108,7 +146,7 @@ def deliver(
             for step, receiver, call in _turns(steps, emission):
                 run = _as_sync(step, call, wrapper)
                 try:
-                    with tap.calling(emission, receiver, is_async=step.is_async):
+                    with observers.observe_call(emission, receiver, is_async=step.is_async):
                         value = run(sender, **payload)
                 except Exception as error:
                     if not robust:
@@ -141,18 +179,18 @@ async def deliver_async(
         adapt: From a step and what it calls to what is called here.
         robust: Collect errors instead of stopping at the first.
     """
-    if not steps and not tap.is_awake():
+    if not steps and not observers.is_enabled():
         return []
     signal, sender, payload, _ = sending
     cancellation: BaseException | None = None
-    with tap.emission(*sending) as emission, _known(steps):
+    with observers.observe_send(*sending) as emission, _known(steps):
         watch = strict.watch_payload(signal, payload)
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _turns(steps, emission):
                 run = adapt(step, call)
                 try:
-                    with tap.calling(emission, receiver, is_async=step.is_async):
+                    with observers.observe_call(emission, receiver, is_async=step.is_async):
                         value = run(sender, **payload)
                         if isinstance(value, Awaitable):
                             value = await value
@@ -175,10 +213,12 @@ async def deliver_async(
 
 def _known(steps: Sequence[Step]) -> AbstractContextManager[object]:
     """Make this send known to what its receivers call, where one of them asks."""
-    return tap.SendId() if any(step.asks_send for step in steps) else nullcontext()
+    return observers.SendId() if any(step.needs_send_id for step in steps) else nullcontext()
 
 
-def _turns(steps: Sequence[Step], emission: tap.Emission | None) -> Iterator[tuple[Step, Any, Any]]:
+def _turns(
+    steps: Sequence[Step], emission: observers.Emission | None
+) -> Iterator[tuple[Step, Any, Any]]:
     """Yield who is called and what is called, looking at each when its turn has come.
 
     A receiver connected both for this sender and for any is called once, at the first of its
@@ -245,7 +285,7 @@ def _refuse_async(signal: Any, steps: Sequence[Step]) -> None:
 
 
 def _mixed(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
-    return AsyncReceiverError(f"{signal!r} was not sent: receiver {in_words(receiver)} {problem}")
+    return AsyncReceiverError(f"{signal!r} was not sent: receiver {describe(receiver)} {problem}")
 
 
 def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
@@ -255,7 +295,7 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
 
 def log_error(signal: Any, receiver: Any, error: Exception) -> None:
     """Log what a receiver raised where it does not end the send."""
-    _log.error("receiver %s of %r raised", in_words(receiver), signal, exc_info=error)
+    _log.error("receiver %s of %r raised", describe(receiver), signal, exc_info=error)
 
 
 def _put_off(signal: Any, error: BaseException) -> BaseException:

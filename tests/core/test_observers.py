@@ -8,7 +8,7 @@ import pytest
 
 import aldis
 from aldis.core import Observer, attach, detach
-from aldis.core.tap import current_call
+from aldis.core.observers import current_call
 from tests.core.support import Recorder
 
 

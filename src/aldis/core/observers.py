@@ -1,7 +1,7 @@
 """The one place where observers attach.
 
 While nobody observes, a send tests one pointer and knows nothing of this module. Otherwise it goes
-through the rules of :mod:`aldis.core.deliver`, which tell every observer what happens.
+through the rules of :mod:`aldis.core.slowpath`, which tell every observer what happens.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
+from aldis.core._native import set_observed
 from aldis.core.process import ForkSafeLock
-from aldis.core.twin import set_tap
 
 __all__ = [
     "Call",
@@ -24,12 +24,12 @@ __all__ = [
     "Observer",
     "SendId",
     "attach",
-    "calling",
     "current_call",
-    "current_send",
+    "current_send_id",
     "detach",
-    "emission",
-    "report",
+    "observe_call",
+    "observe_send",
+    "report_error",
 ]
 
 _log = logging.getLogger("aldis")
@@ -175,7 +175,7 @@ class Call(_Timed):
 
 
 class SendId:
-    """One send, as those know it whom it calls and who ask; see :func:`current_send`."""
+    """One send, as those know it whom it calls and who ask; see :func:`current_send_id`."""
 
     __slots__ = ("_outer", "value")
 
@@ -189,7 +189,7 @@ class SendId:
         _send.set(self._outer)  # not by a token, as above
 
 
-def current_send() -> str | None:
+def current_send_id() -> str | None:
     """Return the id of the send that is calling, or ``None``: its receivers do not ask.
 
     It is the same for every receiver of the send, and no other send's: 32 hexadecimal digits.
@@ -197,14 +197,14 @@ def current_send() -> str | None:
     return _send.get()
 
 
-def emission(
+def observe_send(
     signal: Any, sender: Any, payload: dict[str, Any], how: str
 ) -> AbstractContextManager[Emission | None]:
     """Begin a send; the context is ``None`` while nobody observes."""
     return Emission(signal, sender, payload, how) if _observers else _NOBODY
 
 
-def calling(
+def observe_call(
     emission: Emission | None, receiver: Any, *, is_async: bool
 ) -> AbstractContextManager[object]:
     """Begin a receiver's turn."""
@@ -217,7 +217,7 @@ def attach(observer: Observer) -> None:
     with _changing.of_this_process():
         if not any(each is observer for each in _observers):
             _observers = (*_observers, observer)
-        wake("observers", wanted=True)
+        enable("observers", wanted=True)
 
 
 def detach(observer: Observer) -> None:
@@ -225,18 +225,18 @@ def detach(observer: Observer) -> None:
     global _observers  # noqa: PLW0603 - the tap is the one place
     with _changing.of_this_process():
         _observers = tuple(each for each in _observers if each is not observer)
-        wake("observers", wanted=bool(_observers))
+        enable("observers", wanted=bool(_observers))
 
 
-def wake(reason: str, *, wanted: bool) -> None:
+def enable(reason: str, *, wanted: bool) -> None:
     """Route every send through the rules while at least one reason wants it."""
     global _reasons  # noqa: PLW0603 - the tap is the one place
     with _changing.of_this_process():
         _reasons = _reasons | {reason} if wanted else _reasons - {reason}
-        set_tap(_reasons or None)
+        set_observed(bool(_reasons))
 
 
-def is_awake() -> bool:
+def is_enabled() -> bool:
     """Tell whether anything looks at sends: an observer, or strict mode."""
     return bool(_reasons)
 
@@ -246,7 +246,7 @@ def current_call() -> Call | None:
     return _current.get()
 
 
-def report(receiver: Any, error: BaseException) -> None:
+def report_error(receiver: Any, error: BaseException) -> None:
     """Let observers know of an error that a receiver's delivery keeps from the sender.
 
     Args:

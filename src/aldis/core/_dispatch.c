@@ -1,4 +1,4 @@
-/* The call loop, compiled: the same thing as emit.py, which says what each part is for.
+/* The call loop, compiled: the same thing as dispatch.py, which says what each part is for.
  *
  * Emitter.send forwards the argument vector that it was called with to each receiver, unchanged: no
  * tuple and no dict is built on the way. Whatever is not plain goes to the Python method _deliver.
@@ -20,11 +20,11 @@ typedef struct {
     PyTypeObject *link_type;
     PyTypeObject *routes_type;
     PyTypeObject *emitter_type;
-    PyTypeObject *shape_type;
-    PyObject *tap;              /* what set_tap set; NULL while nobody observes */
+    PyTypeObject *resolver_type;
+    int observed;               /* whether every send takes the slow path; see set_observed */
     PyObject *wrapper_name;     /* "_async_wrapper" */
-    PyObject *deliver_name;     /* "_deliver" */
-    PyObject *go_on_name;       /* "_go_on" */
+    PyObject *slowly_name;      /* "_send_slowly" */
+    PyObject *continue_name;    /* "_continue_after" */
     PyObject *proxy_name;       /* "_get_current_object" */
 } State;
 
@@ -66,7 +66,7 @@ dereference(PyObject *ref)
 typedef struct {
     PyObject_HEAD
     PyObject *ref;
-    PyObject *shape;
+    PyObject *resolver;
 } Link;
 
 static int
@@ -74,7 +74,7 @@ link_traverse(Link *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->ref);
-    Py_VISIT(self->shape);
+    Py_VISIT(self->resolver);
     return 0;
 }
 
@@ -82,7 +82,7 @@ static int
 link_clear(Link *self)
 {
     Py_CLEAR(self->ref);
-    Py_CLEAR(self->shape);
+    Py_CLEAR(self->resolver);
     return 0;
 }
 
@@ -104,14 +104,14 @@ link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
     if (anchor == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
-    PyObject *shape = self->shape, *pair;
-    if (is_none(shape)) {
+    PyObject *resolver = self->resolver, *pair;
+    if (is_none(resolver)) {
         pair = PyTuple_Pack(2, anchor, anchor);
     }
     else {
-        Py_INCREF(shape);
-        pair = PyObject_CallOneArg(shape, anchor);
-        Py_DECREF(shape);
+        Py_INCREF(resolver);
+        pair = PyObject_CallOneArg(resolver, anchor);
+        Py_DECREF(resolver);
     }
     Py_DECREF(anchor);
     return pair;
@@ -119,7 +119,7 @@ link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
 
 static PyMemberDef link_members[] = {
     {"ref", T_OBJECT, offsetof(Link, ref), 0, NULL},
-    {"shape", T_OBJECT, offsetof(Link, shape), 0, NULL},
+    {"resolver", T_OBJECT, offsetof(Link, resolver), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -141,21 +141,21 @@ static PyType_Slot link_slots[] = {
 };
 
 static PyType_Spec link_spec = {
-    .name = "aldis.core._emit.Link",
+    .name = "aldis.core._dispatch.Link",
     .basicsize = sizeof(Link),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = link_slots,
 };
 
-/* ---- WeakMethodShape ------------------------------------------------------------------------- */
+/* ---- MethodResolver ------------------------------------------------------------------------- */
 
 typedef struct {
     PyObject_HEAD
     PyObject *function;
-} Shape;
+} Resolver;
 
 static int
-shape_traverse(Shape *self, visitproc visit, void *arg)
+resolver_traverse(Resolver *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->function);
@@ -163,28 +163,28 @@ shape_traverse(Shape *self, visitproc visit, void *arg)
 }
 
 static int
-shape_clear(Shape *self)
+resolver_clear(Resolver *self)
 {
     Py_CLEAR(self->function);
     return 0;
 }
 
 static void
-shape_dealloc(Shape *self)
+resolver_dealloc(Resolver *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    (void)shape_clear(self);
+    (void)resolver_clear(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
 
 static int
-shape_init(Shape *self, PyObject *args, PyObject *kwargs)
+resolver_init(Resolver *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"function", NULL};
     PyObject *function;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:WeakMethodShape", names, &function)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:MethodResolver", names, &function)) {
         return -1;
     }
     Py_XSETREF(self->function, Py_NewRef(function));
@@ -192,11 +192,11 @@ shape_init(Shape *self, PyObject *args, PyObject *kwargs)
 }
 
 static PyObject *
-shape_call(Shape *self, PyObject *args, PyObject *kwargs)
+resolver_call(Resolver *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"anchor", NULL};
     PyObject *anchor;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:WeakMethodShape", names, &anchor)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:MethodResolver", names, &anchor)) {
         return NULL;
     }
     PyObject *function = dereference(self->function);
@@ -212,27 +212,27 @@ shape_call(Shape *self, PyObject *args, PyObject *kwargs)
     return pair;
 }
 
-static PyMemberDef shape_members[] = {
-    {"function", T_OBJECT, offsetof(Shape, function), READONLY, NULL},
+static PyMemberDef resolver_members[] = {
+    {"function", T_OBJECT, offsetof(Resolver, function), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyType_Slot shape_slots[] = {
+static PyType_Slot resolver_slots[] = {
     {Py_tp_doc, "A bound method whose object is the anchor; its function is held weakly as well."},
-    {Py_tp_traverse, shape_traverse},
-    {Py_tp_clear, shape_clear},
-    {Py_tp_dealloc, shape_dealloc},
-    {Py_tp_init, shape_init},
-    {Py_tp_call, shape_call},
-    {Py_tp_members, shape_members},
+    {Py_tp_traverse, resolver_traverse},
+    {Py_tp_clear, resolver_clear},
+    {Py_tp_dealloc, resolver_dealloc},
+    {Py_tp_init, resolver_init},
+    {Py_tp_call, resolver_call},
+    {Py_tp_members, resolver_members},
     {0, NULL},
 };
 
-static PyType_Spec shape_spec = {
-    .name = "aldis.core._emit.WeakMethodShape",
-    .basicsize = sizeof(Shape),
+static PyType_Spec resolver_spec = {
+    .name = "aldis.core._dispatch.MethodResolver",
+    .basicsize = sizeof(Resolver),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = shape_slots,
+    .slots = resolver_slots,
 };
 
 /* ---- Routes ---------------------------------------------------------------------------------- */
@@ -244,7 +244,7 @@ typedef struct {
     PyObject *scoped;
     PyObject *dead;
     PyObject *real_type;
-    char goes_on;
+    char continue_on_error;
 } Routes;
 
 static int
@@ -374,7 +374,7 @@ static PyMemberDef routes_members[] = {
     {"scoped", T_OBJECT, offsetof(Routes, scoped), READONLY, NULL},
     {"dead", T_OBJECT, offsetof(Routes, dead), READONLY, NULL},
     {"real_type", T_OBJECT, offsetof(Routes, real_type), READONLY, NULL},
-    {"goes_on", T_BOOL, offsetof(Routes, goes_on), 0, NULL},
+    {"continue_on_error", T_BOOL, offsetof(Routes, continue_on_error), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -389,7 +389,7 @@ static PyType_Slot routes_slots[] = {
 };
 
 static PyType_Spec routes_spec = {
-    .name = "aldis.core._emit.Routes",
+    .name = "aldis.core._dispatch.Routes",
     .basicsize = sizeof(Routes),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = routes_slots,
@@ -615,7 +615,7 @@ keyword_dict(Arguments *given)
     return kwargs;
 }
 
-/* self._deliver(sender, wrapper, kwargs) */
+/* self._send_slowly(sender, wrapper, kwargs) */
 static PyObject *
 deliver(Emitter *self, Arguments *given)
 {
@@ -626,15 +626,15 @@ deliver(Emitter *self, Arguments *given)
     PyObject *args[] = {(PyObject *)self, given->vector[0],
                         given->wrapper == NULL ? Py_None : given->wrapper, kwargs};
     PyObject *results = PyObject_VectorcallMethod(
-        self->routes->state->deliver_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        self->routes->state->slowly_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(kwargs);
     return results;
 }
 
-/* self._go_on(links, position, error, sender, kwargs), and the error that is set stays set, unless
+/* self._continue_after(links, position, error, sender, kwargs), and the error that is set stays set, unless
    a worse one comes of it. Meanwhile it is being handled, as in an except clause. */
 static void
-go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
+continue_after(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
 {
     PyObject *type, *error, *traceback, *done = NULL;
     PyErr_Fetch(&type, &error, &traceback);
@@ -648,7 +648,7 @@ go_on(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
     PyObject *kwargs = keyword_dict(given);
     if (number != NULL && kwargs != NULL) {
         PyObject *args[] = {(PyObject *)self, links, number, error, given->vector[0], kwargs};
-        done = PyObject_VectorcallMethod(self->routes->state->go_on_name, args,
+        done = PyObject_VectorcallMethod(self->routes->state->continue_name, args,
                                          6 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
     Py_XDECREF(number);
@@ -675,16 +675,16 @@ call_plainly(PyObject *receiver, PyObject *const *vector, PyObject *names)
     return PyObject_Vectorcall(receiver, vector, 1, names);
 }
 
-/* Call through a link with a shape, whose anchor this steals. Sets *receiver to a new reference when
+/* Call through a link with a resolver, whose anchor this steals. Sets *receiver to a new reference when
    there was one to call; without one, the result is NULL and no exception is set. */
 static PyObject *
-call_shape(State *state, PyObject *shape, PyObject *anchor, Arguments *given, PyObject **receiver)
+call_resolver(State *state, PyObject *resolver, PyObject *anchor, Arguments *given, PyObject **receiver)
 {
     PyObject *value = NULL;
     *receiver = NULL;
-    Py_INCREF(shape);
-    if (Py_IS_TYPE(shape, state->shape_type)) {
-        PyObject *function = dereference(((Shape *)shape)->function);
+    Py_INCREF(resolver);
+    if (Py_IS_TYPE(resolver, state->resolver_type)) {
+        PyObject *function = dereference(((Resolver *)resolver)->function);
         if (function != NULL && copy_arguments(given) == 0
             && (*receiver = PyMethod_New(function, anchor)) != NULL) {
             given->own[0] = anchor;
@@ -693,10 +693,10 @@ call_shape(State *state, PyObject *shape, PyObject *anchor, Arguments *given, Py
         Py_XDECREF(function);
     }
     else {
-        PyObject *pair = PyObject_CallOneArg(shape, anchor);
+        PyObject *pair = PyObject_CallOneArg(resolver, anchor);
         if (pair != NULL && pair != Py_None) {
             if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
-                PyErr_SetString(PyExc_TypeError, "a shape must return a receiver and its call");
+                PyErr_SetString(PyExc_TypeError, "a resolver must return a receiver and its call");
             }
             else {
                 *receiver = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
@@ -706,7 +706,7 @@ call_shape(State *state, PyObject *shape, PyObject *anchor, Arguments *given, Py
         }
         Py_XDECREF(pair);
     }
-    Py_DECREF(shape);
+    Py_DECREF(resolver);
     Py_DECREF(anchor);
     return value;
 }
@@ -741,11 +741,11 @@ walk(Emitter *self, PyObject *links, Arguments *given)
     for (Py_ssize_t i = 0; i < size; i++) {
         Link *link = (Link *)PyTuple_GET_ITEM(links, i);
         PyObject *receiver = dereference(link->ref), *value = NULL;
-        if (receiver != NULL && is_none(link->shape)) {
+        if (receiver != NULL && is_none(link->resolver)) {
             value = call_plainly(receiver, given->vector, given->names);
         }
         else if (receiver != NULL) {
-            value = call_shape(state, link->shape, receiver, given, &receiver);
+            value = call_resolver(state, link->resolver, receiver, given, &receiver);
         }
         PyObject *pair = value == NULL ? NULL : make_pair(receiver, value);
         if (pair != NULL) {
@@ -757,8 +757,8 @@ walk(Emitter *self, PyObject *links, Arguments *given)
         }
         if (PyErr_Occurred()) {
             Py_DECREF(results);
-            if (routes->goes_on && PyErr_ExceptionMatches(PyExc_Exception)) {
-                go_on(self, links, i, given);
+            if (routes->continue_on_error && PyErr_ExceptionMatches(PyExc_Exception)) {
+                continue_after(self, links, i, given);
             }
             return NULL;
         }
@@ -782,7 +782,7 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     }
     if (nargs <= 1 && routes->everyone != NULL && PyTuple_CheckExact(routes->everyone)
         && PyTuple_GET_SIZE(routes->everyone) == 0 && PyDict_GET_SIZE(routes->scoped) == 0
-        && routes->state->tap == NULL) {
+        && !routes->state->observed) {
         return PyList_New(0);   /* the most frequent send of all: nobody listens */
     }
     Arguments given;
@@ -800,7 +800,7 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     else {
         links = Py_XNewRef(routes->everyone);
     }
-    if (is_none(links) || routes->state->tap != NULL) {
+    if (is_none(links) || routes->state->observed) {
         results = deliver(self, &given);
     }
     else if (PyTuple_GET_SIZE(links) == 0) {
@@ -848,7 +848,7 @@ static PyType_Slot emitter_slots[] = {
 };
 
 static PyType_Spec emitter_spec = {
-    .name = "aldis.core._emit.Emitter",
+    .name = "aldis.core._dispatch.Emitter",
     .basicsize = sizeof(Emitter),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = emitter_slots,
@@ -857,10 +857,14 @@ static PyType_Spec emitter_spec = {
 /* ---- the module ------------------------------------------------------------------------------ */
 
 static PyObject *
-set_tap(PyObject *module, PyObject *tap)
+set_observed(PyObject *module, PyObject *observed)
 {
     State *state = PyModule_GetState(module);
-    Py_XSETREF(state->tap, tap == Py_None ? NULL : Py_NewRef(tap));
+    int truth = PyObject_IsTrue(observed);
+    if (truth < 0) {
+        return NULL;
+    }
+    state->observed = truth;
     Py_RETURN_NONE;
 }
 
@@ -875,22 +879,22 @@ add_type(PyObject *module, PyType_Spec *spec)
 }
 
 static int
-emit_exec(PyObject *module)
+dispatch_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     state->wrapper_name = PyUnicode_InternFromString("_async_wrapper");
-    state->deliver_name = PyUnicode_InternFromString("_deliver");
-    state->go_on_name = PyUnicode_InternFromString("_go_on");
+    state->slowly_name = PyUnicode_InternFromString("_send_slowly");
+    state->continue_name = PyUnicode_InternFromString("_continue_after");
     state->proxy_name = PyUnicode_InternFromString("_get_current_object");
-    if (state->wrapper_name == NULL || state->deliver_name == NULL || state->go_on_name == NULL
+    if (state->wrapper_name == NULL || state->slowly_name == NULL || state->continue_name == NULL
         || state->proxy_name == NULL) {
         return -1;
     }
     state->link_type = add_type(module, &link_spec);
-    state->shape_type = add_type(module, &shape_spec);
+    state->resolver_type = add_type(module, &resolver_spec);
     state->routes_type = add_type(module, &routes_spec);
     state->emitter_type = add_type(module, &emitter_spec);
-    if (state->link_type == NULL || state->shape_type == NULL || state->routes_type == NULL
+    if (state->link_type == NULL || state->resolver_type == NULL || state->routes_type == NULL
         || state->emitter_type == NULL) {
         return -1;
     }
@@ -898,49 +902,47 @@ emit_exec(PyObject *module)
 }
 
 static int
-emit_traverse(PyObject *module, visitproc visit, void *arg)
+dispatch_traverse(PyObject *module, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(module);
     Py_VISIT(state->link_type);
-    Py_VISIT(state->shape_type);
+    Py_VISIT(state->resolver_type);
     Py_VISIT(state->routes_type);
     Py_VISIT(state->emitter_type);
-    Py_VISIT(state->tap);
     return 0;
 }
 
 static int
-emit_clear(PyObject *module)
+dispatch_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     Py_CLEAR(state->link_type);
-    Py_CLEAR(state->shape_type);
+    Py_CLEAR(state->resolver_type);
     Py_CLEAR(state->routes_type);
     Py_CLEAR(state->emitter_type);
-    Py_CLEAR(state->tap);
     return 0;
 }
 
 static void
-emit_free(void *module)
+dispatch_free(void *module)
 {
     State *state = PyModule_GetState((PyObject *)module);
-    (void)emit_clear((PyObject *)module);
+    (void)dispatch_clear((PyObject *)module);
     Py_CLEAR(state->wrapper_name);
-    Py_CLEAR(state->deliver_name);
-    Py_CLEAR(state->go_on_name);
+    Py_CLEAR(state->slowly_name);
+    Py_CLEAR(state->continue_name);
     Py_CLEAR(state->proxy_name);
 }
 
-static PyMethodDef emit_functions[] = {
-    {"set_tap", set_tap, METH_O,
-     "set_tap($module, tap, /)\n--\n\n"
-     "Send every emission through Emitter._deliver, or, with None, no more."},
+static PyMethodDef dispatch_functions[] = {
+    {"set_observed", set_observed, METH_O,
+     "set_observed($module, observed, /)\n--\n\n"
+     "Route every send through Emitter._send_slowly while observed is true."},
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot emit_module_slots[] = {
-    {Py_mod_exec, emit_exec},
+static PyModuleDef_Slot dispatch_module_slots[] = {
+    {Py_mod_exec, dispatch_exec},
 #ifdef Py_mod_multiple_interpreters
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
@@ -950,20 +952,20 @@ static PyModuleDef_Slot emit_module_slots[] = {
     {0, NULL},
 };
 
-static struct PyModuleDef emit_module = {
+static struct PyModuleDef dispatch_module = {
     PyModuleDef_HEAD_INIT,
-    .m_name = "aldis.core._emit",
-    .m_doc = "The call loop, compiled: the twin of aldis.core.emit.",
+    .m_name = "aldis.core._dispatch",
+    .m_doc = "The call loop, compiled: the twin of aldis.core.dispatch.",
     .m_size = sizeof(State),
-    .m_methods = emit_functions,
-    .m_slots = emit_module_slots,
-    .m_traverse = emit_traverse,
-    .m_clear = emit_clear,
-    .m_free = emit_free,
+    .m_methods = dispatch_functions,
+    .m_slots = dispatch_module_slots,
+    .m_traverse = dispatch_traverse,
+    .m_clear = dispatch_clear,
+    .m_free = dispatch_free,
 };
 
 PyMODINIT_FUNC
-PyInit__emit(void)
+PyInit__dispatch(void)
 {
-    return PyModuleDef_Init(&emit_module);
+    return PyModuleDef_Init(&dispatch_module);
 }

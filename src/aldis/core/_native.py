@@ -10,33 +10,33 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from aldis.core import emit
+from aldis.core import dispatch
 from aldis.core.process import is_set
 
-__all__ = ["COMPILED", "Emitter", "Link", "Routes", "WeakMethodShape", "set_tap"]
+__all__ = ["COMPILED", "Emitter", "Link", "MethodResolver", "Routes", "set_observed"]
 
 
 def _choose() -> ModuleType:
     if is_set("ALDIS_NO_EXTENSIONS"):
-        return emit
+        return dispatch
     try:
-        return import_module("aldis.core._emit")
+        return import_module("aldis.core._dispatch")
     except ModuleNotFoundError as missing:
-        if missing.name != "aldis.core._emit":
+        if missing.name != "aldis.core._dispatch":
             raise
-        return emit
+        return dispatch
 
 
 _loop = _choose()
 
 #: Whether the compiled call loop is in use.
-COMPILED: Final[bool] = _loop is not emit
+COMPILED: Final[bool] = _loop is not dispatch
 
 if TYPE_CHECKING:
-    from aldis.core.emit import Emitter, Link, Routes, WeakMethodShape, set_tap
+    from aldis.core.dispatch import Emitter, Link, MethodResolver, Routes, set_observed
 else:
     Emitter = _loop.Emitter
     Link = _loop.Link
     Routes = _loop.Routes
-    WeakMethodShape = _loop.WeakMethodShape
-    set_tap = _loop.set_tap
+    MethodResolver = _loop.MethodResolver
+    set_observed = _loop.set_observed

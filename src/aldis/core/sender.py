@@ -7,7 +7,7 @@ an ``int`` value.
 
 from __future__ import annotations
 
-from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
+from types import MethodType
 from typing import Any, ClassVar, Final
 from weakref import WeakMethod, ref
 
@@ -20,9 +20,7 @@ __all__ = [
     "is_proxy",
     "make_id",
     "make_ref",
-    "method_owner",
     "real_sender",
-    "receiver_key",
     "sender_key",
 ]
 
@@ -98,32 +96,6 @@ def sender_key(sender: object) -> object:
     if isinstance(sender, int) and kind is not bool:
         return (int.__int__(sender),)
     return id(sender)
-
-
-def method_owner(receiver: object) -> object | None:
-    """Return the object whose method ``receiver`` is, for methods written in C; else ``None``.
-
-    ``items.append`` is a new object each time it is looked up, so its list and its name say who it
-    is. A function of a C module is no method, although it has a ``__self__`` as well.
-    """
-    if isinstance(receiver, (BuiltinMethodType, MethodWrapperType)):
-        owner: object | None = receiver.__self__
-        return None if isinstance(owner, ModuleType) else owner
-    return None
-
-
-def receiver_key(receiver: Any) -> object:
-    """Return the key that tells ``receiver`` from every other living receiver.
-
-    Two bound methods are the same receiver when they have the same function and the same object.
-    """
-    kind = type(receiver)
-    if kind is FunctionType:
-        return id(receiver)
-    if kind is MethodType:
-        return id(receiver.__func__), id(receiver.__self__)
-    owner = method_owner(receiver)
-    return id(receiver) if owner is None else (receiver.__name__, id(owner))
 
 
 def make_id(obj: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Both twins do the same, in everything that can be seen."""
+"""Both engines do the same, in everything that can be seen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import aldis
 
 pytestmark = pytest.mark.skipif(
-    not aldis.COMPILED, reason="the compiled twin is not built (no compiler?), or not chosen"
+    not aldis.COMPILED, reason="the C engine is not built (no compiler?), or not chosen"
 )
 
 RECEIVERS = st.integers(0, 8)
@@ -55,8 +55,8 @@ CHANGES = st.one_of(
 PROGRAMS = st.lists(steps(CHANGES), min_size=1, max_size=25)
 
 
-class Twin:
-    """A process that runs programs on one of the twins."""
+class Engine:
+    """A process that runs programs on one of the engines."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -76,32 +76,32 @@ class Twin:
 
 
 @contextmanager
-def twin(no_extensions: str) -> Iterator[Twin]:
-    """Start a twin and end it again."""
+def engine(no_extensions: str) -> Iterator[Engine]:
+    """Start an engine's process and end it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.core.twins.worker"],
+        [sys.executable, "-m", "tests.core.engines.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "ALDIS_NO_EXTENSIONS": no_extensions},
     )
     try:
-        yield Twin(process)
+        yield Engine(process)
     finally:
         process.kill()
         process.communicate()
 
 
 @pytest.fixture(scope="module")
-def twins() -> Iterator[tuple[Twin, Twin]]:
-    """The Python twin and the compiled one."""
-    with twin("1") as python, twin("0") as compiled:
+def engines() -> Iterator[tuple[Engine, Engine]]:
+    """The Python engine and the compiled one."""
+    with engine("1") as python, engine("0") as compiled:
         yield python, compiled
 
 
-def test_the_two_processes_run_different_twins(twins: tuple[Twin, Twin]) -> None:
+def test_the_two_processes_run_different_engines(engines: tuple[Engine, Engine]) -> None:
     """The comparison compares something."""
-    assert [False, True] == [each.compiled for each in twins]
+    assert [False, True] == [each.compiled for each in engines]
 
 
 @settings(
@@ -110,8 +110,8 @@ def test_the_two_processes_run_different_twins(twins: tuple[Twin, Twin]) -> None
 )
 @given(program=PROGRAMS)
 def test_random_programs_look_the_same_on_both(
-    twins: tuple[Twin, Twin], program: list[Any]
+    engines: tuple[Engine, Engine], program: list[Any]
 ) -> None:
     """Results, order, exceptions, tracebacks and reference counts are equal after every step."""
-    python, compiled = twins
+    python, compiled = engines
     assert python.run(program) == compiled.run(program)

@@ -3,7 +3,7 @@
 Dispatch is kept apart from registration. A :class:`Registry <aldis.core.registry.Registry>` decides
 who is called and publishes it in :class:`Routes` as tuples of :class:`Link`; :meth:`Emitter.send`
 only walks such a tuple. Whatever is not plain (async receivers, observers, muted signals …) is not
-published, and the send goes to :meth:`Emitter._deliver`.
+published, and the send goes to :meth:`Emitter._send_slowly`.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, Final
 
-from aldis.core.identity import is_proxy, sender_key
+from aldis.core.sender import is_proxy, sender_key
 
-__all__ = ["Emitter", "Link", "Routes", "WeakMethodShape", "set_tap"]
+__all__ = ["Emitter", "Link", "MethodResolver", "Routes", "set_observed"]
 
-#: What :func:`set_tap` set: ``None`` while nobody observes.
-_tap: object | None = None
+#: Whether every send takes the slow path; see :func:`set_observed`.
+_observed = False
 
 _MISSING: Final = object()
 
 
-def set_tap(tap: object | None) -> None:
-    """Send every emission through :meth:`Emitter._deliver`, or, with ``None``, no more."""
-    global _tap  # noqa: PLW0603 - one pointer, tested by each send
-    _tap = tap
+def set_observed(observed: bool) -> None:
+    """Route every send through :meth:`Emitter._send_slowly` while ``observed`` is true."""
+    global _observed  # noqa: PLW0603 - one flag of the process that each send tests
+    _observed = observed
 
 
 class Link:
     """One receiver connected for one sender, as the call loop needs it."""
 
-    __slots__ = ("ref", "shape")
+    __slots__ = ("ref", "resolver")
 
     ref: Callable[[], Any]
     """Gives the anchor: the receiver, or the object whose method it is. ``None`` when that is dead,
     or not connected any more."""
-    shape: Callable[[Any], tuple[Any, Any] | None] | None
+    resolver: Callable[[Any], tuple[Any, Any] | None] | None
     """From the anchor to the receiver and what to call; ``None`` when all three are one."""
 
     def resolve(self) -> tuple[Any, Any] | None:
@@ -45,10 +45,10 @@ class Link:
         anchor = self.ref()
         if anchor is None:
             return None
-        return (anchor, anchor) if self.shape is None else self.shape(anchor)
+        return (anchor, anchor) if self.resolver is None else self.resolver(anchor)
 
 
-class WeakMethodShape:
+class MethodResolver:
     """A bound method whose object is the anchor; its function is held weakly as well."""
 
     __slots__ = ("function",)
@@ -69,19 +69,19 @@ class Routes:
     """Which links a send walks, as far as they are known and plain.
 
     Attributes:
-        everyone: Links of the receivers of any sender; ``None`` sends to ``_deliver``.
+        everyone: Links of the receivers of any sender; ``None`` sends to ``_send_slowly``.
         scoped: For each sender with receivers of its own: the ``everyone`` that was merged, and the
             merged links; ``None`` when they have to be merged anew.
         dead: Weak references that died and wait to be swept out of the registry.
         real_type: The type of the last sender that was found to be no proxy.
-        goes_on: Whether the receivers after one that raised are called as well.
+        continue_on_error: Whether the receivers after one that raised are called as well.
     """
 
-    __slots__ = ("dead", "everyone", "goes_on", "real_type", "scoped")
+    __slots__ = ("continue_on_error", "dead", "everyone", "real_type", "scoped")
 
     def __init__(self, dead: deque[Any]) -> None:
         self.real_type: type | None = None
-        self.goes_on = False
+        self.continue_on_error = False
         self.everyone: tuple[Link, ...] | None = None
         self.scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None] = {}
         self.dead = dead
@@ -125,13 +125,13 @@ class Emitter:
         """Call the receivers connected to ``sender``, and to any sender, in connection order."""
         routes = self._routes
         links = routes.find(sender) if routes.scoped else routes.everyone
-        if links is None or _tap is not None:
-            return self._deliver(sender, _async_wrapper, kwargs)
+        if links is None or _observed:
+            return self._send_slowly(sender, _async_wrapper, kwargs)
         results: list[tuple[Any, Any]] = []
         if not links:
             return results
         if type(sender) is not routes.real_type and not routes.is_real(sender):
-            return self._deliver(sender, _async_wrapper, kwargs)
+            return self._send_slowly(sender, _async_wrapper, kwargs)
         args = (sender,)
         try:
             for link in links:
@@ -139,19 +139,19 @@ class Emitter:
                 if receiver is None:  # dead, or disconnected since the send began
                     routes.everyone = None
                     continue
-                if link.shape is None:
+                if link.resolver is None:
                     results.append((receiver, receiver(*args, **kwargs)))
                     continue
-                pair = link.shape(receiver)
+                pair = link.resolver(receiver)
                 if pair is not None:
                     results.append((pair[0], pair[1](*args, **kwargs)))
         except Exception as error:
-            if routes.goes_on:
-                self._go_on(links, links.index(link), error, sender, kwargs)
+            if routes.continue_on_error:
+                self._continue_after(links, links.index(link), error, sender, kwargs)
             raise
         return results
 
-    def _go_on(
+    def _continue_after(
         self,
         links: tuple[Link, ...],
         position: int,
@@ -162,7 +162,7 @@ class Emitter:
         """Call the receivers after the one at ``position``, which has raised ``error``."""
         raise NotImplementedError
 
-    def _deliver(
+    def _send_slowly(
         self, sender: Any, wrapper: Callable[..., Any] | None, kwargs: dict[str, Any]
     ) -> list[tuple[Any, Any]]:
         """Send by the whole of the rules, where the published links are not enough."""

@@ -1,4 +1,4 @@
-"""Which twin is chosen at import."""
+"""Which engine is chosen at import."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def run(code: str, *, path: Path | None = None, **env: str) -> subprocess.Comple
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the package without any compiled twin."""
+    """A copy of the package without any C engine."""
     assert aldis.__file__ is not None
     ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(Path(aldis.__file__).parent, tmp_path / "aldis", ignore=ignored)
     return tmp_path
 
 
-def test_the_environment_chooses_the_python_twin() -> None:
-    """With ALDIS_NO_EXTENSIONS=1 the compiled twin is not used."""
+def test_the_environment_chooses_the_python_engine() -> None:
+    """With ALDIS_NO_EXTENSIONS=1 the C engine is not used."""
     assert "False\n" == run(PRINT, ALDIS_NO_EXTENSIONS="1").stdout
 
 
@@ -47,7 +47,7 @@ def test_zero_is_no_choice() -> None:
     )
 
 
-def test_without_an_extension_the_python_twin_is_used(copy: Path) -> None:
+def test_without_an_extension_the_python_engine_is_used(copy: Path) -> None:
     """An install without a compiler works."""
     assert "False\n" == run(PRINT, path=copy, ALDIS_NO_EXTENSIONS="").stdout
 
@@ -55,15 +55,15 @@ def test_without_an_extension_the_python_twin_is_used(copy: Path) -> None:
 def test_a_broken_extension_is_never_silently_replaced(copy: Path) -> None:
     """An extension that is there but cannot be loaded raises at import."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    (copy / "aldis" / "core" / f"_emit{suffix}").write_bytes(b"not a shared library")
+    (copy / "aldis" / "core" / f"_dispatch{suffix}").write_bytes(b"not a shared library")
     done = run(PRINT, path=copy, ALDIS_NO_EXTENSIONS="")
     assert 1 == done.returncode
     assert "ImportError" in done.stderr
-    assert "_emit" in done.stderr
+    assert "_dispatch" in done.stderr
 
 
 def test_a_broken_extension_can_be_avoided(copy: Path) -> None:
     """The operator's way out of a broken extension is the environment."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    (copy / "aldis" / "core" / f"_emit{suffix}").write_bytes(b"not a shared library")
+    (copy / "aldis" / "core" / f"_dispatch{suffix}").write_bytes(b"not a shared library")
     assert "False\n" == run(PRINT, path=copy, ALDIS_NO_EXTENSIONS="1").stdout

@@ -1,7 +1,7 @@
-"""Runs little programs on the twin that this process has chosen, and reports all that can be seen.
+"""Runs small programs on the engine that this process has chosen and reports all visible results.
 
 One JSON document a line on standard input, one report a line on standard output. The first line of
-output says which twin it is.
+output says which engine it is.
 """
 
 from __future__ import annotations

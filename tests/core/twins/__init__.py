@@ -1,1 +1,0 @@
-"""The compiled call loop against its Python twin."""
