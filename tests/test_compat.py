@@ -50,8 +50,6 @@ DOCUMENTED = {
 
 #: What the other modules still have to move into `aldis._compat`.
 TO_MOVE = {
-    "core/callables.py": {"_is_coroutine", "_is_coroutine_marker"},
-    "core/strict.py": {"_is_protocol"},
     "durable/sql/migrations/running.py": {"_upgrade_revs"},
     "durable/sql/store.py": {"_connections"},
     "durable/worker/shift.py": {"_max_overflow"},

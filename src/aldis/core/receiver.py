@@ -6,14 +6,14 @@ what to call instead of it. A plain callable needs no resolver: it is all three.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from inspect import CO_COROUTINE, iscoroutinefunction
+from inspect import CO_COROUTINE
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from weakref import ref
 
+from aldis._compat import is_marked_async
 from aldis.core._native import Emitter, MethodResolver
 from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
 
@@ -49,7 +49,7 @@ def is_async(receiver: Any) -> bool:
     while type(receiver) is not FunctionType and isinstance(receiver, (MethodType, partial)):
         receiver = receiver.__func__ if isinstance(receiver, MethodType) else receiver.func
     if type(receiver) is FunctionType:
-        return bool(receiver.__code__.co_flags & CO_COROUTINE) or _is_marked(receiver)
+        return bool(receiver.__code__.co_flags & CO_COROUTINE) or is_marked_async(receiver)
     call = getattr(type(receiver), "__call__", None)  # noqa: B004 - the method is wanted
     if type(call) is FunctionType and call.__code__.co_flags & CO_COROUTINE:
         return True
@@ -57,19 +57,7 @@ def is_async(receiver: Any) -> bool:
     flags = getattr(getattr(receiver, "__code__", None), "co_flags", None)
     if isinstance(flags, int):
         return bool(flags & CO_COROUTINE)
-    return flags is None and _is_marked(receiver)
-
-
-def _is_marked(receiver: Any) -> bool:
-    # Not by way of __dict__: asking for it makes one, for each function that is connected.
-    if not (hasattr(receiver, "_is_coroutine_marker") or hasattr(receiver, "_is_coroutine")):
-        return False
-    if iscoroutinefunction(receiver):
-        return True
-    # The older mark can only have been set by someone who imported asyncio.
-    coroutines = sys.modules.get("asyncio.coroutines")
-    mark = getattr(coroutines, "_is_coroutine", None)
-    return mark is not None and getattr(receiver, "_is_coroutine", None) is mark
+    return flags is None and is_marked_async(receiver)
 
 
 def unwrap_once(receiver: Any) -> Any | None:

@@ -13,6 +13,7 @@ from types import FunctionType, MethodType
 from typing import Any, Final
 from warnings import warn_explicit
 
+from aldis._compat import is_protocol
 from aldis.core import observers
 from aldis.core.contract import Contract
 from aldis.core.process import is_set
@@ -173,7 +174,7 @@ def _broken(contract: Contract, payload: dict[str, Any]) -> list[str]:
 
 def _may_be(value: Any, expected: Any) -> bool:
     """Check plain classes only: what typing knows beyond them is a type checker's work."""
-    if not isinstance(expected, type) or getattr(expected, "_is_protocol", False):
+    if not isinstance(expected, type) or is_protocol(expected):
         return True
     if expected is float:  # PEP 484: an int will do
         return isinstance(value, (int, float))
