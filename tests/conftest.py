@@ -12,21 +12,66 @@ import sys
 import pytest
 from hypothesis import settings
 
-# A shell starts what it runs in the background with Ctrl-C ignored, and so would be every process
-# that a test starts and interrupts.
+from tests import services
+from tests.processes import Guard
+from tests.summary import lines_about_skips
+
+# A shell starts a background command with Ctrl-C ignored. Every process that a test starts and
+# interrupts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The gate must fail only for what a change did: no deadlines, and the same examples for the same
-# code. At home hypothesis goes on looking for new ones.
+# The gate fails only because of a change: no deadlines, and the same examples for the same code.
+# At home hypothesis looks for new examples.
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("home", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
+guard = pytest.StashKey()
+
+
+def pytest_configure(config):
+    """Start the guard that ends the tests' processes, and end pytest properly on SIGTERM."""
+    if config.option.collectonly:
+        return
+    config.stash[guard] = Guard()
+    config.stash[guard].start()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures are torn down
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    """End the processes that tests have left behind; they make the run a failure."""
+    left = session.config.stash[guard].stop() if guard in session.config.stash else []
+    if left and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        report = "\n  ".join(["the tests left processes running:", *left])
+        print(f"\n{report}", file=sys.stderr)  # noqa: T201 - pytest reports no failure here
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Tell the services which test runs, so that they can demand its mark."""
+    services.set_running(item)
+    try:
+        return (yield)
+    finally:
+        services.set_running(None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Count the skipped tests by reason. Pytest lists the failures after this."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and not terminalreporter.hasopt("s"):
+        terminalreporter.section("skipped")
+        for line in lines_about_skips(skipped):
+            terminalreporter.line(line)
+
 
 @pytest.fixture(autouse=True)
 def durable_names():
-    """Forget what durable receivers a test has made: their names are the process's."""
+    """Forget the durable receivers of a test: their names belong to the process."""
     receivers = sys.modules.get("aldis.durable.receiver")
     before = None if receivers is None else receivers.receivers_by_name()
     yield

@@ -63,16 +63,6 @@ def test_the_flask_lines_put_the_engine_in_place():
     assert "True\n" == run(code_blocks("python")[1] + check).stdout
 
 
-def commands():
-    """Return each command that the README tells its readers to run."""
-    shown = [
-        line.partition("  #")[0] for text in code_blocks("console") for line in text.splitlines()
-    ]
-    prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-    named = re.findall(r"(?<!`)`((?:make|aldis|pip|\.) [^`\n]+)`", prose)
-    return sorted({each.strip() for each in [*shown, *named]})
-
-
 def make(*words, **options):
     """Start make on a target as if all were installed, with this Python."""
     stamps = [f"--old-file=.venv/.{each}" for each in ("demo", "docs", "made", "test")]
@@ -88,19 +78,12 @@ def make(*words, **options):
     )
 
 
-def test_each_command_is_run_here():
-    """No command is in the README that none of these tests runs."""
-    assert commands() == [
-        ". .venv/bin/activate",
-        "aldis run -- flask run",
-        "aldis signals list --app app",
-        "make demo",
-        "make demo-serve",
-        "make docs",
-        "make test",
-        "pip install '.[cli,flask]'",
-    ]
-    assert {"demo", "demo-serve", "docs", "test"} <= set(make_targets())
+def test_each_make_target_exists():
+    """Each target of make that the README names is in the Makefile."""
+    named = set(re.findall(r"\bmake ([a-z][a-z-]*)", README))
+
+    assert "test" in named
+    assert set() == named - set(make_targets())
 
 
 @pytest.mark.slow
@@ -210,71 +193,10 @@ class TestTheCommandLine:
         assert "start it with `aldis run -- COMMAND`" in printed
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/comparison.md"])
-def test_the_figures_are_those_that_were_measured(page):
-    """How many times as fast a send is, and how much slower connecting, is what RESULTS.md has."""
-    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
-
-    def measured(twin, work):
-        (found,) = re.findall(
-            rf"^\| aldis, {twin}: {work}, as fast as blinker \| [^|]+ \| ([\d.]+) ",
-            results,
-            re.MULTILINE,
-        )
-        return float(found)
-
-    sends = [f"send to {each}" for each in ("nobody", "1 receiver", "10 receivers")]
-    text = (ROOT / page).read_text(encoding="utf-8")
-    (row,) = re.findall(r"^\| a send to 0, 1, 10 receivers \| .*$", text, re.MULTILINE)
-    compiled, python = re.findall(r"([\d.]+), ([\d.]+), ([\d.]+) \u00d7", row)
-    for twin, said in (("compiled", compiled), ("Python", python)):
-        assert pytest.approx([measured(twin, each) for each in sends], rel=0.05) == [
-            *map(float, said)
-        ]
-    (slower,) = re.findall(
-        r"^\| connect and disconnect \| .* ([\d.]+) to ([\d.]+) \u00d7", text, re.MULTILINE
-    )
-    connects = [
-        measured("compiled", f"connect \\+ disconnect, 100,000 senders, {each}")
-        for each in ("a receiver each", "one receiver")
-    ]
-    assert pytest.approx(connects, rel=0.1) == [*map(float, slower)]
-
-
-def test_it_fits_on_a_screen():
-    """The README is about one screen long."""
-    assert len(README.splitlines()) <= 76
-
-
 def test_each_link_leads_somewhere():
-    """Every relative link leads to a file, or to one that a make target writes."""
+    """Every relative link leads to a file."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     missing = [link for link in links if not (ROOT / link).exists()]
 
-    assert len(links) > 5
+    assert links
     assert [] == missing
-
-
-def test_the_tree_is_as_the_demo_prints_it():
-    """Each line of the README's tree is drawn as a trace is: lines, a duration or who was deaf."""
-    (tree,) = code_blocks("text")
-    title, *lines = tree.splitlines()
-    node = re.compile(r"[│ ]*[├└]─ [\w-]+  (nobody heard|[\d.]+ (µs|ms))  ")
-
-    assert re.fullmatch(r"POST /pay -> 200 OK, [\d.]+ ms", title)
-    assert [] == [line for line in lines if not node.match(line)]
-
-
-def test_the_tree_names_the_lines_where_the_receivers_are():
-    """Each place in the README's tree is where the example shop connects that receiver."""
-    (tree,) = code_blocks("text")
-    places = re.findall(r"─ (\w+)  .*  (examples/\S+\.py):(\d+)$", tree, re.MULTILINE)
-    wrong = []
-    for name, path, line in places:
-        below = (ROOT / path).read_text(encoding="utf-8").splitlines()[int(line) - 1 :]
-        first = next(text for text in below if not text.startswith("@"))
-        if not (below[0].startswith("@") and first.startswith(f"def {name}(")):
-            wrong.append(f"{name} is not at {path}:{line}")
-
-    assert len(places) >= 2
-    assert [] == wrong

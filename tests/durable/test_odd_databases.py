@@ -1,5 +1,7 @@
 """Databases that are not in UTF-8, and sends of odd numbers."""
 
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import create_engine, event, text
 
@@ -7,27 +9,28 @@ from aldis.durable import Outbox, Retry, durable
 from aldis.errors import OutboxError
 from tests.durable.scenes import counts, create_tables, order_paid, rows, sqlite
 from tests.durable.working import run_all, send
+from tests.services import POSTGRESQL
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
-
-POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/"
 
 
 @pytest.fixture
 def latin():
     """Give an engine for a database of PostgreSQL in LATIN1."""
-    server = create_engine(POSTGRESQL + "postgres", isolation_level="AUTOCOMMIT")
+    POSTGRESQL.require()
+    driver = "postgresql+psycopg"
+    name = f"aldis_latin_{uuid4().hex[:12]}"
+    server = create_engine(POSTGRESQL.sqlalchemy_url(driver), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS aldis_latin"))
         connection.execute(
-            text("CREATE DATABASE aldis_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+            text(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
         )
-    engine = create_engine(POSTGRESQL + "aldis_latin")
+    engine = create_engine(POSTGRESQL.sqlalchemy_url(driver, name))
     create_tables(engine)
     yield engine
     engine.dispose()
     with server.connect() as connection:
-        connection.execute(text("DROP DATABASE aldis_latin"))
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
 
 

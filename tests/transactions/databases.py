@@ -1,16 +1,14 @@
 """Databases for sessions: a file of SQLite, and schemas of their own on a PostgreSQL server."""
 
-import os
 from contextlib import closing, contextmanager
 from uuid import uuid4
 
 import psycopg
-import pytest
 from sqlalchemy import create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-SERVER = "127.0.0.1:5432"
+from tests.services import POSTGRESQL
 
 
 def begin_properly(engine):
@@ -44,12 +42,8 @@ def async_sqlite(path):
 @contextmanager
 def postgresql_schema():
     """Make a schema, and drop it in the end; its name is given."""
-    try:
-        server = psycopg.connect(f"postgresql://postgres@{SERVER}/test", autocommit=True)
-    except psycopg.OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL answers on {SERVER}: {error}")
+    POSTGRESQL.require()
+    server = psycopg.connect(POSTGRESQL.url, autocommit=True)
     name = f"aldis_{uuid4().hex[:12]}"
     with closing(server):
         server.execute(f"CREATE SCHEMA {name}")
@@ -63,7 +57,7 @@ def postgresql_schema():
 def postgresql(schema):
     """Give an engine on a schema."""
     engine = create_engine(
-        f"postgresql+psycopg://postgres@{SERVER}/test",
+        POSTGRESQL.sqlalchemy_url("postgresql+psycopg"),
         connect_args={"options": f"-c search_path={schema}"},
     )
     yield engine
@@ -73,7 +67,7 @@ def postgresql(schema):
 def async_postgresql(schema):
     """Return an async engine on a schema."""
     return create_async_engine(
-        f"postgresql+asyncpg://postgres@{SERVER}/test",
+        POSTGRESQL.sqlalchemy_url("postgresql+asyncpg"),
         connect_args={"server_settings": {"search_path": schema}},
         poolclass=NullPool,
     )

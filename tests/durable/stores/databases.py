@@ -1,18 +1,13 @@
 """Databases for the tests of stores: files of SQLite, and databases of their own on the servers."""
 
-import os
 from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import OperationalError
 
 from aldis.durable.sql.sqlite import use_wal
-
-POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
-MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/test?charset=utf8mb4"
-
+from tests.services import MARIADB, POSTGRESQL
 
 #: The kinds that need a server, for tests that have the kind as a parameter.
 SERVER_KINDS = [
@@ -40,29 +35,26 @@ def sqlite_wal(directory):
 @contextmanager
 def postgresql(directory):
     """Give an engine on a new database of the PostgreSQL server."""
-    with on_server(POSTGRESQL) as engine:
+    with on_server(POSTGRESQL, "postgresql+psycopg") as engine:
         yield engine
 
 
 @contextmanager
 def mariadb(directory):
     """Give an engine on a new database of the MariaDB server."""
-    with on_server(MARIADB) as engine:
+    with on_server(MARIADB, "mariadb+pymysql", charset="utf8mb4") as engine:
         yield engine
 
 
 @contextmanager
-def on_server(url):
+def on_server(service, driver, **query):
     """Make a database on a server, give an engine on it, and drop it."""
+    service.require()
+    url = make_url(service.sqlalchemy_url(driver)).update_query_dict(query)
     server = create_engine(url, isolation_level="AUTOCOMMIT")
     name = f"aldis_{uuid4().hex[:12]}"
-    try:
-        execute(server, f"CREATE DATABASE {name}")
-    except OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"{url} does not answer: {error}")
-    engine = create_engine(make_url(url).set(database=name), pool_size=10)
+    execute(server, f"CREATE DATABASE {name}")
+    engine = create_engine(url.set(database=name), pool_size=10)
     try:
         yield engine
     finally:
