@@ -132,10 +132,15 @@ def _install(folder: Path) -> None:
 
 
 def _run_npm(npm: str, folder: Path) -> None:
-    command = [npm, "install", *NPM_OPTIONS, "--prefix", str(folder), f"{PACKAGE}@{VERSION}"]
+    # The manifest makes the folder the root of the install. With ``--prefix`` instead, npm would
+    # miss the administrator's configuration, which may name a registry, a proxy or certificates.
+    (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
+    command = [npm, "install", *NPM_OPTIONS, f"{PACKAGE}@{VERSION}"]
     with (
         TemporaryFile() as said,  # not a pipe, which npm's children could keep open
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process,
+        subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        ) as process,
     ):
         try:
             failed = process.wait(INSTALL_TIMEOUT)

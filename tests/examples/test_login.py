@@ -284,6 +284,18 @@ class TestInstalling:
         assert_goes_on(demo, "npm did not install oidc-provider 9.13.3 in 0.5 seconds")
         assert_nothing_left(tmp_path / "cache")
 
+    def test_reads_the_administrators_configuration(self, tmp_path, machine):
+        """The demo runs npm in the new folder, and no option moves npm's configuration."""
+        have(machine, "node")
+        have(machine, "npm", f'echo "$PWD $*" >{tmp_path}/called; exit 1')
+        run_demo(**machine)
+
+        folder, *words = (tmp_path / "called").read_text().split()
+        assert "oidc-provider-9.13.3" == Path(folder).name
+        assert ["install", "oidc-provider@9.13.3"] == [words[0], words[-1]]
+        moving = ("--prefix", "-g", "--global", "--location", "--globalconfig", "--userconfig")
+        assert [] == [word for word in words if word.startswith(moving)]
+
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
     def test_is_ended_with_the_demo(self, tmp_path, hanging, end):
         """Interrupted meanwhile, the demo ends npm and leaves nothing half-installed."""
