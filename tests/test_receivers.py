@@ -8,7 +8,7 @@ from weakref import ref
 import pytest
 
 import aldis
-from aldis.errors import AsyncReceiverError, HiddenDeliveryError, NotCallableError
+from aldis.errors import AsyncReceiverError, ReceiverError
 from aldis.receivers import once, robust
 from tests.core.support import Recorder, Sender, collect, exactly, line_of
 
@@ -92,7 +92,7 @@ class TestDecorated:
     def test_what_is_not_callable_is_refused(self, decorate):
         """The mistake is found when decorating."""
         text = "a receiver must be callable, not int: 7"
-        with pytest.raises(NotCallableError, match=exactly(text)):
+        with pytest.raises(ReceiverError, match=exactly(text)):
             decorate(7)
 
     @pytest.mark.parametrize(("outer", "inner"), [(once, robust), (robust, once), (robust, robust)])
@@ -102,7 +102,7 @@ class TestDecorated:
             f"plain ({line_of(plain)}) cannot be {outer.__name__} as well as {inner.__name__}: a "
             "receiver has one delivery"
         )
-        with pytest.raises(HiddenDeliveryError, match=exactly(text)):
+        with pytest.raises(ReceiverError, match=exactly(text)):
             outer(inner(plain))
 
 

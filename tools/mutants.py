@@ -202,7 +202,7 @@ MUTANTS: Final = (
     Mutant(
         "a receiver that does not fit its contract is accepted",
         "core/signal.py",
-        "                raise ReceiverMismatchError(problem)",
+        "                raise ContractError(problem)",
         "                pass",
     ),
     Mutant(

@@ -3,108 +3,92 @@
 ::
 
     AldisError
-    ├── NotCallableError        TypeError      a receiver that cannot be called
-    ├── WeakReferenceError      TypeError      a receiver that cannot be held weakly
-    ├── HiddenDeliveryError     TypeError      a delivery that would be bypassed, or two at once
-    ├── ContractError           TypeError      a function that cannot serve as a contract
-    │   └── ReceiverMismatchError              a receiver that does not fit its signal's contract
-    ├── AsyncReceiverError      RuntimeError   sync and async met where they cannot
-    ├── UnboundSenderError      RuntimeError   a proxy that stands for nothing at the moment
-    ├── UnknownSignalError      LookupError    a signal's name that nobody declared
-    ├── SignalPickleError       TypeError      a signal that has no importable home
-    ├── StandInError            RuntimeError   blinker was imported before aldis took its place
-    ├── SubscriptionsError      TypeError      a plugin's mapping that cannot be connected
+    ├── ReceiverError           TypeError      a receiver that cannot be connected
+    ├── ContractError           TypeError      a contract is wrong, or a receiver does not fit it
+    ├── AsyncReceiverError      RuntimeError   an async receiver in a sync send, or the reverse
+    ├── UnboundSenderError      RuntimeError   a proxy without an object behind it
+    ├── SignalPickleError       TypeError      a signal that no importable namespace owns
+    ├── UnknownNameError        LookupError    no signal or durable receiver has this name
+    ├── InvalidNameError        ValueError     a name is empty, too long or already in use
+    ├── StandInError            RuntimeError   aldis cannot replace blinker
     ├── PluginError             RuntimeError   a plugin that cannot be loaded or connected
-    │   └── UnknownPluginError  LookupError    a plugin's name that nobody installed
-    ├── OAuthSetupError         ValueError     a provider that is not described completely
-    ├── LoginError              RuntimeError   a login with a provider that did not succeed
-    ├── NotLoggedInError        LookupError    a call to a provider without a token to call it with
-    │   └── LoginExpiredError                  the provider no longer honours the login
-    ├── TokenStorageError       ValueError     a storage that cannot keep a token
-    ├── NoSessionError          LookupError    nobody knows whose session a delivery belongs to
-    ├── NoTransactionError      RuntimeError   nothing was begun that a delivery could be part of
-    ├── DiscardedError          RuntimeError   a session was closed with deliveries that are lost
+    │   └── UnknownPluginError  LookupError    no plugin of this name is installed
+    ├── OAuthSetupError         ValueError     the settings of an OAuth provider are incomplete
+    ├── LoginError              RuntimeError   a login failed
+    ├── NotLoggedInError        LookupError    the user has no token for this provider
+    │   └── LoginExpiredError                  the user's token expired and cannot be refreshed
+    ├── TokenStorageError       ValueError     a token storage cannot keep a token
+    ├── NoSessionError          LookupError    no database session, or not a usable one
     ├── NoDeliveryError         LookupError    no durable receiver is running here
-    ├── MethodDeliveryError     TypeError      a method, which no worker could call
-    ├── DurableNameError        ValueError     a durable receiver's name that cannot be its name
-    ├── UnknownReceiverError    LookupError    a durable receiver's name that nobody has
-    ├── OutboxError             RuntimeError   a database that cannot keep what it would promise
-    │   └── SchemaError                        its tables are missing, too old or too new
-    ├── LeaseLostError          RuntimeError   a delivery that another worker has by now
-    ├── TimeLimitError          TimeoutError   a durable receiver that took too long
-    ├── PayloadTypeError        TypeError      a declared argument that cannot travel to a worker
-    ├── PayloadError            ValueError     a sender or a payload that cannot travel to a worker
-    │   ├── PayloadMismatchError               a recorded payload that does not fit any more
-    │   └── LostRowError        LookupError    a row that a recorded payload names, and that is gone
-    ├── SenderNameError         ValueError     a sender that cannot be registered by that name
-    ├── GiveUp                  RuntimeError   raised by a durable receiver: do not try again
-    ├── RetryLater              RuntimeError   raised by a durable receiver: try again then
-    └── MissingExtraError       ImportError    an optional dependency that is not installed
+    ├── OutboxError             RuntimeError   a delivery cannot be recorded or worked on
+    │   └── SchemaError                        the tables are missing, too old or too new
+    ├── LeaseLostError          RuntimeError   another worker has taken over the delivery
+    ├── TimeLimitError          TimeoutError   a durable receiver took too long
+    ├── PayloadTypeError        TypeError      a declared type cannot be encoded
+    ├── PayloadError            ValueError     a sender or a payload cannot be encoded or decoded
+    │   ├── PayloadMismatchError               a recorded payload no longer fits
+    │   └── LostRowError        LookupError    a recorded payload names a deleted row
+    ├── GiveUp                  RuntimeError   raised by a durable receiver: do not retry
+    ├── RetryLater              RuntimeError   raised by a durable receiver: retry after some time
+    └── MissingExtraError       ImportError    an optional dependency is not installed
 
     AldisWarning                UserWarning
-    ├── ContractWarning                        an advisory or late contract that is not kept
-    └── StrictWarning                          strict mode found one of the "never"s and "should"s
+    ├── ContractWarning                        a receiver does not fit an advisory or late contract
+    └── StrictWarning                          strict mode found a broken rule
 """
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 
 class AldisError(Exception):
-    """The root of every exception that aldis raises on its own account."""
+    """The root of every exception that aldis defines."""
 
 
-class NotCallableError(AldisError, TypeError):
-    """A receiver was given that cannot be called."""
+class ReceiverError(AldisError, TypeError):
+    """A receiver, or a plugin's mapping of receivers, cannot be connected.
 
-
-class WeakReferenceError(AldisError, TypeError):
-    """A receiver cannot be weakly referenced and was not connected with ``weak=False``."""
-
-
-class HiddenDeliveryError(AldisError, TypeError):
-    """A wrapper hides the delivery of the receiver inside it, or a receiver has two deliveries."""
+    A receiver must be callable. With ``weak=True`` it must be weakly referenceable. It has at most
+    one delivery mode, and no wrapper may hide it. A durable receiver cannot be a method.
+    """
 
 
 class ContractError(AldisError, TypeError):
-    """A function cannot serve as a signal's contract, or a signal has another one already."""
-
-
-class ReceiverMismatchError(ContractError):
-    """A receiver could not be called with the payload that its signal's contract declares."""
+    """A function cannot be the contract of a signal, or a receiver does not fit a contract."""
 
 
 class AsyncReceiverError(AldisError, RuntimeError):
-    """An async receiver met a sync send, or the other way round, with no wrapper between them."""
+    """A sync send met an async receiver, or the reverse, without a wrapper between them."""
 
 
 class UnboundSenderError(AldisError, RuntimeError):
-    """A proxy was given as sender while it stands for no object."""
-
-
-class UnknownSignalError(AldisError, LookupError):
-    """A name was looked up that no signal of the namespace has."""
+    """The sender is a proxy, and there is no object behind it at the moment."""
 
 
 class SignalPickleError(AldisError, TypeError):
     """A signal cannot be pickled or copied, because no importable namespace owns it."""
 
 
+class UnknownNameError(AldisError, LookupError):
+    """No signal of the namespace, or no durable receiver, has this name."""
+
+
+class InvalidNameError(AldisError, ValueError):
+    """The name of a durable receiver or a sender is empty, too long or already in use."""
+
+
 class StandInError(AldisError, RuntimeError):
-    """aldis cannot stand in for blinker (any more), or does not although it has to."""
-
-
-class SubscriptionsError(AldisError, TypeError):
-    """A mapping of signals to receivers has entries that cannot be connected."""
+    """aldis must replace blinker and does not, or cannot do so any more."""
 
 
 class PluginError(AldisError, RuntimeError):
-    """A plugin cannot be loaded or connected; nothing of it is connected.
+    """A plugin cannot be loaded or connected. None of its receivers is connected.
 
     Args:
-        message: What went wrong.
+        message: The reason.
         plugin: The plugin's name.
     """
 
@@ -117,20 +101,20 @@ class PluginError(AldisError, RuntimeError):
 
 
 class UnknownPluginError(PluginError, LookupError):
-    """A plugin's name was given that nobody installed."""
+    """No plugin of this name is installed."""
 
 
 class OAuthSetupError(AldisError, ValueError):
-    """A provider is not described completely: an endpoint or the client's id is missing."""
+    """The settings of an OAuth provider are incomplete: an endpoint or the client id is missing."""
 
 
 class LoginError(AldisError, RuntimeError):
-    """A login with a provider did not succeed. It holds no secret and no token.
+    """A login failed. The error contains no secret and no token.
 
     Args:
-        code: What went wrong, as one word: the provider's code or one of ``aldis.oauth``'s.
-        description: The same for people.
-        uri: A page that says more.
+        code: The reason as one word: a code of the provider or of ``aldis.oauth``.
+        description: The reason for people.
+        uri: A page with more information.
     """
 
     def __init__(self, code: str, description: str | None = None, uri: str | None = None) -> None:
@@ -141,11 +125,11 @@ class LoginError(AldisError, RuntimeError):
 
 
 class NotLoggedInError(AldisError, LookupError):
-    """A provider was to be called for a user who has no token from it.
+    """The application called a provider for a user who has no token for it.
 
     Args:
         provider: The name of the blueprint.
-        message: What is the matter.
+        message: The reason.
     """
 
     def __init__(self, provider: str, message: str) -> None:
@@ -157,82 +141,62 @@ class NotLoggedInError(AldisError, LookupError):
 
 
 class LoginExpiredError(NotLoggedInError):
-    """The user's token has expired and the provider will not renew it."""
+    """The user's token expired, and the provider does not refresh it."""
 
 
 class TokenStorageError(AldisError, ValueError):
-    """A token storage cannot keep a token: it is too large, or there is nobody to keep it for."""
+    """A token storage cannot keep a token: it is too large, or no user is logged in."""
 
 
 class NoSessionError(AldisError, LookupError):
-    """Nobody knows whose session a delivery belongs to, or it is none."""
-
-
-class NoTransactionError(AldisError, RuntimeError):
-    """A durable delivery was to be recorded where no transaction has begun."""
-
-
-class DiscardedError(AldisError, RuntimeError):
-    """A session was closed, neither committed nor rolled back, and took deliveries with it."""
+    """aldis does not know the database session to use, or the given object is not a session."""
 
 
 class NoDeliveryError(AldisError, LookupError):
-    """The current delivery was asked for where no durable receiver is running."""
-
-
-class MethodDeliveryError(AldisError, TypeError):
-    """A method was to be durable: a worker has no object to call it on."""
-
-
-class DurableNameError(AldisError, ValueError):
-    """A durable receiver's name is empty, too long or another receiver's already."""
-
-
-class UnknownReceiverError(AldisError, LookupError):
-    """A durable receiver was asked for by a name that none has."""
+    """``current_delivery()`` was called while no durable receiver is running."""
 
 
 class OutboxError(AldisError, RuntimeError):
-    """A database, or the session's way to it, cannot keep what an outbox promises."""
+    """A delivery cannot be recorded or worked on.
+
+    The database is unavailable or rejected the operation, no transaction has begun, or a session
+    was closed without a commit.
+    """
 
 
 class SchemaError(OutboxError):
-    """The tables of an outbox are missing, too old or too new for this version of aldis."""
+    """The tables of the outbox are missing, too old or too new for this version of aldis."""
 
 
 class LeaseLostError(AldisError, RuntimeError):
-    """A worker no longer holds the delivery that it runs: another has taken it over."""
+    """Another worker has taken over the delivery that this worker was running."""
 
 
 class TimeLimitError(AldisError, TimeoutError):
-    """A durable receiver ran for longer than its limit."""
+    """A durable receiver ran for longer than its time limit."""
 
 
 class PayloadTypeError(AldisError, TypeError):
-    """A durable receiver's signal declares something that cannot travel to a worker."""
+    """The contract of a durable receiver's signal declares a type that cannot be encoded."""
 
 
 class PayloadError(AldisError, ValueError):
-    """A sender or a payload cannot travel to a durable receiver; nothing of it is recorded."""
+    """A sender or a payload cannot be encoded or decoded. Nothing of it was recorded."""
 
 
 class PayloadMismatchError(PayloadError):
-    """A recorded payload does not fit what its signal and its receiver declare by now."""
+    """A recorded payload no longer fits the signal's contract or the receiver."""
 
 
 class LostRowError(PayloadError, LookupError):
-    """A recorded payload or sender is a row of the database, and the row is gone."""
+    """A recorded payload or sender names a row that was deleted."""
 
 
-class SenderNameError(AldisError, ValueError):
-    """A sender cannot be registered: its name is another's already, or it needs none."""
-
-
-class GiveUp(AldisError, RuntimeError):  # noqa: N818 - what a receiver says, not what went wrong
-    """Raised by a durable receiver whose delivery cannot succeed: it is a dead letter at once.
+class GiveUp(AldisError, RuntimeError):  # noqa: N818 - an instruction to the worker, not an error
+    """A durable receiver raises this to make its delivery a dead letter without any retry.
 
     Args:
-        reason: Why, for those who look at dead letters.
+        reason: The reason, for the people who look at dead letters.
     """
 
     def __init__(self, reason: str) -> None:
@@ -240,14 +204,14 @@ class GiveUp(AldisError, RuntimeError):  # noqa: N818 - what a receiver says, no
         self.reason = reason
 
 
-class RetryLater(AldisError, RuntimeError):  # noqa: N818 - as above
-    """Raised by a durable receiver that knows when it is worth trying again.
+class RetryLater(AldisError, RuntimeError):  # noqa: N818 - an instruction to the worker
+    """A durable receiver raises this to be called again after some time.
 
-    It is no failure: the attempt is not counted, and nothing is logged as an error.
+    The attempt does not count, and no error is logged.
 
     Args:
-        reason: Why, for those who look at what is waiting.
-        seconds: How long to wait.
+        reason: The reason, for the people who look at pending deliveries.
+        seconds: The time to wait.
     """
 
     def __init__(self, reason: str = "asked to be called later", *, seconds: float) -> None:
@@ -260,8 +224,8 @@ class RetryLater(AldisError, RuntimeError):  # noqa: N818 - as above
 
 
 def check_seconds(seconds: float) -> float:
-    """Return ``seconds``, which must be a finite number and not negative."""
-    message = f"seconds must be a number from 0 on, not {seconds!r}"
+    """Return ``seconds`` as a float. It must be finite and not negative."""
+    message = f"seconds must be a finite number, 0 or greater, not {seconds!r}"
     try:
         fits = 0 <= seconds < float("inf")
     except TypeError:
@@ -282,9 +246,46 @@ class AldisWarning(UserWarning):
 class ContractWarning(AldisWarning):
     """A receiver does not fit an advisory contract, or one that was declared after it connected.
 
-    Or it is a plugin's and takes no ``**kwargs``, whatever its signal may carry one day.
+    A plugin's receiver without ``**kwargs`` causes this warning too, because the signal may carry
+    more arguments one day.
     """
 
 
 class StrictWarning(AldisWarning):
-    """Strict mode saw something that the rules of signals forbid."""
+    """Strict mode found code that breaks a rule of signals."""
+
+
+# -- old names -------------------------------------------------------------------------------------
+
+#: The exceptions of earlier versions, and those that replaced them.
+_RENAMED: Final[dict[str, type[AldisError]]] = {
+    "DiscardedError": OutboxError,
+    "DurableNameError": InvalidNameError,
+    "HiddenDeliveryError": ReceiverError,
+    "MethodDeliveryError": ReceiverError,
+    "NoTransactionError": OutboxError,
+    "NotCallableError": ReceiverError,
+    "ReceiverMismatchError": ContractError,
+    "SenderNameError": InvalidNameError,
+    "SubscriptionsError": ReceiverError,
+    "UnknownReceiverError": UnknownNameError,
+    "UnknownSignalError": UnknownNameError,
+    "WeakReferenceError": ReceiverError,
+}
+
+if TYPE_CHECKING:
+    DiscardedError = NoTransactionError = OutboxError
+    DurableNameError = SenderNameError = InvalidNameError
+    ReceiverMismatchError = ContractError
+    HiddenDeliveryError = MethodDeliveryError = NotCallableError = ReceiverError
+    SubscriptionsError = WeakReferenceError = ReceiverError
+    UnknownReceiverError = UnknownSignalError = UnknownNameError
+else:
+
+    def __getattr__(name: str) -> type[AldisError]:
+        if name not in _RENAMED:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        new = _RENAMED[name]
+        message = f"aldis.errors.{name} is deprecated; use aldis.errors.{new.__name__} instead"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return new

@@ -47,8 +47,7 @@ class Delivered(ABC, Generic[P, R]):
         function: The receiver.
 
     Raises:
-        NotCallableError: ``function`` cannot be called.
-        HiddenDeliveryError: ``function`` has a delivery already.
+        ReceiverError: ``function`` is not callable, or it already has a delivery mode.
     """
 
     __wrapped__: Callable[P, R]
@@ -330,8 +329,7 @@ def after_commit(function: Callable[..., Any] | None = None, /, *, session: Any 
             ``with outbox.using(session):``, else that of the current app's outbox.
 
     Raises:
-        NotCallableError: ``function`` cannot be called.
-        HiddenDeliveryError: ``function`` has a delivery already.
+        ReceiverError: ``function`` is not callable, or it already has a delivery mode.
         NoSessionError: ``session`` is none. When there is none to be found, the send raises it.
         TypeError: The receiver is a session: that is given by name.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from aldis import asgi
 from aldis.asgi import ResponseInfo, SignalsMiddleware
-from aldis.errors import ReceiverMismatchError
+from aldis.errors import ContractError
 from tests.asgi.client import Client, names, told
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"X-Lamp", b"on")]}
@@ -222,9 +222,7 @@ class TestReceivers:
 
     def test_one_that_does_not_fit_is_refused_when_it_is_connected(self):
         """The signals have contracts: a mistake is found at start-up."""
-        with pytest.raises(
-            ReceiverMismatchError, match="does not take 'response'; add \\*\\*extra"
-        ):
+        with pytest.raises(ContractError, match="does not take 'response'; add \\*\\*extra"):
             asgi.request_finished.connect(lambda sender: None)
 
 

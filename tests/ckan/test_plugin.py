@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("flask_login", reason="aldis.ckan relays from it")
 
 from aldis.ckan import SignalPlugin, ckanext, propagating
-from aldis.errors import SubscriptionsError
+from aldis.errors import ReceiverError
 from aldis.plugins import origin_of
 from aldis.receivers import once, robust
 
@@ -160,7 +160,7 @@ async def later(sender, **kwargs):
 def test_an_async_listener_is_refused_for_ckan(happened, delivery):
     """CKAN sends synchronously: with one, no listener of anybody would ever be called."""
     plugin = make({happened: [failing, {"receiver": delivery(later), "sender": "s"}]})
-    with pytest.raises(SubscriptionsError) as caught:
+    with pytest.raises(ReceiverError) as caught:
         load(plugin)
     assert "entry 2 of 'custom_happened': receiver later (" in str(caught.value)
     assert "test_plugin.py:" in str(caught.value)
@@ -182,7 +182,7 @@ def test_an_async_method_is_refused_for_ckan(happened):
         @propagating
         async def decorated(self, sender, **kwargs): ...
 
-    with pytest.raises(SubscriptionsError, match=r"entry 1 .*\.plain.*; entry 2 .*\.decorated"):
+    with pytest.raises(ReceiverError, match=r"entry 1 .*\.plain.*; entry 2 .*\.decorated"):
         load(Custom())
 
 
@@ -241,7 +241,7 @@ def test_a_test_connects_the_plugin_without_ckan(happened):
 def test_a_mistake_in_the_mapping_connects_nothing(happened):
     """CKAN would leave the first half connected; here the mapping is refused as a whole."""
     plugin = make({happened: [failing, "failing"]})
-    with pytest.raises(SubscriptionsError, match="entry 2 of 'custom_happened'"):
+    with pytest.raises(ReceiverError, match="entry 2 of 'custom_happened'"):
         load(plugin)
     assert not happened.receivers
 

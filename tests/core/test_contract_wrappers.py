@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from aldis.errors import ReceiverMismatchError
+from aldis.errors import ContractError
 
 
 class TestWrappers:
@@ -21,7 +21,7 @@ class TestWrappers:
         def outer(sender):
             pass
 
-        with pytest.raises(ReceiverMismatchError, match="it does not take 'shelf'"):
+        with pytest.raises(ContractError, match="it does not take 'shelf'"):
             lit.connect(outer)
 
     def test_a_wrapper_that_hands_everything_on_is_looked_through(self, shop):
@@ -37,5 +37,5 @@ class TestWrappers:
         def outer(*args, **kwargs):
             pass
 
-        with pytest.raises(ReceiverMismatchError, match="it does not take 'shelf'"):
+        with pytest.raises(ContractError, match="it does not take 'shelf'"):
             lit.connect(outer)

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 import aldis
-from aldis.errors import AldisError, UnknownSignalError
+from aldis.errors import AldisError, UnknownNameError
 from tests.core.support import Recorder, exactly, line_of
 
 
@@ -82,7 +82,7 @@ class TestFind:
         """An unknown name is an error that names the closest, if there is one."""
         shop.signal("order-paid")
         with pytest.raises(
-            UnknownSignalError, match=exactly(f"no signal is called {name!r}{hint}")
+            UnknownNameError, match=exactly(f"no signal is called {name!r}{hint}")
         ) as raised:
             shop.find(name)
         assert ["order-paid"] == list(shop)

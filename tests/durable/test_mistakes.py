@@ -30,7 +30,7 @@ class TestArguments:
             ({"payload": {}}, "payload= of durable receiver 'test.receipt' must be a function"),
             ({"upgrade": 1}, "upgrade= of durable receiver 'test.receipt' must be a function"),
             ({"aliases": "old"}, r"aliases= must be a list of names, such as \['old'\], not text"),
-            ({"delay": "5s"}, "seconds must be a number from 0 on, not '5s'"),
+            ({"delay": "5s"}, "seconds must be a finite number, 0 or greater, not '5s'"),
         ],
     )
     def test_of_another_kind(self, options, words):
@@ -47,7 +47,7 @@ class TestArguments:
 
     def test_later_in_words(self):
         """So is the time after which a receiver asks to be called again."""
-        with pytest.raises(TypeError, match="seconds must be a number from 0 on, not '5s'"):
+        with pytest.raises(TypeError, match="seconds must be a finite number, 0 or greater"):
             RetryLater(seconds="5s")
 
     def test_one_name_for_several(self, outbox):

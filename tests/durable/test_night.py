@@ -13,7 +13,7 @@ from aldis.durable import Outbox, Retry, Worker, durable
 from aldis.durable.facts import Choice, Failure, NewDelivery, State
 from aldis.durable.receiver import unknown_receiver
 from aldis.durable.sql.store import SqlStore
-from aldis.errors import UnknownReceiverError
+from aldis.errors import UnknownNameError
 from tests.durable.scenes import create_tables, order_paid
 from tests.durable.sql.databases import database
 from tests.durable.working import send, until, working
@@ -211,7 +211,7 @@ class TestUnknownNames:
         order_paid.connect(durable("test.receipt")(lambda sender, **extra: None))
         with connected(f"sqlite:///{tmp_path}/shop.db") as engine:
             create_tables(engine)
-            with pytest.raises(UnknownReceiverError, match=r"receiver 'nope'; there are '"):
+            with pytest.raises(UnknownNameError, match=r"receiver 'nope'; there are '"):
                 Worker(Outbox(engine=engine), receivers=["nope"]).run()
 
 

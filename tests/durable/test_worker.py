@@ -18,7 +18,7 @@ from aldis.durable import (
 )
 from aldis.durable.facts import Choice, State
 from aldis.durable.receiver import forget_receiver
-from aldis.errors import UnknownReceiverError
+from aldis.errors import UnknownNameError
 from tests.durable import scenes
 from tests.durable.scenes import counts, order_paid, rows, write, written
 from tests.durable.stores import databases
@@ -92,9 +92,7 @@ class TestDelivery:
         with working(outbox, receivers=["test.a"]):
             until(lambda: counts(outbox).get("done"))
         assert {"pending": 1, "done": 1} == counts(outbox)
-        with pytest.raises(
-            UnknownReceiverError, match=r"there is no durable receiver 'test.c'; did"
-        ):
+        with pytest.raises(UnknownNameError, match=r"there is no durable receiver 'test.c'; did"):
             Worker(outbox, receivers=["test.c"]).run()
 
     def test_an_alias(self, outbox):

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aldis import Namespace
-from aldis.errors import AldisError, ContractWarning, PluginError, SubscriptionsError
+from aldis.errors import AldisError, ContractWarning, PluginError, ReceiverError
 from aldis.plugins import PluginManager, Subscriptions
 from tests.plugins.distributions import Distributions
 
@@ -85,7 +85,7 @@ def test_any_mapping(mapping):
         warnings.simplefilter("ignore", ContractWarning)
         try:
             unit = Subscriptions(mapping)
-        except SubscriptionsError:
+        except ReceiverError:
             assert 0 == connected()
             return
         with suppress(AldisError):
@@ -107,7 +107,7 @@ def test_any_mapping(mapping):
 )
 def test_objects_that_answer_nothing(mapping):
     """What their own code raises may pass, but nothing is connected."""
-    with pytest.raises((SubscriptionsError, RuntimeError, KeyError)):
+    with pytest.raises((ReceiverError, RuntimeError, KeyError)):
         Subscriptions(mapping).connect()
     assert 0 == connected()
 

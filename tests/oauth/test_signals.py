@@ -9,7 +9,7 @@ import pytest
 from flask import Response, session
 from werkzeug.wrappers import Response as PlainResponse
 
-from aldis.errors import ReceiverMismatchError
+from aldis.errors import ContractError
 from aldis.oauth import (
     OAuthBlueprint,
     oauth_authorized,
@@ -128,9 +128,9 @@ def test_scope_is_the_list_of_scopes_granted(op, heard, told, granted):
 
 def test_a_receiver_that_could_not_be_called_is_refused_at_once(op):
     """Two of the signals have a contract: a receiver that does not fit fails at start-up."""
-    with pytest.raises(ReceiverMismatchError, match="token"):
+    with pytest.raises(ContractError, match="token"):
         oauth_authorized.connect(lambda sender, tokens: None)
-    with pytest.raises(ReceiverMismatchError, match="url"):
+    with pytest.raises(ContractError, match="url"):
         oauth_before_login.connect(lambda sender: None)
     assert oauth_error.contract is None
 

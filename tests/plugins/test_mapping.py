@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from aldis import Namespace
-from aldis.errors import ContractWarning, SubscriptionsError
+from aldis.errors import ContractWarning, ReceiverError
 from aldis.plugins import Subscriptions
 from aldis.receivers import robust
 
@@ -53,7 +53,7 @@ def hiding(sender, **kwargs):
 )
 def test_a_mistake_is_named_with_its_place(mapping, words):
     """What cannot be connected is refused before anything is, with its place in the mapping."""
-    with pytest.raises(SubscriptionsError) as caught:
+    with pytest.raises(ReceiverError) as caught:
         Subscriptions(mapping)
     assert words.partition("(")[0] in str(caught.value)
     assert not paid.receivers
@@ -61,7 +61,7 @@ def test_a_mistake_is_named_with_its_place(mapping, words):
 
 def test_all_mistakes_are_named_at_once():
     """Whoever repairs a mapping sees the whole of what is wrong with it."""
-    with pytest.raises(SubscriptionsError) as caught:
+    with pytest.raises(ReceiverError) as caught:
         Subscriptions({paid: [7, audit, {}], "sent": []})
     assert "entry 1 of 'paid'" in str(caught.value)
     assert "entry 3 of 'paid'" in str(caught.value)
@@ -72,11 +72,11 @@ def test_a_signal_of_blinker_itself_is_refused_with_the_remedy():
     """A unit cannot own a connection of blinker's, and the error says how to run on aldis."""
     code = """if True:
         import blinker
-        from aldis.errors import SubscriptionsError
+        from aldis.errors import ReceiverError
         from aldis.plugins import Subscriptions
         try:
             Subscriptions({blinker.Namespace().signal("paid"): [print]})
-        except SubscriptionsError as error:
+        except ReceiverError as error:
             print(error)
     """
     done = subprocess.run(

@@ -95,7 +95,7 @@ class SignalPlugin(Plugin):
         """The plugin's subscriptions as a unit, for tests without a CKAN; async ones are taken.
 
         Raises:
-            SubscriptionsError: An entry of the mapping cannot be connected.
+            ReceiverError: An entry of the mapping cannot be connected.
         """
         return Subscriptions(self.listeners(), plugin=self.name, delivery=isolate)
 
@@ -103,7 +103,7 @@ class SignalPlugin(Plugin):
         """Return what CKAN connects and disconnects.
 
         Raises:
-            SubscriptionsError: An entry of the mapping cannot be connected, or is an async
+            ReceiverError: An entry of the mapping cannot be connected, or is an async
                 listener, with which nothing that CKAN sends would reach anybody.
         """
         return self.subscriptions.mapping()

@@ -254,9 +254,9 @@ def _hold(
 
 def _check_name(name: str) -> None:
     from aldis.durable.receiver import check_name  # noqa: PLC0415 - it needs SQLAlchemy
-    from aldis.errors import DurableNameError  # noqa: PLC0415 - with it
+    from aldis.errors import InvalidNameError  # noqa: PLC0415 - with it
 
     try:
         check_name(name)
-    except DurableNameError as error:
+    except InvalidNameError as error:
         raise ChoiceError(str(error)) from error

@@ -14,7 +14,7 @@ from aldis.core._typing import P, R
 from aldis.core.contract import Contract
 from aldis.core.receiver import describe, location
 from aldis.core.signal import NamedSignal
-from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownSignalError
+from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownNameError
 
 __all__ = ["Finding", "Namespace", "default_namespace", "namespaces", "signal"]
 
@@ -134,14 +134,14 @@ class Namespace(dict[str, NamedSignal]):
         """Return the signal called ``name``, and never make one.
 
         Raises:
-            UnknownSignalError: There is none; the error names the closest.
+            UnknownNameError: There is none; the error names the closest.
         """
         found = self.get(name)
         if found is None:
             closest = get_close_matches(name, self, n=1)
             hint = f"; did you mean {closest[0]!r}?" if closest else ""
             message = f"no signal is called {name!r}{hint}"
-            raise UnknownSignalError(message)
+            raise UnknownNameError(message)
         return found
 
     def check(self) -> list[Finding]:

@@ -15,7 +15,7 @@ from weakref import ref
 
 from aldis._compat import is_marked_async
 from aldis.core._native import Emitter, MethodResolver
-from aldis.errors import HiddenDeliveryError, NotCallableError, WeakReferenceError
+from aldis.errors import ReceiverError
 
 __all__ = [
     "PLAIN",
@@ -182,12 +182,11 @@ def check_receiver(receiver: Any) -> None:
     """Refuse what could never be called as it was meant.
 
     Raises:
-        NotCallableError: It is not callable.
-        HiddenDeliveryError: A wrapper around it would bypass its delivery, or it has two.
+        ReceiverError: It is not callable, a wrapper hides its delivery mode, or it has two of them.
     """
     if not callable(receiver):
         message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"
-        raise NotCallableError(message)
+        raise ReceiverError(message)
     decider = binder_of(receiver)
     inner = unwrap_once(receiver if decider is None else decider)
     for _ in range(100):
@@ -202,8 +201,7 @@ def check_single_mode(function: Any, delivery: str) -> None:
     """Refuse to give ``function`` the delivery called ``delivery`` when it has one already.
 
     Raises:
-        NotCallableError: It is not callable.
-        HiddenDeliveryError: It, or something that it wraps, has a delivery.
+        ReceiverError: It is not callable, or it already has a delivery mode.
     """
     check_receiver(function)
     if binder_of(function) is not None:
@@ -211,7 +209,7 @@ def check_single_mode(function: Any, delivery: str) -> None:
             f"{describe(function)} cannot be {delivery} as well as "
             f"{type(binder_of(function)).__name__}: a receiver has one delivery"
         )
-        raise HiddenDeliveryError(message)
+        raise ReceiverError(message)
 
 
 def _refuse_hidden(receiver: Any, decider: Any, inner: Any) -> None:
@@ -227,14 +225,14 @@ def _refuse_hidden(receiver: Any, decider: Any, inner: Any) -> None:
             f"{who} has two deliveries, {type(decider).__name__} around {hidden}; "
             "a receiver has one: keep the one that you need"
         )
-    raise HiddenDeliveryError(problem)
+    raise ReceiverError(problem)
 
 
 def ask(decider: Any, signal: Any) -> Any:
     """Let ``decider`` answer what ``signal`` shall call.
 
     Raises:
-        NotCallableError: The answer cannot be called.
+        ReceiverError: The answer cannot be called.
     """
     target = type(decider).__bind_signal__(decider, signal)
     if not callable(target):
@@ -242,7 +240,7 @@ def ask(decider: Any, signal: Any) -> Any:
             f"__bind_signal__ of {name_of(decider)} ({type(decider).__name__}) must return a "
             f"callable, not {type(target).__name__}"
         )
-        raise NotCallableError(message)
+        raise ReceiverError(message)
     return target
 
 
@@ -350,7 +348,7 @@ def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | Non
         make_ref: Makes a weak reference, or ``None`` where there can be none.
 
     Raises:
-        NotCallableError: Its ``__bind_signal__`` answered with something that cannot be called.
+        ReceiverError: Its ``__bind_signal__`` answered with something that cannot be called.
     """
     if type(receiver) is FunctionType:
         return PLAIN_ASYNC if is_async(receiver) else PLAIN
@@ -388,9 +386,9 @@ def _relays(receiver: Any) -> bool:
     )
 
 
-def weakref_error(receiver: Any) -> WeakReferenceError:
+def weakref_error(receiver: Any) -> ReceiverError:
     """Return the error for a ``receiver`` that shall be held weakly, and cannot be."""
-    return WeakReferenceError(
+    return ReceiverError(
         f"{name_of(receiver)} cannot be weakly referenced (its "
         f"{type(referent_of(receiver)).__qualname__} allows no weak references); connect it with "
         "weak=False"

@@ -267,7 +267,7 @@ class Registry:
             The connection, and whether ``owner`` held it weakly before; ``None`` if not at all.
 
         Raises:
-            WeakReferenceError: ``receiver`` shall be held weakly, and cannot be.
+            ReceiverError: ``receiver`` shall be held weakly, and cannot be.
         """
         key = receiver_key(receiver)
         spare: ReceiverRecord | None = None

@@ -22,7 +22,7 @@ from aldis.core.receiver import bound_call, check_receiver, original, receiver_k
 from aldis.core.registry import CONNECT, Connection, Registry
 from aldis.core.sender import ANY, ANY_ID, Symbol, is_proxy, make_id, real_sender
 from aldis.core.slowpath import Outcome
-from aldis.errors import ContractWarning, ReceiverMismatchError, SignalPickleError
+from aldis.errors import ContractError, ContractWarning, SignalPickleError
 
 if TYPE_CHECKING:
     from aldis.core.namespace import Namespace
@@ -165,10 +165,9 @@ class Signal(Emitter, Generic[P, R]):
             ``receiver``.
 
         Raises:
-            NotCallableError: ``receiver`` cannot be called.
-            WeakReferenceError: ``receiver`` cannot be held weakly.
-            HiddenDeliveryError: A wrapper would bypass the delivery of the receiver inside it.
-            ReceiverMismatchError: ``receiver`` could not be called with what this signal carries.
+            ReceiverError: ``receiver`` is not callable, cannot be weakly referenced, or is a
+                wrapper that hides the delivery mode of another receiver.
+            ContractError: ``receiver`` cannot be called with the contract's payload.
             UnboundSenderError: ``sender`` is a proxy that stands for nothing at the moment.
         """
         if receiver is _LATER:
@@ -253,7 +252,7 @@ class Signal(Emitter, Generic[P, R]):
         if contract is not None:
             problem = contract.mismatch(receiver)
             if problem is not None and not contract.advisory:
-                raise ReceiverMismatchError(problem)
+                raise ContractError(problem)
             if problem is not None:
                 strict.warn(problem, ContractWarning)
         weak = bool(weak)  # blinker takes anything that is true or false

@@ -18,7 +18,7 @@ from aldis.durable.facts import NewDelivery
 from aldis.durable.sql import sqlite
 from aldis.durable.sql.store import SqlStore, engines_of
 from aldis.durable.store import Store
-from aldis.errors import NoSessionError, NoTransactionError, OutboxError
+from aldis.errors import NoSessionError, OutboxError
 from aldis.transactions import (
     buffer_of,
     listen_to_sessions,
@@ -231,8 +231,8 @@ class Outbox:
         in a connection at once.
 
         Raises:
-            NoTransactionError: No transaction has begun, and that is an error.
-            OutboxError: The database cannot keep it.
+            OutboxError: No transaction has begun (with ``no_transaction="error"``), or the database
+                cannot store the delivery.
         """
         if self._store is not None:
             self._record_elsewhere(self._store, handle, delivery)
@@ -254,7 +254,7 @@ class Outbox:
                 f"transaction had begun in {handle!r}: begin one ({how})"
                 + ("" if is_async else ", or let the outbox use its own (no_transaction='own')")
             )
-            raise NoTransactionError(message)
+            raise OutboxError(message)
         recorder.store.add(None, [delivery])
 
     @staticmethod

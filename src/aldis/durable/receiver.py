@@ -18,10 +18,10 @@ from aldis.durable.current import running
 from aldis.durable.facts import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
 from aldis.durable.retry import Retry
 from aldis.errors import (
-    DurableNameError,
-    MethodDeliveryError,
+    InvalidNameError,
     PayloadError,
-    UnknownReceiverError,
+    ReceiverError,
+    UnknownNameError,
     check_seconds,
 )
 from aldis.receivers import Delivered
@@ -98,9 +98,9 @@ def durable(  # noqa: PLR0913 - each option has a default and a meaning of its o
         max_bytes: The largest encoded payload, in bytes.
 
     Raises:
-        DurableNameError: The name is not valid, or another receiver has it.
-        MethodDeliveryError: The receiver is a method. A worker has no object to call it on.
-        HiddenDeliveryError: The receiver already has a delivery mode.
+        InvalidNameError: The name is not valid, or another receiver has it.
+        ReceiverError: The receiver is a method, for which a worker has no instance, or it already
+            has a delivery mode.
         TypeError: An argument has the wrong type, or the receiver is a generator.
         ValueError: A number is out of range.
     """
@@ -216,7 +216,7 @@ class Durable(Delivered[P, R]):
 
         Raises:
             PayloadTypeError: The signal's payload cannot be recorded.
-            DurableNameError: The signal has no valid name to be recorded under.
+            InvalidNameError: The signal has no valid name to be recorded under.
         """
         label = check_name(getattr(signal, "name", None), "the name of a durable receiver's signal")
         codec = PayloadCodec(
@@ -304,8 +304,8 @@ def _definition(function: Any) -> tuple[object, ...]:
     )
 
 
-def _method_error(function: Any) -> MethodDeliveryError:
-    return MethodDeliveryError(
+def _method_error(function: Any) -> ReceiverError:
+    return ReceiverError(
         f"{describe(function)} is a method, and a worker has no object to call it on; make a "
         "function durable, or a staticmethod with @staticmethod above @durable"
     )
@@ -332,17 +332,17 @@ def check_name(name: object, what: str = "the name of a durable receiver") -> st
     """Return ``name`` if a database can store it and find it again.
 
     Raises:
-        DurableNameError: ``name`` is not valid.
+        InvalidNameError: ``name`` is not valid.
     """
     if not isinstance(name, str):
         message = f"{what} must be text, such as 'billing.receipt', not {name!r}"
-        raise DurableNameError(message)
+        raise InvalidNameError(message)
     if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or name != name.strip():
         message = (
             f"{what} must have 1 to {NAME_LENGTH} printable characters and no space around them, "
             f"not {name[:60]!r}"
         )
-        raise DurableNameError(message)
+        raise InvalidNameError(message)
     return name
 
 
@@ -353,7 +353,7 @@ def _register(receiver: Durable[..., Any]) -> None:
     may run many times.
 
     Raises:
-        DurableNameError: Another function has one of the names.
+        InvalidNameError: Another function has one of the names.
     """
     with _registering.of_this_process():
         for name in receiver.names:
@@ -364,7 +364,7 @@ def _register(receiver: Durable[..., Any]) -> None:
                     f"{describe(receiver)}; give one of them another name, because recorded "
                     "deliveries find their receiver by its name"
                 )
-                raise DurableNameError(message)
+                raise InvalidNameError(message)
         for name in receiver.names:
             _receivers[name] = receiver
 
@@ -373,11 +373,11 @@ def find_receiver(name: str) -> Durable[..., Any]:
     """Return the receiver with a name or alias.
 
     Raises:
-        UnknownReceiverError: There is no such receiver.
+        UnknownNameError: There is no such receiver.
     """
     receiver = _receivers.get(name)
     if receiver is None:
-        raise UnknownReceiverError(unknown_receiver(name, _receivers))
+        raise UnknownNameError(unknown_receiver(name, _receivers))
     return receiver
 
 
@@ -413,7 +413,7 @@ def served_receivers(only: Sequence[str] | None) -> dict[str, Durable[..., Any]]
         only: The names or aliases of the receivers to serve. ``None`` means all.
 
     Raises:
-        UnknownReceiverError: There is no receiver with one of the names.
+        UnknownNameError: There is no receiver with one of the names.
         TypeError: ``only`` is text instead of a list of names.
     """
     if isinstance(only, str):
@@ -422,7 +422,7 @@ def served_receivers(only: Sequence[str] | None) -> dict[str, Durable[..., Any]]
     known = receivers_by_name()
     for name in only or ():
         if name not in known:
-            raise UnknownReceiverError(unknown_receiver(name, known))
+            raise UnknownNameError(unknown_receiver(name, known))
     return {
         name: receiver
         for name, receiver in known.items()

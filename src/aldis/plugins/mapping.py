@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from aldis.core.receiver import ask, binder_of, check_receiver, is_async, location, name_of
 from aldis.core.signal import Signal
-from aldis.errors import AldisError, SubscriptionsError
+from aldis.errors import AldisError, ReceiverError
 
 __all__ = ["Delivery", "Entry", "read_mapping"]
 
@@ -79,11 +79,11 @@ def read_mapping(mapping: Any, delivery: Delivery | None = None) -> tuple[Entry,
         The entries, in their order.
 
     Raises:
-        SubscriptionsError: Something in it cannot be connected. Every such entry is named.
+        ReceiverError: Something in it cannot be connected. Every such entry is named.
     """
     if not isinstance(mapping, Mapping):
         message = f"subscriptions are a mapping of signals to receivers, not {_kind(mapping)}"
-        raise SubscriptionsError(message)
+        raise ReceiverError(message)
     entries: list[Entry] = []
     problems: list[str] = []
     for key, listeners in mapping.items():
@@ -98,7 +98,7 @@ def read_mapping(mapping: Any, delivery: Delivery | None = None) -> tuple[Entry,
             except AldisError as error:
                 problems.append(f"{place}: {error}")
     if problems:
-        raise SubscriptionsError("; ".join(problems))
+        raise ReceiverError("; ".join(problems))
     return tuple(entries)
 
 
@@ -107,9 +107,9 @@ def _read(signal: Signal[..., Any], listener: Any, place: str, delivery: Deliver
     options = {"receiver": listener} if bare else dict(listener)
     if bare and not callable(listener):
         message = f"a receiver must be a callable or a dict with one, not {_kind(listener)}"
-        raise SubscriptionsError(message)
+        raise ReceiverError(message)
     for problem in _option_problems(signal, options):
-        raise SubscriptionsError(problem)
+        raise ReceiverError(problem)
     receiver = options["receiver"]
     check_receiver(receiver)
     if delivery is not None and binder_of(receiver) is None:

@@ -11,7 +11,7 @@ from warnings import warn
 from aldis.core.receiver import describe
 from aldis.core.sender import ANY
 from aldis.core.signal import Signal, Subscription
-from aldis.errors import ContractWarning, SubscriptionsError, UnboundSenderError
+from aldis.errors import ContractWarning, ReceiverError, UnboundSenderError
 from aldis.plugins.interface import SignalMapping
 from aldis.plugins.mapping import Delivery, read_mapping
 from aldis.plugins.origins import Key, forget, key_of, link_key, remember
@@ -39,7 +39,7 @@ class Subscriptions:
             :class:`aldis.receivers.robust`. A receiver with a delivery keeps its own.
 
     Raises:
-        SubscriptionsError: Something in the mapping cannot be connected; the error names it.
+        ReceiverError: Something in the mapping cannot be connected; the error names it.
 
     Warns:
         ContractWarning: A receiver does not take ``**kwargs``, and would fail once its signal
@@ -122,7 +122,7 @@ class Subscriptions:
         since CKAN takes ``weak`` out of those it is handed.
 
         Raises:
-            SubscriptionsError: A receiver is async, and would make every sync send fail before any
+            ReceiverError: A receiver is async, and would make every sync send fail before any
                 receiver is called. Every such entry is named.
         """
         self._refuse_async()
@@ -143,7 +143,7 @@ class Subscriptions:
             if entry.is_async
         ]
         if problems:
-            raise SubscriptionsError("; ".join(problems))
+            raise ReceiverError("; ".join(problems))
 
     def keys_for(self, signal: Signal[..., Any]) -> list[Key]:
         """Return the keys of what it has connected to ``signal``, or a framework has for it."""

@@ -104,7 +104,7 @@ def drain(
             only connection, perhaps.
         AsyncReceiverError: Something has to be awaited and this is called in an event loop: use
             :func:`adrain`.
-        UnknownReceiverError: There is no receiver of a name.
+        UnknownNameError: There is no receiver of a name.
     """
     place = _Place.find(outbox, app)
     if place.is_async or any(each.is_async for each in served_receivers(receivers).values()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aldis.core import is_strict
 from aldis.core.process import ForkSafeLock
-from aldis.errors import DiscardedError
+from aldis.errors import OutboxError
 from aldis.transactions.new_transaction import call_all
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _tell_discarded(count: int) -> None:
         _log.warning(message)
         return
     if is_strict():
-        raise DiscardedError(message)
+        raise OutboxError(message)
     _log.error(message)
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from aldis.durable.codec import add_app, register_sender
 from aldis.errors import (
+    InvalidNameError,
     PayloadError,
     PayloadMismatchError,
-    SenderNameError,
-    WeakReferenceError,
+    PayloadTypeError,
 )
 from tests.durable.codec.signals import Rows, codec_of
 
@@ -104,7 +104,7 @@ def test_another_app_is_introduced():
 
 def test_an_app_that_cannot_be_held_weakly():
     """It is registered by name instead."""
-    with pytest.raises(WeakReferenceError, match=r"call register_sender\(name, app\) instead"):
+    with pytest.raises(PayloadTypeError, match=r"call register_sender\(name, app\) instead"):
         add_app(Slotted())
 
 
@@ -134,20 +134,20 @@ def test_a_name_twice():
     """The same object again is nothing new, another one is an error."""
     register_sender("tests.plain", REGISTERED)
     message = "the sender 'tests.plain' is <.*Plain object at .*> already, not <.*Plain object"
-    with pytest.raises(SenderNameError, match=message):
+    with pytest.raises(InvalidNameError, match=message):
         register_sender("tests.plain", Plain())
 
 
 @pytest.mark.parametrize("sender", [None, "shop", 7, True, Branch.NORTH])
 def test_senders_that_need_no_name(sender):
     """None, str and int travel as they are."""
-    with pytest.raises(SenderNameError, match="needs no name: None, str and int travel as they"):
+    with pytest.raises(InvalidNameError, match="needs no name: None, str and int travel as they"):
         register_sender("tests.value", sender)
 
 
 def test_an_empty_name():
     """A name is what is found again."""
-    with pytest.raises(SenderNameError, match="a sender is registered by a name, and it is empty"):
+    with pytest.raises(InvalidNameError, match="a sender is registered by a name, and it is empty"):
         register_sender("", Plain())
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 import aldis
 from aldis.durable import Outbox
-from aldis.errors import DiscardedError
+from aldis.errors import OutboxError
 from tests.durable.outbox.sending import send
 from tests.durable.scenes import notes, rows, write
 
@@ -38,7 +38,7 @@ class TestTheRowNobodyCommits:
     def test_is_an_error_in_strict_mode(self, engine, receipt):
         """Strict mode raises it, at the place of the close."""
         aldis.set_strict(True)
-        with pytest.raises(DiscardedError, match="nobody will run what was sent"):
+        with pytest.raises(OutboxError, match="nobody will run what was sent"):
             self.lose(engine)
 
     def test_a_session_that_is_thrown_away(self, engine, receipt, caplog):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from aldis.durable import Outbox
-from aldis.errors import NoSessionError, NoTransactionError, OutboxError
+from aldis.errors import NoSessionError, OutboxError
 from tests.durable.scenes import notes, order_paid, rows, write, written
 from tests.transactions import databases
 
@@ -152,7 +152,7 @@ class TestAsyncSessions:
         async with AsyncSession(async_engine) as session:
             with (
                 outbox.using(session),
-                pytest.raises(NoTransactionError, match=r"async with session.begin\(\): \.\.\."),
+                pytest.raises(OutboxError, match=r"async with session.begin\(\): \.\.\."),
             ):
                 order_paid.send("harbour", order_id=7)
 

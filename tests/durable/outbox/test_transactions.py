@@ -7,7 +7,7 @@ from sqlalchemy import Integer, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from aldis.durable import Outbox, durable
-from aldis.errors import NoTransactionError
+from aldis.errors import OutboxError
 from aldis.testing import MemoryStore
 from tests.durable import scenes
 from tests.durable.outbox.sending import send, sent
@@ -151,7 +151,7 @@ class TestNoTransaction:
         with (
             Session(engine) as session,
             outbox.using(session),
-            pytest.raises(NoTransactionError, match=r"begin one \(with session.begin\(\): \.") as e,
+            pytest.raises(OutboxError, match=r"begin one \(with session.begin\(\): \.") as e,
         ):
             send(7)
         assert "'order_paid' was sent to durable receiver 'billing.receipt'" in str(e.value)

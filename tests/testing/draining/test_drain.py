@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from aldis.durable import Outbox, current_delivery, durable
-from aldis.errors import UnknownReceiverError
+from aldis.errors import UnknownNameError
 from aldis.observe import trace
 from aldis.testing import drain
 from tests.durable import scenes
@@ -80,7 +80,7 @@ class TestDrain:
 
         assert 1 == drain(outbox, receivers=["billing.other"]).done
         assert {"done": 1, "pending": 1} == counts(outbox)
-        with pytest.raises(UnknownReceiverError, match=r"did you mean 'billing.receipt'\?"):
+        with pytest.raises(UnknownNameError, match=r"did you mean 'billing.receipt'\?"):
             drain(outbox, receivers=["billing.receip"])
 
     def test_sees_nothing_of_the_test(self, outbox, session, receipt):

@@ -8,7 +8,7 @@ from sqlalchemy import event, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from aldis.errors import DiscardedError
+from aldis.errors import OutboxError
 from aldis.transactions import buffer_of
 from tests.transactions.buffer.logs import errors
 from tests.transactions.tables import Happened, committed
@@ -43,7 +43,7 @@ class TestDiscarded:
     def test_in_strict_mode(self, engine, begun, scribe, strict):
         """It is raised, and the session can be used on."""
         buffer_of(begun).write(begun, scribe, 1)
-        with pytest.raises(DiscardedError, match=r"^1 durable delivery was recorded in a session"):
+        with pytest.raises(OutboxError, match=r"^1 durable delivery was recorded in a session"):
             begun.close()
         begun.execute(insert(Happened).values(number=7))
         begun.commit()

@@ -26,11 +26,10 @@ from aldis.durable.codec.shapes import bare
 from aldis.durable.codec.times import TIMES
 from aldis.durable.codec.unions import union_of
 from aldis.errors import (
+    InvalidNameError,
     PayloadError,
     PayloadMismatchError,
     PayloadTypeError,
-    SenderNameError,
-    WeakReferenceError,
 )
 
 __all__ = ["Senders", "add_app", "register_sender"]
@@ -58,17 +57,17 @@ def register_sender(name: str, sender: object) -> None:
         sender: The object; it is held for good.
 
     Raises:
-        SenderNameError: The name is another object's, or none; or ``sender`` travels as it is.
+        InvalidNameError: The name is another object's, or none; or ``sender`` travels as it is.
     """
     if not name:
-        raise SenderNameError("a sender is registered by a name, and it is empty")
+        raise InvalidNameError("a sender is registered by a name, and it is empty")
     if sender is None or isinstance(sender, (str, int)):
         message = f"a sender that is {type(sender).__name__} needs no name: None, str and int "
-        raise SenderNameError(f"{message}travel as they are (and bool cannot)")
+        raise InvalidNameError(f"{message}travel as they are (and bool cannot)")
     with _lock:
         known = _objects.setdefault(name, sender)
         if known is not sender:
-            raise SenderNameError(f"the sender {name!r} is {known!r} already, not {sender!r}")
+            raise InvalidNameError(f"the sender {name!r} is {known!r} already, not {sender!r}")
         _names.setdefault(id(sender), name)
 
 
@@ -79,13 +78,13 @@ def add_app(app: object) -> None:
         app: The app; it is held weakly.
 
     Raises:
-        WeakReferenceError: It cannot be.
+        PayloadTypeError: The app cannot be weakly referenced.
     """
     try:
         _apps[id(app)] = app
     except TypeError as error:
         message = f"{app!r} cannot be weakly referenced; call register_sender(name, app) instead"
-        raise WeakReferenceError(message) from error
+        raise PayloadTypeError(message) from error
 
 
 def _is_app(sender: Any) -> bool:

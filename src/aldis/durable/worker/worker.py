@@ -38,7 +38,7 @@ class Worker:
         name: Who the worker is, for people; by default the machine and the process.
 
     Raises:
-        UnknownReceiverError: There is no receiver of a name.
+        UnknownNameError: There is no receiver of a name.
         OutboxError: It is no outbox.
         TypeError: ``receivers`` is text, and not a list of names.
         ValueError: A number is out of its range.
