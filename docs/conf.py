@@ -58,12 +58,12 @@ nitpick_ignore = [
     ("py:class", "aldis.core.dispatch.Emitter"),
     ("py:class", "aldis.core.observers._Timed"),
     ("py:class", "aldis.ckan.plugin.Plugin"),
-    ("py:class", "aldis.durable.memory._Waker"),
+    ("py:class", "aldis.durable.store.memory._Notifier"),
     ("py:class", "aldis.durable.outbox._Recorder"),
     ("py:class", "aldis.oauth.provider.Provider"),
     ("py:class", "aldis.receivers.after_commit"),
     ("py:class", "aldis.durable.codec.codec.PayloadCodec"),
-    ("py:class", "aldis.durable.sql.tables.Tables"),
+    ("py:class", "aldis.durable.store.sql.tables.Tables"),
 ]
 
 html_theme = "furo"

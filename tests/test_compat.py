@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import QueuePool
 
 from aldis import _compat
-from aldis.durable.sql import migrations
+from aldis.durable.store.sql import migrations
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "aldis"

@@ -26,7 +26,7 @@ SHOP = """
     from pathlib import Path
     from aldis import Namespace
     from aldis.durable import Outbox, durable
-    from aldis.durable.sql.schema import upgrade
+    from aldis.durable.store.sql.migrate import upgrade
     from sqlalchemy import create_engine
 
     signals = Namespace()

@@ -100,8 +100,8 @@ def states_of_a_delivery() -> Drawing:
     drawing.box(270, 132, 130, 52, ["PENDING", "until it is due"], "blue")
     drawing.box(560, 132, 130, 52, ["RUNNING", "a worker has it"], "yellow")
     drawing.box(850, 132, 130, 52, ["DONE", "until it is pruned"], "green")
-    drawing.box(270, 286, 130, 52, ["BEHIND", "its turn will come"], "blue")
-    drawing.box(560, 286, 130, 52, ["SUSPECT", "runs alone"], "blue")
+    drawing.box(270, 286, 130, 52, ["BLOCKED", "its turn will come"], "blue")
+    drawing.box(560, 286, 130, 52, ["QUARANTINED", "runs alone"], "blue")
     drawing.box(850, 286, 130, 52, ["DEAD", "a dead letter"], "red")
     drawing.box(560, 422, 130, 52, ["DISCARDED", "shall not run"], "grey")
 

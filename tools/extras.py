@@ -52,7 +52,7 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 #: the revisions of the tables, for which `aldis db upgrade` does; and what pytest imports.
 PASSED_OVER: Final = (
     "aldis.cli.",
-    "aldis.durable.sql.migrations.",
+    "aldis.durable.store.sql.migrations.",
     "aldis.testing.plugin",
     "aldis.testing.store",
 )

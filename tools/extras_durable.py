@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from aldis import Namespace
 from aldis.durable import Outbox, Worker, durable
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
 
 engine = create_engine("sqlite:///extras.db")
 outbox = Outbox(engine=engine)

@@ -72,7 +72,7 @@ def reorder(sender, *, order_id, **extra): ...
 """
 
 SENT = """
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
 from aldis.testing import drain
 from harbour import app, db, order_paid
 

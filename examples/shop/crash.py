@@ -18,7 +18,7 @@ from time import monotonic, sleep
 
 from werkzeug.serving import make_server
 
-from aldis.durable.facts import UNFINISHED, Choice, State
+from aldis.durable.types import UNFINISHED, DeliveryFilter, State
 from aldis.observe import trace
 from examples.shop.app import create_app
 from examples.shop.backroom import LEASE, working
@@ -112,14 +112,14 @@ def main() -> None:
     store = app.extensions["aldis"].outbox.store
     if printer:
         with working(app):
-            _wait(lambda: store.count(Choice(states=[State.RUNNING])) > 0)
+            _wait(lambda: store.count(DeliveryFilter(states=[State.RUNNING])) > 0)
             paid.wait(PATIENCE)
             print(PRINTING, flush=True)
             sleep(printer)
         return
     started = monotonic()
     with trace() as seen, working(app):
-        _wait(lambda: store.count(Choice(states=UNFINISHED)) == 0)
+        _wait(lambda: store.count(DeliveryFilter(states=UNFINISHED)) == 0)
     seen.print(f"worker -> 1 delivery, {(monotonic() - started) * 1000:.1f} ms")
     print(PRINTED, flush=True)
     sleep(SLOW)

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from aldis.durable import Outbox
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
 from aldis.flask import Aldis
 
 SCHEMA = Path(__file__).with_name("schema.sql")

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from aldis.durable.facts import NewDelivery
+from aldis.durable.types import NewDelivery
 from tests.cli.deliveries.office import Office
 from tests.cli.durable_shop import send, wait_for, write_shop
 from tests.cli.support import ALDIS

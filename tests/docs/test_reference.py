@@ -25,8 +25,8 @@ PUBLIC = [
     "aldis.ckan",
     "aldis.core",
     "aldis.durable",
-    "aldis.durable.facts",
-    "aldis.durable.sql.schema",
+    "aldis.durable.types",
+    "aldis.durable.store.sql.migrate",
     "aldis.durable.store",
     "aldis.errors",
     "aldis.flask",
@@ -167,7 +167,7 @@ def carried_by(signals, visit):
 
 def test_every_state_is_explained_and_drawn():
     """No state of a delivery is left out of the page on promises, nor of its picture."""
-    from aldis.durable.facts import State
+    from aldis.durable.types import State
 
     page = (DOCS / "explanation" / "promises.md").read_text(encoding="utf-8")
     for state in State:

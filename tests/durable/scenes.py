@@ -7,7 +7,7 @@ from sqlalchemy.pool import StaticPool
 
 import aldis
 from aldis.durable import tables
-from aldis.durable.facts import Choice, State
+from aldis.durable.types import DeliveryFilter, State
 
 metadata = MetaData()
 
@@ -70,10 +70,10 @@ def written(engine):
 
 def rows(outbox, *states, **choice):
     """Return the deliveries that are in the outbox."""
-    return outbox.store.find(Choice(states=states or None, **choice), limit=1000)
+    return outbox.store.find(DeliveryFilter(states=states or None, **choice), limit=1000)
 
 
 def counts(outbox):
     """Return how many deliveries are in which state."""
     found = [row.state for row in rows(outbox)]
-    return {state.name.lower(): found.count(state) for state in State if state in found}
+    return {state.label: found.count(state) for state in State if state in found}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
 from aldis.testing import drain
 
 pytest_plugins = ["pytester"]

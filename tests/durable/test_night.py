@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from aldis.durable import Outbox, Retry, Worker, durable
-from aldis.durable.facts import Choice, Failure, NewDelivery, State
 from aldis.durable.receiver import unknown_receiver
-from aldis.durable.sql.store import SqlStore
+from aldis.durable.store.sql.store import SqlStore
+from aldis.durable.types import AttemptFailure, DeliveryFilter, NewDelivery, State
 from aldis.errors import UnknownNameError
 from tests.durable.scenes import create_tables, order_paid
 from tests.durable.sql.databases import database
@@ -58,53 +58,53 @@ class TestWaking:
         """Give the operator's store, which knows no worker."""
         with connected(url) as engine:
             store = SqlStore(engine)
-            store.enlist(LEASE, "quay-1", 600)
+            store.register_worker(LEASE, "quay-1", 600)
             yield store
 
     @pytest.fixture
-    def waker(self, outbox):
+    def notifier(self, outbox):
         """Give what a worker sleeps with, and that has heard of all there was."""
-        waker = outbox.store.waker()
-        yield waker
-        waker.close()
+        notifier = outbox.store.notifier()
+        yield notifier
+        notifier.close()
 
-    def test_a_replay(self, waker, operator):
+    def test_a_replay(self, notifier, operator):
         """A dead letter that is replayed is told."""
         bury(operator)
-        assert slept(waker, lambda: list(operator.replay(Choice()))) < SOON
+        assert slept(notifier, lambda: list(operator.replay(DeliveryFilter()))) < SOON
 
-    def test_a_resume(self, waker, operator):
+    def test_a_resume(self, notifier, operator):
         """A receiver that is let go on is told."""
         operator.pause("test.receipt")
-        assert slept(waker, lambda: operator.resume("test.receipt")) < SOON
+        assert slept(notifier, lambda: operator.resume("test.receipt")) < SOON
 
-    def test_a_discarded_one_frees_the_next(self, waker, operator):
+    def test_a_discarded_one_frees_the_next(self, notifier, operator):
         """So is the end of a dead letter, behind which others may have waited."""
         bury(operator, order_key="7")
-        assert slept(waker, lambda: list(operator.discard(Choice()))) < SOON
+        assert slept(notifier, lambda: list(operator.discard(DeliveryFilter()))) < SOON
 
-    def test_what_changes_nothing(self, waker, operator):
+    def test_what_changes_nothing(self, notifier, operator):
         """It is not told."""
         bury(operator)
 
         def change():
             assert not operator.resume("test.receipt")
-            assert [] == list(operator.replay(Choice(receiver="test.other")))
-            assert [] == list(operator.discard(Choice(receiver="test.other")))
+            assert [] == list(operator.replay(DeliveryFilter(receiver="test.other")))
+            assert [] == list(operator.discard(DeliveryFilter(receiver="test.other")))
 
-        assert slept(waker, change, seconds=0.5) >= 0.5
+        assert slept(notifier, change, seconds=0.5) >= 0.5
 
-    def test_a_store_that_is_not_to_notify(self, waker, operator):
+    def test_a_store_that_is_not_to_notify(self, notifier, operator):
         """It tells nobody."""
         quiet = SqlStore(operator.engine, notify=False)
         bury(operator)
         operator.pause("test.receipt")
 
         def change():
-            assert [1] == list(quiet.replay(Choice()))
+            assert [1] == list(quiet.replay(DeliveryFilter()))
             assert quiet.resume("test.receipt")
 
-        assert slept(waker, change, seconds=0.5) >= 0.5
+        assert slept(notifier, change, seconds=0.5) >= 0.5
 
     def test_a_worker(self, outbox, operator):
         """It begins what is replayed, and what is let go on, about at once."""
@@ -119,9 +119,9 @@ class TestWaking:
 
         with working(outbox):
             send(outbox, 7)
-            until(lambda: operator.count(Choice(states=(State.DEAD,))))
+            until(lambda: operator.count(DeliveryFilter(states=(State.DEAD,))))
             repaired.set()
-            assert [1] == list(operator.replay(Choice()))
+            assert [1] == list(operator.replay(DeliveryFilter()))
             assert ran.wait(SOON)
             operator.pause("test.receipt")
             ran.clear()
@@ -144,16 +144,16 @@ def bury(store, **facts):
     )
     store.add(None, [new])
     (claimed,) = store.claim(LEASE, "test.receipt", 1, ordered=False)
-    store.fail(claimed, Failure("LookupError", ""))
+    store.fail(claimed, AttemptFailure("LookupError", ""))
 
 
-def slept(waker, change, seconds=4):
-    """Return for how long a waker waits, at most, after a change."""
-    waker.wait(0)  # begins to listen
-    waker.wait(0.2)  # takes in what came before
+def slept(notifier, change, seconds=4):
+    """Return for how long a notifier waits, at most, after a change."""
+    notifier.wait(0)  # begins to listen
+    notifier.wait(0.2)  # takes in what came before
     change()
     began = time.monotonic()
-    waker.wait(seconds)
+    notifier.wait(seconds)
     return time.monotonic() - began
 
 
@@ -165,16 +165,16 @@ class TestWithinAProcess:
         """Replaying, resuming and discarding wake those that wait with the same store."""
         with connected(url) as engine:
             store = SqlStore(engine, notify=False)
-            store.enlist(LEASE, "quay-1", 600)
+            store.register_worker(LEASE, "quay-1", 600)
             bury(store, order_key="7")
             store.pause("test.receipt")
-            waker = store.waker()
+            notifier = store.notifier()
             try:
-                assert slept(waker, lambda: store.resume("test.receipt")) < SOON
-                assert slept(waker, lambda: list(store.discard(Choice()))) < SOON
-                assert slept(waker, lambda: list(store.replay(Choice()))) < SOON
+                assert slept(notifier, lambda: store.resume("test.receipt")) < SOON
+                assert slept(notifier, lambda: list(store.discard(DeliveryFilter()))) < SOON
+                assert slept(notifier, lambda: list(store.replay(DeliveryFilter()))) < SOON
             finally:
-                waker.close()
+                notifier.close()
 
 
 class TestUnknownNames:

@@ -32,9 +32,9 @@ def test_leases_are_renewed_while_receivers_have_all_connections_of_the_pool(tmp
     send(outbox, 1)
     with working(outbox, lease=1.5):
         until(lambda: ran)
-        until(lambda: look.store.reap() or is_settled(look))
+        until(lambda: look.store.rescue() or is_settled(look))
     assert ran == [1]
-    assert [row.lost for row in rows(look)] == [0]
+    assert [row.lost_workers for row in rows(look)] == [0]
     assert counts(look) == {"done": 1}
     small.dispose()
     others.dispose()

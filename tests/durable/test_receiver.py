@@ -290,7 +290,7 @@ class TestRecorded:
         drain(outbox)
 
         paid, archived = rows(outbox)
-        assert (None, f"{paid.emission_id}:test.pass_on") == (paid.cause, archived.cause)
+        assert (None, f"{paid.emission_id}:test.pass_on") == (paid.caused_by, archived.caused_by)
         assert [paid.key] == keys
 
     @pytest.mark.parametrize(("key", "recorded"), [("a", "a"), (7, "7"), (None, None)])

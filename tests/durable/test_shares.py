@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from aldis.durable import Worker, durable
-from aldis.durable.facts import Claimed, State
+from aldis.durable.types import ClaimedDelivery, State
 from aldis.durable.worker.running import Ran, Work
 from tests.durable.scenes import counts, order_paid, receipt_sent, rows
 from tests.durable.working import is_settled, send, until, working
@@ -147,7 +147,7 @@ def test_a_lost_workers_delivery_is_taken_over_while_nothing_else_is_due_for_lon
 
     send(outbox, 1)
     send_receipts(outbox, 2)
-    outbox.store.enlist("a" * 32, "lost", 1.0)
+    outbox.store.register_worker("a" * 32, "lost", 1.0)
     outbox.store.claim("a" * 32, "shares.now", 1, ordered=False)
     with working(outbox):
         until(lambda: ran == [1])
@@ -164,7 +164,7 @@ def test_a_late_report_is_not_taken_for_that_of_the_next_attempt(outbox):
 
     # By hand: between the two threads this takes less than a millisecond.
     with Worker(outbox)._shift() as shift:
-        claimed = Claimed(1, "e", "shares.twice", "s", "", None, None, None, 1, 0, "w")
+        claimed = ClaimedDelivery(1, "e", "shares.twice", "s", "", None, None, None, 1, 0, "w")
         first, second = Work(claimed, twice), Work(claimed, twice)
         shift._books.out[1] = second
         shift._books.ran.append(Ran(first))

@@ -16,8 +16,8 @@ from aldis.durable import (
     current_delivery,
     durable,
 )
-from aldis.durable.facts import Choice, State
 from aldis.durable.receiver import forget_receiver
+from aldis.durable.types import DeliveryFilter, State
 from aldis.errors import UnknownNameError
 from tests.durable import scenes
 from tests.durable.scenes import counts, order_paid, rows, write, written
@@ -225,7 +225,7 @@ class TestFailure:
         send(outbox, 7)
         run_all(outbox)
         assert {"dead": 1} == counts(outbox)
-        assert [1] == list(outbox.store.replay(Choice(receiver="test.receipt")))
+        assert [1] == list(outbox.store.replay(DeliveryFilter(receiver="test.receipt")))
         run_all(outbox)
         assert ({"done": 1}, [1, 1]) == (counts(outbox), heard)
 
@@ -339,5 +339,5 @@ class TestKeys:
             until(lambda: heard == [3] and counts(outbox).get("dead"))
             time.sleep(0.2)
             assert [3] == heard
-            list(outbox.store.discard(Choice(states=[State.DEAD])))
+            list(outbox.store.discard(DeliveryFilter(states=[State.DEAD])))
             until(lambda: heard == [3, 2])

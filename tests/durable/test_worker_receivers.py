@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from aldis.durable import Retry, Worker, current_delivery, durable
-from aldis.durable.facts import Choice, State
 from aldis.durable.receiver import forget_receiver
+from aldis.durable.types import DeliveryFilter, State
 from aldis.observe import trace
 from tests.durable.scenes import counts, order_paid, receipt_sent, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
@@ -285,7 +285,7 @@ class TestPayloads:
         def upgraded(sender, *, order_id):
             heard.append(order_id)
 
-        list(outbox.store.replay(Choice()))
+        list(outbox.store.replay(DeliveryFilter()))
         run_all(outbox)
         assert [7] == heard
 

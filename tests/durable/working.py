@@ -7,7 +7,7 @@ from threading import Thread
 from sqlalchemy.orm import Session
 
 from aldis.durable import Retry, Worker
-from aldis.durable.facts import State
+from aldis.durable.types import State
 from tests.durable.scenes import order_paid, rows
 
 #: Fails three times in no time.
@@ -62,7 +62,7 @@ def send(outbox, *order_ids, sender="harbour"):
 
 def is_settled(outbox):
     """Tell whether nothing waits or runs."""
-    return not rows(outbox, State.PENDING, State.RUNNING, State.BEHIND, State.SUSPECT)
+    return not rows(outbox, State.PENDING, State.RUNNING, State.BLOCKED, State.QUARANTINED)
 
 
 def run_all(outbox, **options):

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import MetaData, insert, select
 
 from aldis.durable import Outbox, durable
-from aldis.durable.facts import Choice, State
-from aldis.durable.sql.schema import upgrade
-from aldis.durable.sql.tables import tables
+from aldis.durable.store.sql.migrate import upgrade
+from aldis.durable.store.sql.tables import tables
+from aldis.durable.types import DeliveryFilter, State
 from tests.durable.scenes import order_paid
 from tests.durable.stores import databases
 from tests.durable.working import SOON, send, until, working
@@ -56,7 +56,7 @@ def test_extremes(outbox, found):
         until(lambda: 1001 in got)
         until(lambda: not left(outbox, rows))
     assert outbox.store.loads()
-    assert outbox.store.find(Choice(), limit=100)
+    assert outbox.store.find(DeliveryFilter(), limit=100)
 
 
 def left(outbox, rows):

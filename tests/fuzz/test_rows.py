@@ -10,7 +10,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, insert, 
 from sqlalchemy.types import NullType
 
 from aldis.durable import Outbox, durable
-from aldis.durable.facts import Choice, State
+from aldis.durable.types import DeliveryFilter, State
 from tests.durable.scenes import create_tables, order_paid
 from tests.durable.working import SOON, send, until, working
 
@@ -147,7 +147,7 @@ def test_a_hostile_row(served, found):
         until(lambda: {1001, 1002, -1001, -1002} <= set(got))
         until(lambda: not due(outbox))
         outbox.store.loads()
-        outbox.store.find(Choice(), limit=1000)
+        outbox.store.find(DeliveryFilter(), limit=1000)
 
 
 def due(outbox):

@@ -6,8 +6,8 @@ from sqlalchemy.orm import sessionmaker
 
 from aldis import Namespace
 from aldis.durable import Outbox, Worker, current_delivery, durable
-from aldis.durable.facts import UNFINISHED, Choice, NewDelivery
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
+from aldis.durable.types import UNFINISHED, DeliveryFilter, NewDelivery
 from benchmarks.durable.places import prepared_engine
 from benchmarks.durable.systems import Receive
 
@@ -58,7 +58,7 @@ class System:
     def fill(self, count: int) -> None:
         """Let aldis record one send, and put others like it behind."""
         self.enqueue(range(1))
-        written = self._outbox.store.find(Choice(), limit=1)[0]
+        written = self._outbox.store.find(DeliveryFilter(), limit=1)[0]
         for start in range(1, count, _CHUNK):
             with self._outbox.store.transaction() as session:
                 numbers = range(start, min(start + _CHUNK, count))

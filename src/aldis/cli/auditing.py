@@ -28,7 +28,7 @@ from aldis.cli.stores import Desk, receivers_of_the_app
 from aldis.errors import SchemaError
 
 if TYPE_CHECKING:
-    from aldis.durable.facts import Load
+    from aldis.durable.types import ReceiverStats
 
 __all__ = ["check_all"]
 
@@ -133,7 +133,7 @@ def _check_receivers() -> Iterator[Found]:
 
 
 def _problem_of_tables(place: Place) -> str | None:
-    from aldis.durable.sql.schema import check  # noqa: PLC0415 - who has an outbox can import it
+    from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - who has an outbox can import it
 
     with refusals():
         try:
@@ -144,7 +144,7 @@ def _problem_of_tables(place: Place) -> str | None:
 
 
 def _check_loads(desk: Desk) -> Iterator[Found]:
-    from aldis.durable.facts import State  # noqa: PLC0415 - who has an outbox can import it
+    from aldis.durable.types import State  # noqa: PLC0415 - who has an outbox can import it
 
     known = receivers_of_the_app()
     loads = desk.loads()
@@ -172,9 +172,9 @@ def _check_loads(desk: Desk) -> Iterator[Found]:
         yield _remark(f"a delivery has been due for {span(due)}, and no worker has a lease")
 
 
-def _unfinished(load: Load) -> str:
+def _unfinished(load: ReceiverStats) -> str:
     """Return how many of a receiver are not over, by state."""
-    from aldis.durable.facts import UNFINISHED  # noqa: PLC0415 - who has an outbox can import it
+    from aldis.durable.types import UNFINISHED  # noqa: PLC0415 - who has an outbox can import it
 
-    counts = {state.name.lower(): load.counts.get(state, 0) for state in UNFINISHED}
+    counts = {state.label: load.counts.get(state, 0) for state in UNFINISHED}
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number)

@@ -14,7 +14,7 @@ from aldis.cli.outboxes import database_options
 from aldis.cli.stores import Desk, receivers_of_the_app
 
 if TYPE_CHECKING:
-    from aldis.durable.facts import Choice, State
+    from aldis.durable.types import DeliveryFilter, State
 
 __all__ = [
     "LARGEST",
@@ -31,7 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: The largest number that a delivery can have.
 LARGEST: Final = 2**63 - 1
 
-#: What is asked for in :class:`Choice <aldis.durable.facts.Choice>`, and the option's name.
+#: What is asked for in :class:`Choice <aldis.durable.types.Choice>`, and the option's name.
 FILTERS: Final = ("receiver", "signal", "since", "until", "error")
 
 OPTIONS: Final = (
@@ -73,7 +73,7 @@ def choice_of(
     states: Sequence[State] | None,
     filters: dict[str, Any],
     ids: Sequence[int] | None = None,
-) -> Choice:
+) -> DeliveryFilter:
     """Return what the command line chooses.
 
     Args:
@@ -85,11 +85,11 @@ def choice_of(
     Raises:
         ChoiceError: Nobody knows the receiver.
     """
-    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.types import DeliveryFilter  # noqa: PLC0415 - it needs SQLAlchemy
 
     if filters["receiver"] is not None:
         check_receiver(desk, filters["receiver"])
-    return Choice(ids=ids, states=states, **{name: filters[name] for name in FILTERS})
+    return DeliveryFilter(ids=ids, states=states, **{name: filters[name] for name in FILTERS})
 
 
 def check_receiver(desk: Desk, name: str, otherwise: str = "") -> None:
@@ -117,13 +117,13 @@ def never_seen(desk: Desk, filters: dict[str, Any]) -> list[str]:
         desk: Where they are.
         filters: The values of the options; others may be among them.
     """
-    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
     from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - the same
+    from aldis.durable.types import DeliveryFilter  # noqa: PLC0415 - it needs SQLAlchemy
 
     lines = []
     for what in ("receiver", "signal"):
         name = filters[what]
-        if name is None or desk.count(Choice(**{what: name})):
+        if name is None or desk.count(DeliveryFilter(**{what: name})):
             continue
         hint = ""
         if what == "signal":  # a receiver's name has been looked up before

@@ -14,7 +14,7 @@ from aldis.cli.output import Page, Styled, print_json
 from aldis.cli.stores import open_desk
 
 if TYPE_CHECKING:
-    from aldis.durable.facts import Load
+    from aldis.durable.types import ReceiverStats
 
 __all__ = ["show_stats"]
 
@@ -76,7 +76,7 @@ def show_stats(
     ctx.exit(1 if alerts else 0)
 
 
-def _stats_page(loads: Sequence[Load]) -> Page:
+def _stats_page(loads: Sequence[ReceiverStats]) -> Page:
     page = Page()
     if not loads:
         page.line("There are no deliveries.")
@@ -100,26 +100,27 @@ def _stats_page(loads: Sequence[Load]) -> Page:
     return page
 
 
-def _counts(load: Load) -> dict[str, int]:
+def _counts(load: ReceiverStats) -> dict[str, int]:
     """Return how many are in each column; those that run alone are pending, too."""
-    from aldis.durable.facts import State  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.types import State  # noqa: PLC0415 - it needs SQLAlchemy
 
-    counts = {name: load.counts.get(State[name.upper()], 0) for name in COLUMNS}
-    counts["pending"] += load.counts.get(State.SUSPECT, 0)
+    labels = {state.label: state for state in State}
+    counts = {name: load.counts.get(labels[name], 0) for name in COLUMNS}
+    counts["pending"] += load.counts.get(State.QUARANTINED, 0)
     return counts
 
 
-def _waiting(load: Load) -> int:
+def _waiting(load: ReceiverStats) -> int:
     counts = _counts(load)
     return counts["pending"] + counts["behind"]
 
 
-def _totals(loads: Sequence[Load]) -> dict[str, int]:
+def _totals(loads: Sequence[ReceiverStats]) -> dict[str, int]:
     counted = [_counts(each) for each in loads]
     return {name: sum(counts[name] for counts in counted) for name in COLUMNS}
 
 
-def _load_json(load: Load) -> dict[str, Any]:
+def _load_json(load: ReceiverStats) -> dict[str, Any]:
     return {
         "receiver": load.receiver,
         **_counts(load),

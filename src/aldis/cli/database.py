@@ -46,15 +46,17 @@ def upgrade_tables(ctx: click.Context, /, *, wal: bool, as_sql: bool, **named: A
         _print_sql(ctx, named)
         return
     place = _find(ctx, named)
-    schema = _schema()
+    migrate = _migrate()
     refuse_memory(place)
     if wal:
         _turn_on_wal(place)
     with refusals():
-        done = place.call(lambda bind: schema.upgrade(bind, place.prefix, place.schema, tell=_tell))
+        done = place.call(
+            lambda bind: migrate.upgrade(bind, place.prefix, place.schema, tell=_tell)
+        )
     page = Page()
     how = "are at revision" if done else "were up to date, at revision"
-    page.line(f"The tables {place} {how} {schema.REVISIONS[-1]}.")
+    page.line(f"The tables {place} {how} {migrate.REVISIONS[-1]}.")
     page.print()
 
 
@@ -71,13 +73,13 @@ def check_tables(ctx: click.Context, /, *, as_json: bool, **named: Any) -> None:
       aldis db check --app shop:app
     """
     place = _find(ctx, named)
-    schema = _schema()
+    migrate = _migrate()
     refuse_memory(place)
     refuse_missing_file(place)
     problem: str | None = None
     with refusals():
         try:
-            place.call(lambda bind: schema.check(bind, place.prefix, place.schema, columns=True))
+            place.call(lambda bind: migrate.check(bind, place.prefix, place.schema, columns=True))
         except SchemaError as error:
             problem = str(error)
     if as_json:
@@ -126,9 +128,9 @@ def _print_sql(ctx: click.Context, named: dict[str, Any]) -> None:
     else:
         place = _find(ctx, named)
         dialect, prefix, where = place.engine.dialect.name, place.prefix, place.schema
-    schema = _schema()
+    migrate = _migrate()
     with refusals():
-        text = schema.sql(dialect, prefix, where)
+        text = migrate.sql(dialect, prefix, where)
     with quiet_reader():
         print(text.strip())
 
@@ -140,15 +142,15 @@ def _find(ctx: click.Context, named: dict[str, Any]) -> Place:
 
 
 def _revisions(place: Place) -> dict[str, str | None]:
-    schema = _schema()
-    found = place.call(lambda bind: schema.current(bind, place.prefix, place.schema))
-    return {"revision": found, "newest": schema.REVISIONS[-1]}
+    migrate = _migrate()
+    found = place.call(lambda bind: migrate.current(bind, place.prefix, place.schema))
+    return {"revision": found, "newest": migrate.REVISIONS[-1]}
 
 
-def _schema() -> Any:
+def _migrate() -> Any:
     with refusals():
-        from aldis.durable.sql import schema  # noqa: PLC0415 - it needs SQLAlchemy
-    return schema
+        from aldis.durable.store.sql import migrate  # noqa: PLC0415 - it needs SQLAlchemy
+    return migrate
 
 
 def _turn_on_wal(place: Place) -> None:
@@ -156,7 +158,7 @@ def _turn_on_wal(place: Place) -> None:
     if engine.dialect.name != "sqlite" or engine.dialect.is_async:
         raise click.UsageError("--wal is for an SQLite file, with a driver that is not async")
     with refusals():
-        from aldis.durable.sql.sqlite import use_wal  # noqa: PLC0415 - it needs SQLAlchemy
+        from aldis.durable.store.sql.sqlite import use_wal  # noqa: PLC0415 - it needs SQLAlchemy
 
         try:
             use_wal(engine)

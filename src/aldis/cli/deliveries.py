@@ -33,7 +33,7 @@ from aldis.cli.showing import INDENT
 from aldis.cli.stores import Desk, open_desk
 
 if TYPE_CHECKING:
-    from aldis.durable.facts import Delivery, State
+    from aldis.durable.types import Delivery, State
 
 __all__ = ["list_dead", "list_pending", "list_running", "show_delivery"]
 
@@ -145,7 +145,7 @@ def _dead(delivery: Delivery, now: datetime, _workers: dict[str, str]) -> dict[s
 
 
 def _states(names: Sequence[str]) -> tuple[State, ...]:
-    from aldis.durable.facts import State  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.types import State  # noqa: PLC0415 - it needs SQLAlchemy
 
     return tuple(State[name] for name in names)
 
@@ -153,7 +153,7 @@ def _states(names: Sequence[str]) -> tuple[State, ...]:
 list_pending = _listing(
     "pending",
     "What waits: for its time, for a worker, or behind its key.",
-    ("PENDING", "SUSPECT", "BEHIND"),
+    ("PENDING", "QUARANTINED", "BLOCKED"),
     _pending,
 )
 list_running = _listing("running", "What workers have at the moment.", ("RUNNING",), _running)
@@ -204,10 +204,10 @@ def _find(desk: Desk, name: str) -> Delivery:
     Raises:
         ChoiceError: There is none.
     """
-    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.types import DeliveryFilter  # noqa: PLC0415 - it needs SQLAlchemy
 
     if re.fullmatch(r"[0-9]{1,19}", name):
-        found = desk.find(Choice(ids=(min(int(name), LARGEST),)), 1)
+        found = desk.find(DeliveryFilter(ids=(min(int(name), LARGEST),)), 1)
         if not found:
             raise ChoiceError(f"there is no delivery {name}: it may have been pruned")
         return found[0]
@@ -217,7 +217,7 @@ def _find(desk: Desk, name: str) -> Delivery:
             f"{name!r} is neither the number of a delivery nor a key, which looks like "
             "0123456789abcdef0123456789abcdef:billing.receipt"
         )
-    found = desk.find(Choice(emission_id=match[1], receiver=match[2]), 20)
+    found = desk.find(DeliveryFilter(emission_id=match[1], receiver=match[2]), 20)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -228,19 +228,19 @@ def _find(desk: Desk, name: str) -> Delivery:
 
 def _causes(desk: Desk, delivery: Delivery) -> list[Delivery]:
     """Return what it was caused by, the first cause first, as far as that is still recorded."""
-    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.types import DeliveryFilter  # noqa: PLC0415 - it needs SQLAlchemy
 
     chain: list[Delivery] = []
     seen = {delivery.key}
-    cause = delivery.cause
+    cause = delivery.caused_by
     while cause is not None and cause not in seen and len(chain) < GENERATIONS:
         seen.add(cause)
         emission_id, _, receiver = cause.partition(":")
-        found = desk.find(Choice(emission_id=emission_id, receiver=receiver), 1)
+        found = desk.find(DeliveryFilter(emission_id=emission_id, receiver=receiver), 1)
         if not found:
             break
         chain.insert(0, found[0])
-        cause = found[0].cause
+        cause = found[0].caused_by
     return chain
 
 
@@ -261,7 +261,7 @@ def _show_page(
         page.line(("traceback of the last failure", "bold underline"))
         for line in found.traceback.rstrip().splitlines():
             page.line(printable(line), indent=INDENT)
-    if causes or found.cause:
+    if causes or found.caused_by:
         page.line()
         _add_causes(page, found, causes)
     return page
@@ -280,7 +280,7 @@ def _facts(found: Delivery, worker: str | None, now: datetime) -> dict[str, str 
         else None,
         "ended": None if found.finished_at is None else _when(found.finished_at, now),
         "attempts": str(found.attempts),
-        "lost": f"{found.lost} workers were lost with it" if found.lost else None,
+        "lost": f"{found.lost_workers} workers were lost with it" if found.lost_workers else None,
         "worker": worker or found.worker,
         "reason": found.reason,
         "traceparent": found.traceparent,
@@ -296,8 +296,8 @@ def _add_causes(page: Page, found: Delivery, causes: Sequence[Delivery]) -> None
     page.line(("caused by", "bold underline"))
     depth = 0
     first = causes[0] if causes else found
-    if first.cause is not None:
-        page.line(f"{printable(first.cause)} ", ("(no longer recorded)", "dim"), indent=INDENT)
+    if first.caused_by is not None:
+        page.line(f"{printable(first.caused_by)} ", ("(no longer recorded)", "dim"), indent=INDENT)
         depth = 1
     for each in [*causes, found]:
         page.line(

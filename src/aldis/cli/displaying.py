@@ -12,7 +12,7 @@ from aldis.cli.output import Page, Styled
 
 if TYPE_CHECKING:
     from aldis.cli.stores import LivingWorker
-    from aldis.durable.facts import Delivery
+    from aldis.durable.types import Delivery
 
 __all__ = [
     "add_table",
@@ -40,18 +40,18 @@ def delivery_json(delivery: Delivery, worker: str | None) -> dict[str, Any]:
         "due_at": iso(delivery.due_at),
         "finished_at": iso(delivery.finished_at),
         "attempts": delivery.attempts,
-        "lost": delivery.lost,
+        "lost": delivery.lost_workers,
         "worker": worker,
         "lease": delivery.worker,
         "reason": delivery.reason,
-        "cause": delivery.cause,
+        "cause": delivery.caused_by,
         "traceparent": delivery.traceparent,
     }
 
 
 def state_name(delivery: Delivery) -> str:
     """Return the state of a delivery in a word."""
-    return delivery.state.name.lower()
+    return delivery.state.label
 
 
 def label(worker: LivingWorker) -> str:

@@ -187,7 +187,7 @@ def place_of(outbox: Any, name: str, prefix: str | None = None) -> Place:
         DatabaseError: It is no outbox, or has none.
     """
     from aldis.durable.outbox import Outbox  # noqa: PLC0415 - it needs SQLAlchemy
-    from aldis.durable.sql.store import SqlStore  # noqa: PLC0415 - the same
+    from aldis.durable.store.sql.store import SqlStore  # noqa: PLC0415 - the same
 
     if not isinstance(outbox, Outbox):
         raise DatabaseError(f"{name} is no outbox, but an object of type {type(outbox).__name__}")
@@ -326,7 +326,7 @@ def refuse_memory(place: Place, why: str = GONE) -> None:
     """
     if place.engine.dialect.name != "sqlite":
         return
-    from aldis.durable.sql.sqlite import is_in_memory  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.store.sql.sqlite import is_in_memory  # noqa: PLC0415 - it needs SQLAlchemy
 
     if is_in_memory(place.engine):
         raise DatabaseError(

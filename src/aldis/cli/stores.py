@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from aldis.durable.facts import Choice, Delivery, Load
+    from aldis.durable.types import Delivery, DeliveryFilter, ReceiverStats
 
 __all__ = ["Desk", "LivingWorker", "open_desk", "receivers_of_the_app"]
 
@@ -57,8 +57,8 @@ class Desk:
     """
 
     def __init__(self, place: Place) -> None:
-        from aldis.durable.sql.database import Database  # noqa: PLC0415 - it needs SQLAlchemy
-        from aldis.durable.sql.store import SqlStore  # noqa: PLC0415 - the same
+        from aldis.durable.store.sql.connection import Database  # noqa: PLC0415 - it needs SQLAlchemy
+        from aldis.durable.store.sql.store import SqlStore  # noqa: PLC0415 - the same
 
         self.place = place
         self._store = SqlStore(place.engine, prefix=place.prefix, schema=place.schema)
@@ -77,15 +77,17 @@ class Desk:
 
     # -- looking ---------------------------------------------------------------------------------
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> list[ReceiverStats]:
         """Return how much there is of each receiver."""
         return self._call(self._store.loads)
 
-    def count(self, choice: Choice) -> int:
+    def count(self, choice: DeliveryFilter) -> int:
         """Return how many are chosen."""
         return self._call(lambda: self._store.count(choice))
 
-    def find(self, choice: Choice, limit: int, *, newest_first: bool = False) -> list[Delivery]:
+    def find(
+        self, choice: DeliveryFilter, limit: int, *, newest_first: bool = False
+    ) -> list[Delivery]:
         """Return the chosen deliveries."""
         return self._call(lambda: self._store.find(choice, limit=limit, newest_first=newest_first))
 
@@ -97,7 +99,7 @@ class Desk:
         """Return the database's time."""
         from sqlalchemy import select  # noqa: PLC0415 - may be missing
 
-        from aldis.durable.sql.tables import now  # noqa: PLC0415 - the same
+        from aldis.durable.store.sql.tables import now  # noqa: PLC0415 - the same
 
         return _moment(self._read(lambda connection: connection.scalar(select(now()))))
 
@@ -105,7 +107,7 @@ class Desk:
         """Return the workers that have a lease, by name."""
         from sqlalchemy import MetaData, select  # noqa: PLC0415 - may be missing
 
-        from aldis.durable.sql.tables import now, tables  # noqa: PLC0415 - the same
+        from aldis.durable.store.sql.tables import now, tables  # noqa: PLC0415 - the same
 
         workers = tables(MetaData(schema=self.place.schema), self.place.prefix).workers
         chosen = select(
@@ -119,11 +121,11 @@ class Desk:
 
     # -- changing --------------------------------------------------------------------------------
 
-    def replay(self, choice: Choice) -> Iterator[int]:
+    def replay(self, choice: DeliveryFilter) -> Iterator[int]:
         """Make the chosen pending again, batch after batch."""
         return self._steps(lambda: self._store.replay(choice))
 
-    def discard(self, choice: Choice) -> Iterator[int]:
+    def discard(self, choice: DeliveryFilter) -> Iterator[int]:
         """Have the chosen never run, batch after batch."""
         return self._steps(lambda: self._store.discard(choice))
 
@@ -183,7 +185,7 @@ def open_desk(ctx: click.Context, **named: Any) -> Iterator[Desk]:
         place = find_place(ctx, **named)
         refuse_memory(place, "is seen by the process of the app alone")
         refuse_missing_file(place)
-        from aldis.durable.sql.schema import check  # noqa: PLC0415 - it needs SQLAlchemy
+        from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - it needs SQLAlchemy
 
         desk = Desk(place)
     try:

@@ -35,7 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEAD: Final = ("DEAD",)
 DISCARDED: Final = ("DISCARDED",)
-WAITING: Final = ("PENDING", "SUSPECT", "BEHIND")
+WAITING: Final = ("PENDING", "QUARANTINED", "BLOCKED")
 
 
 def _chosen_options(function: F) -> F:
@@ -111,7 +111,7 @@ def _change(
     if ids:
         change, states = Change(change.verb, change.done), possible
     with open_desk(ctx, **options) as desk:
-        from aldis.durable.facts import State  # noqa: PLC0415 - it needs SQLAlchemy
+        from aldis.durable.types import State  # noqa: PLC0415 - it needs SQLAlchemy
 
         choice = choice_of(desk, [State[name] for name in states], filters, ids or None)
         _check_ids(desk, change, ids, possible)
@@ -149,9 +149,9 @@ def _check_ids(desk: Desk, change: Change, ids: Sequence[int], possible: Sequenc
     """
     if not ids:
         return
-    from aldis.durable.facts import Choice  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.types import DeliveryFilter, State  # noqa: PLC0415 - it needs SQLAlchemy
 
-    found = {each.id: each for each in desk.find(Choice(ids=ids), len(ids))}
+    found = {each.id: each for each in desk.find(DeliveryFilter(ids=ids), len(ids))}
     for number in ids:
         if number not in found:
             raise ChoiceError(
@@ -159,7 +159,7 @@ def _check_ids(desk: Desk, change: Change, ids: Sequence[int], possible: Sequenc
             )
         state = found[number].state.name
         if state not in possible:
-            names = [each.lower() for each in possible]
+            names = [State[each].label for each in possible]
             raise ChoiceError(
                 f"delivery {number} is {state_name(found[number])}, and only one that is "
                 f"{', '.join(names[:-1])} or {names[-1]} can be {change.done}; nothing was changed"

@@ -154,7 +154,7 @@ def _check_place(place: Place) -> None:
     refuse_memory(place, "is seen by no other process, so that nothing ever gets to a worker")
     refuse_missing_file(place)
     with refusals():
-        from aldis.durable.sql.schema import check  # noqa: PLC0415 - it needs SQLAlchemy
+        from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - it needs SQLAlchemy
 
         place.call(lambda bind: check(bind, place.prefix, place.schema))
 

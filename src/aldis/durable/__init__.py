@@ -14,12 +14,13 @@ except ModuleNotFoundError as missing:
     )
     raise MissingExtraError(_message, name="sqlalchemy") from missing
 
+from aldis.durable._old_names import register_moved_modules
 from aldis.durable.codec import add_app, register_sender
 from aldis.durable.current import CurrentDelivery, current_delivery
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable, durable
 from aldis.durable.retry import Retry
-from aldis.durable.sql.tables import tables
+from aldis.durable.store.sql.tables import tables
 from aldis.durable.worker import Worker
 
 __all__ = [
@@ -36,3 +37,5 @@ __all__ = [
     "register_sender",
     "tables",
 ]
+
+register_moved_modules()

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from aldis.durable.facts import Claimed
 from aldis.durable.store import Store
+from aldis.durable.types import ClaimedDelivery
 from aldis.errors import LeaseLostError, NoDeliveryError
 from aldis.transactions import buffer_of, sync_counterpart
 
@@ -64,14 +64,14 @@ class CurrentDelivery:
     """
 
     def __init__(
-        self, claimed: Claimed, open_session: Callable[[], Any], store: Store | None
+        self, claimed: ClaimedDelivery, open_session: Callable[[], Any], store: Store | None
     ) -> None:
         self.key = claimed.key
         self.attempt = claimed.attempt
         self.emission_id = claimed.emission_id
         self.receiver = claimed.receiver
         self.signal = claimed.signal
-        self.cause = claimed.cause
+        self.cause = claimed.caused_by
         self.traceparent = claimed.traceparent
         self._claimed = claimed
         self._open_session = open_session
@@ -114,18 +114,18 @@ class CurrentDelivery:
         if not buffer.holds(self._completion):
             buffer.write(session, self._completion, self._claimed)
 
-    def finish_in(self, session: Any) -> None:
+    def complete_in(self, session: Any) -> None:
         """Complete the delivery in the transaction of ``session``.
 
         Raises:
             LeaseLostError: Another worker has it by now.
         """
         assert self._store is not None  # noqa: S101 - else nothing was to be completed
-        if not self._store.finish_in(session, self._claimed):
+        if not self._store.complete_in(session, self._claimed):
             raise LeaseLostError(lost(self._claimed))
 
 
-def lost(claimed: Claimed) -> str:
+def lost(claimed: ClaimedDelivery) -> str:
     """Return in words that a worker no longer has a delivery."""
     return (
         f"the worker no longer has delivery {claimed.id} ({claimed.receiver}): its lease ran out, "
@@ -144,7 +144,7 @@ class _Completion:
         self._delivery = delivery
 
     def write(self, session: Any, rows: Sequence[Any]) -> None:  # noqa: ARG002 - it has one
-        self._delivery.finish_in(session)
+        self._delivery.complete_in(session)
 
     def written(self) -> None:
         self._delivery.completed = True

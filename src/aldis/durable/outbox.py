@@ -14,10 +14,10 @@ from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, sessionmaker
 
 from aldis.durable.current import running
-from aldis.durable.facts import NewDelivery
-from aldis.durable.sql import sqlite
-from aldis.durable.sql.store import SqlStore, engines_of
 from aldis.durable.store import Store
+from aldis.durable.store.sql import sqlite
+from aldis.durable.store.sql.store import SqlStore, engines_of
+from aldis.durable.types import NewDelivery
 from aldis.errors import NoSessionError, OutboxError
 from aldis.transactions import (
     buffer_of,

@@ -15,8 +15,8 @@ from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, is_async
 from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
-from aldis.durable.facts import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
 from aldis.durable.retry import Retry
+from aldis.durable.types import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
 from aldis.errors import (
     InvalidNameError,
     PayloadError,
@@ -283,7 +283,7 @@ class Recorder:
                 payload=self._codec.encode(sender, payload),
                 order_key=receiver.order_key(sender, payload),
                 delay=receiver.delay,
-                cause=outer.key if outer is not None else None,
+                caused_by=outer.key if outer is not None else None,
                 traceparent=_traceparent() or (outer.traceparent if outer is not None else None),
             ),
         )

@@ -13,7 +13,7 @@ from aldis.testing.restored import restored_subscriptions
 from aldis.testing.wired import assert_wired
 
 if TYPE_CHECKING:
-    from aldis.durable.memory import MemoryStore
+    from aldis.durable.store.memory import MemoryStore
     from aldis.testing.draining import Drained, adrain, drain
     from aldis.testing.pretending import delivering
 
@@ -33,7 +33,7 @@ __all__ = [
 # What needs SQLAlchemy is imported when it is asked for: the rest is for everybody.
 _DRAINING: Final = "aldis.testing.draining"
 _HOMES: Final = {
-    "MemoryStore": "aldis.durable.memory",
+    "MemoryStore": "aldis.durable.store.memory",
     "delivering": "aldis.testing.pretending",
     **dict.fromkeys(("Drained", "adrain", "drain"), _DRAINING),
 }

@@ -22,12 +22,12 @@ from typing import Any, Final, TypeVar
 
 from aldis.core.sender import real_sender
 from aldis.durable import Outbox
-from aldis.durable.facts import Claimed, Failure, State
-from aldis.durable.memory import MemoryStore
 from aldis.durable.outbox import check_outbox
 from aldis.durable.receiver import served_receivers
-from aldis.durable.sql.tables import tables
 from aldis.durable.store import Store
+from aldis.durable.store.memory import MemoryStore
+from aldis.durable.store.sql.tables import tables
+from aldis.durable.types import AttemptFailure, ClaimedDelivery, State
 from aldis.durable.worker.running import Ran, Setting, Work, in_context, run, run_async
 from aldis.errors import AsyncReceiverError, NoSessionError, OutboxError, RetryLater
 
@@ -46,7 +46,7 @@ LEASE: Final = 3600.0
 PATIENCE: Final = 100
 
 #: What waits for its time.
-TIMED: Final = (State.PENDING, State.SUSPECT, State.BEHIND)
+TIMED: Final = (State.PENDING, State.QUARANTINED, State.BLOCKED)
 
 
 @dataclass(slots=True)
@@ -227,11 +227,11 @@ class _Shift:
     def begin(self) -> None:
         """Begin the lease."""
         _check_connection(self._store)
-        self._store.enlist(self._lease, "drain", LEASE)
+        self._store.register_worker(self._lease, "drain", LEASE)
 
     def end(self) -> None:
         """End it: what was not run is as it was."""
-        self._store.retire(self._lease)
+        self._store.unregister_worker(self._lease)
 
     def take(self) -> Work | None:
         """Claim what is due first; ``None`` if nothing is."""
@@ -247,7 +247,7 @@ class _Shift:
                     each.receiver,
                     1,
                     ordered=receiver.key is not None,
-                    alone=each.alone,
+                    exclusive=each.exclusive,
                 ):
                     return Work(claimed, receiver)
             if not due or (due[0].seconds > 0 and not self._later):
@@ -260,7 +260,7 @@ class _Shift:
         claimed, failure, drained = ran.work.claimed, ran.failure, self._drained
         if failure is None:
             if not ran.completed:
-                self._store.finish([claimed])
+                self._store.complete([claimed])
             drained.done += 1
             outcome = "was done already"
         else:
@@ -293,7 +293,7 @@ class _Shift:
         if not isinstance(error, RetryLater):
             self._heard.append(error)
 
-    def _note_patience(self, claimed: Claimed) -> None:
+    def _note_patience(self, claimed: ClaimedDelivery) -> None:
         self._postponed[claimed.id] += 1
         if self._postponed[claimed.id] >= PATIENCE:
             message = (
@@ -352,7 +352,7 @@ def _pass_time(store: Any, seconds: float) -> None:
         connection.execute(sooner.values(due_at=rows.c.due_at - round(seconds * 1_000_000)))
 
 
-def _without_chance(failure: Failure, work: Work) -> Failure:
+def _without_chance(failure: AttemptFailure, work: Work) -> AttemptFailure:
     """Have a delivery that failed wait for as long as it can, or it might be due again at once."""
     if failure.retry_in is None or not failure.counts:
         return failure

@@ -9,7 +9,7 @@ from typing import Any
 
 from aldis.durable.current import CurrentDelivery
 from aldis.durable.current import delivering as running_as
-from aldis.durable.facts import Claimed
+from aldis.durable.types import ClaimedDelivery
 from aldis.errors import NoSessionError
 
 __all__ = ["delivering"]
@@ -42,17 +42,17 @@ def delivering(  # noqa: PLR0913 - each is one thing that a receiver can ask for
     Yields:
         The delivery.
     """
-    claimed = Claimed(
+    claimed = ClaimedDelivery(
         id=0,
         emission_id=emission_id or os.urandom(16).hex(),
         receiver=receiver,
         signal=signal,
         payload="",
         order_key=None,
-        cause=cause,
+        caused_by=cause,
         traceparent=traceparent,
         attempt=attempt,
-        lost=0,
+        lost_workers=0,
         worker="",
     )
 

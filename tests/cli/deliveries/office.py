@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
 from aldis.cli.group import aldis
-from aldis.durable.facts import Choice, Failure, NewDelivery, State
-from aldis.durable.sql.schema import upgrade
-from aldis.durable.sql.store import SqlStore
+from aldis.durable.store.sql.migrate import upgrade
+from aldis.durable.store.sql.store import SqlStore
+from aldis.durable.types import AttemptFailure, DeliveryFilter, NewDelivery, State
 from tests.durable.sql.databases import DATABASES
 
 LEASE = "1" * 32
@@ -23,20 +23,20 @@ class Office:
         self.engine = create_engine(url)
         upgrade(self.engine)
         self.store = SqlStore(self.engine)
-        self.store.enlist(LEASE, "quay-1", 600)
+        self.store.register_worker(LEASE, "quay-1", 600)
 
     def add(self, receiver="billing.receipt", count=1, **facts):
         """Record deliveries."""
         new = {"signal": "order_paid", "payload": '{"payload":{"order_id":7}}', **facts}
         for _ in range(count):
-            number = f"{self.store.count(Choice()):032x}"
+            number = f"{self.store.count(DeliveryFilter()):032x}"
             self.store.add(None, [NewDelivery(emission_id=number, receiver=receiver, **new)])
 
     def kill(self, receiver="billing.receipt", reason="LookupError: no such lamp", **more):
         """Make a dead letter of everything that waits for a receiver."""
         while claimed := self.store.claim(LEASE, receiver, 500, ordered=False):
             for each in claimed:
-                self.store.fail(each, Failure(reason, f"Traceback …\n{reason}\n", **more))
+                self.store.fail(each, AttemptFailure(reason, f"Traceback …\n{reason}\n", **more))
 
     def run(self, *command, stdin=None):
         """Run ``aldis deliveries`` on the database."""

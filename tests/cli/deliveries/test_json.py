@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aldis.durable.facts import NewDelivery
+from aldis.durable.types import NewDelivery
 from tests.cli.test_documentation import PAGE, keys_in
 
 
@@ -16,7 +16,7 @@ def test_every_key_of_the_json_is_documented(office, command):
     """Below the schema's name, or where that refers to."""
     office.add("a", count=3)
     office.kill("a")
-    office.store.add(None, [NewDelivery("b" * 32, "b", "s", "{}", cause=f"{0:032x}:a")])
+    office.store.add(None, [NewDelivery("b" * 32, "b", "s", "{}", caused_by=f"{0:032x}:a")])
     facts = office.json(*command.split())
     section = PAGE.partition("### `aldis-deliveries-stats/1`")[2].partition("\n## ")[0]
     assert f"`{facts['schema']}`" in PAGE

@@ -81,7 +81,7 @@ class TestOnATerminal:
             "slow.py",
             """
             import time
-            from aldis.durable.sql.operating import OperatorSide
+            from aldis.durable.store.sql.admin import OperatorSide
             from aldis.cli import main
 
             change = OperatorSide._change

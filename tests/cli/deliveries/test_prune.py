@@ -12,7 +12,7 @@ class TestPrune:
         office.add()
         office.kill()
         office.add(count=3)
-        office.store.finish(office.store.claim(LEASE, "billing.receipt", 2, ordered=False))
+        office.store.complete(office.store.claim(LEASE, "billing.receipt", 2, ordered=False))
         ended = office.run("prune", "--older-than", "7d", "--yes")
         assert "0 completed deliveries older than 7d pruned.\n" == ended.stdout
         ended = office.run("prune", "--older-than", "0s", "--dry-run")
@@ -24,7 +24,7 @@ class TestPrune:
     def test_asks_about_a_single_one(self, office):
         """What is pruned does not come back."""
         office.add()
-        office.store.finish(office.store.claim(LEASE, "billing.receipt", 1, ordered=False))
+        office.store.complete(office.store.claim(LEASE, "billing.receipt", 1, ordered=False))
         assert 2 == office.run("prune", "--older-than", "0s").exit_code
         assert ["DONE"] == office.states()
 

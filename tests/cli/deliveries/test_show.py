@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from aldis.durable.facts import NewDelivery
+from aldis.durable.types import NewDelivery
 from tests.cli.deliveries.office import everywhere, said
 
 
@@ -13,8 +13,8 @@ class TestShow:
     def test_everything(self, office):
         """Payload, error, and what has caused it, the first cause first."""
         office.add("orders.place", signal="order-placed")
-        office.add("stock.reserve", cause=f"{0:032x}:orders.place")
-        office.add(cause=f"{1:032x}:stock.reserve", traceparent="00-ab-cd-01", order_key="7")
+        office.add("stock.reserve", caused_by=f"{0:032x}:orders.place")
+        office.add(caused_by=f"{1:032x}:stock.reserve", traceparent="00-ab-cd-01", order_key="7")
         office.kill()
         ended = office.run("show", "3")
         assert 0 == ended.exit_code
@@ -40,7 +40,7 @@ class TestShow:
 
     def test_a_cause_that_was_pruned(self, office):
         """What is known of it is its key."""
-        office.add(cause=f"{9:032x}:orders.place")
+        office.add(caused_by=f"{9:032x}:orders.place")
         assert office.run("show", "1").stdout.endswith(
             f"caused by\n  {9:032x}:orders.place (no longer recorded)\n"
             "  └─ 1  order_paid → billing.receipt  pending (this one)\n"

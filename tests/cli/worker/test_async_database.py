@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import create_engine
 
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
 from tests.cli.durable_shop import RECEIVERS, send, wait_for, working
 from tests.durable.sql.databases import database
 

@@ -47,7 +47,7 @@ APPS = {
     "memory.py": "import os; os.environ['SHOP_URL'] = 'sqlite://'\nfrom shop import *",
     "kept.py": (
         "import aldis.as_blinker\nfrom flask import Flask\nfrom aldis.flask import Aldis\n"
-        "from aldis.durable import Outbox\nfrom aldis.durable.memory import MemoryStore\n"
+        "from aldis.durable import Outbox\nfrom aldis.durable.store.memory import MemoryStore\n"
         "app = Flask('kept')\nAldis(app, outbox=Outbox(store=MemoryStore()))"
     ),
 }

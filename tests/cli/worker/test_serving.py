@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import create_engine
 
-from aldis.durable.sql.schema import upgrade
+from aldis.durable.store.sql.migrate import upgrade
 from tests.cli.durable_shop import DEAD, DONE, PENDING, send, states, wait_for, working, write_shop
 from tests.durable.sql.databases import database
 

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aldis import Namespace
 from aldis.durable import Outbox, Retry, RetryLater, Worker, current_delivery, durable, tables
-from aldis.durable.facts import UNFINISHED
+from aldis.durable.types import UNFINISHED
 from aldis.errors import OutboxError
 from aldis.flask import Aldis
 

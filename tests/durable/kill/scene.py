@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from aldis.durable.facts import State
+from aldis.durable.types import State
 from tests.durable.kill.app import Effect, deliveries
 
 SECONDS = 40

@@ -10,9 +10,9 @@ from pathlib import Path
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.pool import NullPool
 
-from aldis.durable.facts import UNFINISHED, State
-from aldis.durable.sql.schema import upgrade
-from aldis.durable.sql.sqlite import use_wal
+from aldis.durable.store.sql.migrate import upgrade
+from aldis.durable.store.sql.sqlite import use_wal
+from aldis.durable.types import UNFINISHED, State
 from tests.durable.kill.app import Effect, Order, db, deliveries
 
 #: The receivers that write through the delivery's session.
@@ -35,9 +35,7 @@ class Found:
     wrong: list = field(default_factory=list)
 
     def __str__(self):
-        states = ", ".join(
-            f"{count} {state.name.lower()}" for state, count in self.deliveries.items()
-        )
+        states = ", ".join(f"{count} {state.label}" for state, count in self.deliveries.items())
         lost = ", ".join(f"{times}: {count}" for times, count in sorted(self.lost.items()))
         kills = ", ".join(f"{count} {what}" for what, count in sorted(self.kills.items())) or "none"
         return (

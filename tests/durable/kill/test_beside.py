@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from aldis.durable import Outbox, durable
-from aldis.durable.facts import State
+from aldis.durable.types import State
 from tests.durable import scenes
 from tests.durable.scenes import order_paid, rows
 from tests.durable.stores import databases
@@ -18,7 +18,7 @@ def test_is_written_down_at_once(tmp_path, monkeypatch):
     """A completion waits for no other receiver to return: killed now, it would run again."""
     monkeypatch.setattr("aldis.durable.worker.shift.NAP", 3 * LIMIT)
     monkeypatch.setattr("aldis.durable.worker.shift.LOOK", 3 * LIMIT)
-    monkeypatch.setattr("aldis.durable.sql.wakers.POLL_ANYWAY", 3 * LIMIT)
+    monkeypatch.setattr("aldis.durable.store.sql.notify.POLL_ANYWAY", 3 * LIMIT)
     release = Event()
 
     @order_paid.connect

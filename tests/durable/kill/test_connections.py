@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from aldis.durable.facts import State
+from aldis.durable.types import State
 from tests.durable.kill.gale import binaries, gale_before, own_server
 from tests.durable.kill.nursery import Nursery
 from tests.durable.kill.scene import Scene

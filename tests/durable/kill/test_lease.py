@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from aldis.durable.facts import DEAD_AFTER, State
+from aldis.durable.types import DEAD_AFTER, State
 from tests.durable.kill.scene import Scene
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ class TestFrozen:
         scene.end(first)
 
         assert done == scene.rows()[0]
-        assert (1, 1) == (done.attempts, done.lost)
+        assert (1, 1) == (done.attempts, done.lost_workers)
         assert ([] if kind == "plain" else ["one"]) == scene.effects()
         if kind != "plain":
             assert "the worker no longer has delivery" in scene.logged(first)
@@ -96,7 +96,7 @@ class TestEnd:
         assert scene.has("ended", "long", worker)
         assert len(rest) > 1
         assert {(State.PENDING, 0, 0, None)} == {
-            (row.state, row.attempts, row.lost, row.worker) for row in rest
+            (row.state, row.attempts, row.lost_workers, row.worker) for row in rest
         }
         last = scene.worker()
         scene.until(lambda: scene.states() == {State.DONE: 41})
@@ -111,7 +111,12 @@ class TestEnd:
         scene.until(lambda: scene.has("begun", "long", worker))
         scene.end(worker)
         (row,) = scene.rows()
-        assert (State.PENDING, 0, 0, None) == (row.state, row.attempts, row.lost, row.worker)
+        assert (State.PENDING, 0, 0, None) == (
+            row.state,
+            row.attempts,
+            row.lost_workers,
+            row.worker,
+        )
 
 
 def test_two_share(scene):

@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import create_engine, event
 
-from aldis.durable.facts import NewDelivery
-from aldis.durable.sql.store import SqlStore
+from aldis.durable.store.sql.store import SqlStore
+from aldis.durable.types import NewDelivery
 from aldis.errors import OutboxError
 from tests.durable.kill.gale import gale_before
 
@@ -54,12 +54,12 @@ def test_broken_on_its_way_back(pooled):
 def test_woken_too_late(engine):
     """A receiver that returns after its worker has ended wakes nobody, and writes into no file."""
     store = SqlStore(engine)
-    waker = store.waker()
-    waker.close()
+    notifier = store.notifier()
+    notifier.close()
     before = os.pipe()
     try:
         os.set_blocking(before[0], False)
-        waker.wake()
+        notifier.wake()
         with pytest.raises(BlockingIOError):
             os.read(before[0], 1)
     finally:

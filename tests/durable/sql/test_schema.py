@@ -11,9 +11,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, create_engine, event, inspect, select, text
 from sqlalchemy.pool import NullPool
 
-from aldis.durable.sql import schema
-from aldis.durable.sql.migrations import running
-from aldis.durable.sql.tables import tables
+from aldis.durable.store.sql import migrate
+from aldis.durable.store.sql.migrations import running
+from aldis.durable.store.sql.tables import tables
 from aldis.errors import OutboxError, SchemaError
 from aldis.version import __version__
 from tests.durable.sql.databases import KINDS, database, run
@@ -54,16 +54,16 @@ class TestUpgrade:
         """The first time runs the revisions, the second finds nothing to do."""
         told = []
 
-        assert ["0001"] == schema.upgrade(engine, tell=told.append)
+        assert ["0001"] == migrate.upgrade(engine, tell=told.append)
         assert ["0001: create the tables"] == told
-        assert [] == schema.upgrade(engine, tell=told.append)
+        assert [] == migrate.upgrade(engine, tell=told.append)
         assert 1 == len(told)
         assert {*OURS, "aldis_version"} == table_names(engine)
-        assert "0001" == schema.current(engine)
+        assert "0001" == migrate.current(engine)
 
     def test_a_row_fills_itself_in(self, engine):
         """The defaults are the tables' own, and the time is the database's, in microseconds."""
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
         row = insert_delivery(engine)
 
         assert (0, 0, 0) == (row.state, row.attempts, row.lost)
@@ -73,7 +73,7 @@ class TestUpgrade:
     @pytest.mark.parametrize("kind", KINDS, indirect=True)
     def test_makes_exactly_what_the_tables_describe(self, engine):
         """Alembic, and the database itself, see no difference to tables made by SQLAlchemy."""
-        schema.upgrade(engine, "one_")
+        migrate.upgrade(engine, "one_")
         metadata = MetaData()
         tables(metadata, "one_")
         # Of MariaDB SQLAlchemy cannot read such defaults; they are compared below.
@@ -92,54 +92,57 @@ class TestUpgrade:
 
     def test_any_prefix(self, engine):
         """Several outboxes live in one database, each with its own revision."""
-        schema.upgrade(engine, "one_")
-        assert ["0001"] == schema.upgrade(engine, "two_")
-        assert ("0001", "0001") == (schema.current(engine, "one_"), schema.current(engine, "two_"))
-        assert schema.current(engine) is None
+        migrate.upgrade(engine, "one_")
+        assert ["0001"] == migrate.upgrade(engine, "two_")
+        assert ("0001", "0001") == (
+            migrate.current(engine, "one_"),
+            migrate.current(engine, "two_"),
+        )
+        assert migrate.current(engine) is None
 
     def test_the_longest_prefix(self, engine):
         """Names fit what each database allows."""
         prefix = "p" * 29 + "_"
-        schema.upgrade(engine, prefix)
-        schema.check(engine, prefix)
+        migrate.upgrade(engine, prefix)
+        migrate.check(engine, prefix)
 
     @pytest.mark.parametrize("prefix", ["", "1", "a-b", "a;", "p" * 31])
     def test_what_is_no_prefix(self, engine, prefix):
         """A prefix that could not begin a name is refused before anything is done."""
         with pytest.raises(ValueError, match="a prefix is up to 30 letters, digits"):
-            schema.upgrade(engine, prefix)
+            migrate.upgrade(engine, prefix)
         assert set() == table_names(engine)
 
     def test_an_unknown_revision(self, engine):
         """Those that there are are named."""
         with pytest.raises(ValueError, match=r"^there is no revision '9999': there are 0001$"):
-            schema.upgrade(engine, revision="9999")
+            migrate.upgrade(engine, revision="9999")
 
     def test_another_kind_of_database(self):
         """It is refused by name."""
         with pytest.raises(OutboxError) as raised:
-            schema.sql("oracle")
+            migrate.sql("oracle")
         said = "an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in 'oracle'"
         assert said == str(raised.value)
 
     def test_the_revisions_are_those_of_the_files(self):
         """What ``check`` knows without Alembic is what Alembic finds."""
         script = ScriptDirectory(str(Path(running.__file__).parent))
-        assert schema.REVISIONS == tuple(each.revision for each in script.walk_revisions())[::-1]
+        assert migrate.REVISIONS == tuple(each.revision for each in script.walk_revisions())[::-1]
 
     def test_a_connections_transaction_is_its_owners(self, engine):
         """What a rolled-back transaction did is gone, where the database can do that."""
         with engine.connect() as connection:
-            schema.upgrade(connection)
+            migrate.upgrade(connection)
             connection.rollback()
         with engine.connect() as connection, connection.begin() as transaction:
-            schema.upgrade(connection)
+            migrate.upgrade(connection)
             transaction.rollback()
         if engine.dialect.name in ("sqlite", "postgresql"):
             assert set() == table_names(engine)
         with engine.begin() as connection:
-            schema.upgrade(connection)
-        schema.check(engine)
+            migrate.upgrade(connection)
+        migrate.check(engine)
 
     def test_inside_a_migration_of_the_app(self, engine):
         """It can be called in a revision of the application's own Alembic, whose `op` stays."""
@@ -149,7 +152,7 @@ class TestUpgrade:
         with engine.begin() as connection:
             context = MigrationContext.configure(connection)
             with Operations.context(context):
-                schema.upgrade(op.get_bind())
+                migrate.upgrade(op.get_bind())
                 op.execute("CREATE TABLE theirs (id INTEGER)")
         assert {*OURS, "aldis_version", "theirs"} == table_names(engine)
 
@@ -159,14 +162,14 @@ class TestUpgrade:
     def test_a_connections_settings_are_its_owners(self, engine):
         """On PostgreSQL no time limit is left behind."""
         with engine.begin() as connection:
-            schema.upgrade(connection)
+            migrate.upgrade(connection)
             assert "0" == connection.scalar(text("SHOW lock_timeout"))
 
     def test_an_engine_that_commits_each_statement(self, url):
         """An AUTOCOMMIT engine serves as well."""
         engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        assert ["0001"] == schema.upgrade(engine)
-        schema.check(engine)
+        assert ["0001"] == migrate.upgrade(engine)
+        migrate.check(engine)
 
     def test_an_engine_that_begins_by_itself(self, engine):
         """Listeners that say BEGIN, as SQLAlchemy recommends for SQLite, are no obstacle."""
@@ -180,8 +183,8 @@ class TestUpgrade:
             def begin(connection):
                 connection.exec_driver_sql("BEGIN")
 
-        assert ["0001"] == schema.upgrade(engine)
-        schema.check(engine)
+        assert ["0001"] == migrate.upgrade(engine)
+        migrate.check(engine)
 
 
 def described(engine, prefix, name):
@@ -212,35 +215,35 @@ class TestSchemas:
     @pytest.mark.service
     def test_tables_in_a_schema(self, engine):
         """They are created and found there, and nowhere else."""
-        schema.upgrade(engine, schema="post")
-        schema.check(engine, schema="post")
+        migrate.upgrade(engine, schema="post")
+        migrate.check(engine, schema="post")
         assert set() == table_names(engine)
         assert {*OURS, "aldis_version"} == set(inspect(engine).get_table_names("post"))
-        assert ("0001", None) == (schema.current(engine, schema="post"), schema.current(engine))
+        assert ("0001", None) == (migrate.current(engine, schema="post"), migrate.current(engine))
 
     @pytest.mark.service
     def test_a_schema_that_is_not_there(self, engine):
         """It is not created: whose it is is not aldis's to decide."""
         with pytest.raises(OutboxError, match='schema "nowhere" does not exist'):
-            schema.upgrade(engine, schema="nowhere")
+            migrate.upgrade(engine, schema="nowhere")
 
 
 class TestCheck:
     def test_nothing_is_wrong(self, engine):
         """Two looks at the database tell."""
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
         with statements_of(engine) as seen:
-            schema.check(engine)
+            migrate.check(engine)
         assert 2 == len(seen), seen
 
     def test_what_somebody_has_taken_away(self, engine):
         """A thorough check, as the command makes it, finds that as well."""
-        schema.upgrade(engine)
-        schema.check(engine, columns=True)
+        migrate.upgrade(engine)
+        migrate.check(engine, columns=True)
         run(engine, "DROP TABLE aldis_paused", "ALTER TABLE aldis_workers DROP COLUMN name")
-        schema.check(engine)
+        migrate.check(engine)
         with pytest.raises(SchemaError) as raised:
-            schema.check(engine, columns=True)
+            migrate.check(engine, columns=True)
         assert (
             "the tables aldis_* are of revision 0001, but somebody has taken away table "
             "aldis_paused, column aldis_workers.name: put that back"
@@ -249,7 +252,7 @@ class TestCheck:
     def test_no_tables(self, engine):
         """It says how to get them, both ways."""
         with pytest.raises(SchemaError) as raised:
-            schema.check(engine)
+            migrate.check(engine)
         assert (
             "the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own "
             "migrations: aldis.durable.tables(metadata), then autogenerate"
@@ -258,20 +261,20 @@ class TestCheck:
 
     def test_too_old(self, engine, monkeypatch):
         """It names both revisions and the command, and keeps what is there."""
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
         insert_delivery(engine)
-        monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+        monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
         with pytest.raises(SchemaError) as raised:
-            schema.check(engine)
+            migrate.check(engine)
         assert (
             f"the tables aldis_* are of revision 0001, and aldis {__version__} needs 0002: run "
             "`aldis db upgrade`; what waits in them is kept"
         ) == str(raised.value)
 
-    @pytest.mark.parametrize("work", [schema.check, schema.upgrade])
+    @pytest.mark.parametrize("work", [migrate.check, migrate.upgrade])
     def test_too_new(self, engine, work):
         """A revision that only a later aldis knows is left as it is."""
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
         insert_delivery(engine)
         run(engine, "UPDATE aldis_version SET version_num = '0007'")
         with pytest.raises(SchemaError) as raised:
@@ -280,7 +283,7 @@ class TestCheck:
             f"the tables aldis_* are of revision 0007, which aldis {__version__} does not know "
             "(its newest is 0001): upgrade aldis"
         ) == str(raised.value)
-        assert "0007" == schema.current(engine)
+        assert "0007" == migrate.current(engine)
         with engine.connect() as connection:
             assert 1 == connection.scalar(text("SELECT count(*) FROM aldis_deliveries"))
 
@@ -288,13 +291,13 @@ class TestCheck:
         """A version table without a revision is what an interruption leaves; upgrading goes on."""
         run(engine, "CREATE TABLE aldis_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         with pytest.raises(SchemaError) as raised:
-            schema.check(engine)
+            migrate.check(engine)
         assert (
             "creating the tables aldis_* was interrupted: run `aldis db upgrade` again, which goes "
             "on"
         ) == str(raised.value)
-        schema.upgrade(engine)
-        schema.check(engine)
+        migrate.upgrade(engine)
+        migrate.check(engine)
 
 
 class TestTablesOfTheApps:
@@ -310,14 +313,14 @@ class TestTablesOfTheApps:
 
     def test_complete(self, made):
         """They are as good as any."""
-        schema.check(made)
-        assert schema.current(made) is None
+        migrate.check(made)
+        assert migrate.current(made) is None
 
     def test_with_a_table_missing(self, made):
         """It is named, and so is who has to make it."""
         run(made, "DROP TABLE aldis_paused")
         with pytest.raises(SchemaError) as raised:
-            schema.check(made)
+            migrate.check(made)
         assert (
             "the tables aldis_*, which your own migrations made, lack table aldis_paused: aldis "
             f"{__version__} needs a new migration of yours; what waits in them is kept"
@@ -332,17 +335,17 @@ class TestTablesOfTheApps:
         )
         said = "lack column aldis_deliveries.cause, column aldis_workers.name: aldis"
         with pytest.raises(SchemaError, match=said):
-            schema.check(made)
+            migrate.check(made)
 
     def test_with_more_columns(self, made):
         """What somebody has added disturbs nothing."""
         run(made, "ALTER TABLE aldis_deliveries ADD COLUMN note VARCHAR(10)")
-        schema.check(made)
+        migrate.check(made)
 
     def test_are_not_upgraded(self, made):
         """They belong to the application's migrations, and stay as they are."""
         with pytest.raises(SchemaError) as raised:
-            schema.upgrade(made)
+            migrate.upgrade(made)
         assert (
             "there is aldis_deliveries, aldis_paused, aldis_workers already, and not made by "
             "`aldis db upgrade`: tables of your own migrations are brought up to date by these; "
@@ -354,7 +357,7 @@ class TestTablesOfTheApps:
 class TestSql:
     def test_it_runs(self, engine):
         """What it prints creates the tables, and is known as their revision afterwards."""
-        script = schema.sql(engine.dialect.name)
+        script = migrate.sql(engine.dialect.name)
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":
                 connection.connection.executescript(script)
@@ -363,10 +366,10 @@ class TestSql:
                     if statement.strip() not in ("", "BEGIN", "COMMIT"):
                         connection.exec_driver_sql(statement)
                 connection.commit()
-        assert "0001" == schema.current(engine)
-        assert [] == schema.upgrade(engine)
+        assert "0001" == migrate.current(engine)
+        assert [] == migrate.upgrade(engine)
         insert_delivery(engine)
 
     def test_from_a_revision_on(self):
         """From the newest there is nothing to do."""
-        assert "CREATE" not in schema.sql("sqlite", start="0001")
+        assert "CREATE" not in migrate.sql("sqlite", start="0001")

@@ -8,12 +8,12 @@ import threading
 import pytest
 from sqlalchemy import inspect
 
-from aldis.durable.sql import schema
+from aldis.durable.store.sql import migrate
 
 UPGRADE = """
     import sys
     from sqlalchemy import create_engine, event
-    from aldis.durable.sql.schema import upgrade
+    from aldis.durable.store.sql.migrate import upgrade
 
     engine = create_engine(sys.argv[1])
 
@@ -51,7 +51,7 @@ class TestProcesses:
 
         assert [""] * 4 == [errors for _, errors in ended]
         assert ["['0001']\n", "[]\n", "[]\n", "[]\n"] == sorted(out for out, _ in ended)
-        schema.check(engine)
+        migrate.check(engine)
 
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
     def test_interrupted(self, url, engine, how):
@@ -63,8 +63,8 @@ class TestProcesses:
         half.send_signal(how)
         half.communicate(timeout=60)
 
-        assert ["0001"] == schema.upgrade(engine)
-        schema.check(engine)
+        assert ["0001"] == migrate.upgrade(engine)
+        migrate.check(engine)
         names = [index["name"] for index in inspect(engine).get_indexes("aldis_deliveries")]
         assert {
             f"ix_aldis_deliveries_{end}" for end in ("ready", "chain", "worker", "ended")
@@ -77,7 +77,7 @@ class TestProcesses:
         first.stdin.flush()
         assert "half\n" == first.stdout.readline()
         done = []
-        second = threading.Thread(target=lambda: done.append(schema.upgrade(engine)))
+        second = threading.Thread(target=lambda: done.append(migrate.upgrade(engine)))
         second.start()
         second.join(0.5)
         assert second.is_alive()

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from aldis.durable.sql import schema
+from aldis.durable.store.sql import migrate
 from aldis.errors import OutboxError
 from tests.durable.sql.databases import database, run
 
@@ -22,7 +22,7 @@ class TestRefusals:
         """The address is named, without the password."""
         engine = create_engine("postgresql+psycopg://me:secret@127.0.0.1:1/shop")
         with pytest.raises(OutboxError) as raised:
-            schema.upgrade(engine)
+            migrate.upgrade(engine)
         said = str(raised.value)
         assert said.startswith(
             "the database postgresql+psycopg://me:***@127.0.0.1:1/shop cannot be reached: "
@@ -55,7 +55,7 @@ class TestRefusals:
                 "committed",
             )
             connection.rollback()
-        schema.upgrade(second)
+        migrate.upgrade(second)
         first.dispose()
         second.dispose()
 
@@ -99,7 +99,7 @@ class TestRefusals:
 def refused(engine, reason):
     """Demand that nothing can be created, for a reason that is told."""
     with pytest.raises(OutboxError) as raised:
-        schema.upgrade(engine)
+        migrate.upgrade(engine)
     said = str(raised.value)
     assert said.startswith(f"the tables in {engine.url} cannot be brought up to date: {reason}")
     assert "\n" not in said

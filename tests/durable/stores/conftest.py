@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import MetaData, delete
 
-from aldis.durable.sql.schema import upgrade
-from aldis.durable.sql.store import SqlStore
-from aldis.durable.sql.tables import tables
+from aldis.durable.store.sql.migrate import upgrade
+from aldis.durable.store.sql.store import SqlStore
+from aldis.durable.store.sql.tables import tables
 from tests.durable.stores import databases
 
 KINDS = ["sqlite", "sqlite_wal", *databases.SERVER_KINDS]

@@ -9,8 +9,15 @@ from time import sleep
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aldis.durable.facts import DEAD_AFTER, SUSPECT_AFTER, Choice, Claimed, Failure, State
-from aldis.testing.store.steps import RollBackError, enlist, new
+from aldis.durable.types import (
+    DEAD_AFTER,
+    QUARANTINE_AFTER,
+    AttemptFailure,
+    ClaimedDelivery,
+    DeliveryFilter,
+    State,
+)
+from aldis.testing.store.steps import RollBackError, new, register_worker
 
 #: The receivers, and whether they ask for order.
 ORDERED = {"free": False, "ordered": True}
@@ -19,7 +26,7 @@ ORDERED = {"free": False, "ordered": True}
 NEVER = 10_000.0
 
 #: Each receiver, with what runs beside others and what runs alone.
-KINDS = [(receiver, alone) for receiver in ORDERED for alone in (False, True)]
+KINDS = [(receiver, exclusive) for receiver in ORDERED for exclusive in (False, True)]
 
 #: More than any example has.
 MANY = 10_000
@@ -45,7 +52,7 @@ class Row:
 
     @property
     def is_suspect(self):
-        return self.lost >= SUSPECT_AFTER
+        return self.lost >= QUARANTINE_AFTER
 
     def wait(self, *, counts=True, due=True):
         """Wait for a worker, again."""
@@ -57,8 +64,8 @@ class Row:
         if self.status != "waiting":
             return {State[self.status.upper()]}
         may_be_behind = self.key is not None and ORDERED[self.receiver]
-        waits = State.SUSPECT if self.is_suspect else State.PENDING
-        return {waits, State.BEHIND} if may_be_behind else {waits}
+        waits = State.QUARANTINED if self.is_suspect else State.PENDING
+        return {waits, State.BLOCKED} if may_be_behind else {waits}
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -75,7 +82,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.count = 0
         self.claims = []
         self.paused = set()
-        self.workers = [enlist(store, NEVER), enlist(store, NEVER)]
+        self.workers = [register_worker(store, NEVER), register_worker(store, NEVER)]
 
     # -- the model -------------------------------------------------------------------------------
 
@@ -106,7 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
             if other is not row and (other.receiver, other.key) == (row.receiver, row.key)
         )
 
-    def eligible(self, receiver, alone):
+    def eligible(self, receiver, exclusive):
         """Return the names of what may be claimed now."""
         return {
             row.name
@@ -114,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
             if row.due
             and row.receiver == receiver
             and receiver not in self.paused
-            and row.is_suspect == alone
+            and row.is_suspect == exclusive
             and not self.is_blocked(row)
         }
 
@@ -159,7 +166,7 @@ class StoreMachine(RuleBasedStateMachine):
                     raise RollBackError
         if how == "roll back":
             return
-        found = {each.payload: each.id for each in self.store.find(Choice(), limit=MANY)}
+        found = {each.payload: each.id for each in self.store.find(DeliveryFilter(), limit=MANY)}
         for row in rows:
             row.id = found[row.name]
             self.rows[row.name] = row
@@ -170,47 +177,49 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.kinds(eligible=True))
     @rule(data=st.data(), who=st.integers(0, 1), limit=st.integers(1, 4))
     def claim(self, data, who, limit):
-        receiver, alone = data.draw(st.sampled_from(self.kinds(eligible=True)))
-        expected = min(limit, len(self.eligible(receiver, alone)))
-        claimed = self.take(self.workers[who], receiver, limit, alone=alone)
+        receiver, exclusive = data.draw(st.sampled_from(self.kinds(eligible=True)))
+        expected = min(limit, len(self.eligible(receiver, exclusive)))
+        claimed = self.take(self.workers[who], receiver, limit, exclusive=exclusive)
         if not ORDERED[receiver]:
             assert expected == len(claimed)
 
     @precondition(lambda self: self.rows and self.kinds(eligible=False))
     @rule(data=st.data(), who=st.integers(0, 1))
     def claim_in_vain(self, data, who):
-        receiver, alone = data.draw(st.sampled_from(self.kinds(eligible=False)))
-        assert [] == self.take(self.workers[who], receiver, 4, alone=alone)
+        receiver, exclusive = data.draw(st.sampled_from(self.kinds(eligible=False)))
+        assert [] == self.take(self.workers[who], receiver, 4, exclusive=exclusive)
 
-    def take(self, worker, receiver, limit, *, alone):
+    def take(self, worker, receiver, limit, *, exclusive):
         """Claim, and make sure that nothing comes that must not."""
-        claimed = self.store.claim(worker, receiver, limit, ordered=ORDERED[receiver], alone=alone)
+        claimed = self.store.claim(
+            worker, receiver, limit, ordered=ORDERED[receiver], exclusive=exclusive
+        )
         assert len(claimed) <= limit
         for each in claimed:
             row = self.row(each)
             # One by one: nothing in the same claim may block anything else in it.
-            assert each.payload in self.eligible(receiver, alone)
+            assert each.payload in self.eligible(receiver, exclusive)
             row.status, row.worker = "running", worker
             row.attempts += 1
-            assert (row.id, row.attempts, row.lost) == (each.id, each.attempt, each.lost)
+            assert (row.id, row.attempts, row.lost) == (each.id, each.attempt, each.lost_workers)
             assert (row.key, worker) == (each.order_key, each.worker)
             self.claims.append(each)
         return claimed
 
     @precondition(lambda self: self.held())
     @rule(data=st.data())
-    def finish(self, data):
+    def complete(self, data):
         some = data.draw(some_of(self.held()))
-        assert len(some) == self.store.finish(some)
+        assert len(some) == self.store.complete(some)
         for each in some:
             self.row(each).status = "done"
 
     @precondition(lambda self: self.held())
     @rule(data=st.data(), ending=endings)
-    def finish_in(self, data, ending):
+    def complete_in(self, data, ending):
         claimed = data.draw(st.sampled_from(self.held()))
         with suppress(RollBackError), self.store.transaction() as session:
-            assert self.store.finish_in(session, claimed)
+            assert self.store.complete_in(session, claimed)
             if ending == "roll back":
                 raise RollBackError
         if ending == "commit":
@@ -220,7 +229,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), retry_in=st.sampled_from([0.0, NEVER, None]), counts=st.booleans())
     def fail(self, data, retry_in, counts):
         claimed = data.draw(st.sampled_from(self.held()))
-        assert self.store.fail(claimed, Failure("no paper", None, retry_in, counts))
+        assert self.store.fail(claimed, AttemptFailure("no paper", None, retry_in, counts))
         row = self.row(claimed)
         row.wait(counts=counts, due=retry_in == 0.0)
         if retry_in is None:
@@ -228,9 +237,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held())
     @rule(data=st.data())
-    def give_back(self, data):
+    def release(self, data):
         some = data.draw(some_of(self.held()))
-        assert len(some) == self.store.give_back(some)
+        assert len(some) == self.store.release(some)
         for each in some:
             self.row(each).wait(counts=False)
 
@@ -238,7 +247,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def lose(self, data):
         who = data.draw(st.sampled_from(self.busy()))
-        worker, self.workers[who] = self.workers[who], enlist(self.store, NEVER)
+        worker, self.workers[who] = self.workers[who], register_worker(self.store, NEVER)
         self.is_lost(worker)
 
     @precondition(lambda self: self.kinds(eligible=True))
@@ -247,18 +256,18 @@ class StoreMachine(RuleBasedStateMachine):
         """What kills each worker that has it."""
         receiver, _ = data.draw(st.sampled_from(self.kinds(eligible=True)))
         for _ in range(times):
-            worker = enlist(self.store, NEVER)
-            alone = bool(self.eligible(receiver, alone=True))
-            self.take(worker, receiver, 1, alone=alone)
+            worker = register_worker(self.store, NEVER)
+            exclusive = bool(self.eligible(receiver, exclusive=True))
+            self.take(worker, receiver, 1, exclusive=exclusive)
             self.is_lost(worker)
 
     def is_lost(self, worker):
         """Have a lease run out, and somebody notice."""
-        assert self.store.renew(worker, 0.001)
+        assert self.store.heartbeat(worker, 0.001)
         sleep(0.005)
         lost = [row for row in self.having("running") if row.worker == worker]
-        assert len(lost) == self.store.reap()
-        assert not self.store.renew(worker, NEVER)
+        assert len(lost) == self.store.rescue()
+        assert not self.store.heartbeat(worker, NEVER)
         for row in lost:
             row.lost += 1
             row.wait(counts=row.is_suspect)
@@ -267,11 +276,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.busy())
     @rule(data=st.data())
-    def retire(self, data):
+    def unregister_worker(self, data):
         who = data.draw(st.sampled_from(self.busy()))
-        worker, self.workers[who] = self.workers[who], enlist(self.store, NEVER)
+        worker, self.workers[who] = self.workers[who], register_worker(self.store, NEVER)
         held = [row for row in self.having("running") if row.worker == worker]
-        assert len(held) == self.store.retire(worker)
+        assert len(held) == self.store.unregister_worker(worker)
         assert [] == self.store.claim(worker, "free", 10, ordered=False)
         for row in held:
             row.wait(counts=False)
@@ -281,9 +290,9 @@ class StoreMachine(RuleBasedStateMachine):
     def say_too_late(self, data):
         """Whoever has lost a delivery changes nothing, whatever it says."""
         claimed = data.draw(st.sampled_from([each for each in self.claims if not self.holds(each)]))
-        assert 0 == self.store.finish([claimed])
-        assert 0 == self.store.give_back([claimed])
-        assert not self.store.fail(claimed, Failure("too late", retry_in=0.0))
+        assert 0 == self.store.complete([claimed])
+        assert 0 == self.store.release([claimed])
+        assert not self.store.fail(claimed, AttemptFailure("too late", retry_in=0.0))
 
     # -- operators -------------------------------------------------------------------------------
 
@@ -308,12 +317,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     def choices(self):
         """Draw some deliveries: one, or those of one receiver in one state."""
-        kinds = [st.just((Choice(ids=[row.id]), [row])) for row in self.rows.values()]
+        kinds = [st.just((DeliveryFilter(ids=[row.id]), [row])) for row in self.rows.values()]
         for name in ORDERED:
             for state in State:
-                found = self.store.find(Choice(receiver=name, states=[state]), limit=MANY)
+                found = self.store.find(DeliveryFilter(receiver=name, states=[state]), limit=MANY)
                 rows = [self.rows[each.payload] for each in found]
-                kinds.append(st.just((Choice(receiver=name, states=[state]), rows)))
+                kinds.append(st.just((DeliveryFilter(receiver=name, states=[state]), rows)))
         return st.one_of(kinds)
 
     @precondition(lambda self: not self.paused)
@@ -347,27 +356,29 @@ class StoreMachine(RuleBasedStateMachine):
         """A worker that goes on until nothing is due has done all that could be done."""
         worker = self.workers[0]
         for _ in range(100):
-            self.store.mend()
-            claimed = self.take(worker, receiver, 100, alone=False)
-            claimed += self.take(worker, receiver, 1, alone=True)
-            assert len(claimed) == self.store.finish(claimed)
+            self.store.repair_order()
+            claimed = self.take(worker, receiver, 100, exclusive=False)
+            claimed += self.take(worker, receiver, 1, exclusive=True)
+            assert len(claimed) == self.store.complete(claimed)
             for each in claimed:
                 self.row(each).status = "done"
             if not claimed and not any(due.seconds <= 0 for due in self.store.due([receiver])):
                 break
-        assert set() == self.eligible(receiver, alone=False) | self.eligible(receiver, alone=True)
+        assert set() == self.eligible(receiver, exclusive=False) | self.eligible(
+            receiver, exclusive=True
+        )
 
     # -- what is always true ---------------------------------------------------------------------
 
     @invariant()
     def each_is_where_it_should_be(self):
         """Nothing is lost, nothing too many, each in one state with its counts."""
-        found = self.store.find(Choice(), limit=MANY)
+        found = self.store.find(DeliveryFilter(), limit=MANY)
         assert sorted(self.rows) == sorted(each.payload for each in found)
         for each in found:
             row = self.rows[each.payload]
             assert each.state in row.states(), (each, row)
-            assert (row.attempts, row.lost) == (each.attempts, each.lost)
+            assert (row.attempts, row.lost) == (each.attempts, each.lost_workers)
             if row.status in {"running", "waiting"}:
                 assert row.worker == each.worker
 
@@ -375,11 +386,11 @@ class StoreMachine(RuleBasedStateMachine):
     def what_is_due_is_told(self):
         """A receiver without order is due exactly if there is something to claim."""
         told = {
-            due.alone
+            due.exclusive
             for due in self.store.due(sorted(ORDERED))
             if due.receiver == "free" and due.seconds <= 0
         }
-        expected = {alone for alone in (True, False) if self.eligible("free", alone)}
+        expected = {exclusive for exclusive in (True, False) if self.eligible("free", exclusive)}
         assert expected == told
 
     @invariant()
@@ -393,6 +404,6 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(set(running)) == len(running)
 
 
-def some_of(claims: list[Claimed]):
+def some_of(claims: list[ClaimedDelivery]):
     """Draw one or more."""
     return st.lists(st.sampled_from(claims), min_size=1, unique_by=lambda each: each.id)

@@ -7,7 +7,7 @@ from threading import Event, get_ident
 import pytest
 from sqlalchemy import event
 
-from aldis.testing.store.steps import add, claim, enlist, names, new, run_all
+from aldis.testing.store.steps import add, claim, names, new, register_worker, run_all
 
 SECONDS = 30
 
@@ -58,26 +58,26 @@ def claimed_at_the_same_time(store, first, second):
 
 def test_one_of_them_gives_way(store):
     """Whoever commits last sees the other and gives back, so that one key never runs twice."""
-    first, second = enlist(store), enlist(store)
+    first, second = register_worker(store), register_worker(store)
     with claimed_at_the_same_time(store, first, second) as (quick, slow):
         assert ["earlier"] == names(quick)
         assert [] == slow
-        store.finish(quick)
+        store.complete(quick)
     assert ["later"] == run_all(store, first, ordered=True)
 
 
 def test_what_gave_way_was_no_attempt(store):
     """The delivery that was claimed in vain has all its attempts."""
-    first, second = enlist(store), enlist(store)
+    first, second = register_worker(store), register_worker(store)
     with claimed_at_the_same_time(store, first, second) as (quick, _):
-        store.finish(quick)
+        store.complete(quick)
     (later,) = claim(store, second, ordered=True)
     assert 1 == later.attempt
 
 
 def test_without_keys_nobody_gives_way(store):
     """What has no key is given to both."""
-    first, second = enlist(store), enlist(store)
+    first, second = register_worker(store), register_worker(store)
     add(store, "a", "b")
     assert ["a"] == names(claim(store, first, 1, ordered=True))
     assert ["b"] == names(claim(store, second, 1, ordered=True))

@@ -7,17 +7,17 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from aldis.durable.facts import State
-from aldis.durable.memory import MemoryStore
+from aldis.durable.store.memory import MemoryStore
+from aldis.durable.types import State
 from aldis.testing.store import StoreSuite
 from aldis.testing.store.steps import (
     RollBackError,
     add,
     claim,
     delivery,
-    enlist,
     is_due,
     new,
+    register_worker,
     state,
     states,
 )
@@ -115,13 +115,13 @@ def test_completion_waits_for_the_sessions_commit(session):
     """A delivery is done when the session in which it was completed has committed."""
     store = MemoryStore()
     add(store, "a")
-    (claimed,) = claim(store, enlist(store))
+    (claimed,) = claim(store, register_worker(store))
     session.begin()
-    assert store.finish_in(session, claimed)
+    assert store.complete_in(session, claimed)
     session.rollback()
     assert State.RUNNING is state(store, "a")
     session.begin()
-    assert store.finish_in(session, claimed)
+    assert store.complete_in(session, claimed)
     assert State.RUNNING is state(store, "a")
     session.commit()
     assert State.DONE is state(store, "a")

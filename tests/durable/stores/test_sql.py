@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import MetaData, update
 
-from aldis.durable.sql.tables import tables
+from aldis.durable.store.sql.tables import tables
 from aldis.testing.store import StoreSuite
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from aldis.durable.memory import MemoryStore
+from aldis.durable.store.memory import MemoryStore
 from tests.durable.stores.conftest import emptied
 from tests.durable.stores.machine import StoreMachine
 

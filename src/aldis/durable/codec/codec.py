@@ -18,7 +18,7 @@ import msgspec
 from aldis.core.receiver import describe
 from aldis.durable.codec.planning import plan_of
 from aldis.durable.codec.shape import Loader, where
-from aldis.durable.facts import MAX_PAYLOAD_BYTES
+from aldis.durable.types import MAX_PAYLOAD_BYTES
 from aldis.errors import LostRowError, PayloadError, PayloadMismatchError
 
 __all__ = ["PayloadCodec"]

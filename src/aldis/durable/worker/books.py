@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from aldis.durable.facts import Claimed, Failure
 from aldis.durable.store import Store
+from aldis.durable.types import AttemptFailure, ClaimedDelivery
 from aldis.durable.worker.running import Ran, Work
 from aldis.errors import OutboxError
 
@@ -58,14 +58,14 @@ class Books:
         self._concurrency = concurrency
         self.ran: deque[Ran | None] = deque()
         self.out: dict[int, Work] = {}
-        self.finished: list[Claimed] = []
-        self.alone = False
+        self.finished: list[ClaimedDelivery] = []
+        self.exclusive = False
         self.load = 0.0
         self._long = 0  # how much is out of which each holds a thread for long, as far as is known
         self._by_lease: Counter[str] = Counter()
         self._finished_since = 0.0
-        self._unbegun: list[Claimed] = []
-        self._unsettled: list[tuple[Claimed, Failure]] = []
+        self._unbegun: list[ClaimedDelivery] = []
+        self._unsettled: list[tuple[ClaimedDelivery, AttemptFailure]] = []
         self._average: dict[str, float] = {}
 
     @property
@@ -92,7 +92,7 @@ class Books:
         else:
             self.load += len(works) * expected
 
-    def give_up(self, work: Work, failure: Failure) -> None:
+    def give_up(self, work: Work, failure: AttemptFailure) -> None:
         """Note that something that is out will not come back."""
         del self.out[work.claimed.id]
         self._forget(work)
@@ -109,7 +109,7 @@ class Books:
                 self._note(ran)
                 returned = True
         if self._unbegun:
-            self._counts.given_back += self._store.give_back(self._unbegun)
+            self._counts.given_back += self._store.release(self._unbegun)
             self._unbegun.clear()
         while self._unsettled:
             claimed, failure = self._unsettled[-1]
@@ -128,7 +128,7 @@ class Books:
         ):
             finished, self.finished = self.finished, []
             try:
-                self._store.finish(finished)
+                self._store.complete(finished)
             except OutboxError:
                 self.finished = finished + self.finished
                 raise
@@ -153,7 +153,7 @@ class Books:
                 self.finished.append(claimed)
 
     def _forget(self, work: Work) -> None:
-        self.alone = False
+        self.exclusive = False
         if work.expected is None:
             self._long -= 1
         else:
@@ -165,7 +165,7 @@ class Books:
         if self._by_lease[lease] <= 0:
             del self._by_lease[lease]
 
-    def _fail(self, work: Work, failure: Failure) -> None:
+    def _fail(self, work: Work, failure: AttemptFailure) -> None:
         claimed = work.claimed
         self._unsettled.append((claimed, failure))
         if not failure.counts:

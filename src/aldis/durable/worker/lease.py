@@ -50,7 +50,7 @@ class Leases:
         if current is not None and self._renew(current):
             return current
         lease = os.urandom(16).hex()
-        self._store.enlist(lease, self._name, self._seconds)
+        self._store.register_worker(lease, self._name, self._seconds)
         self._renewed[lease] = monotonic()
         self.current = lease
         return lease
@@ -64,14 +64,14 @@ class Leases:
     def end_unused(self, in_use: Callable[[str], bool]) -> None:
         """End those old leases under which nothing runs any more."""
         for lease in [each for each in list(self._ending) if not in_use(each)]:
-            self._store.retire(lease)
+            self._store.unregister_worker(lease)
             self._ending.discard(lease)
             self._renewed.pop(lease, None)
 
     def end_all(self) -> int:
         """End every lease; return how many deliveries that has given back."""
         self._stop.set()
-        return sum(self._store.retire(lease) for lease in list(self._renewed))
+        return sum(self._store.unregister_worker(lease) for lease in list(self._renewed))
 
     def _run(self) -> None:
         # Its own connection: receivers may have all of the pool's for longer than a lease.
@@ -89,7 +89,7 @@ class Leases:
 
     def _renew(self, lease: str) -> bool:
         asked = monotonic()
-        if self._store.renew(lease, self._seconds):
+        if self._store.heartbeat(lease, self._seconds):
             self._renewed[lease] = asked
             return True
         if self._renewed.pop(lease, None) is not None:

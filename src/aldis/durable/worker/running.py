@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from aldis.core import observers
 from aldis.core.receiver import describe
 from aldis.durable.current import CurrentDelivery, delivering, lost
-from aldis.durable.facts import Claimed, Failure
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable
 from aldis.durable.store import Store
+from aldis.durable.types import AttemptFailure, ClaimedDelivery
 from aldis.errors import (
     AsyncReceiverError,
     GiveUp,
@@ -72,7 +72,7 @@ class Work:
         expected: How many seconds it will probably take; ``None`` if nobody knows, or that is long.
     """
 
-    claimed: Claimed
+    claimed: ClaimedDelivery
     receiver: Durable[..., Any]
     expected: float | None = None
 
@@ -90,7 +90,7 @@ class Ran:
     """
 
     work: Work
-    failure: Failure | None = None
+    failure: AttemptFailure | None = None
     completed: bool = False
     begun: bool = True
     seconds: float = 0.0
@@ -297,24 +297,24 @@ def _note(ran: Ran, error: BaseException, setting: Setting) -> None:
     ran.failure = judge(ran.work, error)
 
 
-def judge(work: Work, error: BaseException) -> Failure:
+def judge(work: Work, error: BaseException) -> AttemptFailure:
     """Decide what comes after an attempt that raised ``error``."""
     claimed, retry = work.claimed, work.receiver.retry
     if isinstance(error, LeaseLostError):
         # Nothing is written of it: it is another worker's to say what comes next.
-        return Failure(_in_a_line(error), None, 0.0, counts=False)
+        return AttemptFailure(_in_a_line(error), None, 0.0, counts=False)
     if isinstance(error, RetryLater):
-        return Failure(error.reason, None, error.seconds, counts=False)
+        return AttemptFailure(error.reason, None, error.seconds, counts=False)
     reason = _in_a_line(error)
     written = "".join(traceback.format_exception(error))[-LONGEST:]
     if isinstance(error, GiveUp):
-        return Failure(f"gave up: {error.reason}", written)
+        return AttemptFailure(f"gave up: {error.reason}", written)
     # Neither will be any better the next time: the payload stays what it is.
     if isinstance(error, (PayloadError, NoSessionError)):
-        return Failure(reason, written)
+        return AttemptFailure(reason, written)
     if claimed.attempt >= retry.attempts:
-        return Failure(reason, written)
-    return Failure(reason, written, retry.delay(claimed.attempt))
+        return AttemptFailure(reason, written)
+    return AttemptFailure(reason, written, retry.delay(claimed.attempt))
 
 
 def too_long(work: Work) -> str:

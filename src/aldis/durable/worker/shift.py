@@ -12,9 +12,9 @@ from typing import Any, Final
 from sqlalchemy.pool import QueuePool
 
 from aldis.core.receiver import describe
-from aldis.durable.facts import UNFINISHED, Claimed, Due
 from aldis.durable.receiver import Durable, all_receivers, receivers_by_name
-from aldis.durable.store import Store, Waker
+from aldis.durable.store import Notifier, Store
+from aldis.durable.types import UNFINISHED, ClaimedDelivery, DueReceiver
 from aldis.durable.worker.books import AHEAD, KEPT, MOST, Books, Counts
 from aldis.durable.worker.lanes import LoopLane, ThreadLanes
 from aldis.durable.worker.lease import Leases
@@ -72,7 +72,7 @@ class Shift:
         self._looked = 0.0
         self._trouble = 0.0
         self._turns = 0
-        self._waker: Waker | None = None
+        self._notifier: Notifier | None = None
 
     # -- the beginning ---------------------------------------------------------------------------
 
@@ -108,9 +108,9 @@ class Shift:
 
     # -- the turns -------------------------------------------------------------------------------
 
-    def work(self, waker: Waker, stop: Event) -> None:
+    def work(self, notifier: Notifier, stop: Event) -> None:
         """Deliver until ``stop`` is set."""
-        self._waker = waker
+        self._notifier = notifier
         while not stop.is_set():
             try:
                 wait = self._turn()
@@ -155,10 +155,10 @@ class Shift:
             seconds = max(0.0, min(seconds, deadline - monotonic()))
         if self._books.finished:
             seconds = min(seconds, KEPT)
-        if self._is_busy() or self._waker is None:  # for what comes back, not for what is new
+        if self._is_busy() or self._notifier is None:  # for what comes back, not for what is new
             self._news.wait(seconds)
         else:
-            self._waker.wait(seconds)
+            self._notifier.wait(seconds)
         self._news.clear()
 
     def _begin_trouble(self, error: OutboxError) -> None:
@@ -174,27 +174,27 @@ class Shift:
 
     def _look_around(self) -> None:
         """Do what nobody tells a worker to do."""
-        lost = self.store.reap()
+        lost = self.store.rescue()
         if lost:
             what = "1 delivery" if lost == 1 else f"{lost} deliveries"
             _log.warning("%s of lost workers will be delivered again", what)
         if any(each.key is not None for each in self._receivers.values()):
-            self.store.mend()
+            self.store.repair_order()
 
     # -- claiming --------------------------------------------------------------------------------
 
     def _is_busy(self) -> bool:
         enough = self._books.load >= AHEAD / 2 * self._books.free
-        return self._books.alone or (len(self._books.out) >= self._concurrency and enough)
+        return self._books.exclusive or (len(self._books.out) >= self._concurrency and enough)
 
     def _take(self) -> bool | float | None:
         """Claim what is due: true if there was something, else the seconds until there is."""
         due = self.store.due(self._names)
         now = [each for each in due if each.seconds <= 0]
-        alone = [each for each in now if each.alone]
-        if alone:
+        exclusive = [each for each in now if each.exclusive]
+        if exclusive:
             # Once what is out has come back; until then nothing is begun beside it.
-            return self._claim_alone(alone[0]) if not self._books.out else NAP / 10
+            return self._claim_alone(exclusive[0]) if not self._books.out else NAP / 10
         # Each has its share, and another is the first each time: a long queue starves nobody.
         self._turns += 1
         first = self._turns % len(now) if now else 0
@@ -205,7 +205,7 @@ class Shift:
             return True
         return min((each.seconds for each in due if each.seconds > 0), default=None)
 
-    def _claim(self, due: Due, shares: int) -> bool:
+    def _claim(self, due: DueReceiver, shares: int) -> bool:
         if self._books.free <= 0:
             return False
         receiver = self._receivers[due.receiver]
@@ -223,21 +223,24 @@ class Shift:
         self._hand_out(receiver, claimed, expected)
         return bool(claimed)
 
-    def _claim_alone(self, due: Due) -> bool:
+    def _claim_alone(self, due: DueReceiver) -> bool:
         receiver = self._receivers[due.receiver]
         claimed = self.store.claim(
             self._leases.obtain(),
             due.receiver,
             1,
             ordered=receiver.key is not None,
-            alone=True,
+            exclusive=True,
         )
-        self._books.alone = bool(claimed)
+        self._books.exclusive = bool(claimed)
         self._hand_out(receiver, claimed, None)
         return bool(claimed)
 
     def _hand_out(
-        self, receiver: Durable[..., Any], claimed: Sequence[Claimed], expected: float | None
+        self,
+        receiver: Durable[..., Any],
+        claimed: Sequence[ClaimedDelivery],
+        expected: float | None,
     ) -> None:
         works = [Work(each, receiver, expected) for each in claimed]
         self._books.lend(works, expected)
@@ -260,8 +263,8 @@ class Shift:
             or ran.work.claimed.order_key is not None
         ):
             self._news.set()
-            if self._waker is not None:
-                self._waker.wake()
+            if self._notifier is not None:
+                self._notifier.wake()
 
     def _interrupt_overdue(self) -> None:
         self._threads.share()
@@ -319,7 +322,7 @@ class _ByLoop:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._store, name)
-        if name in ("waker", "transaction", "kept_open"):
+        if name in ("notifier", "transaction", "kept_open"):
             return attribute
         return lambda *args, **kwargs: self._loop.call(lambda: attribute(*args, **kwargs))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from aldis.durable.outbox import Outbox, check_outbox
 from aldis.durable.receiver import served_receivers
-from aldis.durable.store import Waker
+from aldis.durable.store import Notifier
 from aldis.durable.worker.books import Counts
 from aldis.durable.worker.running import Setting, in_context
 from aldis.durable.worker.shift import Shift
@@ -72,7 +72,7 @@ class Worker:
         self._only = receivers
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._stop = Event()
-        self._waker: Waker | None = None
+        self._notifier: Notifier | None = None
         self._counts = Counts()
 
     @property
@@ -106,23 +106,23 @@ class Worker:
         """
         with self._shift() as shift:
             shift.check()
-            self._waker = shift.store.waker()
+            self._notifier = shift.store.notifier()
             try:
                 with shift.store.kept_open():
-                    shift.work(self._waker, self._stop)
+                    shift.work(self._notifier, self._stop)
                     shift.wind_down(lambda: self._grace)
             finally:
-                waker, self._waker = self._waker, None
-                waker.close()
+                notifier, self._notifier = self._notifier, None
+                notifier.close()
 
     def stop(self) -> None:
         """Have :meth:`run` end: what runs may finish, the rest is given back. Twice is at once."""
         if self._stop.is_set():
             self._grace = 0.0
         self._stop.set()
-        waker = self._waker
-        if waker is not None:
-            waker.wake()
+        notifier = self._notifier
+        if notifier is not None:
+            notifier.wake()
 
     def drain(self) -> int:
         """Deliver what is due now, and what becomes due by it; return how many attempts it took."""

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from aldis.durable.facts import Choice, Failure, State
 from aldis.durable.store import Store
+from aldis.durable.types import AttemptFailure, DeliveryFilter, State
 from aldis.testing.store.steps import (
     RECEIVER,
     Clock,
     add,
     claim,
     delivery,
-    enlist,
     is_due,
     names,
     new,
+    register_worker,
     state,
     states,
 )
@@ -35,10 +35,10 @@ class OperatorTests(Clock):
         add(store, "a", "b", "c")
         add(store, "late", receiver="late", delay=60.0)
         store.pause("paused")
-        worker = enlist(store)
+        worker = register_worker(store)
         a, b, _ = claim(store, worker)
-        store.finish([a])
-        store.fail(b, Failure("gave up"))
+        store.complete([a])
+        store.fail(b, AttemptFailure("gave up"))
         add(store, "d", "e")
         self.later(0.1)
         mine, late, paused = store.loads()
@@ -56,29 +56,29 @@ class OperatorTests(Clock):
     def test_what_is_found_comes_by_number(self, store: Store) -> None:
         """The oldest or the newest come first, as many as are wanted."""
         add(store, "a", "b", "c")
-        assert ["a", "b", "c"] == names(store.find(Choice(), limit=10))
-        assert ["a", "b"] == names(store.find(Choice(), limit=2))
-        assert ["c", "b"] == names(store.find(Choice(), limit=2, newest_first=True))
+        assert ["a", "b", "c"] == names(store.find(DeliveryFilter(), limit=10))
+        assert ["a", "b"] == names(store.find(DeliveryFilter(), limit=2))
+        assert ["c", "b"] == names(store.find(DeliveryFilter(), limit=2, newest_first=True))
 
     def test_deliveries_are_found_by_what_they_are(self, store: Store) -> None:
         """Everything that a choice says has to apply."""
         first = new("a")
         store.add(None, [first, new("b"), new("c", receiver=OTHER)])
-        (a,) = claim(store, enlist(store), 1)
+        (a,) = claim(store, register_worker(store), 1)
         for expected, choice in (
-            ("abc", Choice()),
-            ("abc", Choice(signal="order-paid")),
-            ("", Choice(signal="order-sent")),
-            ("ab", Choice(receiver=RECEIVER)),
-            ("", Choice(receiver=RECEIVER.upper())),
-            ("a", Choice(emission_id=first.emission_id)),
-            ("a", Choice(ids=[a.id, a.id + 1000])),
-            ("", Choice(ids=[])),
-            ("bc", Choice(states=[State.PENDING])),
-            ("abc", Choice(states=[State.PENDING, State.RUNNING])),
-            ("", Choice(states=[])),
-            ("b", Choice(states=[State.PENDING], receiver=RECEIVER)),
-            ("", Choice(states=[State.PENDING], ids=[a.id])),
+            ("abc", DeliveryFilter()),
+            ("abc", DeliveryFilter(signal="order-paid")),
+            ("", DeliveryFilter(signal="order-sent")),
+            ("ab", DeliveryFilter(receiver=RECEIVER)),
+            ("", DeliveryFilter(receiver=RECEIVER.upper())),
+            ("a", DeliveryFilter(emission_id=first.emission_id)),
+            ("a", DeliveryFilter(ids=[a.id, a.id + 1000])),
+            ("", DeliveryFilter(ids=[])),
+            ("bc", DeliveryFilter(states=[State.PENDING])),
+            ("abc", DeliveryFilter(states=[State.PENDING, State.RUNNING])),
+            ("", DeliveryFilter(states=[])),
+            ("b", DeliveryFilter(states=[State.PENDING], receiver=RECEIVER)),
+            ("", DeliveryFilter(states=[State.PENDING], ids=[a.id])),
         ):
             assert expected == "".join(names(store.find(choice, limit=10))), choice
             assert len(expected) == store.count(choice), choice
@@ -87,9 +87,11 @@ class OperatorTests(Clock):
         """Text of the last error is enough, in any case, and none of it is a wildcard."""
         errors = {"a": "No Paper: 100% full", "b": "no paper", "c": "out_of ink", "d": "outlof ink"}
         add(store, *errors, "e")
-        for each in claim(store, enlist(store)):
+        for each in claim(store, register_worker(store)):
             if each.payload in errors:
-                store.fail(each, Failure(errors[each.payload], f"Traceback of {each.payload}"))
+                store.fail(
+                    each, AttemptFailure(errors[each.payload], f"Traceback of {each.payload}")
+                )
         for text, expected in (
             ("NO PAPER", "ab"),
             ("100%", "a"),
@@ -98,7 +100,9 @@ class OperatorTests(Clock):
             ("\\", ""),
             ("traceback OF d", "d"),
         ):
-            assert expected == "".join(names(store.find(Choice(error=text), limit=10))), text
+            assert expected == "".join(names(store.find(DeliveryFilter(error=text), limit=10))), (
+                text
+            )
 
     def test_deliveries_are_found_by_their_time(self, store: Store) -> None:
         """From a time on that is included, up to one that is not; in any zone."""
@@ -109,28 +113,28 @@ class OperatorTests(Clock):
         assert a < b < c
         assert b.utcoffset() == timedelta(0)
         assert abs(datetime.now(UTC) - b) < timedelta(days=400_000)
-        assert "bc" == "".join(names(store.find(Choice(since=b), limit=10)))
-        assert "a" == "".join(names(store.find(Choice(until=b), limit=10)))
-        assert "b" == "".join(names(store.find(Choice(since=b, until=c), limit=10)))
-        assert "bc" == "".join(names(store.find(Choice(since=b.astimezone()), limit=10)))
+        assert "bc" == "".join(names(store.find(DeliveryFilter(since=b), limit=10)))
+        assert "a" == "".join(names(store.find(DeliveryFilter(until=b), limit=10)))
+        assert "b" == "".join(names(store.find(DeliveryFilter(since=b, until=c), limit=10)))
+        assert "bc" == "".join(names(store.find(DeliveryFilter(since=b.astimezone()), limit=10)))
 
     # -- replay ----------------------------------------------------------------------------------
 
     def test_a_dead_letter_is_replayed(self, store: Store) -> None:
         """It is due now, with all attempts again; nothing else is touched."""
         add(store, "dead", "done", "pending", "running")
-        worker = enlist(store)
+        worker = register_worker(store)
         dead, done, pending, _ = claim(store, worker)
-        store.fail(dead, Failure("gave up"))
-        store.finish([done])
-        store.fail(pending, Failure("no paper", retry_in=60.0))
-        assert 1 == sum(store.replay(Choice()))
-        assert 0 == sum(store.replay(Choice()))
+        store.fail(dead, AttemptFailure("gave up"))
+        store.complete([done])
+        store.fail(pending, AttemptFailure("no paper", retry_in=60.0))
+        assert 1 == sum(store.replay(DeliveryFilter()))
+        assert 0 == sum(store.replay(DeliveryFilter()))
         seen = delivery(store, "dead")
         assert (State.PENDING, 0, 0, None) == (
             seen.state,
             seen.attempts,
-            seen.lost,
+            seen.lost_workers,
             seen.finished_at,
         )
         (again,) = claim(store, worker)
@@ -139,27 +143,27 @@ class OperatorTests(Clock):
     def test_only_the_chosen_are_replayed(self, store: Store) -> None:
         """A choice of states that cannot be replayed chooses nothing."""
         add(store, "a", "b")
-        for each in claim(store, enlist(store)):
-            store.fail(each, Failure("gave up"))
-        assert 0 == sum(store.replay(Choice(states=[State.PENDING, State.DISCARDED])))
-        assert 0 == sum(store.replay(Choice(receiver=OTHER)))
-        assert 1 == sum(store.replay(Choice(ids=[delivery(store, "b").id])))
+        for each in claim(store, register_worker(store)):
+            store.fail(each, AttemptFailure("gave up"))
+        assert 0 == sum(store.replay(DeliveryFilter(states=[State.PENDING, State.DISCARDED])))
+        assert 0 == sum(store.replay(DeliveryFilter(receiver=OTHER)))
+        assert 1 == sum(store.replay(DeliveryFilter(ids=[delivery(store, "b").id])))
         assert {"a": State.DEAD, "b": State.PENDING} == states(store)
 
     def test_what_was_discarded_can_be_replayed(self, store: Store) -> None:
         """Who discarded by mistake takes it back; a delay is over then."""
         add(store, "a", delay=60.0)
-        assert 1 == sum(store.discard(Choice()))
-        assert 1 == sum(store.replay(Choice(states=[State.DISCARDED])))
+        assert 1 == sum(store.discard(DeliveryFilter()))
+        assert 1 == sum(store.replay(DeliveryFilter(states=[State.DISCARDED])))
         assert is_due(store)
-        assert ["a"] == names(claim(store, enlist(store)))
+        assert ["a"] == names(claim(store, register_worker(store)))
 
     def test_many_are_replayed(self, store: Store) -> None:
         """However many there are, each is counted and replayed once."""
         store.add(None, [new("many") for _ in range(1200)])
-        assert 1200 == sum(store.discard(Choice()))
-        assert 1200 == sum(store.replay(Choice()))
-        assert 1200 == store.count(Choice(states=[State.PENDING]))
+        assert 1200 == sum(store.discard(DeliveryFilter()))
+        assert 1200 == sum(store.replay(DeliveryFilter()))
+        assert 1200 == store.count(DeliveryFilter(states=[State.PENDING]))
 
     # -- discarding ------------------------------------------------------------------------------
 
@@ -167,15 +171,15 @@ class OperatorTests(Clock):
         """Whatever does not run can be discarded: what is pending, behind, or a dead letter."""
         add(store, "running", order_key="a")
         add(store, "dead", "done")
-        worker = enlist(store)
+        worker = register_worker(store)
         _, dead, done = claim(store, worker, ordered=True)
-        store.fail(dead, Failure("gave up"))
-        store.finish([done])
+        store.fail(dead, AttemptFailure("gave up"))
+        store.complete([done])
         add(store, "behind", order_key="a")
         assert [] == claim(store, worker, ordered=True)
-        assert State.BEHIND is state(store, "behind")
+        assert State.BLOCKED is state(store, "behind")
         add(store, "pending")
-        assert 3 == sum(store.discard(Choice()))
+        assert 3 == sum(store.discard(DeliveryFilter()))
         gone = State.DISCARDED
         expected = {"dead": gone, "behind": gone, "pending": gone}
         assert {**expected, "running": State.RUNNING, "done": State.DONE} == states(store)
@@ -185,10 +189,10 @@ class OperatorTests(Clock):
     def test_what_runs_cannot_be_discarded(self, store: Store) -> None:
         """Whoever has it completes it."""
         add(store, "a")
-        (claimed,) = claim(store, enlist(store))
-        assert 0 == sum(store.discard(Choice()))
-        assert 1 == store.finish([claimed])
-        assert 0 == sum(store.discard(Choice()))
+        (claimed,) = claim(store, register_worker(store))
+        assert 0 == sum(store.discard(DeliveryFilter()))
+        assert 1 == store.complete([claimed])
+        assert 0 == sum(store.discard(DeliveryFilter()))
         assert State.DONE is state(store, "a")
 
     # -- retention -------------------------------------------------------------------------------
@@ -196,11 +200,11 @@ class OperatorTests(Clock):
     def test_what_is_over_is_pruned(self, store: Store) -> None:
         """What is done or discarded goes, and was counted before; the rest stays."""
         add(store, "done", "dead", "running", "discarded", "pending")
-        worker = enlist(store)
+        worker = register_worker(store)
         done, dead, _ = claim(store, worker, 3)
-        store.finish([done])
-        store.fail(dead, Failure("gave up"))
-        sum(store.discard(Choice(ids=[delivery(store, "discarded").id])))
+        store.complete([done])
+        store.fail(dead, AttemptFailure("gave up"))
+        sum(store.discard(DeliveryFilter(ids=[delivery(store, "discarded").id])))
         self.later(0.1)
         assert 2 == store.count_prunable(0.05)
         assert 2 == sum(store.prune(0.05))
@@ -211,11 +215,11 @@ class OperatorTests(Clock):
     def test_what_is_over_for_a_short_time_is_kept(self, store: Store) -> None:
         """The age is that of the end, not that of the beginning."""
         add(store, "old")
-        worker = enlist(store)
-        store.finish(claim(store, worker))
+        worker = register_worker(store)
+        store.complete(claim(store, worker))
         add(store, "new")
         self.later(self.delay + 0.1)
-        store.finish(claim(store, worker))
+        store.complete(claim(store, worker))
         assert 0 == store.count_prunable(self.delay + 60.0)
         assert 0 == sum(store.prune(self.delay + 60.0))
         assert 1 == sum(store.prune(self.delay))

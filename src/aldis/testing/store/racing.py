@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from threading import Barrier, Lock
 from time import monotonic, sleep
 
-from aldis.durable.facts import Choice, Claimed, Failure, State
 from aldis.durable.store import Store
-from aldis.testing.store.steps import RECEIVER, Clock, claim, enlist, new
+from aldis.durable.types import AttemptFailure, ClaimedDelivery, DeliveryFilter, State
+from aldis.testing.store.steps import RECEIVER, Clock, claim, new, register_worker
 
 #: Seconds after which a race is lost for everybody.
 PATIENCE = 60.0
@@ -31,12 +31,12 @@ class RaceTests(Clock):
         def work(worker: str) -> None:
             claimed = claim(store, worker, 7)
             runs.update(each.id for each in claimed)
-            assert len(claimed) == store.finish(claimed)
+            assert len(claimed) == store.complete(claimed)
 
         drain(store, 4, work)
         assert total == len(runs)
         assert {1} == set(runs.values())
-        assert total == store.count(Choice(states=[State.DONE]))
+        assert total == store.count(DeliveryFilter(states=[State.DONE]))
 
     def test_keys_hold_in_a_race(self, store: Store) -> None:
         """However workers race, one key never runs twice at a time, and always in its order."""
@@ -54,10 +54,10 @@ class RaceTests(Clock):
             claimed = claim(store, worker, 4, ordered=True)
             with turns.of(claimed):
                 pass
-            store.finish(claimed)
+            store.complete(claimed)
 
         drain(store, 4, work)
-        assert 72 == store.count(Choice(states=[State.DONE]))
+        assert 72 == store.count(DeliveryFilter(states=[State.DONE]))
         assert [] == turns.overlaps
         for key in "abcde":
             assert [f"{number}" for number in range(12)] == turns.begun[key]
@@ -79,18 +79,18 @@ class RaceTests(Clock):
             claimed = claim(store, worker, 4, ordered=True)
             with turns.of(claimed):
                 pass
-            store.finish(claimed)
+            store.complete(claimed)
 
         def run(_: str) -> None:
             sent.wait(PATIENCE)
             until = monotonic() + PATIENCE
-            worker = enlist(store)
-            while store.count(Choice(states=[State.DONE])) < total and monotonic() < until:
+            worker = register_worker(store)
+            while store.count(DeliveryFilter(states=[State.DONE])) < total and monotonic() < until:
                 work(worker)
-                store.mend()
+                store.repair_order()
 
         together([send, send, run, run, run])
-        assert total == store.count(Choice(states=[State.DONE]))
+        assert total == store.count(DeliveryFilter(states=[State.DONE]))
         assert [] == turns.overlaps
 
     def test_failures_and_losses_in_a_race(self, store: Store) -> None:
@@ -103,15 +103,15 @@ class RaceTests(Clock):
             for each in claim(store, worker, 5, ordered=True):
                 kind = (int(each.payload) + each.attempt) % 4
                 if kind == 0:
-                    store.fail(each, Failure("once more", retry_in=0.0))
+                    store.fail(each, AttemptFailure("once more", retry_in=0.0))
                 elif kind == 1 and each.attempt == 1:
-                    store.fail(each, Failure("later", retry_in=0.0))
+                    store.fail(each, AttemptFailure("later", retry_in=0.0))
                 else:
-                    done[each.id] += store.finish([each])
-            store.reap()
+                    done[each.id] += store.complete([each])
+            store.rescue()
 
         drain(store, 4, work)
-        assert total == store.count(Choice(states=[State.DONE]))
+        assert total == store.count(DeliveryFilter(states=[State.DONE]))
         assert total == len(done)
         assert {1} == set(done.values())
 
@@ -126,7 +126,7 @@ class Turns:
         self.overlaps: list[str] = []
 
     @contextmanager
-    def of(self, claimed: list[Claimed]) -> Iterator[None]:
+    def of(self, claimed: list[ClaimedDelivery]) -> Iterator[None]:
         """Note what one worker has, and for how long."""
         keys = [each.order_key for each in claimed if each.order_key is not None]
         with self._lock:
@@ -146,21 +146,21 @@ def drain(store: Store, workers: int, work: Callable[[str], None]) -> None:
     begin = Barrier(workers)
 
     def run(_: str) -> None:
-        worker = enlist(store)
+        worker = register_worker(store)
         begin.wait(PATIENCE)
         until = monotonic() + PATIENCE
         while monotonic() < until and left(store):
             work(worker)
-            store.mend()
-        store.retire(worker)
+            store.repair_order()
+        store.unregister_worker(worker)
 
     together([run] * workers)
 
 
 def left(store: Store) -> int:
     """Return how much is not over."""
-    waiting = [State.PENDING, State.RUNNING, State.BEHIND, State.SUSPECT]
-    return store.count(Choice(receiver=RECEIVER, states=waiting))
+    waiting = [State.PENDING, State.RUNNING, State.BLOCKED, State.QUARANTINED]
+    return store.count(DeliveryFilter(receiver=RECEIVER, states=waiting))
 
 
 def together(functions: list[Callable[[str], None]]) -> None:

@@ -9,8 +9,15 @@ from time import sleep
 from typing import Any, Final
 from uuid import uuid4
 
-from aldis.durable.facts import Choice, Claimed, Delivery, Failure, NewDelivery, State
 from aldis.durable.store import Store
+from aldis.durable.types import (
+    AttemptFailure,
+    ClaimedDelivery,
+    Delivery,
+    DeliveryFilter,
+    NewDelivery,
+    State,
+)
 
 __all__ = [
     "RECEIVER",
@@ -20,10 +27,10 @@ __all__ = [
     "assert_lost",
     "claim",
     "delivery",
-    "enlist",
     "is_due",
     "names",
     "new",
+    "register_worker",
     "run_all",
     "state",
     "states",
@@ -50,9 +57,9 @@ class Clock:
 
     def lose(self, store: Store, worker: str) -> int:
         """Have a lease run out, take away what its worker has, and return how much that was."""
-        store.renew(worker, 0.01)
+        store.heartbeat(worker, 0.01)
         self.later(0.05)
-        return store.reap()
+        return store.rescue()
 
 
 def new(name: str, *, receiver: str = RECEIVER, **more: Any) -> NewDelivery:
@@ -66,28 +73,28 @@ def add(store: Store, *named: str, **more: Any) -> None:
         store.add(None, [new(name, **more)])
 
 
-def enlist(store: Store, lease: float = 60.0) -> str:
+def register_worker(store: Store, lease: float = 60.0) -> str:
     """Begin a lease, and return it."""
     worker = uuid4().hex
-    store.enlist(worker, "a test", lease)
+    store.register_worker(worker, "a test", lease)
     return worker
 
 
 def claim(
     store: Store, worker: str, limit: int = 100, *, receiver: str = RECEIVER, **more: Any
-) -> list[Claimed]:
+) -> list[ClaimedDelivery]:
     """Claim, not ordered unless that is asked for."""
     return store.claim(worker, receiver, limit, **{"ordered": False, **more})
 
 
-def names(found: Iterable[Claimed | Delivery]) -> list[str]:
+def names(found: Iterable[ClaimedDelivery | Delivery]) -> list[str]:
     """Return the names of deliveries."""
     return [each.payload for each in found]
 
 
 def delivery(store: Store, name: str) -> Delivery:
     """Return the one delivery with a name."""
-    (found,) = (each for each in store.find(Choice(), limit=1000) if each.payload == name)
+    (found,) = (each for each in store.find(DeliveryFilter(), limit=1000) if each.payload == name)
     return found
 
 
@@ -98,7 +105,7 @@ def state(store: Store, name: str) -> State:
 
 def states(store: Store) -> dict[str, State]:
     """Return the states of all deliveries, by name."""
-    return {each.payload: each.state for each in store.find(Choice(), limit=1000)}
+    return {each.payload: each.state for each in store.find(DeliveryFilter(), limit=1000)}
 
 
 def is_due(store: Store, receiver: str = RECEIVER) -> bool:
@@ -113,18 +120,18 @@ def run_all(store: Store, worker: str, *, ordered: bool, receiver: str = RECEIVE
     for _ in range(1000):
         claimed = claim(store, worker, receiver=receiver, ordered=ordered)
         turns += names(claimed)
-        store.finish(claimed)
+        store.complete(claimed)
         if not claimed and not is_due(store, receiver):
             return turns
     message = f"{receiver} is still due after a thousand claims; so far: {turns}"
     raise AssertionError(message)
 
 
-def assert_lost(store: Store, claimed: Claimed) -> None:
+def assert_lost(store: Store, claimed: ClaimedDelivery) -> None:
     """Make sure that whoever holds ``claimed`` no more can do nothing with it, and is told so."""
-    assert 0 == store.finish([claimed])
-    assert 0 == store.give_back([claimed])
-    assert not store.fail(claimed, Failure("lost", retry_in=0.0))
-    assert not store.fail(claimed, Failure("lost"))
+    assert 0 == store.complete([claimed])
+    assert 0 == store.release([claimed])
+    assert not store.fail(claimed, AttemptFailure("lost", retry_in=0.0))
+    assert not store.fail(claimed, AttemptFailure("lost"))
     with store.transaction() as session:
-        assert not store.finish_in(session, claimed)
+        assert not store.complete_in(session, claimed)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, MetaData, column, inspect, select
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from aldis.durable.sql.tables import Tables, tables
+from aldis.durable.store.sql.tables import Tables, tables
 from aldis.errors import MissingExtraError, OutboxError, SchemaError
 from aldis.version import __version__
 
@@ -66,7 +66,7 @@ def upgrade(
         _connected(bind) as connection,
         _refusals(connection, "cannot be brought up to date"),
         # A caller's transaction goes on after this: its settings are the caller's.
-        running.alone(connection, prefix, schema, patient=bind is connection),
+        running.locked(connection, prefix, schema, patient=bind is connection),
     ):
         found = _found(connection, ours)
         if found is None:
@@ -259,7 +259,7 @@ def _check_kind(dialect: str) -> None:
 def _running() -> Any:
     try:
         # Only those who create tables wait for Alembic to be imported.
-        from aldis.durable.sql.migrations import running  # noqa: PLC0415 - see above
+        from aldis.durable.store.sql.migrations import running  # noqa: PLC0415 - see above
     except ModuleNotFoundError as missing:
         if missing.name != "alembic":
             raise

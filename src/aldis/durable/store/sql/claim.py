@@ -27,19 +27,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DataError
 
-from aldis.durable.facts import (
+from aldis.durable.store.sql.connection import Database, translated
+from aldis.durable.store.sql.corrupt_rows import damage, one_more
+from aldis.durable.store.sql.leases import BATCH, LeaseSide, micro, one_less, unbegun
+from aldis.durable.store.sql.ordering import block, clashing, promote, stranded, unblock
+from aldis.durable.store.sql.tables import MICRO, Tables, among, now
+from aldis.durable.types import (
     NAME_LENGTH,
-    SUSPECT_AFTER,
-    Claimed,
-    Due,
-    Failure,
+    QUARANTINE_AFTER,
+    AttemptFailure,
+    ClaimedDelivery,
+    DueReceiver,
     State,
 )
-from aldis.durable.sql.chains import clashing, promote, put_behind, stranded, unblock
-from aldis.durable.sql.damage import damage, one_more
-from aldis.durable.sql.database import Database, translated
-from aldis.durable.sql.leasing import BATCH, LeaseSide, micro, one_less, unbegun
-from aldis.durable.sql.tables import MICRO, Tables, among, now
 from aldis.errors import OutboxError
 
 __all__ = ["BATCH", "WorkerSide"]
@@ -54,7 +54,7 @@ class WorkerSide(LeaseSide):
         self._rows = tables.deliveries
         self._due = lru_cache(maxsize=8)(self._due_of)
         rows = self._rows
-        states = (State.PENDING, State.SUSPECT)
+        states = (State.PENDING, State.QUARANTINED)
         self._finding = {
             state: self._finding_of(
                 state, *_claimed_columns(rows), one_more(rows.c.attempts).label("attempt")
@@ -63,7 +63,7 @@ class WorkerSide(LeaseSide):
         }
         if database.kind == "postgresql":
             self._taking = {state: self._taking_of(state) for state in states}
-        self._finish_many = (
+        self._complete_many = (
             update(rows)
             .where(
                 rows.c.id.in_(bindparam("numbers", expanding=True)),
@@ -73,7 +73,7 @@ class WorkerSide(LeaseSide):
             )
             .values(state=State.DONE, finished_at=now())
         )
-        self._finish_one = (
+        self._complete_one = (
             update(rows)
             .where(
                 rows.c.id == bindparam("number"),
@@ -87,16 +87,16 @@ class WorkerSide(LeaseSide):
 
     # -- claims ----------------------------------------------------------------------------------
 
-    def due(self, receivers: Sequence[str]) -> list[Due]:
+    def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
         """Return which receivers have something pending, and when."""
         if not receivers:
             return []
         statement = self._due(tuple(receivers))
         found = self._db.read(lambda connection: connection.execute(statement).all())
         return [
-            Due(name, (first - present) / MICRO, alone)
+            DueReceiver(name, (first - present) / MICRO, exclusive)
             for name, pending, suspect, present in found
-            for first, alone in ((pending, False), (suspect, True))
+            for first, exclusive in ((pending, False), (suspect, True))
             if isinstance(first, (int, float))  # not so in a damaged row of SQLite
         ]
 
@@ -118,24 +118,26 @@ class WorkerSide(LeaseSide):
             )
 
         # Not subtracted there: a time may be so far away that the database cannot.
-        columns = (names.c.name, first(State.PENDING), first(State.SUSPECT), now())
+        columns = (names.c.name, first(State.PENDING), first(State.QUARANTINED), now())
         return select(*columns).where(~exists().where(paused.c.receiver == name))
 
     def claim(
-        self, worker: str, receiver: str, limit: int, *, ordered: bool, alone: bool = False
-    ) -> list[Claimed]:
+        self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
+    ) -> list[ClaimedDelivery]:
         """Give due deliveries of one receiver to a worker."""
-        state = State.SUSPECT if alone else State.PENDING
+        state = State.QUARANTINED if exclusive else State.PENDING
         wanted = {"whose": receiver, "lease": worker, "most": limit}
         if ordered:
-            taken = self._db.write(partial(self._take, state, wanted), forgettable=True)
+            taken = self._db.write(partial(self._take, state, wanted), async_commit=True)
             return self._without_clashes(taken)
         if self._db.kind == "postgresql":
             statement = self._taking[state]
-            found = self._db.alone(lambda connection: connection.execute(statement, wanted).all())
+            found = self._db.autocommit(
+                lambda connection: connection.execute(statement, wanted).all()
+            )
             by_time = sorted(found, key=lambda row: row[-2:])
             return [_claimed(row, worker, row.attempts) for row in by_time]
-        return self._db.write(partial(self._take, state, wanted, ordered=False), forgettable=True)
+        return self._db.write(partial(self._take, state, wanted, ordered=False), async_commit=True)
 
     def _take(
         self,
@@ -144,14 +146,14 @@ class WorkerSide(LeaseSide):
         connection: Connection,
         *,
         ordered: bool = True,
-    ) -> list[Claimed]:
+    ) -> list[ClaimedDelivery]:
         """Look for what is due and mark it, in one transaction."""
         rows = self._rows
         found: Sequence[Any] = connection.execute(self._finding[state], wanted).all()
         if self._db.kind == "sqlite":
             found = self._without_damaged(connection, found)
         if ordered:
-            behind = put_behind(connection, rows, found)
+            behind = block(connection, rows, found)
             found = [row for row in found if row.id not in behind]
         if found:
             connection.execute(
@@ -198,7 +200,7 @@ class WorkerSide(LeaseSide):
     def _taking_of(self, state: State) -> Any:
         """Return what finds and marks due rows in one statement, for PostgreSQL."""
         rows = self._rows
-        due = self._finding_of(state, rows.c.id).where(self._db.forgettable).cte("due")
+        due = self._finding_of(state, rows.c.id).where(self._db.async_commit).cte("due")
         return (
             update(rows)
             .where(rows.c.id == due.c.id)
@@ -208,7 +210,7 @@ class WorkerSide(LeaseSide):
             .returning(*_claimed_columns(rows), rows.c.due_at, rows.c.id)
         )
 
-    def _without_clashes(self, claimed: list[Claimed]) -> list[Claimed]:
+    def _without_clashes(self, claimed: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
         """Give back what another worker claimed the same key of at the same time.
 
         Neither sees the other's claim before that is committed: the second one does afterwards.
@@ -219,25 +221,25 @@ class WorkerSide(LeaseSide):
         clashes = clashing(self._rows, keyed)
         both = self._db.read(lambda connection: set(connection.scalars(clashes)))
         if both:
-            self.give_back([each for each in claimed if each.id in both])
+            self.release([each for each in claimed if each.id in both])
         return [each for each in claimed if each.id not in both]
 
     # -- what became of them ---------------------------------------------------------------------
 
-    def finish(self, claimed: Sequence[Claimed]) -> int:
+    def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Complete deliveries that their worker still has."""
         # One statement for each attempt that they are at, which is the same for almost all.
-        same: dict[tuple[str, int, bool], list[Claimed]] = {}
+        same: dict[tuple[str, int, bool], list[ClaimedDelivery]] = {}
         for each in claimed:
             keyed = each.order_key is not None
             same.setdefault((each.worker, each.attempt, keyed), []).append(each)
         return sum(
-            self._finish(batch, keyed=keyed)
+            self._complete(batch, keyed=keyed)
             for (*_, keyed), alike in same.items()
             for batch in _batches(alike)
         )
 
-    def _finish(self, claimed: Sequence[Claimed], *, keyed: bool) -> int:
+    def _complete(self, claimed: Sequence[ClaimedDelivery], *, keyed: bool) -> int:
         """Complete deliveries of one lease that are at the same attempt."""
         bound = {
             "numbers": [each.id for each in claimed],
@@ -245,22 +247,24 @@ class WorkerSide(LeaseSide):
             "attempt": claimed[0].attempt,
         }
         if self._db.kind == "postgresql" and not keyed:
-            statement = self._finish_many.where(self._db.forgettable)
-            return self._db.alone(lambda connection: connection.execute(statement, bound).rowcount)
+            statement = self._complete_many.where(self._db.async_commit)
+            return self._db.autocommit(
+                lambda connection: connection.execute(statement, bound).rowcount
+            )
 
-        def finish(connection: Connection) -> int:
-            count = connection.execute(self._finish_many, bound).rowcount
+        def complete(connection: Connection) -> int:
+            count = connection.execute(self._complete_many, bound).rowcount
             promote(connection, self._rows, claimed)
             return count
 
-        return self._db.write(finish, forgettable=True)
+        return self._db.write(complete, async_commit=True)
 
-    def finish_in(self, session: Any, claimed: Claimed) -> bool:
+    def complete_in(self, session: Any, claimed: ClaimedDelivery) -> bool:
         """Complete one in the transaction of ``session``."""
         with translated(self._db.kind):
             connection = self.connection_of(session)
             bound = {"number": claimed.id, "lease": claimed.worker, "attempt": claimed.attempt}
-            done = connection.execute(self._finish_one, bound)
+            done = connection.execute(self._complete_one, bound)
             if done.rowcount and claimed.order_key is not None:
                 promote(connection, self._rows, [claimed])
             return done.rowcount > 0
@@ -269,7 +273,7 @@ class WorkerSide(LeaseSide):
         """Return the connection of a session or connection."""
         raise NotImplementedError
 
-    def fail(self, claimed: Claimed, failure: Failure) -> bool:
+    def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
         """Have one tried again, or make it a dead letter."""
         try:
             return self._fail(claimed, failure, "utf-8")
@@ -279,7 +283,7 @@ class WorkerSide(LeaseSide):
             # A database that is not in UTF-8: better the error in part than a worker that stops.
             return self._fail(claimed, failure, "ascii")
 
-    def _fail(self, claimed: Claimed, failure: Failure, encoding: str) -> bool:
+    def _fail(self, claimed: ClaimedDelivery, failure: AttemptFailure, encoding: str) -> bool:
         rows = self._rows
         values: dict[str, Any] = {
             "reason": _storable(failure.reason, encoding),
@@ -291,12 +295,12 @@ class WorkerSide(LeaseSide):
         if failure.retry_in is None:
             values |= {"state": State.DEAD, "finished_at": now()}
         else:
-            state = State.SUSPECT if claimed.lost >= SUSPECT_AFTER else State.PENDING
+            state = State.QUARANTINED if claimed.lost_workers >= QUARANTINE_AFTER else State.PENDING
             values |= {"state": state, "due_at": now() + micro(failure.retry_in)}
         change = update(rows).where(self._still(claimed)).values(values)
         return self._db.write(lambda connection: connection.execute(change).rowcount > 0)
 
-    def give_back(self, claimed: Sequence[Claimed]) -> int:
+    def release(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Make deliveries pending again that were not begun."""
         rows = self._rows
 
@@ -310,7 +314,7 @@ class WorkerSide(LeaseSide):
 
         return self._db.write(give) if claimed else 0
 
-    def mend(self) -> int:
+    def repair_order(self) -> int:
         """Free deliveries that wait behind nothing."""
         free = stranded(self._rows).limit(BATCH)
 
@@ -321,7 +325,7 @@ class WorkerSide(LeaseSide):
             return 0
         return sum(iter(lambda: self._db.write(set_free), 0))
 
-    def _still(self, claimed: Claimed) -> ColumnElement[bool]:
+    def _still(self, claimed: ClaimedDelivery) -> ColumnElement[bool]:
         """Return the fence: only who has the row, and for this attempt, may change it."""
         rows = self._rows
         return and_(
@@ -347,7 +351,7 @@ def _claimed_columns(rows: Any) -> tuple[Any, ...]:
     )
 
 
-def _claimed(row: Any, worker: str, attempt: int) -> Claimed:
+def _claimed(row: Any, worker: str, attempt: int) -> ClaimedDelivery:
     """Return what a row of :func:`_claimed_columns`, which may have more columns, says.
 
     Args:
@@ -356,17 +360,17 @@ def _claimed(row: Any, worker: str, attempt: int) -> Claimed:
         attempt: Which attempt this is.
     """
     number, emission, receiver, signal, payload, key, cause, trace, _, lost = row[:10]
-    return Claimed(
+    return ClaimedDelivery(
         number,
         emission,
         receiver,
         signal,
         payload,
         order_key=key,
-        cause=cause,
+        caused_by=cause,
         traceparent=trace,
         attempt=attempt,
-        lost=lost,
+        lost_workers=lost,
         worker=worker,
     )
 
@@ -376,6 +380,6 @@ def _storable(text: str, encoding: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding).replace("\0", "\\x00")
 
 
-def _batches(items: Sequence[Claimed]) -> Iterator[Sequence[Claimed]]:
+def _batches(items: Sequence[ClaimedDelivery]) -> Iterator[Sequence[ClaimedDelivery]]:
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]

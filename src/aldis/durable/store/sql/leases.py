@@ -17,9 +17,9 @@ from sqlalchemy import (
     update,
 )
 
-from aldis.durable.facts import DEAD_AFTER, SUSPECT_AFTER, State
-from aldis.durable.sql.database import Database
-from aldis.durable.sql.tables import MICRO, Tables, now
+from aldis.durable.store.sql.connection import Database
+from aldis.durable.store.sql.tables import MICRO, Tables, now
+from aldis.durable.types import DEAD_AFTER, QUARANTINE_AFTER, State
 
 __all__ = ["BATCH", "LeaseSide", "micro", "one_less", "unbegun"]
 
@@ -37,14 +37,14 @@ class LeaseSide:
     _tables: Tables
     _rows: Any
 
-    def enlist(self, worker: str, name: str, lease: float) -> None:
+    def register_worker(self, worker: str, name: str, lease: float) -> None:
         """Begin a lease."""
         begin = insert(self._tables.workers).values(
             id=worker, name=name[:255], expires_at=now() + micro(lease)
         )
         self._db.write(lambda connection: connection.execute(begin))
 
-    def renew(self, worker: str, lease: float) -> bool:
+    def heartbeat(self, worker: str, lease: float) -> bool:
         """Extend a lease, unless it has been taken away."""
         workers = self._tables.workers
         extend = (
@@ -52,7 +52,7 @@ class LeaseSide:
         )
         return self._db.write(lambda connection: connection.execute(extend).rowcount > 0)
 
-    def retire(self, worker: str) -> int:
+    def unregister_worker(self, worker: str) -> int:
         """End a lease and make what it has pending again."""
         rows, workers = self._rows, self._tables.workers
 
@@ -67,7 +67,7 @@ class LeaseSide:
 
         return self._db.write(end)
 
-    def reap(self) -> int:
+    def rescue(self) -> int:
         """Take everything from workers whose lease has run out."""
         rows, workers = self._rows, self._tables.workers
         # Also what a worker claimed while its lease was being taken away.
@@ -78,7 +78,7 @@ class LeaseSide:
         )
         lost = case((rows.c.lost < DEAD_AFTER, rows.c.lost + 1), else_=DEAD_AFTER)
         dead = lost >= DEAD_AFTER
-        suspect = lost >= SUSPECT_AFTER
+        suspect = lost >= QUARANTINE_AFTER
 
         def take(connection: Connection) -> int:
             connection.execute(delete(workers).where(workers.c.expires_at < now()))
@@ -96,7 +96,7 @@ class LeaseSide:
                         rows.c.state,
                         case(
                             (dead, int(State.DEAD)),
-                            (suspect, int(State.SUSPECT)),
+                            (suspect, int(State.QUARANTINED)),
                             else_=int(State.PENDING),
                         ),
                     ),
@@ -125,7 +125,9 @@ class LeaseSide:
 def unbegun(rows: Any) -> dict[str, Any]:
     """Return the columns of a delivery that nobody has begun to run."""
     return {
-        "state": case((rows.c.lost >= SUSPECT_AFTER, int(State.SUSPECT)), else_=int(State.PENDING)),
+        "state": case(
+            (rows.c.lost >= QUARANTINE_AFTER, int(State.QUARANTINED)), else_=int(State.PENDING)
+        ),
         "attempts": one_less(rows),
         "worker": None,
     }

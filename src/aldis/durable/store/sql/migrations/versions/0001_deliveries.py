@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String, Text, text
 from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
 
-from aldis.durable.sql.migrations.steps import Step
+from aldis.durable.store.sql.migrations.steps import Step
 
 revision = "0001"
 down_revision = None

@@ -14,17 +14,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from aldis.durable.sql.migrations.steps import Step
+from aldis.durable.store.sql.migrations.steps import Step
 from aldis.errors import OutboxError
 
-__all__ = ["alone", "run", "script"]
+__all__ = ["locked", "run", "script"]
 
 #: How long to wait for another process that does the same, in seconds.
 PATIENCE: Final = 60
 
 
 @contextmanager
-def alone(
+def locked(
     connection: Connection, prefix: str, schema: str | None, *, patient: bool
 ) -> Iterator[None]:
     """Keep others from changing the same tables while a ``with`` block runs, and begin.

@@ -14,9 +14,9 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from aldis.durable.sql.database import Database
+from aldis.durable.store.sql.connection import Database
 
-__all__ = ["make_waker"]
+__all__ = ["make_notifier"]
 
 _log = logging.getLogger("aldis")
 
@@ -30,18 +30,18 @@ POLL: Final = 0.1
 POLL_ANYWAY: Final = 5.0
 
 
-def make_waker(database: Database, channel: str, closed: Callable[[Any], None]) -> Any:
+def make_notifier(database: Database, channel: str, closed: Callable[[Any], None]) -> Any:
     """Return the waker for a kind of database."""
     if database.engine.dialect.is_async:
-        return PollingWaker(closed)  # whose own connection would be used from outside its loop
+        return PollNotifier(closed)  # whose own connection would be used from outside its loop
     if database.kind == "sqlite":
-        return GlancingWaker(database, closed)
+        return SqliteNotifier(database, closed)
     if database.kind == "postgresql" and listens(database):
-        return ListeningWaker(database, channel, closed)
-    return PollingWaker(closed)
+        return PostgresNotifier(database, channel, closed)
+    return PollNotifier(closed)
 
 
-class PollingWaker:
+class PollNotifier:
     """Looks every now and then; woken at once only within its own process."""
 
     def __init__(self, closed: Callable[[Any], None]) -> None:
@@ -62,7 +62,7 @@ class PollingWaker:
         self._closed(self)
 
 
-class GlancingWaker(PollingWaker):
+class SqliteNotifier(PollNotifier):
     """Asks SQLite whether another connection has committed: PRAGMA data_version."""
 
     def __init__(self, database: Database, closed: Callable[[Any], None]) -> None:
@@ -116,7 +116,7 @@ def listens(database: Database) -> bool:
     return driver in {"psycopg", "psycopg2"}
 
 
-class ListeningWaker:
+class PostgresNotifier:
     """Waits for PostgreSQL's NOTIFY."""
 
     def __init__(self, database: Database, channel: str, closed: Callable[[Any], None]) -> None:

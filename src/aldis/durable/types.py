@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
-from typing import Final
+from enum import EnumType, IntEnum
+from typing import Any, Final
+
+from aldis.durable._old_names import warn_renamed
 
 __all__ = [
     "DEAD_AFTER",
     "MAX_PAYLOAD_BYTES",
     "NAME_LENGTH",
     "OVER",
-    "SUSPECT_AFTER",
+    "QUARANTINE_AFTER",
     "UNFINISHED",
     "WAITING",
-    "Choice",
-    "Claimed",
+    "AttemptFailure",
+    "ClaimedDelivery",
     "Delivery",
-    "Due",
-    "Failure",
-    "Load",
+    "DeliveryFilter",
+    "DueReceiver",
     "NewDelivery",
+    "ReceiverStats",
     "State",
 ]
 
@@ -33,7 +35,18 @@ NAME_LENGTH: Final = 190
 MAX_PAYLOAD_BYTES: Final = 65_536
 
 
-class State(IntEnum):
+class _StateType(EnumType):
+    """Keeps the former names of two states."""
+
+    def __getattr__(cls, name: str) -> Any:
+        new = {"BEHIND": "BLOCKED", "SUSPECT": "QUARANTINED"}.get(name)
+        if new is None:
+            raise AttributeError(name)
+        warn_renamed(f"State.{name}", f"State.{new}")
+        return cls[new]
+
+
+class State(IntEnum, metaclass=_StateType):
     """The states of a delivery; the numbers are in the database."""
 
     PENDING = 0
@@ -44,16 +57,21 @@ class State(IntEnum):
     """The receiver has returned."""
     DEAD = 3
     """A dead letter: it has failed for good, and waits for somebody to look at it."""
-    BEHIND = 4
+    BLOCKED = 4
     """Waits for an earlier one with the same ``key``."""
     DISCARDED = 5
     """Somebody has decided that it shall not run."""
-    SUSPECT = 6
+    QUARANTINED = 6
     """Pending, but workers were lost with it: it runs with nothing beside it."""
+
+    @property
+    def label(self) -> str:
+        """The state's name in the command line and in its JSON, where two have older names."""
+        return {State.BLOCKED: "behind", State.QUARANTINED: "suspect"}.get(self, self.name.lower())
 
 
 #: What waits for a worker.
-WAITING = (State.PENDING, State.SUSPECT)
+WAITING = (State.PENDING, State.QUARANTINED)
 
 #: What is over, and may be pruned.
 OVER = (State.DONE, State.DISCARDED)
@@ -62,7 +80,7 @@ OVER = (State.DONE, State.DISCARDED)
 UNFINISHED = tuple(state for state in State if state not in OVER)
 
 #: How often a worker may be lost with a delivery before that runs with nothing beside it.
-SUSPECT_AFTER = 2
+QUARANTINE_AFTER = 2
 
 #: How often a worker may be lost with a delivery before that is a dead letter.
 DEAD_AFTER = 5
@@ -79,7 +97,7 @@ class NewDelivery:
         payload: The sender and the arguments, encoded.
         order_key: What it is ordered by, or ``None``.
         delay: Seconds until it is due.
-        cause: The key of the delivery whose receiver sent, or ``None``.
+        caused_by: The key of the delivery whose receiver sent, or ``None``.
         traceparent: The W3C trace context of the send, or ``None``.
     """
 
@@ -89,7 +107,7 @@ class NewDelivery:
     payload: str
     order_key: str | None = None
     delay: float = 0.0
-    cause: str | None = None
+    caused_by: str | None = None
     traceparent: str | None = None
 
     @property
@@ -99,7 +117,7 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueReceiver:
     """When a receiver has something to do.
 
     Attributes:
@@ -110,11 +128,11 @@ class Due:
 
     receiver: str
     seconds: float
-    alone: bool
+    exclusive: bool
 
 
 @dataclass(slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery that a worker has.
 
     Attributes:
@@ -124,10 +142,10 @@ class Claimed:
         signal: See :class:`NewDelivery`.
         payload: See :class:`NewDelivery`.
         order_key: See :class:`NewDelivery`.
-        cause: See :class:`NewDelivery`.
+        caused_by: See :class:`NewDelivery`.
         traceparent: See :class:`NewDelivery`.
         attempt: Which attempt this is; the first is 1.
-        lost: How often a worker was lost that had it.
+        lost_workers: How often a worker was lost that had it.
         worker: The lease under which it was claimed: whoever completes it must still hold that.
     """
 
@@ -137,10 +155,10 @@ class Claimed:
     signal: str
     payload: str
     order_key: str | None
-    cause: str | None
+    caused_by: str | None
     traceparent: str | None
     attempt: int
-    lost: int
+    lost_workers: int
     worker: str
 
     @property
@@ -150,7 +168,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class AttemptFailure:
     """Why a delivery was not completed, and what comes next.
 
     Attributes:
@@ -184,11 +202,11 @@ class Delivery:
     due_at: datetime
     finished_at: datetime | None
     attempts: int
-    lost: int
+    lost_workers: int
     worker: str | None
     reason: str | None
     traceback: str | None
-    cause: str | None
+    caused_by: str | None
     traceparent: str | None
 
     @property
@@ -196,9 +214,21 @@ class Delivery:
         """What tells it from every other delivery, however often it is tried."""
         return f"{self.emission_id}:{self.receiver}"
 
+    @property
+    def lost(self) -> int:
+        """The former name of ``lost_workers``."""
+        warn_renamed("Delivery.lost", "Delivery.lost_workers")
+        return self.lost_workers
+
+    @property
+    def cause(self) -> str | None:
+        """The former name of ``caused_by``."""
+        warn_renamed("Delivery.cause", "Delivery.caused_by")
+        return self.caused_by
+
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DeliveryFilter:
     """Which deliveries are meant: those to which everything that is given applies.
 
     Attributes:
@@ -223,7 +253,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ReceiverStats:
     """How much there is of one receiver.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, func, true
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from aldis.durable.sql import sqlite
+from aldis.durable.store.sql import sqlite
 from aldis.errors import OutboxError, SchemaError
 
 __all__ = ["Database", "in_words"]
@@ -70,7 +70,7 @@ class Database:
         """Keep connections for the calling thread while a ``with`` block runs.
 
         Setting up one that comes out of the pool may take longer than what it is for. What is
-        written through them must be forgettable, as all is that a worker writes of its own: SQLite
+        written through them must be async_commit, as all is that a worker writes of its own: SQLite
         does not wait for the disk then.
         """
         connections: dict[Engine, Connection] = {}
@@ -87,36 +87,36 @@ class Database:
         """Return what ``work`` returns, called with a connection to read from."""
         return self._run(self._reading, work)
 
-    def write(self, work: Callable[[Connection], T], *, forgettable: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T], *, async_commit: bool = False) -> T:
         """Return what ``work`` returns, called in a transaction that is then committed.
 
         It is called again, in a new one, after a conflict with another transaction.
 
         Args:
             work: What to do.
-            forgettable: Nothing is lost if the server dies at once and forgets the transaction: it
+            async_commit: Nothing is lost if the server dies at once and forgets the transaction: it
                 need not wait for the disk. So are claims and completions: what was forgotten of
                 them is delivered again.
         """
-        if not forgettable or self.kind != "postgresql":
+        if not async_commit or self.kind != "postgresql":
             return self._run(self._writing, work)
 
-        def work_forgettably(connection: Connection) -> T:
+        def work_asynchronously(connection: Connection) -> T:
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
             return work(connection)
 
-        return self._run(self._writing, work_forgettably)
+        return self._run(self._writing, work_asynchronously)
 
     @property
-    def forgettable(self) -> ColumnElement[bool]:
-        """A condition, always true, that makes the one statement it is part of forgettable.
+    def async_commit(self) -> ColumnElement[bool]:
+        """A condition, always true, that makes the one statement it is part of async_commit.
 
-        It is for PostgreSQL, and for statements in :meth:`alone`: it sets the option for their
+        It is for PostgreSQL, and for statements in :meth:`autocommit`: it sets the option for their
         transaction, in the same round trip.
         """
         return func.set_config("synchronous_commit", "off", true()) == "off"
 
-    def alone(self, work: Callable[[Connection], T]) -> T:
+    def autocommit(self, work: Callable[[Connection], T]) -> T:
         """Return what ``work`` returns, whose one statement is a transaction by itself."""
         return self._run(self._reading, work)
 

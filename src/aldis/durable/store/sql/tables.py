@@ -28,7 +28,7 @@ from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from aldis.durable.facts import NAME_LENGTH, OVER, UNFINISHED, WAITING, State
+from aldis.durable.types import NAME_LENGTH, OVER, UNFINISHED, WAITING, State
 
 __all__ = ["MICRO", "Tables", "among", "now", "tables"]
 

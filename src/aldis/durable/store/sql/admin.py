@@ -20,12 +20,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from aldis.durable.facts import OVER, UNFINISHED, WAITING, Choice, Delivery, Load, State
-from aldis.durable.sql.chains import promote
-from aldis.durable.sql.damage import as_delivery
-from aldis.durable.sql.database import Database
-from aldis.durable.sql.tables import MICRO, Tables, now
-from aldis.durable.sql.working import BATCH
+from aldis.durable.store.sql.claim import BATCH
+from aldis.durable.store.sql.connection import Database
+from aldis.durable.store.sql.corrupt_rows import as_delivery
+from aldis.durable.store.sql.ordering import promote
+from aldis.durable.store.sql.tables import MICRO, Tables, now
+from aldis.durable.types import (
+    OVER,
+    UNFINISHED,
+    WAITING,
+    Delivery,
+    DeliveryFilter,
+    ReceiverStats,
+    State,
+)
 
 __all__ = ["OperatorSide"]
 
@@ -39,7 +47,7 @@ class OperatorSide:
     _notify: bool
     wake: Callable[[], None]
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> list[ReceiverStats]:
         """Return how much there is of each receiver."""
         rows, paused = self._rows, self._tables.paused
         waits = case(
@@ -67,10 +75,13 @@ class OperatorSide:
                 age = (present - since) / MICRO
                 oldest[receiver] = max(oldest.get(receiver, 0.0), age)
         return [
-            Load(name, counts[name], oldest.get(name), name in held_back) for name in sorted(counts)
+            ReceiverStats(name, counts[name], oldest.get(name), name in held_back)
+            for name in sorted(counts)
         ]
 
-    def find(self, choice: Choice, *, limit: int, newest_first: bool = False) -> list[Delivery]:
+    def find(
+        self, choice: DeliveryFilter, *, limit: int, newest_first: bool = False
+    ) -> list[Delivery]:
         """Return the chosen deliveries."""
         rows = self._rows
         order = rows.c.id.desc() if newest_first else rows.c.id
@@ -78,12 +89,12 @@ class OperatorSide:
         found = self._db.read(lambda connection: connection.execute(chosen).mappings().all())
         return [as_delivery(dict(row)) for row in found]
 
-    def count(self, choice: Choice) -> int:
+    def count(self, choice: DeliveryFilter) -> int:
         """Return how many are chosen."""
         counted = select(func.count()).select_from(self._rows).where(self._chosen(choice))
         return self._db.read(lambda connection: connection.scalar(counted)) or 0
 
-    def replay(self, choice: Choice) -> Iterator[int]:
+    def replay(self, choice: DeliveryFilter) -> Iterator[int]:
         """Make dead letters and discarded deliveries pending again."""
         again = {
             "state": State.PENDING,
@@ -94,7 +105,7 @@ class OperatorSide:
         }
         return self._change(choice, (State.DEAD, State.DISCARDED), again, {}, tell=True)
 
-    def discard(self, choice: Choice) -> Iterator[int]:
+    def discard(self, choice: DeliveryFilter) -> Iterator[int]:
         """Have deliveries never run."""
         over = {"state": State.DISCARDED, "finished_at": now()}
         states = tuple(state for state in UNFINISHED if state != State.RUNNING)
@@ -115,7 +126,7 @@ class OperatorSide:
 
     def _change(
         self,
-        choice: Choice,
+        choice: DeliveryFilter,
         states: Sequence[State],
         values: dict[str, Any],
         changed: dict[tuple[str, str | None], Any],
@@ -217,7 +228,7 @@ class OperatorSide:
         before = now() - int(older_than * MICRO)
         return and_(rows.c.state.in_(OVER), rows.c.finished_at <= before)
 
-    def _chosen(self, choice: Choice) -> ColumnElement[bool]:
+    def _chosen(self, choice: DeliveryFilter) -> ColumnElement[bool]:
         rows = self._rows
         wanted: list[ColumnElement[bool]] = []
         for column, value in (

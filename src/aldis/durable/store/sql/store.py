@@ -11,19 +11,27 @@ from sqlalchemy import Connection, Engine, MetaData, Table, bindparam, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
-from aldis.durable.facts import NewDelivery
-from aldis.durable.sql.database import Database, translated
-from aldis.durable.sql.operating import OperatorSide
-from aldis.durable.sql.tables import MICRO, now, tables
-from aldis.durable.sql.wakers import make_waker
-from aldis.durable.sql.working import WorkerSide
-from aldis.durable.store import Waker
+from aldis.durable.store import Notifier
+from aldis.durable.store.sql.admin import OperatorSide
+from aldis.durable.store.sql.claim import WorkerSide
+from aldis.durable.store.sql.connection import Database, translated
+from aldis.durable.store.sql.notify import make_notifier
+from aldis.durable.store.sql.tables import MICRO, now, tables
+from aldis.durable.types import NewDelivery
 from aldis.errors import OutboxError
 
 __all__ = ["SqlStore", "engines_of"]
 
-#: What a sender writes; the rest of a row is the database's to fill in.
-WRITTEN = ("emission_id", "receiver", "signal", "payload", "order_key", "cause", "traceparent")
+#: The columns that a sender fills, and the attribute of :class:`NewDelivery` that each one holds.
+WRITTEN: Final = {
+    "emission_id": "emission_id",
+    "receiver": "receiver",
+    "signal": "signal",
+    "payload": "payload",
+    "order_key": "order_key",
+    "cause": "caused_by",
+    "traceparent": "traceparent",
+}
 
 #: Up to how many rows there is a statement for every number of them.
 FEW: Final = 64
@@ -60,7 +68,7 @@ class SqlStore(WorkerSide, OperatorSide):
         self.schema = schema
         self._notify = notify and self._db.kind == "postgresql"
         self._statement = lru_cache(maxsize=2 * FEW)(self._statement_of)
-        self._wakers: list[Waker] = []
+        self._notifiers: list[Notifier] = []
 
     @property
     def kind(self) -> str:
@@ -74,7 +82,7 @@ class SqlStore(WorkerSide, OperatorSide):
 
     def check(self) -> None:
         """Make sure that the tables are there, and of this version."""
-        from aldis.durable.sql.schema import check  # noqa: PLC0415 - it brings Alembic
+        from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - it brings Alembic
 
         check(self.engine, self.prefix, self.schema)
 
@@ -116,8 +124,8 @@ class SqlStore(WorkerSide, OperatorSide):
             statement, names = self._statement(len(batch), late)
             values: dict[str, Any] = {}
             for number, each in enumerate(batch):
-                for name in WRITTEN:
-                    values[f"{name}_{number}"] = getattr(each, name)
+                for column, attribute in WRITTEN.items():
+                    values[f"{column}_{number}"] = getattr(each, attribute)
                 if late:
                     values[f"delay_{number}"] = int(each.delay * MICRO)
             bound: Any = tuple(values[name] for name in names) if names is not None else values
@@ -158,16 +166,16 @@ class SqlStore(WorkerSide, OperatorSide):
 
     # -- waking ----------------------------------------------------------------------------------
 
-    def waker(self) -> Waker:
+    def notifier(self) -> Notifier:
         """Return what waits for new deliveries; close it."""
-        waker: Waker = make_waker(self._db, self.channel, self._wakers.remove)
-        self._wakers.append(waker)
-        return waker
+        notifier: Notifier = make_notifier(self._db, self.channel, self._notifiers.remove)
+        self._notifiers.append(notifier)
+        return notifier
 
     def wake(self) -> None:
         """Wake the workers of this process."""
-        for waker in list(self._wakers):
-            waker.wake()
+        for notifier in list(self._notifiers):
+            notifier.wake()
 
 
 def _sizes(count: int) -> Iterator[int]:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, case
 
-from aldis.durable.facts import Delivery, State
-from aldis.durable.sql.tables import MICRO
+from aldis.durable.store.sql.tables import MICRO
+from aldis.durable.types import Delivery, State
 
 __all__ = ["as_delivery", "damage", "one_more"]
 
@@ -53,6 +53,8 @@ def as_delivery(row: dict[str, Any]) -> Delivery:
     for name in ("created_at", "due_at", "finished_at"):
         row[name] = None if row[name] is None else _moment(row[name])
     row["state"] = State(row["state"])
+    row["lost_workers"] = row.pop("lost")
+    row["caused_by"] = row.pop("cause")
     return Delivery(**row)
 
 

@@ -23,13 +23,13 @@ from sqlalchemy import (
     update,
 )
 
-from aldis.durable.facts import SUSPECT_AFTER, UNFINISHED, WAITING, State
-from aldis.durable.sql.tables import among
+from aldis.durable.store.sql.tables import among
+from aldis.durable.types import QUARANTINE_AFTER, UNFINISHED, WAITING, State
 
-__all__ = ["clashing", "promote", "put_behind", "stranded", "unblock"]
+__all__ = ["block", "clashing", "promote", "stranded", "unblock"]
 
 
-def put_behind(connection: Connection, rows: Table, found: Iterable[Any]) -> set[int]:
+def block(connection: Connection, rows: Table, found: Iterable[Any]) -> set[int]:
     """Set aside those that are blocked, which nobody else may change now; return their numbers."""
     keyed = [row.id for row in found if row.order_key is not None]
     if not keyed:
@@ -41,7 +41,7 @@ def put_behind(connection: Connection, rows: Table, found: Iterable[Any]) -> set
         connection.execute(
             update(rows)
             .where(rows.c.id.in_(blocked), rows.c.state.in_(WAITING))
-            .values(state=State.BEHIND)
+            .values(state=State.BLOCKED)
         )
     return blocked
 
@@ -65,7 +65,7 @@ def promote(connection: Connection, rows: Table, ended: Iterable[Any]) -> None:
             .where(
                 rows.c.receiver == receiver,
                 rows.c.order_key.in_(order_keys),
-                among(rows.c.state, (State.BEHIND,)),
+                among(rows.c.state, (State.BLOCKED,)),
             )
             .group_by(rows.c.order_key)
         ).all()
@@ -77,7 +77,7 @@ def stranded(rows: Table) -> Select[Any]:
     heads = (
         select(func.min(rows.c.id).label("id"))
         # Both in the SQL itself, for PostgreSQL's index of what is unfinished and has a key.
-        .where(rows.c.order_key.is_not(None), among(rows.c.state, (State.BEHIND,)))
+        .where(rows.c.order_key.is_not(None), among(rows.c.state, (State.BLOCKED,)))
         .group_by(rows.c.receiver, rows.c.order_key)
         .subquery()
     )
@@ -88,11 +88,11 @@ def unblock(connection: Connection, rows: Table, ids: Sequence[int]) -> int:
     """Have rows wait for a worker again; return how many were still behind."""
     if not ids:
         return 0
-    suspect = rows.c.lost >= SUSPECT_AFTER
+    suspect = rows.c.lost >= QUARANTINE_AFTER
     return connection.execute(
         update(rows)
-        .where(rows.c.id.in_(ids), rows.c.state == State.BEHIND)
-        .values(state=case((suspect, int(State.SUSPECT)), else_=int(State.PENDING)))
+        .where(rows.c.id.in_(ids), rows.c.state == State.BLOCKED)
+        .values(state=case((suspect, int(State.QUARANTINED)), else_=int(State.PENDING)))
     ).rowcount
 
 

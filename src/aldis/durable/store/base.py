@@ -10,12 +10,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from aldis.durable.facts import Choice, Claimed, Delivery, Due, Failure, Load, NewDelivery
+from aldis.durable.types import (
+    AttemptFailure,
+    ClaimedDelivery,
+    Delivery,
+    DeliveryFilter,
+    DueReceiver,
+    NewDelivery,
+    ReceiverStats,
+)
 
-__all__ = ["Store", "Waker"]
+__all__ = ["Notifier", "Store"]
 
 
-class Waker(Protocol):
+class Notifier(Protocol):
     """Tells a worker that there may be something new."""
 
     def wait(self, seconds: float) -> None:
@@ -53,30 +61,30 @@ class Store(Protocol):
     def kept_open(self) -> AbstractContextManager[None]:
         """Keep what takes long to open for the calling thread, until a ``with`` block ends."""
 
-    def enlist(self, worker: str, name: str, lease: float) -> None:
+    def register_worker(self, worker: str, name: str, lease: float) -> None:
         """Begin a lease of ``lease`` seconds. ``name`` says to people who the worker is."""
 
-    def renew(self, worker: str, lease: float) -> bool:
+    def heartbeat(self, worker: str, lease: float) -> bool:
         """Extend a lease to ``lease`` seconds from now; false if it has been taken away."""
 
-    def retire(self, worker: str) -> int:
+    def unregister_worker(self, worker: str) -> int:
         """End a lease; what it still had is pending again, and not counted as an attempt."""
 
-    def reap(self) -> int:
+    def rescue(self) -> int:
         """Take everything from workers whose lease has run out, and return how much it was.
 
-        Its ``lost`` is one higher. At first it is pending again and the attempt does not count,
-        since nobody knows whether it had begun; after :data:`SUSPECT_AFTER
-        <aldis.durable.facts.SUSPECT_AFTER>` times it has to run with nothing beside it, and after
-        :data:`DEAD_AFTER <aldis.durable.facts.DEAD_AFTER>` it is a dead letter.
+        The ``lost_workers`` of each delivery goes up by one. At first the delivery is pending again
+        and the attempt does not count, because it may not have begun. After
+        :data:`~aldis.durable.types.QUARANTINE_AFTER` lost workers it must run with nothing beside
+        it. After :data:`~aldis.durable.types.DEAD_AFTER` it is a dead letter.
         """
 
-    def due(self, receivers: Sequence[str]) -> list[Due]:
+    def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
         """Return which of ``receivers`` have something pending, and when; not those paused."""
 
     def claim(
-        self, worker: str, receiver: str, limit: int, *, ordered: bool, alone: bool = False
-    ) -> list[Claimed]:
+        self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
+    ) -> list[ClaimedDelivery]:
         """Give up to ``limit`` due deliveries to a worker, in the order in which they are due.
 
         Args:
@@ -85,49 +93,51 @@ class Store(Protocol):
             limit: How many at most.
             ordered: Whether those with the same key run one after the other. Then one is given only
                 if no earlier one with its key is unfinished and none is running.
-            alone: Give what has to run with nothing beside it, and only that.
+            exclusive: Give what has to run with nothing beside it, and only that.
         """
 
-    def finish(self, claimed: Sequence[Claimed]) -> int:
+    def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Complete deliveries that their worker still has, and return how many those were."""
 
-    def finish_in(self, session: Any, claimed: Claimed) -> bool:
+    def complete_in(self, session: Any, claimed: ClaimedDelivery) -> bool:
         """Complete one in the transaction of ``session``; false if the worker has lost it.
 
         Once more, by the same worker for the same attempt, is no error.
         """
 
-    def fail(self, claimed: Claimed, failure: Failure) -> bool:
+    def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
         """Have one tried again, or make it a dead letter; false if the worker has lost it."""
 
-    def give_back(self, claimed: Sequence[Claimed]) -> int:
+    def release(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Make deliveries pending again that were not begun; that is no attempt."""
 
-    def mend(self) -> int:
+    def repair_order(self) -> int:
         """Free deliveries that wait behind nothing, as is left by a race; return how many."""
 
-    def waker(self) -> Waker:
+    def notifier(self) -> Notifier:
         """Return what waits for new deliveries."""
 
     # -- operators -------------------------------------------------------------------------------
 
-    def loads(self) -> list[Load]:
+    def loads(self) -> list[ReceiverStats]:
         """Return how much there is of each receiver that has anything, or is paused, by name."""
 
-    def find(self, choice: Choice, *, limit: int, newest_first: bool = False) -> list[Delivery]:
+    def find(
+        self, choice: DeliveryFilter, *, limit: int, newest_first: bool = False
+    ) -> list[Delivery]:
         """Return the chosen deliveries by number."""
 
-    def count(self, choice: Choice) -> int:
+    def count(self, choice: DeliveryFilter) -> int:
         """Return how many are chosen."""
 
-    def replay(self, choice: Choice) -> Iterator[int]:
+    def replay(self, choice: DeliveryFilter) -> Iterator[int]:
         """Make the chosen dead letters and discarded ones pending, with all their attempts again.
 
         Yields:
             How many, after each batch that is committed.
         """
 
-    def discard(self, choice: Choice) -> Iterator[int]:
+    def discard(self, choice: DeliveryFilter) -> Iterator[int]:
         """Have the chosen that are pending, behind or dead never run.
 
         Yields:
