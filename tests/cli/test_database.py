@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.support import ALDIS
+from tests.cli.support import ALDIS, CLOSED
 from tests.cli.test_documentation import PAGE
 from tests.durable.sql.databases import database
 
@@ -82,9 +82,9 @@ MISTAKES = {
 }
 
 
-def db(project, *command, **environ):
+def db(project, *command, **options):
     """Run ``aldis db``."""
-    return project.run(*ALDIS, "db", *command, **environ)
+    return project.run(*ALDIS, "db", *command, **options)
 
 
 def said(ended):
@@ -362,8 +362,7 @@ class TestRefusals:
 
     def test_the_output_cannot_be_written(self, project):
         """It is told as by every command."""
-        command = shlex.join([*ALDIS, "db", "upgrade", *FILE, "--sql"])
-        ended = project.run("/bin/sh", "-c", f"exec {command} >&-")
+        ended = db(project, "upgrade", *FILE, "--sql", out=CLOSED)
         assert (2, "Error: the standard output cannot be written: it is closed\n") == said(ended)
 
 

@@ -1,12 +1,10 @@
 """The exit code 1 means that something was found: whatever goes wrong has another one."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.support import ALDIS, FLASK, RUN
+from tests.cli.support import ALDIS, CLOSED, FLASK, PYTHON, RUN
 
 COMMANDS = {
     "list": ("list",),
@@ -20,22 +18,17 @@ COMMANDS = {
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 
 
-def shell(project, command, redirected, **environ):
-    """Run a command with its output as a shell redirects it."""
-    return project.run("/bin/sh", "-c", f"exec {shlex.join(command)} {redirected}", **environ)
-
-
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize(
-    ("redirected", "reason"),
+    ("out", "reason"),
     [
-        (">&-", "it is closed"),
-        pytest.param(">/dev/full", "No space left on device", marks=FULL),
+        pytest.param(CLOSED, "it is closed", id="closed"),
+        pytest.param("/dev/full", "No space left on device", marks=FULL, id="full"),
     ],
 )
-def test_an_output_that_cannot_be_written(shop, command, redirected, reason):
+def test_an_output_that_cannot_be_written(shop, command, out, reason):
     """One line says so, and the exit code is 2."""
-    ended = shell(shop, [*ALDIS, "signals", *command, "--app", "shop"], redirected)
+    ended = shop.run(*ALDIS, "signals", *command, "--app", "shop", out=out)
     said = f"Error: the standard output cannot be written: {reason}\n"
     assert (2, said) == (ended.returncode, ended.stderr)
 
@@ -43,8 +36,7 @@ def test_an_output_that_cannot_be_written(shop, command, redirected, reason):
 @FULL
 def test_under_flask(shop):
     """The same for Flask's command line."""
-    command = [*RUN, *FLASK, "--app", "shop", "signals", "check"]
-    ended = shell(shop, command, ">/dev/full")
+    ended = shop.run(*RUN, *FLASK, "--app", "shop", "signals", "check", out="/dev/full")
     assert 2 == ended.returncode
     assert "Error: the standard output cannot be written: No space" in ended.stderr
 
@@ -52,16 +44,18 @@ def test_under_flask(shop):
 @FULL
 def test_a_help_text_that_cannot_be_written(project):
     """Nor does it end in a traceback."""
-    ended = shell(project, [*ALDIS, "--help"], ">/dev/full")
+    ended = project.run(*ALDIS, "--help", out="/dev/full", anew=True)
     said = "Error: the standard output cannot be written: No space left on device\n"
     assert (2, said) == (ended.returncode, ended.stderr)
 
 
 @FULL
-@pytest.mark.parametrize("errors", ["2>&-", "2>/dev/full"])
-def test_an_error_that_cannot_be_written(project, errors):
+@pytest.mark.parametrize("err", [CLOSED, "/dev/full"], ids=["closed", "full"])
+@pytest.mark.parametrize("anew", [True, False])
+def test_an_error_that_cannot_be_written(project, err, anew):
     """The exit code says it all the same."""
-    assert 2 == shell(project, [*ALDIS, "signals", "check", "--app", "no_app"], errors).returncode
+    command = (*ALDIS, "signals", "check", "--app", "no_app")
+    assert 2 == project.run(*command, err=err, anew=anew).returncode
 
 
 @pytest.mark.parametrize("under_flask", [False, True])
@@ -89,5 +83,5 @@ def test_an_error_that_nobody_foresaw(project, error):
 def test_a_trace_without_an_output_prints_nothing(project):
     """As the function ``print`` does, in a program of one's own whose output is closed."""
     code = "from aldis.observe import trace, Trace; Trace().print(); Trace().print('title')"
-    ended = shell(project, [sys.executable, "-c", code], ">&-")
+    ended = project.run(*PYTHON, "-c", code, out=CLOSED)
     assert (0, "") == (ended.returncode, ended.stderr)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from aldis.cli import aldis
-from tests.cli.support import ALDIS, FLASK, RUN, Project
+from tests.cli.support import ALDIS, CLOSED, FLASK, RUN, Project
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the paths are written for POSIX")
 
@@ -169,13 +169,12 @@ class TestNames:
 
     @pytest.mark.parametrize(
         ("closed", "printed", "said"),
-        [("", "{", "version 2\n"), ("2>&-", "v", "")],
+        [(None, "{", "version 2\n"), (CLOSED, "v", "")],
     )
     def test_nor_is_what_its_processes_print(self, here, closed, printed, said):
         """Those that it starts write past ``sys.stdout``; without an error output that stays so."""
         here.write("talks.py", "import os\nos.system('echo version 2')\napp = print")
-        command = f'"{sys.executable}" -m aldis signals list --json --app talks {closed}'
-        ended = here.run("sh", "-c", command)
+        ended = here.run(*ALDIS, "signals", "list", "--json", "--app", "talks", err=closed)
         assert (printed, said) == (ended.stdout[:1], ended.stderr)
 
 

@@ -32,35 +32,16 @@ class TestOnATerminal:
         return [*ALDIS, "deliveries", *words, "--url", "sqlite:///shop.db"]
 
     def test_an_answer(self, dead):
-        """A no changes nothing; a yes is shown with its progress."""
+        """A no changes nothing; a yes is shown with its progress; without an input, it fails."""
         words = self.command("replay", "--all")
-        line = shlex.join(words)
-        code, seen = dead.on_terminal("/bin/sh", "-c", f"exec {line} </dev/null")
+        code, seen = dead.on_terminal(*words, typed=False)
         assert (2, True) == (code, "say --yes" in seen)
-        script = f"""
-            import pty, os, sys
-            process, ours = pty.fork()
-            if not process:
-                os.execvp(sys.executable, {words!r})
-            seen = b""
-            while b"[y/N]" not in seen:
-                seen += os.read(ours, 1000)
-            os.write(ours, sys.argv[1].encode() + b"\\n")
-            try:
-                while chunk := os.read(ours, 1000):
-                    seen += chunk
-            except OSError:
-                pass
-            print(seen.decode().replace("\\r", ""))
-            sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-        """
-        dead.write("answer.py", script)
-        ended = dead.run(*PYTHON, "answer.py", "n")
-        assert 0 == ended.returncode
-        assert "Replay 1,200 dead letters? [y/N]: n\nNothing was changed.\n" in ended.stdout
-        ended = dead.run(*PYTHON, "answer.py", "y")
-        assert 0 == ended.returncode
-        assert "1,200 dead letters replayed.\n" in ended.stdout
+        code, seen = dead.on_terminal(*words, answer="n")
+        assert 0 == code
+        assert "Replay 1,200 dead letters? [y/N]: n\nNothing was changed.\n" in seen
+        code, seen = dead.on_terminal(*words, answer="y")
+        assert 0 == code
+        assert "1,200 dead letters replayed.\n" in seen
 
     def test_the_app(self, dead):
         """The database is that of its outbox, and its receivers are known."""

@@ -1,13 +1,12 @@
 """``aldis worker``, as a process manager stops it."""
 
-import shlex
 import signal
 import time
 
 import pytest
 
 from tests.cli.durable_shop import DONE, PENDING, send, states, wait_for, working
-from tests.cli.support import ALDIS
+from tests.cli.support import ALDIS, CLOSED
 
 
 class TestStopping:
@@ -87,8 +86,7 @@ class TestStopping:
     def test_nobody_reads_what_it_says(self, shop):
         """It works, and ends, all the same."""
         send(shop, 1, 13)
-        command = shlex.join([*ALDIS, "worker", "--app", "shop"])
-        process = shop.start("/bin/sh", "-c", f"exec {command} 2>&-")
+        process = shop.start(*ALDIS, "worker", "--app", "shop", err=CLOSED)
         try:
             wait_for((shop.folder / "done-1").exists)
             process.terminate()
