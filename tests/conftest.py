@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests import services
 from tests.processes import Guard
+from tests.sizes import SIZE
 from tests.summary import lines_about_skips
 
 # A shell starts a background command with Ctrl-C ignored. Every process that a test starts and
@@ -38,6 +39,14 @@ def pytest_configure(config):
     config.stash[guard].start()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # fixtures are torn down
+
+
+def pytest_collection_modifyitems(items):
+    """Give each test more time in the large size."""
+    if SIZE == "large":
+        for item in items:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.hookimpl(trylast=True)

@@ -83,4 +83,4 @@ class TestWhatItCosts:
     def test_no_adapter_comes_along(self):
         """Frameworks, stores and tools are imported by whoever asks for them."""
         parts = {name.split(".")[1] for name in added_modules() if name.startswith("aldis.")}
-        assert {"blinker", "core", "errors", "version"} == parts
+        assert parts <= {"_compat", "blinker", "core", "errors", "version"}

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from aldis import ANY, Namespace
 from aldis.errors import PluginError
 from aldis.plugins import PluginManager, origin_of
+from tests.sizes import sized
 
 NAMES = ("audit", "mail", "stock", "web")
 SIGNALS = ("paid", "sent")
@@ -223,5 +224,7 @@ class Plugins(RuleBasedStateMachine):
             assert len(hands) == len(self.shop.signal(signal).receivers)
 
 
-Plugins.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Plugins.TestCase.settings = settings(
+    max_examples=sized(30, 500), stateful_step_count=30, deadline=None
+)
 TestPlugins = Plugins.TestCase

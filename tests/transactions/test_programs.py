@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from tests.sizes import sized
 from tests.transactions.programs import PLAIN, WITH_LEVEL, Player
 from tests.transactions.tables import Happened, Scribe, Written, committed
 
@@ -39,7 +40,7 @@ def played(engine):
 
 
 @pytest.mark.slow
-@settings(GIVEN, max_examples=200)
+@settings(GIVEN, max_examples=sized(40, 1000))
 @example(program=INNER_LEFT_OPEN)
 @example(program=[*WRITTEN_IN_WHAT_FAILED, ("commit", 0)])
 @example(program=["begin", *INNER_LEFT_OPEN, ("rollback", 1), "send", ("commit", 0)])
@@ -58,7 +59,7 @@ def test_what_is_there_was_told(program, engine, played):
 
 
 @pytest.mark.slow
-@settings(GIVEN, max_examples=40)
+@settings(GIVEN, max_examples=sized(10, 200))
 @given(program=PROGRAMS)
 def test_async(program, played, async_engine):
     """The same holds for the session inside an async one."""

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aldis
+from tests.sizes import sized
 
 pytestmark = pytest.mark.skipif(
     not aldis.COMPILED, reason="the C engine is not built (no compiler?), or not chosen"
@@ -105,7 +106,7 @@ def test_the_two_processes_run_different_engines(engines: tuple[Engine, Engine])
 
 
 @settings(
-    max_examples=300,
+    max_examples=sized(60, 2000),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(program=PROGRAMS)

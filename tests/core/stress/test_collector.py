@@ -8,7 +8,7 @@ from weakref import ref
 import pytest
 
 from aldis import Signal
-from tests.core.stress.tables import (
+from tests.core.stress.table_checks import (
     assert_nothing_left,
     check_tables,
     connections,

@@ -8,7 +8,8 @@ import warnings
 import pytest
 
 from aldis import Signal
-from tests.core.stress.tables import check_tables
+from tests.core.stress.table_checks import check_tables
+from tests.sizes import sized
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 
@@ -143,7 +144,7 @@ def test_forks_while_threads_come_and_go():
         use(signal)
 
     try:
-        assert {0} == {run_in_child(work) for _ in range(30)}
+        assert {0} == {run_in_child(work) for _ in range(sized(8, 100))}
     finally:
         stop.set()
         for thread in threads:

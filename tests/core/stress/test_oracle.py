@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import aldis
 from tests.core.support import load_blinker
+from tests.sizes import sized
 
 BLINKER = load_blinker()
 
@@ -179,4 +180,6 @@ class OracleMachine(RuleBasedStateMachine):
 
 
 TestOracleMachine = OracleMachine.TestCase
-TestOracleMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestOracleMachine.settings = settings(
+    max_examples=sized(25, 500), stateful_step_count=40, deadline=None
+)

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aldis import ANY, Signal
 from aldis.errors import ReceiverError
-from tests.core.stress.cast import (
+from tests.core.stress.model import ANYBODY, Model
+from tests.core.stress.participants import (
     BODIES,
     CONSTANTS,
     KINDS,
@@ -22,8 +23,8 @@ from tests.core.stress.cast import (
     Alike,
     Body,
 )
-from tests.core.stress.model import ANYBODY, Model
-from tests.core.stress.tables import assert_nothing_left, check_tables, connections
+from tests.core.stress.table_checks import assert_nothing_left, check_tables, connections
+from tests.sizes import sized
 
 
 class Failure(Exception):  # noqa: N818 - it is no error of anybody's
@@ -345,4 +346,6 @@ class SignalMachine(RuleBasedStateMachine):
 
 
 TestSignalMachine = SignalMachine.TestCase
-TestSignalMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestSignalMachine.settings = settings(
+    max_examples=sized(25, 500), stateful_step_count=40, deadline=None
+)

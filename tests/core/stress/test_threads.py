@@ -11,9 +11,14 @@ import pytest
 
 import aldis
 from aldis import Namespace, Signal
-from tests.core.stress.tables import assert_nothing_left, check_tables
+from tests.core.stress.table_checks import assert_nothing_left, check_tables
+from tests.sizes import sized
 
-THREADS = 6
+pytestmark = pytest.mark.stress
+
+THREADS = sized(4, 8)
+ROUNDS = sized(500, 3000)
+NAMES = ROUNDS // 5
 LIMIT = 60  # seconds until threads that wait for each other are given up
 
 
@@ -92,7 +97,7 @@ class Life:
             self.look,
             self.robust,
         ]
-        for step in range(1500):
+        for step in range(ROUNDS):
             self.random.choice(chances)()
             if step % 100 == 0:
                 gc.collect(0)
@@ -230,7 +235,7 @@ def test_a_connection_holds_from_the_moment_it_is_made(unraised):
     signal = Signal()
 
     def work():
-        for number in range(3000):
+        for number in range(ROUNDS):
             sender = (f"sender {number % 7}", number % 5)[number % 2]
 
             def mine(sender, **extra):
@@ -251,7 +256,7 @@ def test_a_stranger_at_a_dead_senders_address():
     signal = Signal()
 
     def work():
-        for _ in range(3000):
+        for _ in range(ROUNDS):
             sender = Sender()
 
             address = id(sender)
@@ -274,7 +279,7 @@ def test_one_receiver_for_many_threads():
     signal = Signal()
 
     def work():
-        for _ in range(3000):
+        for _ in range(ROUNDS):
             with signal.subscribe(quiet, "sender"):
                 assert ["quiet"] == [value for _, value in signal.send("sender")]
 
@@ -301,7 +306,7 @@ def test_cycles_that_use_other_signals_when_they_die(unraised):
                 each.connect(quiet)
 
     def work():
-        for number in range(400):
+        for number in range(NAMES):
             Node(number)
             signals[number % 2].send(number)
 
@@ -323,18 +328,18 @@ def test_a_name_is_one_signal():
     found = []
 
     def work():
-        found.extend((each, namespace.signal(f"signal {each}", doc="one")) for each in range(500))
+        found.extend((each, namespace.signal(f"signal {each}", doc="one")) for each in range(NAMES))
 
     namespace = Namespace()
     run_threads(*[work] * THREADS)
-    assert THREADS * 500 == len(found)
+    assert THREADS * NAMES == len(found)
     assert all(each is namespace[f"signal {number}"] for number, each in found)
 
 
 @pytest.mark.parametrize("name", ["receiver_connected", "receiver_disconnected"])
 def test_a_meta_signal_is_one_signal(name):
     """Threads that ask for a signal's meta-signal at the same time get the same one."""
-    signals = [Signal() for _ in range(400)]
+    signals = [Signal() for _ in range(NAMES)]
     found = [[] for _ in signals]
 
     def work():

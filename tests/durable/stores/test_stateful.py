@@ -7,9 +7,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from aldis.durable.store.memory import MemoryStore
 from tests.durable.stores.conftest import emptied
 from tests.durable.stores.machine import StoreMachine
+from tests.sizes import sized
 
 #: How many examples each database is given time for.
-EXAMPLES = {"sqlite": 40, "postgresql": 20, "mariadb": 20}
+EXAMPLES = {"sqlite": sized(8, 100), "postgresql": sized(4, 50), "mariadb": sized(4, 50)}
 
 
 def drive(make, examples):
@@ -28,7 +29,7 @@ def drive(make, examples):
 
 def test_memory_keeps_its_promises():
     """The store in memory does as the model does."""
-    drive(MemoryStore, 150)
+    drive(MemoryStore, sized(40, 1000))
 
 
 @pytest.mark.slow
