@@ -103,23 +103,23 @@ class Place:
             return work(self.engine)
         import asyncio  # noqa: PLC0415 - Flask imports this module for every command of its own
 
-        return asyncio.run(self._call_async(work))
+        from aldis.durable.store._async_bridge import (  # noqa: PLC0415 - it needs SQLAlchemy
+            call_in_greenlet,
+        )
 
-    async def _call_async(self, work: Callable[[Engine | Connection], T]) -> T:
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - as below
-        from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - it needs greenlet
+        return asyncio.run(call_in_greenlet(lambda: self._call_on_connection(work)))
 
-        engine = AsyncEngine(self.engine)
+    def _call_on_connection(self, work: Callable[[Engine | Connection], T]) -> T:
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - it may be missing
+
         try:
-            async with engine.connect() as connection:
-                result = await connection.run_sync(work)
-                await connection.commit()
-                return result
+            with self.engine.begin() as connection:
+                return work(connection)
         except (SQLAlchemyError, OSError) as error:
             message = f"the database {self.address} cannot be reached: {error}"
             raise DatabaseError(message) from error
         finally:
-            await engine.dispose()
+            self.engine.dispose()
 
 
 def find_place(

@@ -160,10 +160,10 @@ class Desk:
         with refusals():
             if self._runner is None:
                 return function()
-            from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - greenlet, for async only
+            from aldis.durable.store._async_bridge import call_in_greenlet  # noqa: PLC0415 - see above
 
             try:
-                return self._runner.run(greenlet_spawn(function))
+                return self._runner.run(call_in_greenlet(function))
             except OSError as error:  # asyncpg's, of a server that is not there
                 message = f"the database {self.place.address} cannot be reached: {error}"
                 raise DatabaseError(message) from error

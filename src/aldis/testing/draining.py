@@ -25,6 +25,7 @@ from aldis.durable import Outbox
 from aldis.durable.outbox import check_outbox
 from aldis.durable.receiver import served_receivers
 from aldis.durable.store import Store
+from aldis.durable.store._async_bridge import call_in_greenlet, has_async_engine
 from aldis.durable.store.memory import MemoryStore
 from aldis.durable.store.sql.tables import tables
 from aldis.durable.types import AttemptFailure, ClaimedDelivery, State
@@ -147,7 +148,7 @@ async def adrain(
     """
     place = _Place.find(outbox, app)
     store = await place.find_store()
-    call = _call_apart if _is_async(store) else _call
+    call = call_in_greenlet if has_async_engine(store) else _call
     shift = _Shift(place, store, receivers, later=later)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="aldis-drain") as thread:
@@ -194,7 +195,7 @@ class _Place:
     @property
     def is_async(self) -> bool:
         """Whether it needs an event loop, whatever the receivers are."""
-        return not hasattr(self.context(), "__enter__") or _is_async(
+        return not hasattr(self.context(), "__enter__") or has_async_engine(
             in_context(self.context, lambda: self.outbox.store)
         )
 
@@ -311,11 +312,6 @@ def _current_app() -> Any:
     return None
 
 
-def _is_async(store: Store) -> bool:
-    engine = getattr(store, "engine", None)
-    return engine is not None and engine.dialect.is_async
-
-
 def _check_connection(store: Store) -> None:
     """Raise an error that says what to do, where SQLite in memory would be hard to understand.
 
@@ -361,11 +357,3 @@ def _without_chance(failure: AttemptFailure, work: Work) -> AttemptFailure:
 
 async def _call(function: Callable[..., T], *args: Any) -> T:
     return function(*args)
-
-
-async def _call_apart(function: Callable[..., T], *args: Any) -> T:
-    """Call what uses an async database where that can be awaited."""
-    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - greenlet, for async only
-
-    answer: T = await greenlet_spawn(function, *args)
-    return answer

@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Any, TypeVar
 
+from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.worker.running import Ran, Setting, Work, judge, run, run_async
 from aldis.errors import TimeLimitError
 
@@ -221,11 +222,8 @@ class LoopLane:
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Return what ``function``, which uses an async database, returns in the loop."""
-        from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - greenlet, for async only
-
-        return asyncio.run_coroutine_threadsafe(
-            greenlet_spawn(function, *args), self._loop
-        ).result()
+        call = call_in_greenlet(function, *args)
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
     def stop(self) -> None:
         """Begin nothing any more."""

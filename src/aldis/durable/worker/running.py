@@ -20,6 +20,7 @@ from aldis.durable.current import CurrentDelivery, delivering, lost
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable
 from aldis.durable.store import Store
+from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
 from aldis.errors import (
     AsyncReceiverError,
@@ -209,7 +210,7 @@ async def _await_receiver(work: Work, setting: Setting, ran: Ran) -> None:
     delivery = CurrentDelivery(work.claimed, open_session, setting.store)
     try:
         with delivering(delivery), use_session(setting.outbox, None):
-            sender, arguments = await _apart(_decode, work, setting, delivery)
+            sender, arguments = await call_in_greenlet(_decode, work, setting, delivery)
             with _observed(work, sender, arguments):
                 answer = work.receiver(sender, **arguments)
                 if hasattr(answer, "__await__"):
@@ -227,13 +228,6 @@ async def _await_receiver(work: Work, setting: Setting, ran: Ran) -> None:
         if session is not None:
             with suppress(Exception):
                 await _ended(setting.outbox.close_session(session))
-
-
-async def _apart(function: Callable[..., Any], *args: Any) -> Any:
-    """Call what may load rows through an async session."""
-    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - greenlet, which only async needs
-
-    return await greenlet_spawn(function, *args)
 
 
 async def _ended(answer: Any) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.pool import QueuePool
 from aldis.core.receiver import describe
 from aldis.durable.receiver import Durable, all_receivers, receivers_by_name
 from aldis.durable.store import Notifier, Store
+from aldis.durable.store._async_bridge import bridge, has_async_engine
 from aldis.durable.types import UNFINISHED, ClaimedDelivery, DueReceiver
 from aldis.durable.worker.books import AHEAD, KEPT, MOST, Books, Counts
 from aldis.durable.worker.lanes import LoopLane, ThreadLanes
@@ -57,12 +58,12 @@ class Shift:
         self._counts = counts
         self._concurrency = concurrency
         self._news = Event()
-        is_async_database = bool(_engine_is_async(setting.store))
+        is_async_database = has_async_engine(setting.store)
         self._loop: LoopLane | None = None
         if is_async_database or any(each.is_async for each in receivers.values()):
             self._loop = LoopLane(concurrency, setting, self._report)
         self.store: Store = (
-            _ByLoop(setting.store, self._loop)
+            bridge(setting.store, self._loop.call)
             if is_async_database and self._loop is not None
             else setting.store
         )
@@ -313,28 +314,9 @@ class Shift:
             self._loop.close()
 
 
-class _ByLoop:
-    """A store of which every method runs in the loop that its async database belongs to."""
-
-    def __init__(self, store: Store, loop: LoopLane) -> None:
-        self._store = store
-        self._loop = loop
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._store, name)
-        if name in ("notifier", "transaction", "kept_open"):
-            return attribute
-        return lambda *args, **kwargs: self._loop.call(lambda: attribute(*args, **kwargs))
-
-
 def _room(store: Store) -> int | None:
     """Return how many connections the store's engine may have; ``None`` if there is no limit."""
     pool = getattr(getattr(store, "engine", None), "pool", None)
     if not isinstance(pool, QueuePool) or pool._max_overflow < 0:  # noqa: SLF001 - nobody says it
         return None
     return pool.size() + pool._max_overflow  # noqa: SLF001 - the same
-
-
-def _engine_is_async(store: Store) -> bool:
-    engine = getattr(store, "engine", None)
-    return engine is not None and engine.dialect.is_async
