@@ -1,5 +1,5 @@
-# Everything runs in .venv, made here from the user's own python3. A target installs what it needs and no
-# more; what it installed is remembered by a stamp, which is stale once a file that decides it changes.
+# Everything runs in .venv, which make creates from your own python3. Each target installs only what it
+# needs. A stamp in .venv records the install; a newer pyproject.toml, for example, makes it stale.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,10 +7,14 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt setup.py $(wildcard src/aldis/core/*.[ch])
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# What is run a second time, on the Python twin of the call loop.
+# The tests of a contributor, and all tests but those of other projects.
+FAST := -m "not slow and not service and not stress and not downstream"
+ALL := -m "not downstream"
+
+# The tests that run on both engines.
 ENGINE_TESTS := tests/core tests/observe tests/seeds tests/test_receivers.py tests/test_blinker.py
 
-# The build tools are installed first and used as they are, so that they too are the pinned ones.
+# pip installs the build tools first and builds with them, so that their versions are pinned too.
 define install
 	$(PIP) install -c constraints.txt setuptools
 	$(PIP) install -c constraints.txt --no-build-isolation -e ".[$(1)]"
@@ -19,11 +23,13 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test lint types docs bench bench-durable downstream downstream-ckan kill mutants sanitize extras coverage clean
+.NOTPARALLEL:
+.PHONY: help demo demo-serve test check test-python-engine test-all nightly lint types docs bench bench-durable \
+	downstream downstream-ckan kill mutants sanitize extras coverage clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
-		| while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
+		| while IFS='|' read -r target what; do printf '%-26s %s\n' "$$target" "$$what"; done
 
 demo: $(VENV)/.demo  ## run the example shop once, in the terminal
 	$(BIN)/python -m examples.shop.demo
@@ -31,33 +37,46 @@ demo: $(VENV)/.demo  ## run the example shop once, in the terminal
 demo-serve: $(VENV)/.demo  ## serve the example shop on this machine
 	$(BIN)/python -m examples.shop.serve
 
-test: $(VENV)/.test  ## run the tests (ARGS="-k word" chooses)
-	$(BIN)/python -m pytest $(ARGS)
-	$(if $(ARGS),,ALDIS_NO_EXTENSIONS=1 $(BIN)/python -m pytest $(ENGINE_TESTS))
+test: $(VENV)/.test  ## run the fast tests (ARGS="-k word" chooses)
+	@$(BIN)/python tools/announce.py fast
+	$(BIN)/python -m pytest $(FAST) $(ARGS)
+
+check: lint types test  ## run lint, types and the fast tests; do it before a pull request
+
+test-python-engine: $(VENV)/.test  ## run the fast tests of the engines on the Python engine
+	ALDIS_NO_EXTENSIONS=1 $(BIN)/python -m pytest $(FAST) $(ENGINE_TESTS)
+
+test-all: $(VENV)/.test  ## run all tests, on both engines (needs PostgreSQL, MariaDB and Node.js)
+	@$(BIN)/python tools/announce.py all
+	$(BIN)/python -m pytest $(ALL) $(ARGS)
+	$(if $(ARGS),,ALDIS_NO_EXTENSIONS=1 $(BIN)/python -m pytest $(ALL) $(ENGINE_TESTS))
+
+nightly:  ## run the long checks, one after the other (takes hours; ARGS="mutants extras" chooses)
+	.ci/nightly $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, format and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.dev  ## check the source with mypy, what users type with mypy and pyright
+types: $(VENV)/.dev  ## check the source with mypy, and the types for users with mypy and pyright
 	$(BIN)/mypy
-	$(BIN)/pyright --version  # where a checker is missing, its tests are skipped; not so here
+	$(BIN)/pyright --version  # the tests of a missing type checker are skipped; here both must run
 	$(BIN)/python -m pytest tests/typing
 
 docs: $(VENV)/.docs  ## build the documentation; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -n -q -E -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-bench: $(VENV)/.bench  ## measure against other libraries: first signals, then durable receivers
+bench: $(VENV)/.bench  ## measure aldis and other libraries: signals, then durable receivers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.durable
 
-bench-durable: $(VENV)/.bench  ## measure durable receivers alone (needs PostgreSQL, MariaDB and Redis)
+bench-durable: $(VENV)/.bench  ## measure durable receivers (needs PostgreSQL, MariaDB and Redis)
 	$(BIN)/python -m benchmarks.durable $(ARGS)
 
-downstream: $(VENV)/.test  ## run other people's libraries on aldis
-	$(BIN)/python -m tests.downstream
+downstream: $(VENV)/.test  ## run the tests of blinker and Flask on aldis (ARGS=--all runs all suites)
+	$(BIN)/python -m tests.downstream $(ARGS)
 
 downstream-ckan: $(VENV)/.test  ## run CKAN's tests of signals on aldis (needs PostgreSQL and Redis)
 	$(BIN)/python -m tests.ckan.downstream
@@ -65,23 +84,23 @@ downstream-ckan: $(VENV)/.test  ## run CKAN's tests of signals on aldis (needs P
 kill: $(VENV)/.test  ## kill web processes and workers, break connections (ARGS="--rounds 300")
 	$(BIN)/python -m tests.durable.kill $(ARGS)
 
-mutants: $(VENV)/.test  ## break the engine on purpose, and demand that the tests notice
+mutants: $(VENV)/.test  ## break the engines on purpose: the tests must notice each fault
 	$(BIN)/python tools/mutants.py $(ARGS)
 
-sanitize: $(VENV)/.test  ## run the engine's tests on a compiled twin with AddressSanitizer
+sanitize: $(VENV)/.test  ## run the tests of the C engine under AddressSanitizer
 	tools/sanitize.sh $(BIN)/python $(ARGS)
 
-extras: $(VENV)/.made  ## install the wheel with each extra alone, on every Python found (ARGS="--only flask" chooses)
+extras: $(VENV)/.made  ## install the wheel with each extra, on each Python (ARGS="--only flask" chooses)
 	$(BIN)/python tools/extras.py $(ARGS)
 
-coverage: $(VENV)/.test  ## run the tests and demand that they cover the source
+coverage: $(VENV)/.test  ## run all tests that are not slow: they must cover the source
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
-	ALDIS_NO_EXTENSIONS=1 $(BIN)/coverage run -m pytest -m "not slow" $(ENGINE_TESTS)
+	$(BIN)/coverage run -m pytest -m "not slow and not downstream" $(ARGS)
+	ALDIS_NO_EXTENSIONS=1 $(BIN)/coverage run -m pytest $(FAST) $(ENGINE_TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-clean:  ## remove all that is made here
+clean:  ## remove everything that make created
 	rm -rf $(VENV) build dist docs/_build src/*.egg-info htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests examples benchmarks -name '*.so' -delete 2>/dev/null || true
@@ -89,13 +108,13 @@ clean:  ## remove all that is made here
 
 $(VENV)/.made:
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
-		echo 'aldis needs Python 3.11 or newer, and there is no "$(PYTHON)" here.' \
-			'Install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
+		echo 'aldis needs Python 3.11 or newer, and "$(PYTHON)" is not on PATH.' \
+			'Install it, or name another: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'aldis needs Python 3.11 or newer, and "$(PYTHON)" is' \
 			"$$("$(PYTHON)" --version 2>&1). Name a newer one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo '"$(PYTHON)" cannot make virtual environments: install the package python3-venv.' >&2; exit 1; }
+		echo '"$(PYTHON)" cannot create virtual environments. Install the package python3-venv.' >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear $(VENV)
 	@touch $@
 
@@ -105,8 +124,10 @@ $(VENV)/.demo: $(VENV)/.made $(INPUTS)
 $(VENV)/.test: $(VENV)/.made $(INPUTS)
 	$(call install,test)
 
+# The extra dev includes the extra test.
 $(VENV)/.dev: $(VENV)/.made $(INPUTS)
 	$(call install,dev)
+	@touch $(VENV)/.test
 
 $(VENV)/.docs: $(VENV)/.made $(INPUTS)
 	$(call install,docs)
