@@ -29,12 +29,14 @@ settings.register_profile("home", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 guard = pytest.StashKey()
+left = pytest.StashKey()
 
 
 def pytest_configure(config):
     """Start the guard that ends the tests' processes, and end pytest properly on SIGTERM."""
     if config.option.collectonly:
         return
+    config.stash[left] = []
     config.stash[guard] = Guard()
     config.stash[guard].start()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -52,11 +54,20 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
     """End the processes that tests have left behind; they make the run a failure."""
-    left = session.config.stash[guard].stop() if guard in session.config.stash else []
-    if left and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    config = session.config
+    if guard not in config.stash:
+        return
+    config.stash[left].extend(config.stash[guard].stop())
+    if hasattr(config, "workeroutput"):  # a worker of pytest-xdist, which reports to its controller
+        config.workeroutput["left"] = config.stash[left]
+    elif config.stash[left] and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        report = "\n  ".join(["the tests left processes running:", *left])
-        print(f"\n{report}", file=sys.stderr)  # noqa: T201 - pytest reports no failure here
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Hear from a worker of pytest-xdist which processes its tests left behind."""
+    node.config.stash[left].extend(getattr(node, "workeroutput", {}).get("left", []))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,11 +81,18 @@ def pytest_runtest_protocol(item):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Count the skipped tests by reason. Pytest lists the failures after this."""
+    """Count the skipped tests by reason, and tell which processes were left.
+
+    Pytest lists the failures after this.
+    """
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped and not terminalreporter.hasopt("s"):
         terminalreporter.section("skipped")
         for line in lines_about_skips(skipped):
+            terminalreporter.line(line)
+    if processes := terminalreporter.config.stash.get(left, []):
+        terminalreporter.section("processes that tests left running", red=True)
+        for line in processes:
             terminalreporter.line(line)
 
 

@@ -26,6 +26,14 @@ GRACE = 1.0
 _PROC = Path("/proc")
 
 
+_stops = []
+
+
+def at_end(stop):
+    """Call ``stop`` when pytest has finished: it ends a process that serves many tests."""
+    _stops.append(stop)
+
+
 class Guard:
     """Ends the processes that this run of pytest leaves behind."""
 
@@ -48,6 +56,8 @@ class Guard:
 
     def stop(self):
         """End what is left and the guard itself; return the command lines of what was left."""
+        while _stops:
+            _stops.pop()()
         if self._process is None:
             return []
         left = [_command_line(pid) for pid in processes_of(self._run)]

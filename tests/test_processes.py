@@ -106,7 +106,7 @@ def test_a_process_that_is_left_is_a_failure(tmp_path):
         process.kill()
         process.communicate()
     assert "1 passed" in printed
-    assert "the tests left processes running:\n" in printed
+    assert "processes that tests left running" in printed
     assert "-m aldis worker --outbox shop:outbox" in printed
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
     assert processes_of((tmp_path / "ready").read_text()) == []

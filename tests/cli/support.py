@@ -1,6 +1,5 @@
 """Running the command line as a user does: in processes, in a folder with the user's files."""
 
-import atexit
 import fcntl
 import json
 import os
@@ -17,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from textwrap import dedent
 from threading import Timer
+
+from tests.processes import at_end
 
 ALDIS = (sys.executable, "-m", "aldis")
 FLASK = (sys.executable, "-m", "flask")
@@ -188,7 +189,7 @@ def _fork_server():
         ours.close()
         server.wait(10)
 
-    atexit.register(stop)
+    at_end(stop)
     return ours
 
 
