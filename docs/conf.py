@@ -60,7 +60,7 @@ nitpick_ignore = [
     ("py:class", "aldis.ckan.plugin.Plugin"),
     ("py:class", "aldis.durable.store.memory._Notifier"),
     ("py:class", "aldis.durable.outbox._Recorder"),
-    ("py:class", "aldis.oauth.provider.Provider"),
+    ("py:class", "aldis.oauth._protocol.Provider"),
     ("py:class", "aldis.receivers.after_commit"),
     ("py:class", "aldis.durable.codec.codec.PayloadCodec"),
     ("py:class", "aldis.durable.store.sql.tables.Tables"),

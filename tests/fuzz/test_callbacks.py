@@ -49,9 +49,10 @@ def app(request):
 
     @app.post("/begun/<state>")
     def begun(state):
-        from aldis.oauth import pending
+        from aldis.oauth import _login_state
 
-        pending.remember("op", state, pending.PendingLogin("verifier", next_url="/back"))
+        login = _login_state.PendingLogin("verifier", next_url="/back")
+        _login_state.save_login("op", state, login)
         return ""
 
     @app.get("/pending")

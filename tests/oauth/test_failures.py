@@ -218,7 +218,7 @@ def test_a_login_may_not_take_for_ever(op, heard, monkeypatch):
     client = app.test_client()
     sent = begin(client, op)
     now = time.time()
-    monkeypatch.setattr("aldis.oauth.pending.time.time", lambda: now + 3601)
+    monkeypatch.setattr("aldis.oauth._login_state.time.time", lambda: now + 3601)
     client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
     assert "state_unknown" == heard.only("oauth-error")["error"]
 

@@ -10,7 +10,7 @@ import pytest
 from flask import Response, redirect
 
 from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
-from aldis.oauth.pending import MAX_LOGINS
+from aldis.oauth._login_state import MAX_LOGINS
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 
 # -- where the user ends up --------------------------------------------------------------------
@@ -144,9 +144,9 @@ def test_a_failure_counts_for_some_seconds(op, monkeypatch, later, status):
     """Also within the millisecond of its own time, which is rounded in the session."""
     app, _ = app_with(op)
     client, now = app.test_client(), time.time() // 1 + 0.0006
-    monkeypatch.setattr("aldis.oauth.pending.time.time", lambda: now)
+    monkeypatch.setattr("aldis.oauth._login_state.time.time", lambda: now)
     client.get(f"{CALLBACK}?state=x")
-    monkeypatch.setattr("aldis.oauth.pending.time.time", lambda: now + later)
+    monkeypatch.setattr("aldis.oauth._login_state.time.time", lambda: now + later)
     assert status == client.get("/login/op/failed").status_code
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aldis.oauth import safe_next
-from aldis.oauth.next_url import MAX_LENGTH
+from aldis.oauth._responses import MAX_LENGTH
 from tests.oauth.apps import app_with, log_in
 
 GOOD = ["/", "/basket", "/basket?item=7&back=https://shop.example/", "/a/b#c", "/%E2%9C%93", "/@me"]

@@ -184,7 +184,7 @@ def test_a_renewal_that_is_refused_ends_the_login(site):
             shop.blueprint.session.get("/me")
         assert not shop.blueprint.session.authorized
         assert "op" == refused.value.provider
-        with pytest.raises(NotLoggedInError, match="nobody has logged in"):
+        with pytest.raises(NotLoggedInError, match="this user has not logged in"):
             shop.blueprint.session.get("/me")
     assert {"authorization_code": 1, "refresh_token: invalid_grant": 1} == shop.provider.grants()
 

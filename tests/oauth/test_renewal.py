@@ -10,7 +10,7 @@ from flask import Response, request
 
 from aldis.errors import LoginError, LoginExpiredError
 from aldis.oauth import MemoryStorage, oauth_authorized
-from aldis.oauth.refresh import Renewals
+from aldis.oauth._client import TokenRefresher
 from tests.oauth.apps import app_with, log_in
 
 
@@ -153,7 +153,7 @@ def test_a_token_that_cannot_be_renewed_is_told(op):
 
 def test_a_crowd_renews_once():
     """Whoever comes while the provider is asked waits, and gets what it answered."""
-    renewals, asked, gate = Renewals(), [], threading.Barrier(8)
+    refresher, asked, gate = TokenRefresher(), [], threading.Barrier(8)
     results = []
 
     def refresh(token):
@@ -163,7 +163,7 @@ def test_a_crowd_renews_once():
 
     def work():
         gate.wait(5)
-        results.append(renewals.renew(expires(0), refresh, lambda token: False)["access_token"])
+        results.append(refresher.refresh(expires(0), refresh, lambda token: False)["access_token"])
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for each in threads:
@@ -176,25 +176,25 @@ def test_a_crowd_renews_once():
 
 def test_different_users_do_not_wait_for_each_other():
     """A renewal holds up only those who hold the same refresh token."""
-    renewals = Renewals()
+    refresher = TokenRefresher()
     seen = []
 
     def slow(token):
-        seen.append(renewals.renew(expires(5, "bobs"), lambda _: expires(6, "b2"), bool))
+        seen.append(refresher.refresh(expires(5, "bobs"), lambda _: expires(6, "b2"), bool))
         return expires(1, "a2")
 
-    ada = renewals.renew(expires(0, "adas"), slow, lambda token: False)
+    ada = refresher.refresh(expires(0, "adas"), slow, lambda token: False)
     assert ("access-1", "access-6") == (ada["access_token"], seen[0]["access_token"])
 
 
 def test_old_renewals_are_forgotten(monkeypatch):
     """What is kept for requests under way does not pile up."""
-    renewals, now = Renewals(), [1000.0]
-    monkeypatch.setattr("aldis.oauth.refresh.time.monotonic", lambda: now[0])
+    refresher, now = TokenRefresher(), [1000.0]
+    monkeypatch.setattr("aldis.oauth._client.time.monotonic", lambda: now[0])
     for number in range(50):
-        renewals.renew(expires(0, f"r{number}"), lambda token: expires(1), lambda token: False)
+        refresher.refresh(expires(0, f"r{number}"), lambda token: expires(1), lambda token: False)
         now[0] += 60
-    assert len(renewals._renewals) <= 6
+    assert len(refresher._refreshes) <= 6
 
 
 def test_a_receiver_is_given_a_token_that_it_has_to_renew(renewing, heard):
@@ -269,7 +269,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_one_before(renewing, nothin
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_tokens_without_a_refresh_token_are_not_taken_for_each_other(nothing):
     """Two users whose renewals brought no refresh token each get their own token the next time."""
-    renewals, got = Renewals(), []
+    refresher, got = TokenRefresher(), []
 
     def expired(token):
         return token["expires_at"] == 1
@@ -278,6 +278,6 @@ def test_tokens_without_a_refresh_token_are_not_taken_for_each_other(nothing):
         old = expires(user, refresh=user)
         answers = [expires(f"{user}-dead", nothing), expires(f"{user}-new", nothing, 4_000_000_000)]
         for _ in range(2):
-            found = renewals.renew(old, lambda _, left=answers: left.pop(0), expired)
+            found = refresher.refresh(old, lambda _, left=answers: left.pop(0), expired)
         got.append(found["access_token"])
     assert ["access-ada-new", "access-bob-new"] == got

@@ -8,8 +8,8 @@ import pytest
 
 from aldis.errors import AldisError, LoginError
 from aldis.oauth import MemoryStorage, oauth_authorized
-from aldis.oauth.failures import describe
-from aldis.oauth.pending import PendingLogin, take
+from aldis.oauth._failures import describe
+from aldis.oauth._login_state import PendingLogin, pop_login
 from aldis.oauth.sqla import TokenText
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 from tests.oauth.providers import oauth1
@@ -227,7 +227,7 @@ def test_what_objects_show_of_themselves(op):
         cookie = dict(session)
     with app.test_request_context() as context:
         context.session.update(cookie)
-        login = take("op", sent["state"])
+        login = pop_login("op", sent["state"])
         provider = blueprint.provider
         shown = [
             blueprint,

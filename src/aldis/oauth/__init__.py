@@ -1,6 +1,6 @@
-"""Logins with OAuth 2, OpenID Connect and OAuth 1.0a that speak in signals.
+"""Logins with OAuth 2, OpenID Connect and OAuth 1.0a. Three signals report what happens.
 
-:mod:`aldis.oauth.sqla` keeps tokens in a database, and :mod:`aldis.oauth.linking` links logins to
+:mod:`aldis.oauth.sqla` stores tokens in a database, and :mod:`aldis.oauth.linking` links logins to
 users.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 from aldis.errors import MissingExtraError
 
 try:
-    from aldis.oauth.blueprint import OAuthBlueprint
-    from aldis.oauth.failures import ErrorText
-    from aldis.oauth.next_url import safe_next
-    from aldis.oauth.session import OAuthSession
-    from aldis.oauth.storages import MemoryStorage, SessionStorage, TokenStorage
+    from aldis.oauth._blueprint import OAuthBlueprint
+    from aldis.oauth._client import OAuthSession
+    from aldis.oauth._failures import ErrorText
+    from aldis.oauth._responses import safe_next
+    from aldis.oauth._storage import MemoryStorage, SessionStorage, TokenStorage
 except ModuleNotFoundError as missing:
     if missing.name is None or missing.name.partition(".")[0] not in (
         "authlib",

@@ -1,4 +1,4 @@
-"""Linking logins to users, with Flask-Login and SQLAlchemy: a receiver of ``oauth_authorized``."""
+"""A receiver of ``oauth_authorized`` that links logins to users of Flask-Login and SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Final
 import requests
 
 from aldis.errors import LoginError, MissingExtraError, OAuthSetupError
-from aldis.oauth.begun import begun_elsewhere, user_has_changed
-from aldis.oauth.undo import if_it_fails
+from aldis.oauth._blueprint import OAuthBlueprint
+from aldis.oauth._login_state import on_failure, started_by_other_site, user_changed
 
 try:
     from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
     from sqlalchemy import select
     from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.orm import Session, scoped_session
 except ModuleNotFoundError as missing:
     if missing.name not in ("flask_login", "sqlalchemy"):
         raise
@@ -29,36 +30,41 @@ __all__ = ["UserLinker"]
 
 Token = Mapping[str, Any]
 
-#: What ``answer.json()["id"]`` and its like raise on JSON that is no object, or no JSON.
-_TRIPPED: Final = (LookupError, TypeError, ValueError, AttributeError)
+#: The errors of ``response.json()["id"]`` if the response is not JSON, or not an object.
+_WRONG_ANSWER: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class UserLinker:
-    """Logs in the user that a provider's account belongs to, and makes one for a new account.
+    """Logs in the user of a provider's account, and creates a user for a new account.
 
-    Accounts are told apart by (provider, subject) alone. An e-mail address is not looked at:
-    whoever registers somebody else's, with a provider that does not verify it, would take over his
-    account.
+    Connect it with ``oauth_authorized.connect(linker, blueprint)`` and keep a reference to it,
+    because the connection is weak.
 
-    Connect it as ``oauth_authorized.connect(linker, blueprint)``, and keep it: receivers are held
-    weakly. With somebody logged in already, the account is linked to him. Refused, with
-    ``oauth_error``, is an account of somebody else, and a second account with the same provider.
-    A new account is refused, too, when another user is logged in than when the login began, or
-    nobody any more: on a browser that is shared, the account may not be his.
-    Neither is it linked to somebody logged in when another site has sent his browser to begin the
-    login, by what the browser says (``Sec-Fetch-Site: cross-site``): that site may have logged him
-    in to an account of its own with the provider. Old browsers do not say it, and none does
-    without HTTPS; there this is not prevented.
-    Whoever was logged in is logged out again when the login fails after all: another receiver has
-    refused it, or the storage the token.
+    The key of an account is (provider, subject), never its e-mail address. Some providers do not
+    verify addresses, so anyone could register another person's address and take over their account.
+
+    If a user is logged in already, the account is linked to that user. The login fails with
+    ``oauth_error`` in these cases:
+
+    - The account belongs to another user.
+    - The user has another account at this provider.
+    - The account is new, and another user, or none, was logged in when the login began. On a shared
+      browser, the account may belong to another person.
+    - The account is new, a user is logged in, and another site sent the browser to begin the login
+      (``Sec-Fetch-Site: cross-site``). That site may have logged the browser in to its own account
+      at the provider. Old browsers do not send this header, and no browser sends it without HTTPS.
+
+    If the login fails after this receiver has logged in a user, because another receiver or the
+    storage raised an error, the user is logged out again.
 
     Args:
         model: A class with :class:`aldis.oauth.sqla.OAuthMixin`.
-        session: The SQLAlchemy session, or a proxy for it. It is committed.
-        create_user: Makes a user of the blueprint and the token, without adding him to the session.
-        subject: Tells from the blueprint and the token whom the provider has let in. By default,
-            the id_token's ``sub``; without OpenID Connect, give a function that asks the provider,
-            with ``blueprint.session``. An answer that it trips over makes the login fail.
+        session: The SQLAlchemy session, or a proxy for it. The linker commits it.
+        create_user: Returns a new user for a blueprint and a token. It does not add the user to the
+            session.
+        subject: Returns the account's id at the provider for a blueprint and a token. The default
+            is the id_token's ``sub``. Without OpenID Connect, pass a function that asks the
+            provider through ``blueprint.session``. If it raises an error, the login fails.
         remember: As for Flask-Login's ``login_user``.
 
     Raises:
@@ -67,95 +73,98 @@ class UserLinker:
 
     def __init__(
         self,
-        model: Any,
-        session: Any,
-        create_user: Callable[[Any, Token], Any],
-        subject: Callable[[Any, Token], str | int | None] | None = None,
+        model: type[Any],
+        session: Session | scoped_session[Any],
+        create_user: Callable[[OAuthBlueprint, Token], Any],
+        subject: Callable[[OAuthBlueprint, Token], str | int | None] | None = None,
         *,
         remember: bool = False,
     ) -> None:
-        self.model = model
-        self.session = session
-        self.create_user = create_user
-        self.subject = subject or _subject_of_id_token
+        self.model: type[Any] = model
+        self.session: Session | scoped_session[Any] = session
+        self.create_user: Callable[[OAuthBlueprint, Token], Any] = create_user
+        self.subject: Callable[[OAuthBlueprint, Token], str | int | None] = (
+            subject or _subject_of_id_token
+        )
         _check_signature(self.subject)
-        self.remember = remember
+        self.remember: bool = remember
 
-    def __call__(self, blueprint: Any, token: Token, **extra: Any) -> None:  # noqa: ARG002 - as receivers do
+    def __call__(self, blueprint: OAuthBlueprint, token: Token, **extra: Any) -> None:  # noqa: ARG002 - a receiver takes more
         """Log the user in.
 
         Args:
-            blueprint: Whose login has succeeded.
-            token: What came of it.
+            blueprint: The blueprint of the provider.
+            token: The token of the account.
             **extra: Unused.
 
         Raises:
             LoginError: The account cannot be linked, or the user may not log in.
         """
-        subject = self._asked(blueprint, token)
+        subject = self._find_subject(blueprint, token)
         known = current_user._get_current_object()
-        here = known if known.is_authenticated else None
-        user = self._linked(blueprint, subject, token, here)
-        if here is not None:
+        current = known if known.is_authenticated else None
+        user = self._linked_user(blueprint, subject, token, current)
+        if current is not None:
             return
         if not login_user(user, remember=self.remember):
             raise LoginError("user_inactive", "this user may not log in")
-        # A receiver after this one may refuse the login, and the storage the token.
-        if_it_fails(logout_user)
+        # Another receiver or the storage may still make the login fail.
+        on_failure(logout_user)
 
-    def _asked(self, blueprint: Any, token: Token) -> str:
+    def _find_subject(self, blueprint: OAuthBlueprint, token: Token) -> str:
         try:
             found = self.subject(blueprint, token)
         except OAuthSetupError:
             raise
-        except (requests.RequestException, *_TRIPPED) as error:
-            # The provider is down, or answers with something else than a user.
+        except (requests.RequestException, *_WRONG_ANSWER) as error:
             text = f"the provider did not say who this is ({type(error).__name__})"
             raise LoginError("subject_missing", text) from error
         if found is None or not str(found):
             raise LoginError("subject_missing", "the provider does not say who this is")
         return str(found)
 
-    def _linked(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
+    def _linked_user(
+        self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any
+    ) -> Any:
         row = self._account(blueprint, subject)
         if row is None:
-            _check_beginning(here)
-            row = self._link(blueprint, subject, token, here)
-        if here is not None and row.user_id != here.id:
+            _check_start(current)
+            row = self._link(blueprint, subject, token, current)
+        if current is not None and row.user_id != current.id:
             raise LoginError("account_taken", "this account is linked to another user")
         return row.user
 
-    def _link(self, blueprint: Any, subject: str, token: Token, here: Any) -> Any:
-        if here is not None:
-            row = self._find(provider=blueprint.name, user_id=here.id)
+    def _link(self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any) -> Any:
+        if current is not None:
+            row = self._find(provider=blueprint.name, user_id=current.id)
             if row is not None and row.provider_user_id is not None:
-                raise _differs()
+                raise _second_account()
             if row is not None:
                 row.provider_user_id = subject
                 self.session.commit()
                 return row
-        user = here or self.create_user(blueprint, token)
+        user = current or self.create_user(blueprint, token)
         try:
             with self.session.begin_nested():
                 self.session.add(
                     self.model(provider=blueprint.name, provider_user_id=subject, user=user)
                 )
         except IntegrityError:
-            # The same person has logged in twice at the same time; the other one was first.
+            # Another request linked this account at the same moment.
             row = self._account(blueprint, subject)
             if row is None:
-                if here is not None and self._find(provider=blueprint.name, user_id=here.id):
-                    # The user has linked another account at the same time.
-                    raise _differs() from None
+                if current is not None and self._find(provider=blueprint.name, user_id=current.id):
+                    # Another request linked another account to this user.
+                    raise _second_account() from None
                 raise
             return row
         self.session.commit()
         return self._account(blueprint, subject)
 
-    def _account(self, blueprint: Any, subject: str) -> Any:
+    def _account(self, blueprint: OAuthBlueprint, subject: str) -> Any:
         row = self._find(provider=blueprint.name, provider_user_id=subject)
         if row is not None and row.provider_user_id != subject:
-            # A column that compares without regard to case or accents, as MySQL's do by default.
+            # The column ignores case or accents. MySQL's columns do so by default.
             raise LoginError("account_taken", "another account here has nearly the same identifier")
         return row
 
@@ -164,11 +173,11 @@ class UserLinker:
 
 
 def _check_signature(subject: Callable[..., Any]) -> None:
-    """Refuse what could never be called: at a login, that would look like the provider's fault."""
+    """Reject a wrong signature now, because at a login it would look like a failed login."""
     try:
         found = signature(subject)
     except ValueError:
-        # Some that are written in C do not tell theirs.
+        # Some functions written in C have no signature.
         return
     try:
         found.bind("the blueprint", "the token")
@@ -177,24 +186,24 @@ def _check_signature(subject: Callable[..., Any]) -> None:
         raise TypeError(message) from None
 
 
-def _check_beginning(here: Any) -> None:
-    """Refuse to link an account that somebody else may have logged in with.
+def _check_start(current: Any) -> None:
+    """Refuse to link an account that may belong to another person.
 
     Raises:
-        LoginError: The login was begun as another user, or by another site.
+        LoginError: Another user was logged in at the start, or another site began the login.
     """
-    if user_has_changed():
-        text = "another user was logged in here, or nobody, when this login began"
+    if user_changed():
+        text = "another user, or none, was logged in here when this login began"
         raise LoginError("user_changed", text)
-    if here is not None and begun_elsewhere():
-        text = "another site led to this login; begin it from a page of this one"
+    if current is not None and started_by_other_site():
+        text = "another site led to this login; begin it from a page of this site"
         raise LoginError("begun_elsewhere", text)
 
 
-def _differs() -> LoginError:
-    return LoginError("account_differs", "this user has another account there")
+def _second_account() -> LoginError:
+    return LoginError("account_differs", "this user has another account at the provider")
 
 
-def _subject_of_id_token(blueprint: Any, token: Token) -> str | None:  # noqa: ARG001 - `subject`'s signature
+def _subject_of_id_token(blueprint: OAuthBlueprint, token: Token) -> str | None:  # noqa: ARG001 - the signature of `subject`
     found: str | None = token.get("userinfo", {}).get("sub")
     return found

@@ -1,4 +1,4 @@
-"""The three signals of a login. The sender is always the blueprint instance."""
+"""The three signals of a login. The sender is always the blueprint."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask import Blueprint
 from werkzeug.wrappers import Response
 
 from aldis.core.namespace import Namespace
+from aldis.core.signal import NamedSignal
 
 __all__ = ["oauth_authorized", "oauth_before_login", "oauth_error", "oauth_signals"]
 
@@ -17,29 +18,30 @@ oauth_signals: Final = Namespace()
 
 @oauth_signals.define(name="oauth-before-login")
 def oauth_before_login(sender: Blueprint, /, *, url: str) -> object:
-    """Sent before the user is redirected to the provider, to ``url``.
+    """Sent before the user is redirected to ``url``, a page of the provider.
 
-    The state of the login is saved afterwards, so a receiver may rebuild the session.
+    The blueprint saves the state of the login afterwards, so a receiver may rebuild the session.
     """
 
 
-# Mutable, because a renewal by a receiver puts the new token into the dict that it was given.
+# Mutable: if a receiver's call refreshes the token, the dict that it received gets the new token.
 @oauth_signals.define(name="oauth-authorized", mutable=True)
 def oauth_authorized(sender: Blueprint, /, *, token: dict[str, Any]) -> Response | bool | None:
-    """Sent when the provider has handed out ``token``, before it is stored.
+    """Sent after the provider issued ``token``, before the blueprint stores it.
 
-    The first Response that a receiver returns is sent at once, and the token is not stored;
-    ``False`` keeps it from being stored. A receiver that raises LoginError makes the login fail.
+    If a receiver returns a Response, the user gets the first one, and the token is not stored. If a
+    receiver returns ``False``, the token is not stored. If a receiver raises LoginError, the login
+    fails.
     """
 
 
-#: It has three payloads, and therefore no contract.
-oauth_error = oauth_signals.signal(
+#: This signal has three payloads, and therefore no contract.
+oauth_error: Final[NamedSignal[..., Any]] = oauth_signals.signal(
     "oauth-error",
-    doc="""Sent when a login has failed.
+    doc="""Sent after a login failed.
 
-    The payload is ``error, error_description, error_uri`` for OAuth 2, ``message, response`` for
-    OAuth 1, and ``error`` alone, an exception, when the storage refused the token. The first
-    Response that a receiver returns is sent.
+    The payload is ``error, error_description, error_uri`` for OAuth 2 and ``message, response`` for
+    OAuth 1. If the storage rejected the token, it is ``error`` alone, an exception. If a receiver
+    returns a Response, the user gets the first one.
     """,
 )

@@ -1,19 +1,19 @@
-"""Tokens in a database, with SQLAlchemy."""
+"""Stores tokens in a database with SQLAlchemy."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from aldis.errors import MissingExtraError, TokenStorageError
 
 try:
     from sqlalchemy import DateTime, String, Text, UniqueConstraint, select, update
-    from sqlalchemy.engine import Dialect
+    from sqlalchemy.engine import CursorResult, Dialect
     from sqlalchemy.exc import IntegrityError
-    from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+    from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, scoped_session
     from sqlalchemy.types import TypeDecorator
 except ModuleNotFoundError as missing:
     if missing.name != "sqlalchemy":
@@ -29,7 +29,7 @@ Token = dict[str, Any]
 
 
 class _Hidden(str):
-    """Text that SQLAlchemy's log and error messages, which show parameters, must not show."""
+    """Text that SQLAlchemy's log and error messages do not show."""
 
     __slots__ = ()
 
@@ -38,33 +38,33 @@ class _Hidden(str):
 
 
 class TokenText(TypeDecorator[Token]):
-    """A token as JSON text that stays out of SQLAlchemy's log and error messages."""
+    """A token as JSON text. It never appears in SQLAlchemy's log and error messages."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Token | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return what is written to the database."""
+        """Return the text for the database."""
         return None if value is None else _Hidden(json.dumps(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Token | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return what was read."""
+        """Return the token in the text from the database."""
         return None if value is None else dict(json.loads(value))
 
 
 class OAuthMixin:
-    """The columns of a table of logins: whom a provider knows a user as, and his token.
+    """The columns of a table of accounts: the user's id at a provider, and their token.
 
     The class that uses it adds the column ``user_id``, a foreign key, and the relationship
-    ``user``. A provider's account belongs to one user, and a user has one account at a provider:
-    the database refuses anything else.
+    ``user``. The database accepts one user for each account of a provider, and one account of a
+    provider for each user.
 
     Attributes:
         id: The primary key.
         provider: The name of the blueprint.
-        provider_user_id: The user's identifier there, its subject; never an e-mail address.
-        token: The token; none after it was deleted. The link to the user outlives it.
-        created_at: When the account was linked.
+        provider_user_id: The user's id at the provider, its subject; never an e-mail address.
+        token: The token. It is ``None`` after it was deleted; the link to the user stays.
+        created_at: The time at which the account was linked.
     """
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -74,8 +74,8 @@ class OAuthMixin:
     created_at: Mapped[datetime] = mapped_column(DateTime, default=lambda: datetime.now(UTC))
 
     @declared_attr.directive
-    def __table_args__(cls) -> Any:  # noqa: N805 - SQLAlchemy calls it with the class
-        """Keep accounts and users one to one."""
+    def __table_args__(cls) -> Any:  # noqa: N805 - SQLAlchemy passes the class
+        """Allow one user for each account, and one account of a provider for each user."""
         return (
             UniqueConstraint("provider", "provider_user_id"),
             UniqueConstraint("provider", "user_id"),
@@ -83,22 +83,28 @@ class OAuthMixin:
 
 
 class SQLAlchemyStorage:
-    """Keeps each user's token in his own row of a table.
+    """Stores each user's token in a row of a table.
 
-    It commits the session: a refresh token that has been renewed must not be lost because the
-    request that used it is rolled back.
+    The storage commits the session. Otherwise, a rollback of the request would lose a refresh token
+    that the provider has already replaced.
 
     Args:
         model: A class with :class:`OAuthMixin`.
         session: The SQLAlchemy session, or a proxy such as Flask-SQLAlchemy's ``db.session``.
         user: The current user: an object, a proxy such as Flask-Login's ``current_user``, or a
-            function. ``None``, and whoever is not authenticated, is nobody.
+            function that returns the user. ``None`` and a user who is not authenticated have no
+            token.
     """
 
-    def __init__(self, model: Any, session: Any, user: Any) -> None:
-        self.model = model
-        self.session = session
-        self.user = user
+    def __init__(
+        self,
+        model: type[Any],
+        session: Session | scoped_session[Any],
+        user: object | Callable[[], object],
+    ) -> None:
+        self.model: type[Any] = model
+        self.session: Session | scoped_session[Any] = session
+        self.user: Any = user
 
     def get(self, blueprint: Any) -> Token | None:
         """Return the current user's token, or ``None``."""
@@ -111,16 +117,16 @@ class SQLAlchemyStorage:
         return None if found is None else dict(found)
 
     def set(self, blueprint: Any, token: Mapping[str, Any]) -> None:
-        """Keep ``token`` for the current user.
+        """Store ``token`` for the current user.
 
         Raises:
-            TokenStorageError: Nobody is logged in.
+            TokenStorageError: No user is logged in.
         """
         user_id = self._user_id()
         if user_id is None:
             message = (
-                f"there is nobody to keep the token from {blueprint.name!r} for: log the user in "
-                "in a receiver of oauth_authorized, as aldis.oauth.linking does"
+                f"the token from {blueprint.name!r} cannot be stored, because no user is logged "
+                "in: log the user in in a receiver of oauth_authorized, as aldis.oauth.linking does"
             )
             raise TokenStorageError(message)
         try:
@@ -132,7 +138,7 @@ class SQLAlchemyStorage:
             raise
 
     def delete(self, blueprint: Any) -> None:
-        """Forget the current user's token; whom the provider knows him as stays known."""
+        """Delete the current user's token. The link between the account and the user stays."""
         user_id = self._user_id()
         if user_id is not None and self._update(blueprint, user_id, None):
             self.session.commit()
@@ -150,10 +156,10 @@ class SQLAlchemyStorage:
         return self.model.provider == blueprint.name, self.model.user_id == user_id
 
     def _update(self, blueprint: Any, user_id: Any, token: Token | None) -> bool:
-        changed = self.session.execute(
+        result = self.session.execute(
             update(self.model).where(*self._row_of(blueprint, user_id)).values(token=token)
         )
-        return bool(changed.rowcount)
+        return bool(cast("CursorResult[Any]", result).rowcount)
 
     def _insert(self, blueprint: Any, user_id: Any, token: Token) -> None:
         try:
@@ -161,6 +167,6 @@ class SQLAlchemyStorage:
                 row = self.model(provider=blueprint.name, user_id=user_id, token=token)
                 self.session.add(row)
         except IntegrityError:
-            # Another request of the same user was quicker.
+            # Another request of this user inserted the row first.
             if not self._update(blueprint, user_id, token):
                 raise

@@ -1,4 +1,4 @@
-"""OAuth 2 and OpenID Connect: Authlib's client, and the checks that it leaves to its caller."""
+"""OAuth 2 and OpenID Connect with Authlib, and the checks that Authlib leaves to its caller."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[im
 
 from aldis._compat import forget_loaded_metadata
 from aldis.errors import LoginError
-from aldis.oauth.failures import ErrorText, Failure
-from aldis.oauth.pending import PendingLogin
-from aldis.oauth.settings import Settings, Started, scopes
+from aldis.oauth._failures import ErrorText, Failure
+from aldis.oauth._protocol import AuthorizationRequest, Settings, Token, scopes
 
 __all__ = ["OAuth2Provider"]
 
-#: Seconds by which our clock may differ from the provider's.
+#: The seconds by which the provider's clock may differ from this one.
 LEEWAY: Final = 60
 NEVER: Final = float("-inf")
 VERIFIER_LENGTH: Final = 48
 
 
 class OAuth2Provider:
-    """Talks to an OAuth 2 or OpenID Connect provider; knows nothing of users and requests.
+    """Implements OAuth 2 and OpenID Connect. It knows nothing of users and of Flask's requests.
 
     Args:
-        settings: The provider.
+        settings: The settings of the provider.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings: Settings = settings
         given = {"issuer": settings.issuer, "jwks_uri": settings.jwks_uri}
         self._app = _App(
             None,
@@ -54,79 +53,81 @@ class OAuth2Provider:
             },
             **{name: value for name, value in given.items() if value},
         )
-        self._app.is_described_online = bool(settings.server_metadata_url)
+        self._app.has_metadata_url = bool(settings.server_metadata_url)
 
     # -- a login -------------------------------------------------------------------------------
 
-    def start(self, redirect_uri: str) -> Started:
-        """Return where to send the user, with a state, verifier and nonce of his own."""
+    def start(self, redirect_uri: str) -> AuthorizationRequest:
+        """Return the request for the user's browser, with a new state, verifier and nonce."""
         params = dict(self.settings.authorization_url_params)
         verifier = None
         if self.settings.pkce:
-            # Handed over as parameters: given the method, Authlib would write the verifier to the
-            # log.
+            # Parameters, because Authlib logs the verifier if it creates the challenge itself.
             verifier = generate_token(VERIFIER_LENGTH)
             params["code_challenge"] = create_s256_code_challenge(verifier)
             params["code_challenge_method"] = "S256"
         made = self._app.create_authorization_url(redirect_uri, **params)
-        return Started(made["url"], made["state"], verifier, made.get("nonce"))
+        return AuthorizationRequest(made["url"], made["state"], verifier, made.get("nonce"))
 
     def state_in(self, args: Mapping[str, str]) -> str | None:
-        """Return the state that the provider repeats."""
+        """Return the state in the response."""
         return args.get("state")
 
     def error_in(self, args: Mapping[str, str]) -> Failure | None:
-        """Return the error that the provider reports instead of a code."""
+        """Return the error that the response reports."""
         error = args.get("error")
         if not error:
             return None
         return Failure(ErrorText(error), args.get("error_description"), args.get("error_uri"))
 
     def check_origin(self, args: Mapping[str, str]) -> None:
-        """Refuse an answer of another provider (RFC 9207).
+        """Reject a response of another provider (RFC 9207).
 
         Raises:
-            LoginError: The answer names another issuer, or none though the provider promised to.
+            LoginError: The response names another issuer, or none although the provider's metadata
+                announces one.
         """
         metadata = self._app.load_server_metadata()
-        told, expected = args.get("iss"), metadata.get("issuer")
-        promised = metadata.get("authorization_response_iss_parameter_supported") is True
-        if told is None and promised:
-            raise LoginError("issuer_missing", "the answer does not say which provider it is from")
-        if told is not None and expected is not None and told != expected:
-            raise LoginError("issuer_mismatch", "the answer is from another provider")
+        found, expected = args.get("iss"), metadata.get("issuer")
+        announced = metadata.get("authorization_response_iss_parameter_supported") is True
+        if found is None and announced:
+            raise LoginError("issuer_missing", "the response does not name its provider")
+        if found is not None and expected is not None and found != expected:
+            raise LoginError("issuer_mismatch", "the response is from another provider")
 
-    def finish(
-        self, args: Mapping[str, str], redirect_uri: str, login: PendingLogin
-    ) -> dict[str, Any]:
-        """Return the token for the code in ``args``, its id_token checked.
+    def fetch_token(
+        self, args: Mapping[str, str], redirect_uri: str, *, secret: str | None, nonce: str | None
+    ) -> Token:
+        """Exchange the code in ``args`` for a token, and check its id_token.
 
         Raises:
-            LoginError: The answer is not what was asked for.
-            Exception: Whatever Authlib and requests raise on an answer they cannot use.
+            LoginError: The code, the token or the id_token is missing or wrong.
+            Exception: Authlib or requests cannot use the provider's answer.
         """
         code = args.get("code")
         if not code:
             raise LoginError("code_missing", "the provider sent neither a code nor an error")
         extra = dict(self.settings.token_url_params)
-        if login.secret:
-            extra["code_verifier"] = login.secret
-        with _answer():
+        if secret:
+            extra["code_verifier"] = secret
+        with _without_token_in_errors():
             found = self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
         token = dict(found)
         _require_usable(token)
         granted = token.get("scope")
         token["scope"] = list(self.settings.scope) if granted is None else scopes(granted)
         if "openid" in self.settings.scope:
-            token["userinfo"] = self._checked_claims(token, login.nonce)
+            token["userinfo"] = self._checked_claims(token, nonce)
         return token
 
-    def _checked_claims(self, token: dict[str, Any], nonce: str | None) -> dict[str, Any]:
+    def _checked_claims(self, token: Token, nonce: str | None) -> dict[str, Any]:
         if not token.get("id_token"):
-            raise LoginError("id_token_missing", "openid was asked for and no id_token came")
+            raise LoginError(
+                "id_token_missing", "the provider sent no id_token, although openid was requested"
+            )
         issuer = self._app.server_metadata.get("issuer")
         if not issuer or not nonce:
-            raise LoginError("id_token_invalid", "there is no issuer or nonce to check it against")
+            raise LoginError("id_token_invalid", "no issuer or nonce is known to check it")
         expected = {
             "iss": {"essential": True, "value": issuer},
             "aud": {"essential": True, "value": self.settings.client_id},
@@ -138,7 +139,7 @@ class OAuth2Provider:
         except requests.RequestException:
             raise
         except Exception as error:
-            # The keys may have been the wrong ones: the next login fetches them again.
+            # The provider may have new keys, so the next login fetches them again.
             self._app.server_metadata.pop("jwks", None)
             kind = type(error).__name__
             raise LoginError("id_token_invalid", f"the id_token was refused ({kind})") from error
@@ -147,37 +148,37 @@ class OAuth2Provider:
     # -- afterwards ----------------------------------------------------------------------------
 
     def client(self, token: Mapping[str, Any]) -> requests.Session:
-        """Return a new HTTP client that carries ``token``, and does not renew it by itself."""
-        # Authlib's own refresh knows no other request; see aldis.oauth.refresh.
+        """Return a new HTTP client that authenticates with ``token`` and never refreshes it."""
+        # Authlib's refresh ignores other requests; TokenRefresher coordinates them.
         made: requests.Session = self._session(token=dict(token), leeway=NEVER)
         return made
 
     def authorizes(self, token: Mapping[str, Any]) -> bool:
-        """Tell whether calls can be made with ``token``, once it is renewed."""
+        """Return whether calls with ``token`` are possible, after a refresh if it has expired."""
         usable = bool(token.get("access_token"))
         return usable and bool(token.get("refresh_token") or not self.expired(token, leeway=0))
 
     def expired(self, token: Mapping[str, Any], leeway: float) -> bool:
-        """Tell whether ``token`` runs out within ``leeway`` seconds."""
+        """Return whether ``token`` expires within ``leeway`` seconds."""
         return bool(OAuth2Token(dict(token)).is_expired(leeway))
 
-    def refresh(self, token: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the token that takes the place of ``token``.
+    def refresh(self, token: Mapping[str, Any]) -> Token:
+        """Fetch the token that replaces ``token``.
 
         Raises:
-            Exception: Whatever Authlib and requests raise when they get none.
+            Exception: Authlib or requests got no token.
         """
         metadata = self._app.load_server_metadata()
         url = self.settings.token_url or metadata["token_endpoint"]
-        with _answer(), self._session(token=dict(token)) as client:
-            renewed = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
-        _require_usable(renewed)
+        with _without_token_in_errors(), self._session(token=dict(token)) as client:
+            fetched = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
+        _require_usable(fetched)
         lasting = {k: v for k, v in token.items() if k not in ("expires_at", "expires_in")}
-        if not renewed.get("refresh_token"):
-            # Some say so with null or an empty text: the one that was used stays good.
-            renewed.pop("refresh_token", None)
-        granted = renewed.pop("scope", None)
-        merged = lasting | renewed
+        if not fetched.get("refresh_token"):
+            # The old refresh token stays valid. Some providers send null or an empty text for it.
+            fetched.pop("refresh_token", None)
+        granted = fetched.pop("scope", None)
+        merged = lasting | fetched
         if granted is not None:
             merged["scope"] = scopes(granted)
         return merged
@@ -190,17 +191,14 @@ class OAuth2Provider:
 
 
 class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
-    """Authlib's client of one provider, without the state that it keeps per framework.
-
-    Its clients and its metadata are made and loaded when they are needed.
-    """
+    """Authlib's client of one provider, without its connection to a web framework."""
 
     client_cls = OAuth2Session
-    is_described_online = False
+    has_metadata_url = False
 
     def load_server_metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = super().load_server_metadata()
-        if self.is_described_online:
+        if self.has_metadata_url:
             try:
                 self._check(metadata)
             except LoginError:
@@ -225,27 +223,27 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
 
 
 @contextmanager
-def _answer() -> Generator[None]:
-    """Keep what was raised over a token from repeating it."""
+def _without_token_in_errors() -> Generator[None]:
+    """Replace errors of Authlib that contain the provider's answer, because a token is in it."""
     try:
         yield
     except (AuthlibBaseError, requests.RequestException):
         raise
-    except Exception as error:  # noqa: BLE001 - what Authlib trips over in an answer
+    except Exception as error:  # noqa: BLE001 - Authlib fails in many ways
         text = f"the provider gave an unusable answer ({type(error).__name__})"
-        # Not with a cause: such errors show the value that could not be used.
+        # Without a cause, because such errors show the unusable value.
         raise LoginError("provider_error", text) from None
 
 
-def _require_usable(token: dict[str, Any]) -> None:
+def _require_usable(token: Token) -> None:
     if not isinstance(token.get("access_token"), str) or not token["access_token"]:
         raise LoginError("token_missing", "the provider's answer holds no access token")
     if not token.get("token_type"):
-        # Some leave it out, or empty, and mean a bearer token, as Authlib takes it.
+        # Some providers send no type, or an empty one, for a bearer token. Authlib does the rest.
         token.pop("token_type", None)
         return
     kind = token["token_type"]
-    # Authlib's own table: an application may have added a kind to it.
+    # Authlib's own table, because an application may add a type to it.
     if not isinstance(kind, str) or kind.lower() not in TokenAuth.SIGN_METHODS:
         text = "the provider's answer holds a token of a type that cannot be used"
         raise LoginError("token_type_unknown", text)

@@ -1,6 +1,6 @@
-"""Where tokens are kept: the protocol, the user's session, and memory for tests.
+"""Storages for tokens: the protocol, the user's session, and memory for tests.
 
-:mod:`aldis.oauth.sqla` keeps them in a database.
+:mod:`aldis.oauth.sqla` stores tokens in a database.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ __all__ = ["MemoryStorage", "SessionStorage", "TokenStorage"]
 
 Token = dict[str, Any]
 
-#: The bytes of a cookie that every browser keeps, with its name and attributes.
+#: The bytes that every browser accepts for a cookie, with its name and attributes.
 LIMIT: Final = 4093
 
-#: Bytes of it that are left free, for its attributes and for a message or two.
+#: The bytes of the cookie that stay free for its attributes and for a message or two.
 RESERVE: Final = 256
 
 
 class TokenStorage(Protocol):
-    """Keeps one token for each blueprint and user: the user that the request is from.
+    """Stores one token for each blueprint and user. The user is the one who sent the request.
 
-    :mod:`aldis.testing.oauth_storage` checks an implementation.
+    :mod:`aldis.testing.oauth_storage` tests an implementation.
     """
 
     def get(self, blueprint: Any) -> Mapping[str, Any] | None:
@@ -36,24 +36,24 @@ class TokenStorage(Protocol):
         ...
 
     def set(self, blueprint: Any, token: Token) -> None:
-        """Keep ``token`` for the current user, in place of his last one.
+        """Store ``token`` for the current user, in place of their last one.
 
         Raises:
-            ValueError: It cannot be kept. The last one stays.
+            ValueError: The storage cannot store it. The last token stays.
         """
         ...
 
     def delete(self, blueprint: Any) -> None:
-        """Forget the current user's token, if there is one."""
+        """Delete the current user's token, if there is one."""
         ...
 
 
 class SessionStorage:
-    """Keeps tokens in the session: by default, in a cookie of some 4,000 bytes.
+    """Stores tokens in the session. By default, a session is a cookie of about 4,000 bytes.
 
     Args:
-        key: The session's key; ``{bp.name}`` stands for the blueprint's name. The default is
-            Flask-Dance's, so that its users stay logged in.
+        key: The key in the session; ``{bp.name}`` is replaced by the name of the blueprint. The
+            default is the key of Flask-Dance, so that its users stay logged in.
     """
 
     def __init__(self, key: str = "{bp.name}_oauth_token") -> None:
@@ -68,7 +68,7 @@ class SessionStorage:
         """Put ``token`` into the session.
 
         Raises:
-            TokenStorageError: Browsers would drop a cookie of that size, without a word.
+            TokenStorageError: The cookie would be so large that browsers drop it.
         """
         key = self._key(blueprint)
         size = cookie_size({**session, key: token}) + RESERVE
@@ -82,7 +82,7 @@ class SessionStorage:
         session[key] = token
 
     def delete(self, blueprint: Any) -> None:
-        """Take the token out of the session."""
+        """Remove the token from the session."""
         session.pop(self._key(blueprint), None)
 
     def _key(self, blueprint: Any) -> str:
@@ -90,16 +90,16 @@ class SessionStorage:
 
 
 class MemoryStorage:
-    """Keeps tokens in this process, for tests.
+    """Stores tokens in this process, for tests.
 
     Args:
-        token: What every user has to begin with.
-        user: Tells who the current user is. By default, there is only one.
+        token: The token that every user has at the start.
+        user: Returns the current user. By default, there is only one.
     """
 
     def __init__(self, token: Token | None = None, user: Callable[[], Any] | None = None) -> None:
-        self._first = token
-        self._user = user or (lambda: None)
+        self._first: Token | None = token
+        self._user: Callable[[], Any] = user or (lambda: None)
         self._tokens: dict[tuple[str, Any], Token | None] = {}
 
     def get(self, blueprint: Any) -> Token | None:
@@ -107,19 +107,18 @@ class MemoryStorage:
         return deepcopy(self._tokens.get((blueprint.name, self._user()), self._first))
 
     def set(self, blueprint: Any, token: Token) -> None:
-        """Keep a copy of ``token``."""
+        """Store a copy of ``token``."""
         self._tokens[blueprint.name, self._user()] = deepcopy(token)
 
     def delete(self, blueprint: Any) -> None:
-        """Forget the user's token, the first one too."""
+        """Delete the user's token, the first one too."""
         self._tokens[blueprint.name, self._user()] = None
 
 
 def cookie_size(content: dict[str, Any]) -> int:
-    """Return the bytes of a session's cookie with ``content`` in it, without its attributes.
+    """Return the size in bytes of a session cookie with ``content``, without its attributes.
 
-    Args:
-        content: All that the session would hold.
+    It is 0 if the app keeps its sessions in another place.
     """
     interface = current_app.session_interface
     if not isinstance(interface, SecureCookieSessionInterface):

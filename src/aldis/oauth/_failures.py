@@ -1,4 +1,4 @@
-"""What went wrong in a login, told without giving away what must stay secret."""
+"""Failures of a login, as ``oauth_error`` reports them. They never contain a secret."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untype
 
 from aldis.errors import LoginError
 
-__all__ = ["ErrorText", "Failure", "describe", "harmless", "one_line", "secrets_in", "stranger"]
+__all__ = [
+    "ErrorText",
+    "Failure",
+    "describe",
+    "printable",
+    "redact",
+    "token_secrets",
+    "unknown_state",
+]
 
 
 class ErrorText(str):
-    """An error's code or message, which knows the exception behind it.
+    """The code or the message of an error, with the exception that caused it.
 
     Attributes:
-        exception: The exception, or ``None`` when the provider itself reported the error.
+        exception: The exception, or ``None`` if the provider reported the error.
     """
 
     __slots__ = ("exception",)
@@ -28,7 +36,7 @@ class ErrorText(str):
     exception: BaseException | None
 
     def __new__(cls, text: str, exception: BaseException | None = None) -> Self:
-        """Make it from ``text``."""
+        """Create it from ``text``."""
         made = super().__new__(cls, text)
         made.exception = exception
         return made
@@ -36,13 +44,13 @@ class ErrorText(str):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What ``oauth_error`` tells.
+    """The payload of ``oauth_error``.
 
     Attributes:
-        error: The code, with the exception behind it.
-        description: The same for people.
-        uri: A page that says more.
-        response: What an OAuth 1 provider answered.
+        error: The code, with the exception that caused it.
+        description: The reason for people.
+        uri: A page with more information.
+        response: The response of an OAuth 1 provider.
     """
 
     error: ErrorText
@@ -66,35 +74,35 @@ class Failure:
 
 
 def describe(error: Exception, secrets: Iterable[str | None] = (), response: Any = None) -> Failure:
-    """Return the failure that ``error`` means.
+    """Convert an exception into a failure.
 
     Args:
-        error: Whatever was raised while the provider was talked to.
-        secrets: What must not be repeated, even where the provider does.
-        response: What an OAuth 1 provider answered.
+        error: The exception that was raised during a call to the provider.
+        secrets: The texts that the failure must not contain, even if the provider's error does.
+        response: The response of an OAuth 1 provider.
     """
-    code, description, uri = _told_by(error)
+    code, description, uri = _read(error)
     known = _spellings(secrets)
-    text = ErrorText(_without(code, known) or "", harmless(error, known))
-    return Failure(text, _without(description, known), _without(uri, known), response)
+    text = ErrorText(_remove(code, known) or "", redact(error, known))
+    return Failure(text, _remove(description, known), _remove(uri, known), response)
 
 
-def harmless(error: Exception, secrets: Iterable[str | None]) -> Exception:
-    """Return ``error``, or a :class:`LoginError` in its place when it repeats a secret.
+def redact(error: Exception, secrets: Iterable[str | None]) -> Exception:
+    """Return ``error``, or a :class:`LoginError` in its place if it contains a secret.
 
-    A traceback shows what is behind an error, too, so that is looked at as well.
+    A traceback shows the chained exceptions too, so they are searched as well.
     """
     known = _spellings(secrets)
     if isinstance(error, LoginError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
-    texts = [text for each in _behind(error) for text in (str(each), repr(each))]
+    texts = [text for each in _chain(error) for text in (str(each), repr(each))]
     if not any(secret in text for secret in known for text in texts):
         return error
-    return LoginError(type(error).__name__, _without(str(error), known))
+    return LoginError(type(error).__name__, _remove(str(error), known))
 
 
-def _behind(error: BaseException) -> list[BaseException]:
-    """Return ``error`` and all that its traceback would show."""
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return ``error`` and the chained exceptions that its traceback shows."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -105,28 +113,30 @@ def _behind(error: BaseException) -> list[BaseException]:
     return found
 
 
-def secrets_in(token: Mapping[str, Any]) -> list[str]:
-    """Return what must not be repeated of a token."""
+def token_secrets(token: Mapping[str, Any]) -> list[str]:
+    """Return the secret values of a token."""
     named = ((key, value) for key, value in token.items() if "token" in key)
     return [value for key, value in named if isinstance(value, str) and key != "token_type"]
 
 
-def stranger(state: str | None) -> Failure:
-    """Return the failure of an answer that belongs to no login of this user."""
+def unknown_state(state: str | None) -> Failure:
+    """Return the failure for a response that belongs to no pending login of this user."""
     if state is None:
-        error = LoginError("state_missing", "the answer belongs to no login")
+        error = LoginError("state_missing", "the response belongs to no login")
     else:
-        text = "the login is not under way: used already, too old, or the session was lost"
+        text = (
+            "no login with this state is pending: it is used up or too old, or the session is lost"
+        )
         error = LoginError("state_unknown", text)
     return Failure(ErrorText(error.code, error), error.description)
 
 
-def one_line(text: str) -> str:
-    """Return a provider's word as it may be written to a log."""
+def printable(text: str) -> str:
+    """Return a provider's text in a form that is safe in a log: one line of ASCII, not too long."""
     return ascii(text)[1:-1][:200]
 
 
-def _told_by(error: Exception) -> tuple[str, str | None, str | None]:
+def _read(error: Exception) -> tuple[str, str | None, str | None]:
     if isinstance(error, LoginError):
         return error.code, error.description, error.uri
     if isinstance(error, AuthlibBaseError):
@@ -138,13 +148,13 @@ def _told_by(error: Exception) -> tuple[str, str | None, str | None]:
 
 
 def _spellings(secrets: Iterable[str | None]) -> list[str]:
-    """Return ``secrets`` as they are and as a form or an address has them, the longest first."""
+    """Return ``secrets`` both plain and URL-encoded, the longest first."""
     known = {secret for secret in secrets if secret}
     return sorted(known | {quote(secret, safe="") for secret in known}, key=len, reverse=True)
 
 
-def _without(text: str | None, secrets: list[str]) -> str | None:
+def _remove(text: str | None, secrets: list[str]) -> str | None:
     if not text or not secrets:
         return text
-    # In one go: the rest of a secret that begins with another one must not be left over.
+    # One pass: a secret may begin with another secret, and its rest must not stay in the text.
     return re.sub("|".join(map(re.escape, secrets)), "[removed]", str(text))

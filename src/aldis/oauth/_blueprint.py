@@ -1,0 +1,402 @@
+"""The blueprint: the views of a login, and the interface for the application."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final, ParamSpec
+
+from flask import Blueprint, current_app, redirect, request, url_for
+from flask.blueprints import BlueprintSetupState
+from werkzeug.wrappers import Response as BaseResponse
+
+from aldis.errors import LoginError, OAuthSetupError
+from aldis.oauth import _login_state
+from aldis.oauth._client import UNSAVED_TOKENS, OAuthSession
+from aldis.oauth._failures import (
+    Failure,
+    describe,
+    printable,
+    redact,
+    token_secrets,
+    unknown_state,
+)
+from aldis.oauth._login_state import UNUSABLE, PendingLogin, collect_rollbacks
+from aldis.oauth._oauth1 import OAuth1Provider
+from aldis.oauth._oauth2 import OAuth2Provider
+from aldis.oauth._protocol import Provider, Settings, Token, scopes
+from aldis.oauth._responses import (
+    async_support,
+    current_path,
+    failure_page,
+    first_response,
+    no_store,
+    safe_next,
+)
+from aldis.oauth._storage import SessionStorage, TokenStorage
+from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error
+
+__all__ = ["OAuthBlueprint"]
+
+P = ParamSpec("P")
+
+_log = logging.getLogger("aldis.oauth")
+
+#: The key in ``app.extensions`` for the registrations of all blueprints.
+EXTENSION: Final = "aldis.oauth"
+
+
+@dataclass(slots=True)
+class _Registration:
+    endpoint: str
+    provider: Provider | None = None
+
+
+class OAuthBlueprint(Blueprint):
+    """Lets users log in with a provider of OAuth 2, OpenID Connect or OAuth 1.0a.
+
+    ``/login/<name>`` sends users to the provider, and the provider sends them back to
+    ``/login/<name>/authorized``. The blueprint sends the three signals of
+    :mod:`aldis.oauth.signals`, with itself as the sender.
+
+    Args:
+        name: The name of the provider in this application.
+        import_name: As for :class:`flask.Blueprint`.
+        client_id: The id of this application at the provider. The default is
+            ``<NAME>_OAUTH_CLIENT_ID`` in the app's configuration.
+        client_secret: The secret of this application at the provider. The default is
+            ``<NAME>_OAUTH_CLIENT_SECRET`` in the app's configuration. A public client has none.
+        server_metadata_url: The URL of the provider's metadata, for OpenID Connect. With it, the
+            endpoints are not needed.
+        authorization_url: The page of the provider to which users are sent.
+        token_url: The token endpoint of OAuth 2, or the access token URL of OAuth 1.
+        request_token_url: The request token URL of OAuth 1.0a. It selects that protocol.
+        base_url: The base of the relative URLs that :attr:`session` accepts.
+        scope: The requested scopes, as a list or separated by spaces. With ``openid``, an id_token
+            is required and checked; receivers find its claims in ``token["userinfo"]``.
+        issuer: The issuer of the id_tokens, if there is no ``server_metadata_url``.
+        jwks_uri: The URL of the issuer's keys, if there is no ``server_metadata_url``.
+        authorization_url_params: Parameters to add to ``authorization_url``.
+        token_url_params: Parameters to add to the request for an OAuth 2 token.
+        client_options: Options of Authlib's ``OAuth2Session`` or ``OAuth1Session``, such as
+            ``token_endpoint_auth_method``, ``signature_method`` or ``verify``.
+        pkce: Whether to use PKCE with S256. Turn it off for a provider that rejects it.
+        timeout: The seconds that each call to the provider may take.
+        leeway: A token is refreshed if it expires within so many seconds.
+        redirect_url: The URL to which users are sent after a login.
+        redirect_to: The endpoint to which users are sent after a login, instead of a URL.
+        error_url: The URL to which users are sent after a failed login. It must be a page that
+            needs no login. The default is the URL for successful logins.
+        storage: A :class:`~aldis.oauth.TokenStorage`, or a class of storages. The default is the
+            session.
+        login_url: The rule of the view that begins a login; ``{bp.name}`` is replaced by the name.
+        authorized_url: The rule of the view to which the provider sends users back.
+        url_prefix: The beginning of both rules.
+        **options: As for :class:`flask.Blueprint`.
+
+    Raises:
+        OAuthSetupError: The settings are incomplete.
+
+    Attributes:
+        config: Unused. Flask-Dance's storages look for a user in it.
+    """
+
+    def __init__(  # noqa: PLR0913 - a provider has that many settings, and each has a name
+        self,
+        name: str,
+        import_name: str = __name__,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        *,
+        server_metadata_url: str | None = None,
+        authorization_url: str | None = None,
+        token_url: str | None = None,
+        request_token_url: str | None = None,
+        base_url: str | None = None,
+        scope: str | Sequence[str] = (),
+        issuer: str | None = None,
+        jwks_uri: str | None = None,
+        authorization_url_params: Mapping[str, Any] | None = None,
+        token_url_params: Mapping[str, Any] | None = None,
+        client_options: Mapping[str, Any] | None = None,
+        pkce: bool = True,
+        timeout: float = 10.0,
+        leeway: float = 60.0,
+        redirect_url: str | None = None,
+        redirect_to: str | None = None,
+        error_url: str | None = None,
+        storage: TokenStorage | type[TokenStorage] | None = None,
+        login_url: str = "/{bp.name}",
+        authorized_url: str = "/{bp.name}/authorized",
+        url_prefix: str | None = "/login",
+        **options: Any,
+    ) -> None:
+        super().__init__(name, import_name, url_prefix=url_prefix, **options)
+        self._client_id: str | None = client_id
+        self._client_secret: str | None = client_secret
+        self._settings: dict[str, Any] = {
+            "name": name,
+            "server_metadata_url": server_metadata_url,
+            "authorization_url": authorization_url,
+            "token_url": token_url,
+            "request_token_url": request_token_url,
+            "base_url": base_url,
+            "scope": tuple(scopes(scope)),
+            "issuer": issuer,
+            "jwks_uri": jwks_uri,
+            "authorization_url_params": authorization_url_params or {},
+            "token_url_params": token_url_params or {},
+            "client_options": client_options or {},
+            "pkce": pkce,
+            "timeout": timeout,
+        }
+        Settings(client_id="not known yet", **self._settings)  # raises if a setting is missing
+        self.redirect_url: str | None = redirect_url
+        self.redirect_to: str | None = redirect_to
+        self.error_url: str | None = error_url
+        self.storage: TokenStorage = (
+            storage() if isinstance(storage, type) else storage or SessionStorage()
+        )
+        self.config: dict[str, Any] = {}
+        self.session: OAuthSession = OAuthSession(self, leeway)
+        login, authorized = login_url.format(bp=self), authorized_url.format(bp=self)
+        self.add_url_rule(login, "login", self.login)
+        self.add_url_rule(authorized, "authorized", self.authorized)
+        self.add_url_rule(f"{login.rstrip('/')}/failed", "failed", self.failed)
+        self.record(self._note_registration)
+
+    # -- for the application -------------------------------------------------------------------
+
+    @property
+    def token(self) -> Token | None:
+        """The current user's token in the storage. You may assign to it and delete it."""
+        found = self.storage.get(self)
+        return dict(found) if found else None
+
+    @token.setter
+    def token(self, token: Mapping[str, Any] | None) -> None:
+        if not token:
+            self.storage.delete(self)
+            return
+        stored = dict(token)
+        if stored.get("expires_in") and not stored.get("expires_at"):
+            stored["expires_at"] = int(time.time()) + int(stored["expires_in"])
+        self.storage.set(self, stored)
+
+    @token.deleter
+    def token(self) -> None:
+        self.storage.delete(self)
+
+    def authorization_required(self, view: Callable[P, Any]) -> Callable[P, Any]:
+        """Decorate a view that needs a token. Users without one log in first and then come back.
+
+        Args:
+            view: The view.
+        """
+
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if self.session.authorized:
+                return current_app.ensure_sync(view)(*args, **kwargs)
+            here = safe_next(current_path()) if request.method in ("GET", "HEAD") else None
+            login = url_for(f"{self._registration().endpoint}.login", next=here)
+            if _login_state.failed_recently(self.name, kind=UNUSABLE):
+                # Another login would end like the last one, and the redirects would never end.
+                return self._page("It left no token that could be used here.", login)
+            return redirect(login)
+
+        return guarded
+
+    @property
+    def provider(self) -> Provider:
+        """The OAuth protocol and the settings of the current app.
+
+        Raises:
+            OAuthSetupError: The app's configuration has no client id.
+        """
+        registration = self._registration()
+        client_id, secret = self._credentials()
+        found = registration.provider
+        if found is None or (found.settings.client_id, found.settings.client_secret) != (
+            client_id,
+            secret,
+        ):
+            settings = Settings(client_id=client_id, client_secret=secret, **self._settings)
+            found = registration.provider = _implementation(settings)
+        return found
+
+    def _credentials(self) -> tuple[str, str | None]:
+        prefix = self.name.upper().replace("-", "_") + "_OAUTH_CLIENT_"
+        client_id = self._client_id or current_app.config.get(prefix + "ID")
+        if not client_id:
+            message = (
+                f"{self.name!r} has no client_id: give it to OAuthBlueprint, or set {prefix}ID in "
+                "the app's configuration"
+            )
+            raise OAuthSetupError(message)
+        return client_id, self._client_secret or current_app.config.get(prefix + "SECRET")
+
+    def _note_registration(self, state: BlueprintSetupState) -> None:
+        endpoint = f"{state.name_prefix}.{state.name}".lstrip(".")
+        state.app.extensions.setdefault(EXTENSION, {})[self] = _Registration(endpoint)
+
+    def _registration(self) -> _Registration:
+        known: dict[OAuthBlueprint, _Registration] = current_app.extensions.setdefault(
+            EXTENSION, {}
+        )
+        return known.setdefault(self, _Registration(self.name))
+
+    # -- the views -----------------------------------------------------------------------------
+
+    def login(self) -> BaseResponse:
+        """Send the user to the provider."""
+        again = _login_state.failed_recently(self.name)
+        provider = self.provider
+        try:
+            started = provider.start(url_for(".authorized", _external=True))
+        except Exception as error:  # noqa: BLE001 - every failure is an oauth_error
+            return self._fail(self._described(error), again=again)
+        oauth_before_login.send(self, **async_support(), url=started.url)
+        # After the signal, because a receiver may rebuild the session.
+        login = _login_state.new_login(started, again=again)
+        _login_state.save_login(self.name, started.state, login)
+        return no_store(redirect(started.url))
+
+    @collect_rollbacks()
+    def authorized(self) -> BaseResponse:
+        """Handle the provider's response: fetch the token and store it."""
+        provider = self.provider
+        state = provider.state_in(request.args)
+        login = _login_state.pop_login(self.name, state)
+        if login is None:
+            # Checked before the provider's error: without a pending login, anyone may have made
+            # this URL.
+            again = _login_state.failed_recently(self.name)
+            return self._fail(unknown_state(state), again=again)
+        try:
+            token = self._fetch_token(provider, login)
+            with _login_state.finishing(login):
+                response, keep = self._send_authorized(token)
+        except _FailedError as failed:
+            return self._fail(failed.failure, again=login.again, cookies_work=True)
+        keep = keep and response is None
+        error = self._store(token) if keep else None
+        if error is not None:
+            return self._report({"error": error}, again=login.again, cookies_work=True)
+        self._record_success(usable=keep and provider.authorizes(token))
+        if response is not None:
+            return response
+        return no_store(redirect(login.next_url or self._target()))
+
+    def failed(self) -> BaseResponse:
+        """Redirect the user after a failed login, if their browser sends cookies.
+
+        Without cookies, every page that needs a login would lead to the next failure.
+        """
+        if _login_state.failed_recently(self.name):
+            return no_store(redirect(self.error_url or self._target()))
+        return self._page("This browser does not send cookies to this site, and logins need them.")
+
+    def _record_success(self, *, usable: bool) -> None:
+        _login_state.forget_failure(self.name)
+        update = _login_state.forget_failure if usable else _login_state.record_failure
+        update(self.name, kind=UNUSABLE)
+
+    def _fetch_token(self, provider: Provider, login: PendingLogin) -> Token:
+        args = request.args
+        try:
+            provider.check_origin(args)
+            failure = provider.error_in(args)
+            if failure is None:
+                redirect_uri = url_for(".authorized", _external=True)
+                return provider.fetch_token(
+                    args, redirect_uri, secret=login.secret, nonce=login.nonce
+                )
+        except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
+            secrets = [login.secret, login.nonce, args.get("code"), args.get("oauth_verifier")]
+            failure = self._described(error, secrets)
+        raise _FailedError(failure)
+
+    def _send_authorized(self, token: Token) -> tuple[BaseResponse | None, bool]:
+        """Send ``oauth_authorized``; return a Response, if any, and whether to store ``token``."""
+        with self._unsaved(token):
+            try:
+                results = oauth_authorized.send(self, **async_support(), token=token)
+            except LoginError as rejection:
+                raise _FailedError(self._described(rejection, token_secrets(token))) from rejection
+        # Compared by value, as Flask-Dance does: 0 means False too.
+        keep = not any(value == False for _, value in results)  # noqa: E712
+        return first_response(value for _, value in results), keep
+
+    @contextmanager
+    def _unsaved(self, token: Token) -> Generator[None]:
+        """Let receivers call the provider with ``token``, which is not stored yet."""
+        reset = UNSAVED_TOKENS.set({**UNSAVED_TOKENS.get(), self: token})
+        try:
+            yield
+        finally:
+            UNSAVED_TOKENS.reset(reset)
+
+    def _store(self, token: Token) -> Exception | None:
+        """Store ``token``; return the storage's error if there is one."""
+        try:
+            self.token = {key: value for key, value in token.items() if key != "userinfo"}
+        except Exception as error:  # noqa: BLE001 - a storage may raise any error
+            _log.warning("the storage refused a token from %s: %s", self.name, type(error).__name__)
+            return redact(error, token_secrets(token))
+        return None
+
+    # -- failures ------------------------------------------------------------------------------
+
+    def _described(self, error: Exception, secrets: Iterable[str | None] = ()) -> Failure:
+        known = [*self.provider.settings.secrets, *secrets]
+        return describe(error, known, getattr(error, "response", None))
+
+    def _fail(self, failure: Failure, *, again: bool, cookies_work: bool = False) -> BaseResponse:
+        _log.warning("a login with %s failed: %s", self.name, printable(failure.error))
+        oauth1 = self._settings["request_token_url"]
+        payload = failure.as_oauth1() if oauth1 else failure.as_oauth2()
+        return self._report(payload, again=again, cookies_work=cookies_work)
+
+    def _report(self, payload: dict[str, Any], *, again: bool, cookies_work: bool) -> BaseResponse:
+        """Send ``oauth_error``, and a response that cannot redirect the user back to here.
+
+        Args:
+            payload: The payload of the signal.
+            again: Whether a redirect after a failed login began this one.
+            cookies_work: Whether the browser has sent the session's cookie.
+        """
+        _login_state.rollback()
+        results = oauth_error.send(self, **async_support(), **payload)
+        _login_state.record_failure(self.name)
+        response = first_response(value for _, value in results)
+        if response is not None:
+            return response
+        if again:
+            return self._page("Two attempts have failed.")
+        if cookies_work:
+            return no_store(redirect(self.error_url or self._target()))
+        return no_store(redirect(url_for(".failed")))
+
+    def _target(self) -> str:
+        if self.redirect_url:
+            return self.redirect_url
+        return url_for(self.redirect_to) if self.redirect_to else f"{request.script_root}/"
+
+    def _page(self, hint: str, again: str | None = None) -> BaseResponse:
+        home = self.error_url or f"{request.script_root}/"
+        return failure_page(self.name, hint, again=again or url_for(".login"), home=home)
+
+
+def _implementation(settings: Settings) -> Provider:
+    return OAuth1Provider(settings) if settings.request_token_url else OAuth2Provider(settings)
+
+
+class _FailedError(Exception):
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error)
+        self.failure = failure

@@ -1,0 +1,258 @@
+"""The state of a login: pending in the user's session, and finishing while receivers run.
+
+All blueprints share one entry of the session, so that abandoned logins do not fill the cookie.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from flask import current_app, request, session
+
+from aldis.oauth._protocol import AuthorizationRequest
+from aldis.oauth._responses import safe_next
+from aldis.oauth._storage import LIMIT, cookie_size
+
+__all__ = [
+    "FAILED",
+    "UNUSABLE",
+    "PendingLogin",
+    "collect_rollbacks",
+    "failed_recently",
+    "finishing",
+    "forget_failure",
+    "new_login",
+    "on_failure",
+    "pop_login",
+    "record_failure",
+    "rollback",
+    "save_login",
+    "started_by_other_site",
+    "user_changed",
+]
+
+KEY: Final = "_aldis_oauth_logins"
+
+#: The session's keys for the last failure: logins that failed, and those without a usable token.
+FAILED: Final = "_aldis_oauth_failed"
+UNUSABLE: Final = "_aldis_oauth_in_vain"
+
+#: The limits of the pending logins: their number, their total size as JSON in bytes, and the
+#: seconds that one may take.
+MAX_LOGINS: Final = 5
+MAX_BYTES: Final = 1500
+LIFETIME: Final = 3600.0
+
+#: The bytes of the session's cookie that are reserved for its attributes.
+ATTRIBUTES: Final = 100
+
+#: If a login begins within so many seconds after a failed one, a redirect began it.
+REDIRECT_SECONDS: Final = 10.0
+
+#: The length of a user's digest. It is short because the cookie is small. A collision is harmless:
+#: it only lets a user link their own account to themselves.
+DIGITS: Final = 16
+
+
+# -- pending logins ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """The data of one login until the user comes back from the provider.
+
+    Attributes:
+        secret: The PKCE verifier, or the secret of an OAuth 1 request token.
+        nonce: The value that the id_token must contain.
+        next_url: The page that the user wants to see afterwards.
+        again: Whether a redirect after a failed login began this one.
+        user: A digest of the user who was logged in at the start.
+        other_site: Whether another site sent the browser to begin the login.
+    """
+
+    secret: str | None = field(default=None, repr=False)
+    nonce: str | None = field(default=None, repr=False)
+    next_url: str | None = None
+    again: bool = False
+    user: str | None = None
+    other_site: bool = False
+
+
+def new_login(started: AuthorizationRequest, *, again: bool) -> PendingLogin:
+    """Return the data of the login that this request begins.
+
+    Args:
+        started: The request to the provider.
+        again: Whether a redirect after a failed login began this one.
+    """
+    return PendingLogin(
+        started.secret,
+        started.nonce,
+        safe_next(request.args.get("next")),
+        again,
+        _user_digest(),
+        # The browser also sends this header after our own redirect if another site led to it.
+        request.headers.get("Sec-Fetch-Site") == "cross-site",
+    )
+
+
+def save_login(name: str, state: str, login: PendingLogin) -> None:
+    """Save ``login`` in the session, and drop the oldest logins if there are too many.
+
+    Args:
+        name: The name of the blueprint.
+        state: The value that the provider sends back.
+        login: The data to save.
+    """
+    logins = _current()
+    # JSON does not keep the order, so each login is later than all others, even if the clock stops.
+    latest = max((entry["t"] for entry in logins.values()), default=0.0)
+    logins[state] = {
+        "p": name,
+        "t": round(max(time.time(), latest + 0.001), 3),
+        "s": login.secret,
+        "n": login.nonce,
+        "u": login.next_url,
+        "a": login.again,
+    }
+    if login.user is not None:
+        logins[state]["w"] = login.user
+    if login.other_site:
+        logins[state]["x"] = True
+    while len(logins) > MAX_LOGINS or (len(logins) > 1 and _too_large(logins)):
+        del logins[min(logins, key=lambda each: logins[each]["t"])]
+    session[KEY] = logins
+
+
+def pop_login(name: str, state: str | None) -> PendingLogin | None:
+    """Return the login with ``state`` and remove it, so that a state works only once."""
+    logins = _current()
+    if state is None or logins.get(state, {}).get("p") != name:
+        return None
+    entry = logins.pop(state)
+    session[KEY] = logins
+    return PendingLogin(
+        entry["s"], entry["n"], entry["u"], entry["a"], entry.get("w"), entry.get("x", False)
+    )
+
+
+def record_failure(name: str, *, kind: str = FAILED) -> None:
+    """Save the time at which a login with ``name`` failed."""
+    session[kind] = {**session.get(kind, {}), name: round(time.time(), 3)}
+
+
+def failed_recently(name: str, *, kind: str = FAILED) -> bool:
+    """Return whether a login with ``name`` failed within the last seconds."""
+    failed = session.get(kind, {}).get(name, 0.0)
+    # The saved time is rounded, so it may be in the future by a part of a millisecond.
+    return bool(abs(time.time() - failed) < REDIRECT_SECONDS)
+
+
+def forget_failure(name: str, *, kind: str = FAILED) -> None:
+    """Remove the saved failure of ``name``."""
+    failed = dict(session.get(kind, {}))
+    if failed.pop(name, None) is not None:
+        session[kind] = failed
+
+
+def _too_large(logins: dict[str, dict[str, Any]]) -> bool:
+    if len(json.dumps(logins)) > MAX_BYTES:
+        return True
+    # A browser drops a cookie that is too large and keeps the older one, without the new login.
+    return cookie_size({**session, KEY: logins}) > LIMIT - ATTRIBUTES
+
+
+def _current() -> dict[str, dict[str, Any]]:
+    now = time.time()
+    return {
+        state: entry for state, entry in session.get(KEY, {}).items() if now - entry["t"] < LIFETIME
+    }
+
+
+# -- the login that is finishing ---------------------------------------------------------------
+
+_USER_CHANGED: Final[ContextVar[bool]] = ContextVar("aldis_oauth_user_changed", default=False)
+_OTHER_SITE: Final[ContextVar[bool]] = ContextVar("aldis_oauth_other_site", default=False)
+
+
+@contextmanager
+def finishing(login: PendingLogin) -> Generator[None]:
+    """Let receivers of ``oauth_authorized`` ask how ``login`` began."""
+    # The users are compared before the receivers run: one receiver may log a user in, and the next
+    # one may link that user.
+    changed = _USER_CHANGED.set(login.user != _user_digest())
+    other_site = _OTHER_SITE.set(login.other_site)
+    try:
+        yield
+    finally:
+        _USER_CHANGED.reset(changed)
+        _OTHER_SITE.reset(other_site)
+
+
+def user_changed() -> bool:
+    """Return whether another user, or none, was logged in when the login began."""
+    return _USER_CHANGED.get()
+
+
+def started_by_other_site() -> bool:
+    """Return whether another site sent the browser to begin the login."""
+    return _OTHER_SITE.get()
+
+
+def _user_digest() -> str | None:
+    """Return a digest of Flask-Login's user, or ``None`` without a user or Flask-Login."""
+    manager = getattr(current_app, "login_manager", None)
+    if manager is None:
+        return None
+    try:
+        from flask_login import current_user  # type: ignore[import-untyped]  # noqa: PLC0415 - it is optional
+    except ModuleNotFoundError:
+        # The app has another object of this name.
+        return None
+    if not current_user.is_authenticated:
+        return None
+    # Flask-Login reads the id that it saves in the session in this way.
+    number = getattr(current_user, manager.id_attribute)()
+    return sha256(str(number).encode()).hexdigest()[:DIGITS]
+
+
+# -- rolling back ------------------------------------------------------------------------------
+
+_ROLLBACKS: Final[ContextVar[list[Callable[[], object]] | None]] = ContextVar(
+    "aldis_oauth_rollbacks", default=None
+)
+
+
+@contextmanager
+def collect_rollbacks() -> Generator[None]:
+    """Collect the functions given to :func:`on_failure` while one response is handled."""
+    reset = _ROLLBACKS.set([])
+    try:
+        yield
+    finally:
+        _ROLLBACKS.reset(reset)
+
+
+def on_failure(function: Callable[[], object]) -> None:
+    """Call ``function`` if the current login fails, before ``oauth_error`` is sent.
+
+    Args:
+        function: Undoes the work of the caller. It is not called if the login succeeds.
+    """
+    functions = _ROLLBACKS.get()
+    if functions is not None:
+        functions.append(function)
+
+
+def rollback() -> None:
+    """Call the collected functions, the last one first."""
+    functions = _ROLLBACKS.get()
+    while functions:
+        functions.pop()()

@@ -1,0 +1,159 @@
+"""OAuth 1.0a with Authlib. Errors and logs never contain a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from authlib.integrations.requests_client import OAuth1Session  # type: ignore[import-untyped]
+
+from aldis.errors import LoginError
+from aldis.oauth._failures import Failure
+from aldis.oauth._protocol import AuthorizationRequest, Settings, Token
+
+__all__ = ["OAuth1Provider", "RefusedError"]
+
+
+class RefusedError(LoginError):
+    """The response of an OAuth 1 provider contains no token.
+
+    Args:
+        code: The code of the :class:`LoginError`.
+        description: The description of the :class:`LoginError`.
+        response: The response.
+    """
+
+    def __init__(self, code: str, description: str, response: requests.Response) -> None:
+        super().__init__(code, description)
+        self.response: requests.Response = response
+
+
+class OAuth1Provider:
+    """Implements OAuth 1.0a. It knows nothing of users and of Flask's requests.
+
+    Args:
+        settings: The settings of the provider.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings: Settings = settings
+
+    def start(self, redirect_uri: str) -> AuthorizationRequest:
+        """Fetch a request token, and return the request for the user's browser."""
+        with self._session(redirect_uri=redirect_uri) as client:
+            granted = client.fetch_request_token(
+                self.settings.request_token_url, timeout=self.settings.timeout
+            )
+            url = client.create_authorization_url(
+                self.settings.authorization_url, **self.settings.authorization_url_params
+            )
+        return AuthorizationRequest(url, granted["oauth_token"], granted["oauth_token_secret"])
+
+    def state_in(self, args: Mapping[str, str]) -> str | None:
+        """Return the request token in the response, which is also there if the user declined."""
+        return args.get("oauth_token") or args.get("denied")
+
+    def error_in(self, args: Mapping[str, str]) -> Failure | None:  # noqa: ARG002 - the protocol
+        """Return ``None``: if the user declined, the response only lacks the verifier."""
+        return None
+
+    def check_origin(self, args: Mapping[str, str]) -> None:
+        """Accept every response: the request token identifies the provider."""
+
+    def fetch_token(
+        self,
+        args: Mapping[str, str],
+        redirect_uri: str,  # noqa: ARG002 - only OAuth 2 needs it
+        *,
+        secret: str | None,
+        nonce: str | None,  # noqa: ARG002 - only OpenID Connect needs it
+    ) -> Token:
+        """Exchange the verifier in ``args`` for a token.
+
+        Raises:
+            LoginError: There is no verifier, or the provider rejected it.
+            requests.RequestException: The provider could not be reached.
+        """
+        verifier = args.get("oauth_verifier")
+        if not verifier:
+            raise LoginError("verifier_missing", "the provider sent no verifier")
+        known = {"token": args["oauth_token"], "token_secret": secret, "verifier": verifier}
+        with self._session(**known) as client:
+            token: Token = client.fetch_access_token(
+                self.settings.token_url, timeout=self.settings.timeout
+            )
+        return token
+
+    def client(self, token: Mapping[str, Any]) -> requests.Session:
+        """Return a new HTTP client that signs its requests with ``token``."""
+        made: requests.Session = self._session(
+            token=token["oauth_token"], token_secret=token["oauth_token_secret"]
+        )
+        return made
+
+    def authorizes(self, token: Mapping[str, Any]) -> bool:
+        """Return whether calls with ``token`` are possible."""
+        return bool(token.get("oauth_token") and token.get("oauth_token_secret"))
+
+    def expired(self, token: Mapping[str, Any], leeway: float) -> bool:  # noqa: ARG002 - the protocol
+        """Return ``False``: OAuth 1 tokens do not expire."""
+        return False
+
+    def refresh(self, token: Mapping[str, Any]) -> Token:  # noqa: ARG002 - the protocol
+        """Raise an error: OAuth 1 tokens cannot be refreshed.
+
+        Raises:
+            LoginError: Always.
+        """
+        raise LoginError("refresh_unsupported", "OAuth 1 tokens cannot be refreshed")
+
+    def _session(self, **options: Any) -> _Session:
+        return _Session(
+            self.settings.client_id,
+            self.settings.client_secret,
+            **{**self.settings.client_options, **options},
+        )
+
+
+class _Session(OAuth1Session):  # type: ignore[misc]
+    """Authlib's session. Its errors do not contain the response, because a token may be in it."""
+
+    def fetch_request_token(self, url: str, **kwargs: Any) -> Token:
+        return self._checked(super().fetch_request_token, url, **kwargs)
+
+    def fetch_access_token(self, url: str, verifier: str | None = None, **kwargs: Any) -> Token:
+        return self._checked(super().fetch_access_token, url, verifier, **kwargs)
+
+    def _checked(self, fetch: Callable[..., Token], *args: Any, **kwargs: Any) -> Token:
+        responses: list[requests.Response] = []
+
+        def note(response: requests.Response, **_options: Any) -> None:
+            responses.append(response)
+
+        try:
+            token = fetch(*args, hooks={"response": note}, **kwargs)
+        except ValueError:
+            if not responses:
+                raise
+            # Without a cause, because Authlib's message contains the response.
+            raise _unusable(responses[-1]) from None
+        if not token.get("oauth_token") or not token.get("oauth_token_secret"):
+            raise _unusable(responses[-1])
+        return token
+
+    def parse_response_token(self, status_code: int, text: str) -> Token:
+        if status_code >= HTTPStatus.BAD_REQUEST:
+            raise ValueError(status_code)
+        token: Token = super().parse_response_token(status_code, text)
+        if not token.get("oauth_token"):
+            raise ValueError("no token")
+        return token
+
+
+def _unusable(response: requests.Response) -> RefusedError:
+    if response.ok:
+        return RefusedError("provider_error", "the provider's answer holds no token", response)
+    text = f"the provider refused a token (HTTP {response.status_code})"
+    return RefusedError("token_refused", text, response)

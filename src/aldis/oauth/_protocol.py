@@ -1,0 +1,158 @@
+"""The interface between the blueprint and an OAuth protocol, and the settings of a provider."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urljoin
+
+import requests
+
+from aldis.errors import OAuthSetupError
+from aldis.oauth._failures import Failure
+
+__all__ = ["AuthorizationRequest", "Provider", "Settings", "Token", "scopes"]
+
+Token = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A provider, and this application as its client.
+
+    See :class:`aldis.oauth.OAuthBlueprint` for the meaning of each setting.
+    """
+
+    name: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    server_metadata_url: str | None = None
+    authorization_url: str | None = None
+    token_url: str | None = None
+    request_token_url: str | None = None
+    base_url: str | None = None
+    scope: Sequence[str] = ()
+    issuer: str | None = None
+    jwks_uri: str | None = None
+    authorization_url_params: Mapping[str, Any] = field(default_factory=dict)
+    token_url_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    pkce: bool = True
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        missing = self._missing()
+        if missing:
+            message = (
+                f"the provider {self.name!r} has no {' and no '.join(missing)}: give them to "
+                "OAuthBlueprint"
+            )
+            raise OAuthSetupError(message)
+        # Each of them belongs to one login. All users would share a fixed value.
+        fixed = {"state", "nonce", "code_challenge"} & set(self.authorization_url_params)
+        if fixed:
+            message = f"authorization_url_params of {self.name!r} must not fix {sorted(fixed)}"
+            raise OAuthSetupError(message)
+
+    def _missing(self) -> list[str]:
+        if self.server_metadata_url:
+            return []
+        needed = ["authorization_url", "token_url"]
+        if "openid" in self.scope:
+            needed += ["issuer", "jwks_uri"]
+        return [name for name in needed if not getattr(self, name)]
+
+    @property
+    def secrets(self) -> list[str]:
+        """The client's secret, alone and in the form of the Authorization header."""
+        if not self.client_secret:
+            return []
+        pair = f"{self.client_id}:{self.client_secret}"
+        return [self.client_secret, b64encode(pair.encode()).decode()]
+
+    def resolve(self, url: str) -> str:
+        """Return ``url`` as an absolute URL. A relative one is relative to ``base_url``."""
+        return urljoin(self.base_url, url) if self.base_url else url
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """The request that sends a user to the provider, with the secrets of this login.
+
+    Attributes:
+        url: The provider's page.
+        state: The value that the provider sends back to identify the login.
+        secret: The PKCE verifier, or the secret of an OAuth 1 request token.
+        nonce: The value that the id_token must contain.
+    """
+
+    url: str = field(repr=False)
+    state: str = field(repr=False)
+    secret: str | None = field(default=None, repr=False)
+    nonce: str | None = field(default=None, repr=False)
+
+
+class Provider(Protocol):
+    """Implements one OAuth protocol for one provider.
+
+    Threads share it, so it stores nothing about a user.
+
+    Attributes:
+        settings: The settings of the provider.
+    """
+
+    settings: Settings
+
+    def start(self, redirect_uri: str) -> AuthorizationRequest:
+        """Begin a login and return the request for the user's browser."""
+        ...
+
+    def state_in(self, args: Mapping[str, str]) -> str | None:
+        """Return the value that identifies the login in the provider's response."""
+        ...
+
+    def error_in(self, args: Mapping[str, str]) -> Failure | None:
+        """Return the error that the provider's response reports."""
+        ...
+
+    def check_origin(self, args: Mapping[str, str]) -> None:
+        """Raise LoginError if the response is from another provider."""
+        ...
+
+    def fetch_token(
+        self, args: Mapping[str, str], redirect_uri: str, *, secret: str | None, nonce: str | None
+    ) -> Token:
+        """Exchange the provider's response for a token.
+
+        Args:
+            args: The query of the response.
+            redirect_uri: The URL that the login began with.
+            secret: The secret of the :class:`AuthorizationRequest`.
+            nonce: The nonce of the :class:`AuthorizationRequest`.
+        """
+        ...
+
+    def client(self, token: Mapping[str, Any]) -> requests.Session:
+        """Return a new HTTP client that authenticates with ``token``."""
+        ...
+
+    def authorizes(self, token: Mapping[str, Any]) -> bool:
+        """Return whether calls with ``token`` are possible."""
+        ...
+
+    def expired(self, token: Mapping[str, Any], leeway: float) -> bool:
+        """Return whether ``token`` expires within ``leeway`` seconds."""
+        ...
+
+    def refresh(self, token: Mapping[str, Any]) -> Token:
+        """Fetch the token that replaces ``token``."""
+        ...
+
+
+def scopes(granted: object) -> list[str]:
+    """Return scopes as a list. Some providers separate them with commas instead of spaces."""
+    if isinstance(granted, str):
+        return granted.replace(",", " ").split()
+    return [str(each) for each in granted] if isinstance(granted, list | tuple | set) else []
