@@ -12,6 +12,7 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 import pytest
 
 from tests.examples.running import ROOT, environment, run_demo, serving
+from tests.processes import LIMIT
 
 pytest.importorskip("flask")
 
@@ -154,6 +155,7 @@ class TestDemo:
         """What fails on purpose does not drown the trees."""
         assert "Traceback" not in demo.stdout
 
+    @pytest.mark.slow
     def test_a_reader_who_leaves(self):
         """Cut off by ``head``, it ends without a complaint."""
         with subprocess.Popen(
@@ -168,6 +170,7 @@ class TestDemo:
             complaints = process.stderr.read()
             assert (0, b"") == (process.wait(60), complaints)
 
+    @pytest.mark.slow
     def test_letters_that_the_terminal_lacks(self):
         """Where the encoding has no lines to draw with, it prints all the same."""
         plain = run_demo(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
@@ -186,13 +189,14 @@ def served():
 def status_of(browser, url, form=None):
     """Send a request and return the status of its answer."""
     try:
-        with browser.open(url, form, timeout=10) as response:
+        with browser.open(url, form, timeout=LIMIT) as response:
             return response.status
     except HTTPError as error:
         error.close()
         return error.code
 
 
+@pytest.mark.slow
 class TestServe:
     """``python -m examples.shop.serve``."""
 
@@ -200,10 +204,10 @@ class TestServe:
     def test_serves_until_interrupted(self, served, end):
         """It prints its address, answers with a page, prints the tree, and ends with code 0."""
         process, address = served
-        with build_opener(ProxyHandler({})).open(address, timeout=10) as response:
+        with build_opener(ProxyHandler({})).open(address, timeout=LIMIT) as response:
             page = response.read().decode()
         process.send_signal(end)
-        printed, _ = process.communicate(timeout=10)
+        printed, _ = process.communicate(timeout=LIMIT)
 
         assert "Signal lamp" in page
         assert "GET / -> 200 OK" in printed
@@ -229,13 +233,13 @@ class TestServe:
         opener = build_opener(ProxyHandler({}))
 
         def visit(number):
-            with opener.open(f"{address}?{number}", timeout=10) as response:
+            with opener.open(f"{address}?{number}", timeout=LIMIT) as response:
                 return response.status
 
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(visit, range(20)))
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=10)
+        printed, _ = process.communicate(timeout=LIMIT)
         trees = [each.strip().splitlines() for each in printed.split("\n\n") if " -> 200" in each]
 
         assert [200] * 20 == answers
