@@ -185,3 +185,158 @@ def have(machine, tool, script="exit 1"):
     file.chmod(0o755)
 
 
+@pytest.fixture
+def reason(machine, monkeypatch):
+    """A function that tells why the provider does not run on that machine."""
+
+    def reason():
+        for name, value in machine.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(NoLoginError) as refused, open_provider([]):
+            pass
+        return str(refused.value)
+
+    return reason
+
+
+class TestWithoutTheProvider:
+    """Both programs on a machine that lacks something."""
+
+    def test_no_node(self, reason):
+        """The provider needs Node.js."""
+        assert "node is not installed, and the provider needs Node.js with npm" == reason()
+
+    def test_no_npm(self, machine, reason):
+        """The provider needs npm, unless npm has installed it before."""
+        have(machine, "node")
+        assert "npm is not installed, and the provider needs Node.js with npm" == reason()
+
+    @pytest.mark.parametrize("code", ["ENOTFOUND", "SELF_SIGNED_CERT_IN_CHAIN"])
+    def test_npm_fails(self, machine, reason, code):
+        """If npm cannot install the provider, the reason has the code of its error."""
+        have(machine, "node")
+        have(machine, "npm", f"echo 'npm error code {code}' >&2; exit 1")
+        assert f"npm could not install oidc-provider 9.13.3 ({code})" == reason()
+
+    def test_node_fails(self, machine, reason):
+        """If Node.js does not run the provider, the reason names its folder."""
+        have(machine, "node")
+        have(machine, "npm", "exit 0")
+        folder = Path(machine["XDG_CACHE_HOME"], "aldis-demo", "oidc-provider-9.13.3")
+        assert f"this Node.js cannot run the provider in {folder}" == reason()
+
+    def test_no_place_to_install(self, machine, reason):
+        """If the cache folder cannot be written, nothing is installed."""
+        have(machine, "node")
+        have(machine, "npm", "exit 0")
+        machine["XDG_CACHE_HOME"] = os.devnull
+        assert reason().startswith("oidc-provider 9.13.3 could not be installed: ")
+
+    def test_reads_the_administrators_configuration(self, tmp_path, machine, reason):
+        """The demo runs npm in the new folder, and no option moves npm's configuration."""
+        have(machine, "node")
+        have(machine, "npm", f'echo "$PWD $*" >{tmp_path}/called; exit 1')
+        reason()
+
+        folder, *words = (tmp_path / "called").read_text().split()
+        assert "oidc-provider-9.13.3" == Path(folder).name
+        assert ["install", "oidc-provider@9.13.3"] == [words[0], words[-1]]
+        moving = ("--prefix", "-g", "--global", "--location", "--globalconfig", "--userconfig")
+        assert [] == [word for word in words if word.startswith(moving)]
+
+    @pytest.mark.slow
+    def test_the_demo_goes_on(self, tmp_path, machine):
+        """Without the extra oauth the demo says how to install it, and does everything else."""
+        missing = "raise ModuleNotFoundError('No module named authlib', name='authlib')"
+        (tmp_path / "authlib.py").write_text(missing)
+        have(machine, "node")
+        demo = run_demo(**machine, PYTHONPATH=str(tmp_path))
+
+        assert (0, "") == (demo.returncode, demo.stderr)
+        (why,) = left_out(demo)
+        assert why.startswith("aldis.oauth needs authlib, which is not installed")
+        assert "\n8. " in demo.stdout
+        assert "The visitor logs in" not in demo.stdout
+        assert "What to look at next:" in demo.stdout
+
+    @pytest.mark.slow
+    def test_the_shop_opens(self, machine, browser):
+        """The served shop says why visitors cannot log in, and offers no login."""
+        with serving(**machine) as (process, address):
+            page = browser.open(address).text
+            process.send_signal(signal.SIGINT)
+            printed = process.stdout.read()
+
+        assert "Signal lamp" in page
+        assert "Log in" not in page
+        assert "no login, because node is not installed" in printed
+
+
+class TestInstalling:
+    """The installation of the provider by npm."""
+
+    HANGS = 'echo $$ >"$XDG_CACHE_HOME/pid.new"; mv "$XDG_CACHE_HOME/pid.new" "$XDG_CACHE_HOME/pid"'
+
+    @pytest.fixture
+    def hanging(self, tmp_path, machine):
+        """A machine whose npm never ends and writes its process id into the cache."""
+        (tmp_path / "cache").mkdir()
+        have(machine, "node")
+        have(machine, "npm", f"PATH=/usr/bin:/bin\n{self.HANGS}\nexec sleep 60")
+        return machine
+
+    def test_is_given_up_after_a_while(self, tmp_path, hanging, reason, monkeypatch):
+        """An npm that takes too long is ended, and leaves nothing half-installed."""
+        pid = tmp_path / "cache" / "pid"
+
+        class Popen(subprocess.Popen):
+            def wait(self, timeout=None):
+                while not pid.exists():  # npm has to run before it can take too long
+                    time.sleep(0.01)
+                return super().wait(timeout)
+
+        monkeypatch.setattr("examples.shop.provider.subprocess.Popen", Popen)
+        monkeypatch.setattr("examples.shop.provider.INSTALL_TIMEOUT", 0.1)
+        assert "npm did not install oidc-provider 9.13.3 in 0.1 seconds" == reason()
+        assert_nothing_left(tmp_path / "cache")
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+    def test_is_ended_with_the_demo(self, tmp_path, hanging, end):
+        """An interrupted demo ends npm and removes the incomplete installation."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "examples.shop.demo"],
+            cwd=ROOT,
+            env=environment(**hanging),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process:
+            limit = time.monotonic() + LIMIT
+            while not (tmp_path / "cache" / "pid").exists():
+                assert time.monotonic() < limit
+                time.sleep(0.02)
+            process.send_signal(end)
+            printed, _ = process.communicate(timeout=LIMIT)
+
+        assert 130 == process.returncode
+        assert printed.endswith("\nInterrupted.\n")
+        assert_nothing_left(tmp_path / "cache")
+
+
+def assert_nothing_left(cache):
+    """Assert that npm has ended and that no incomplete installation is left."""
+    number = int((cache / "pid").read_text())
+    limit = time.monotonic() + LIMIT  # its new parent may need a moment to wait for it
+    while is_there(number) and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert not is_there(number)
+    assert [] == list((cache / "aldis-demo").iterdir())
+
+
+def is_there(number):
+    """Return whether a process with this id exists."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
