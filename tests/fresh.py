@@ -5,10 +5,8 @@ import subprocess
 import sys
 from textwrap import dedent
 
-from tests.processes import LIMIT
 
-
-def run(code, *, timeout=LIMIT):
+def run(code, *, timeout=30):
     """Run ``code`` with warnings as errors, and return what it printed.
 
     Raises:

@@ -50,12 +50,8 @@ DOCUMENTED = {
 
 #: What the other modules still have to move into `aldis._compat`.
 TO_MOVE = {
-    "durable/sql/migrations/running.py": {"_upgrade_revs"},
-    "durable/sql/store.py": {"_connections"},
-    "durable/worker/shift.py": {"_max_overflow"},
-    "testing/draining.py": {"_get_running_loop"},
-    "transactions/apart.py": {"_trans_context_manager"},
-    "transactions/ledger.py": {"_flushing"},
+    "durable/store/sql/migrations/running.py": {"_upgrade_revs"},
+    "durable/store/sql/store.py": {"_connections"},
 }
 
 

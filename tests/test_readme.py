@@ -12,7 +12,6 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.docs.pages import Reader, free_address, visit
-from tests.processes import LIMIT
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +35,7 @@ def run(block):
         input=block,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=30,
         check=False,
     )
 
@@ -92,7 +91,7 @@ def test_make_demo_prints_trees():
     """``make demo`` ends by itself, and has printed such a tree."""
     pytest.importorskip("flask_login")
     done = make("demo")
-    printed, _ = done.communicate(timeout=LIMIT)
+    printed, _ = done.communicate(timeout=100)
 
     assert 0 == done.returncode, printed
     assert re.search(r"^POST /pay -> 200 OK, .*\n(?:.*\n)+?├─ order_paid  ", printed, re.MULTILINE)
@@ -108,14 +107,14 @@ def test_make_demo_serve_opens_the_shop():
         assert b"<h1>" in visit(opened.split()[-1])
     finally:
         os.killpg(served.pid, signal.SIGINT)
-        served.communicate(timeout=LIMIT)
+        served.communicate(timeout=30)
 
 
 @pytest.mark.slow
 def test_make_test_runs_the_tests():
     """``make test`` runs them: here one of this file, for the sake of brevity."""
     done = make("test", "ARGS=-q -p no:cacheprovider tests/test_readme.py -k each_link")
-    printed, _ = done.communicate(timeout=LIMIT)
+    printed, _ = done.communicate(timeout=60)
 
     assert 0 == done.returncode, printed
     assert "1 passed" in printed
@@ -124,7 +123,7 @@ def test_make_test_runs_the_tests():
 def test_make_docs_builds_the_pages():
     """``make docs`` begins with the folder whose pages are linked; the rest takes a minute."""
     asked = make("--dry-run", "docs")
-    printed, _ = asked.communicate(timeout=LIMIT)
+    printed, _ = asked.communicate(timeout=30)
 
     assert re.search(r"sphinx-build .* docs docs/_build/html\n", printed)
 
@@ -145,7 +144,7 @@ def test_what_pip_is_told_installs_here(tmp_path):
         cwd=clone,
         env={**os.environ, "ALDIS_NO_EXTENSIONS": "1"},
         text=True,
-        timeout=LIMIT,
+        timeout=100,
         check=False,
     )
 
@@ -182,13 +181,13 @@ class TestTheCommandLine:
                 visit(address)
         finally:
             served.terminate()
-            served.communicate(timeout=LIMIT)
+            served.communicate(timeout=30)
 
     @pytest.mark.slow
     def test_the_command_flask_alone(self, reader):
         """Alone, ``flask`` has imported itself first, and the program's first line says so."""
         alone = reader.start(sys.executable, "-m", "flask", "run", *free_address()[1])
-        printed, _ = alone.communicate(timeout=LIMIT)
+        printed, _ = alone.communicate(timeout=30)
 
         assert 0 != alone.returncode
         assert "start it with `aldis run -- COMMAND`" in printed

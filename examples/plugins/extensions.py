@@ -1,6 +1,6 @@
-"""The namespace that all plugins share for their signals."""
+"""The signals of plugins, in a namespace that they share."""
 
 from aldis import Namespace
 
-#: Each name begins with the name of the plugin that declares the signal, so that names are unique.
+#: Each signal begins with the name of the plugin that declares it, so that no two collide.
 extensions = Namespace()

@@ -1,7 +1,6 @@
-"""The OpenID Connect provider of the demo. It runs on loopback while the shop is open.
+"""Whom visitors log in with: an OpenID Connect provider on loopback, while the shop is open.
 
-The provider is the npm package ``oidc-provider``, which needs Node.js. npm installs it once, into
-the user's cache.
+It is npm's ``oidc-provider``, which needs Node.js. npm installs it once, into the user's cache.
 """
 
 import json
@@ -34,12 +33,12 @@ START_TIMEOUT = 20.0
 
 
 class NoLoginError(Exception):
-    """Visitors cannot log in; the message says why."""
+    """Nobody can log in here, and why."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A running provider, and the shop's credentials there."""
+    """A provider that runs, and the shop as its client."""
 
     address: str
     client_id: str
@@ -47,16 +46,16 @@ class Provider:
 
     @property
     def metadata_url(self) -> str:
-        """The URL of its OpenID configuration."""
+        """Where it describes itself."""
         return f"{self.address}/.well-known/openid-configuration"
 
 
 @contextmanager
 def open_provider(callbacks: Iterable[str]) -> Iterator[Provider]:
-    """Run a provider that redirects visitors to ``callbacks``.
+    """Run a provider that sends visitors back to ``callbacks``.
 
     Raises:
-        NoLoginError: The provider cannot run on this machine.
+        NoLoginError: It cannot be run here.
     """
     node = _find("node")
     folder = _cache() / f"{PACKAGE}-{VERSION}"
@@ -72,7 +71,7 @@ def open_provider(callbacks: Iterable[str]) -> Iterator[Provider]:
         try:
             address = _first_line(process)
             if not address:
-                message = f"this Node.js cannot run the provider in {folder}"
+                message = f"this Node.js does not run what is in {folder}"
                 raise NoLoginError(message)
             yield Provider(address, client_id, secret)
         finally:
@@ -83,17 +82,14 @@ def _started(node: str, folder: Path, client: dict[str, Any]) -> subprocess.Pope
     try:
         return subprocess.Popen(
             [node, str(SCRIPT), str(folder)],
-            env={
-                **os.environ,
-                "PROVIDER_CLIENT": json.dumps(client),
-            },  # a secret, so not an argument
+            env={**os.environ, "PROVIDER_CLIENT": json.dumps(client)},  # not for all to see
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
     except OSError as error:
-        message = f"{node} cannot be started: {error}"
+        message = f"{node} does not run: {error}"
         raise NoLoginError(message) from error
 
 
@@ -110,7 +106,7 @@ def _cache() -> Path:
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
-    """Return the provider's address once it serves; return an empty string if it never does."""
+    """Return where the provider is, once it answers there; nothing if it never does."""
     limit = Timer(START_TIMEOUT, process.kill)
     limit.start()
     try:
@@ -120,7 +116,7 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 def _install(folder: Path) -> None:
-    """Install the provider into a new ``folder``, which appears only once it is complete."""
+    """Make ``folder``, with the provider in it; it is either complete or not there."""
     npm = _find("npm")
     print(f"npm installs {PACKAGE} {VERSION} into {folder}, once ...", flush=True)
     try:
@@ -141,9 +137,9 @@ def _run_npm(npm: str, folder: Path) -> None:
     (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
     command = [npm, "install", *NPM_OPTIONS, f"{PACKAGE}@{VERSION}"]
     with (
-        TemporaryFile() as output,  # npm's children could keep a pipe open
+        TemporaryFile() as said,  # not a pipe, which npm's children could keep open
         subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said
         ) as process,
     ):
         try:
@@ -154,8 +150,8 @@ def _run_npm(npm: str, folder: Path) -> None:
         finally:
             _end(process)
         if failed:
-            output.seek(0)
-            code = re.search(rb"code ([A-Z]\w+)", output.read())
+            said.seek(0)
+            code = re.search(rb"code ([A-Z]\w+)", said.read())
             why = code[1].decode() if code else f"exit code {failed}"
             message = f"npm could not install {PACKAGE} {VERSION} ({why})"
             raise NoLoginError(message)
@@ -163,12 +159,12 @@ def _run_npm(npm: str, folder: Path) -> None:
 
 def _end(process: subprocess.Popen[Any]) -> None:
     process.kill()
-    process.wait()  # Popen itself does not wait after an interrupt
+    process.wait()  # by itself, Popen does not when it is interrupted
 
 
 def _move(new: Path, folder: Path) -> None:
     try:
         new.rename(folder)
     except OSError:
-        if not folder.exists():  # another demo may have installed it in the meantime
+        if not folder.exists():  # else another demo was quicker
             raise

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import LIMIT
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,7 +17,7 @@ def benchmarks(*arguments):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=100,
         check=False,
     )
 

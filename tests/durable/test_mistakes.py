@@ -111,5 +111,5 @@ class TestNothingWouldRun:
 
         (error,) = drained.errors
         assert (0, 1, AsyncReceiverError) == (drained.done, drained.failed, type(error))
-        assert "returned a coroutine, which nobody awaits" in str(error)
+        assert "returned a coroutine but is not an async function" in str(error)
         assert 1 == len(rows(outbox))

@@ -17,8 +17,8 @@ def test_the_worker_warns(tmp_path, caplog):
         until(lambda: caplog.records)
     assert [
         (
-            "the engine's pool has 3 connections, and 4 receivers that use a session at a time "
-            "want one each: a larger pool_size, or a lower concurrency"
+            "the engine's pool has 3 connections, but 4 receivers run at a time and each may need "
+            "one for its session: use a larger pool_size, or a lower concurrency"
         )
     ] == [each.getMessage() for each in caplog.records if "pool" in each.getMessage()]
     engine.dispose()

@@ -6,9 +6,11 @@ from threading import Event
 import pytest
 from sqlalchemy.orm import Session
 
-from aldis.durable import Worker, durable
-from aldis.durable.types import ClaimedDelivery, State
-from aldis.durable.worker.running import Ran, Work
+from aldis.durable import durable
+from aldis.durable.types import AttemptFailure, ClaimedDelivery, State
+from aldis.durable.worker.attempt import AttemptResult, Job
+from aldis.durable.worker.inflight import Counts, InFlight
+from aldis.testing import MemoryStore
 from tests.durable.scenes import counts, order_paid, receipt_sent, rows
 from tests.durable.working import is_settled, send, until, working
 
@@ -162,12 +164,15 @@ def test_a_late_report_is_not_taken_for_that_of_the_next_attempt(outbox):
     def twice(sender, *, order_id):
         pass
 
-    # By hand: between the two threads this takes less than a millisecond.
-    with Worker(outbox)._shift() as shift:
-        claimed = ClaimedDelivery(1, "e", "shares.twice", "s", "", None, None, None, 1, 0, "w")
-        first, second = Work(claimed, twice), Work(claimed, twice)
-        shift._books.out[1] = second
-        shift._books.ran.append(Ran(first))
-        shift._books.settle(everything=True)
-        assert shift._books.out == {1: second}
-        shift._books.out.clear()
+    claimed = ClaimedDelivery(1, "e", "shares.twice", "s", "", None, None, None, 1, 0, "w")
+    first, second = Job(claimed, twice), Job(claimed, twice)
+    in_flight = InFlight(MemoryStore(), Counts(), concurrency=1)
+    in_flight.track([first], None)
+    in_flight.process(AttemptResult(first, AttemptFailure("too slow", retry_in=0.0)))
+    in_flight.track([second], None)
+
+    in_flight.results.append(AttemptResult(first))
+    in_flight.flush(everything=True)
+
+    assert {1: second} == in_flight.jobs
+    assert [] == in_flight.completed

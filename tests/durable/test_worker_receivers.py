@@ -39,7 +39,7 @@ class TestTimeLimits:
         assert (["TimeLimitError"], []) == (seen, written(engine))
         (row,) = rows(outbox)
         assert State.DEAD == row.state
-        assert "'test.slow' took longer than its 0.2 s" in row.reason
+        assert "'test.slow' took longer than its time limit of 0.2 s" in row.reason
 
     def test_one_that_cannot_be_interrupted_does_not_complete(self, outbox, engine):
         """A thread that comes back late has lost its delivery, and its transaction with it."""
@@ -79,7 +79,7 @@ class TestTimeLimits:
         send(outbox, 7)
         run_all(outbox)
         assert ["cancelled"] == seen
-        assert "'test.slow' took longer than its 0.1 s" in rows(outbox)[0].reason
+        assert "'test.slow' took longer than its time limit of 0.1 s" in rows(outbox)[0].reason
 
     def test_a_timeout_of_its_own_is_no_time_limit(self, outbox):
         """What the receiver raises itself stays what it is."""
@@ -297,7 +297,7 @@ class TestPayloads:
         with outbox.engine.begin() as connection:
             connection.execute(text("UPDATE aldis_deliveries SET signal = 'order-closed'"))
         run_all(outbox)
-        assert "is not connected to the signal 'order-closed' any more" in rows(outbox)[0].reason
+        assert "is no longer connected to the signal 'order-closed'" in rows(outbox)[0].reason
 
 
 class TestWarnings:

@@ -6,8 +6,6 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.processes import LIMIT
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,7 +23,7 @@ def run_demo(**changes):
         env=environment(**changes),
         capture_output=True,
         encoding="utf-8",
-        timeout=LIMIT,
+        timeout=90,
         check=False,
     )
 
@@ -48,5 +46,5 @@ def serving(**changes):
         finally:
             process.terminate()  # it takes its folder along
             with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=LIMIT)
+                process.wait(timeout=10)
             process.kill()

@@ -1,4 +1,4 @@
-"""The example shop: the output of ``make demo``, and ``make demo-serve``."""
+"""The example shop: what ``make demo`` prints, and ``make demo-serve``."""
 
 import os
 import re
@@ -11,9 +11,7 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
 
-import aldis
 from tests.examples.running import ROOT, environment, run_demo, serving
-from tests.processes import LIMIT
 
 pytest.importorskip("flask")
 
@@ -24,13 +22,13 @@ HOME = "examples/shop/receivers.py"
 
 @pytest.fixture(scope="module")
 def demo():
-    """The finished demo."""
+    """What the demo printed, and its exit code."""
     return run_demo()
 
 
 @pytest.fixture(scope="module")
 def steps(demo):
-    """The lines of each numbered step, with every duration as TIME."""
+    """The lines of each numbered step; every duration is written as TIME."""
     printed = DURATION.sub("TIME", demo.stdout.replace(os.sep, "/"))
     parts = re.split(r"^(\d+)\. ", printed, flags=re.MULTILINE)
     return {
@@ -40,7 +38,7 @@ def steps(demo):
 
 
 def branch(lines, signal_name):
-    """Return the branch of one signal in a tree."""
+    """Cut one signal's branch out of a tree."""
     start = next(n for n, line in enumerate(lines) if line[3:].startswith(f"{signal_name}  "))
     end = next(n for n, line in enumerate(lines) if n > start and line[0] in "├└")
     return [line[3:] for line in lines[start:end]]
@@ -50,38 +48,11 @@ class TestDemo:
     """``python -m examples.shop.demo``."""
 
     def test_ends_by_itself(self, demo):
-        """The demo ends with exit code 0 and prints no error."""
+        """It ends with exit code 0 and has nothing to complain of."""
         assert (0, "") == (demo.returncode, demo.stderr)
 
-    @pytest.mark.parametrize(
-        ("without", "line"),
-        [
-            ("", "Engine: C"),
-            ("1", "Engine: Python. For the faster C engine: apt install gcc python3-dev, then "),
-        ],
-    )
-    def test_names_the_engine(self, without, line):
-        """The first line names the engine and, for the Python engine, the packages of the other."""
-        if not without and not aldis.COMPILED:
-            pytest.skip("there is no C engine")
-        code = "from examples.shop import demo; print(demo.engine())"
-        printed = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env=environment(ALDIS_NO_EXTENSIONS=without),
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=True,
-        ).stdout
-        assert printed.startswith(line)
-
-    def test_begins_with_the_engine(self, demo):
-        """The first line of the demo names the engine that runs."""
-        assert demo.stdout.startswith("Engine: ")
-
     def test_says_what_to_look_at_next(self, demo):
-        """The last lines name the next command, and files that exist."""
+        """Its last lines name the next command and files that exist."""
         after = demo.stdout.partition("What to look at next:\n")[2]
         first, *paths = [line.split("  ")[1] for line in after.splitlines()]
 
@@ -89,7 +60,7 @@ class TestDemo:
         assert [] == [path for path in paths if not (ROOT / path).exists()]
 
     def test_each_request_has_its_tree(self, steps):
-        """Each step shows its request, the status of the answer and the duration."""
+        """Each step shows its request, the answer's status and how long it took."""
         assert [
             "GET / -> 200 OK, TIME",
             "GET /statistics -> 500 INTERNAL SERVER ERROR, TIME",
@@ -104,7 +75,7 @@ class TestDemo:
         ] == [line for lines in steps.values() for line in lines if " -> " in line]
 
     def test_flask_signals_run_on_the_engine(self, steps):
-        """The tree shows Flask's own signals in order, with and without receivers."""
+        """Flask's own signals are in the tree: sent by the app, in their order, heard or not."""
         assert [
             "GET / -> 200 OK, TIME",
             f"├─ appcontext-pushed  nobody heard  {FLASK}",
@@ -119,7 +90,7 @@ class TestDemo:
         ] == steps[1][1:]
 
     def test_a_view_that_fails(self, steps):
-        """A failing view sends got_request_exception, and its traceback is one line of the log."""
+        """A failing view sends got_request_exception; its traceback is one line of the log."""
         assert [
             f"got-request-exception  TIME  {FLASK} (exception)",
             f"└─ count_failure  TIME  {HOME}",
@@ -128,12 +99,12 @@ class TestDemo:
         assert "Exception on /statistics [GET]: ZeroDivisionError: " in log
 
     def test_a_signal_that_nobody_hears(self, steps):
-        """A signal of the shop without receivers is in the tree and is not an error."""
+        """A signal of the shop without a receiver is no error, and shown."""
         heard = "cart_changed  nobody heard  sent by <Branch 'Harbour'> (product_id, quantity)"
         assert [heard] == branch(steps[3], "cart_changed")
 
     def test_a_receiver_that_raises_ends_the_send(self, steps):
-        """The error of a plain receiver reaches the sender; later receivers are not called."""
+        """A plain receiver's error reaches the sender, and no receiver after it is called."""
         error = "OutOfStockError: there are no 99 pieces of product 1 left"
         assert [
             "order_paid  TIME  raised  sent by <Branch 'Harbour'> (order_id, total, items, note)",
@@ -141,7 +112,7 @@ class TestDemo:
         ] == branch(steps[4], "order_paid")
 
     def test_receivers_in_order_and_sends_inside_them(self, steps):
-        """Receivers run in connection order, and a nested send is below its receiver."""
+        """Receivers run in connection order, and a nested send hangs on the one that sent it."""
         assert [
             "order_paid  TIME  sent by <Branch 'Harbour'> (order_id, total, items, note)",
             f"├─ take_from_stock  TIME  {HOME}",
@@ -155,7 +126,7 @@ class TestDemo:
         ] == branch(steps[6], "order_paid")
 
     def test_robust_once_and_one_sender_only(self, steps):
-        """A robust error does not end the send, and a once receiver does not run again."""
+        """A robust receiver's error stays there, once is over, another sender has its receiver."""
         error = "ValueError: a label has room for 24 characters, not for 39"
         assert [
             "order_paid  TIME  sent by <Branch 'Market'> (order_id, total, items, note)",
@@ -169,7 +140,7 @@ class TestDemo:
         ] == branch(steps[8], "order_paid")
 
     def test_a_receipt_survives_a_crash(self, steps):
-        """One process records the receipt and is killed; another process prints it."""
+        """Recorded by one process, which is killed while it runs, and delivered by another."""
         recorded, delivered = (branch(steps[number], "order_paid") for number in (9, 10))
 
         sent = "sent by <Branch 'Harbour'> (order_id, total, items, note)"
@@ -180,12 +151,11 @@ class TestDemo:
         ] == delivered
 
     def test_no_traceback(self, demo):
-        """The demo prints no traceback, although steps fail on purpose."""
+        """What fails on purpose does not drown the trees."""
         assert "Traceback" not in demo.stdout
 
-    @pytest.mark.slow
     def test_a_reader_who_leaves(self):
-        """If ``head`` closes the pipe, the demo ends without an error."""
+        """Cut off by ``head``, it ends without a complaint."""
         with subprocess.Popen(
             [sys.executable, "-m", "examples.shop.demo"],
             cwd=ROOT,
@@ -198,9 +168,8 @@ class TestDemo:
             complaints = process.stderr.read()
             assert (0, b"") == (process.wait(60), complaints)
 
-    @pytest.mark.slow
     def test_letters_that_the_terminal_lacks(self):
-        """In an encoding without line-drawing characters, the demo prints question marks."""
+        """Where the encoding has no lines to draw with, it prints all the same."""
         plain = run_demo(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
 
         assert (0, "") == (plain.returncode, plain.stderr)
@@ -209,33 +178,32 @@ class TestDemo:
 
 @pytest.fixture
 def served():
-    """The process and address of a running ``python -m examples.shop.serve``."""
+    """A running ``python -m examples.shop.serve`` and its address."""
     with serving() as (process, address):
         yield process, address
 
 
 def status_of(browser, url, form=None):
-    """Send a request and return the status of the answer."""
+    """Send a request and return the status of its answer."""
     try:
-        with browser.open(url, form, timeout=LIMIT) as response:
+        with browser.open(url, form, timeout=10) as response:
             return response.status
     except HTTPError as error:
         error.close()
         return error.code
 
 
-@pytest.mark.slow
 class TestServe:
     """``python -m examples.shop.serve``."""
 
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
     def test_serves_until_interrupted(self, served, end):
-        """It serves a page, prints the tree, and ends with exit code 0."""
+        """It prints its address, answers with a page, prints the tree, and ends with code 0."""
         process, address = served
-        with build_opener(ProxyHandler({})).open(address, timeout=LIMIT) as response:
+        with build_opener(ProxyHandler({})).open(address, timeout=10) as response:
             page = response.read().decode()
         process.send_signal(end)
-        printed, _ = process.communicate(timeout=LIMIT)
+        printed, _ = process.communicate(timeout=10)
 
         assert "Signal lamp" in page
         assert "GET / -> 200 OK" in printed
@@ -244,7 +212,7 @@ class TestServe:
         assert 0 == process.returncode
 
     def test_an_order_that_a_receiver_refused_is_undone(self, served):
-        """A receiver that raises rolls the order back: the statistics still have no order."""
+        """A receiver that raises undoes the order: the statistics still know of none."""
         _, address = served
         browser = build_opener(ProxyHandler({}), HTTPCookieProcessor())
         refused = [("cart", b"product=1&quantity=6"), ("pay", b"branch=Harbour")]
@@ -256,18 +224,18 @@ class TestServe:
         assert 200 == status_of(browser, f"{address}statistics")
 
     def test_requests_at_once_have_trees_of_their_own(self, served):
-        """Requests that are answered at the same time have separate trees."""
+        """Requests that are answered at the same time never share a tree."""
         process, address = served
         opener = build_opener(ProxyHandler({}))
 
         def visit(number):
-            with opener.open(f"{address}?{number}", timeout=LIMIT) as response:
+            with opener.open(f"{address}?{number}", timeout=10) as response:
                 return response.status
 
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(visit, range(20)))
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=LIMIT)
+        printed, _ = process.communicate(timeout=10)
         trees = [each.strip().splitlines() for each in printed.split("\n\n") if " -> 200" in each]
 
         assert [200] * 20 == answers

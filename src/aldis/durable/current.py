@@ -1,4 +1,4 @@
-"""What a durable receiver can ask while it runs."""
+"""The delivery that is running now: what a durable receiver can ask about it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ running: ContextVar[CurrentDelivery | None] = ContextVar("aldis_running_delivery
 
 
 def current_delivery() -> CurrentDelivery:
-    """Return the delivery that is running here.
+    """Return the delivery that is running now.
 
     Raises:
-        NoDeliveryError: None is: the receiver was called directly.
+        NoDeliveryError: No delivery is running, because the receiver was called directly.
     """
     delivery = running.get()
     if delivery is None:
         message = (
-            "no durable delivery is running here; a receiver that is called directly has none "
-            "(in a test: with aldis.testing.delivering(session): ...)"
+            "no durable delivery is running here: the receiver was called directly; in a test, "
+            "use with aldis.testing.delivering(session): ..."
         )
         raise NoDeliveryError(message)
     return delivery
@@ -35,32 +35,34 @@ def current_delivery() -> CurrentDelivery:
 
 @contextmanager
 def delivering(delivery: CurrentDelivery) -> Iterator[CurrentDelivery]:
-    """Make ``delivery`` the one that runs, while a ``with`` block does."""
+    """Make ``delivery`` the current delivery while a ``with`` block runs."""
     outer = running.get()
     running.set(delivery)
     try:
         yield delivery
     finally:
-        running.set(outer)  # not by a token: a generator may be closed in another context
+        # Not reset() with a token: a generator may be closed in another context.
+        running.set(outer)
 
 
 class CurrentDelivery:
-    """The delivery of which a durable receiver is a part while it runs.
+    """The delivery that a durable receiver is handling.
 
     Args:
-        claimed: What is delivered.
-        open_session: Returns the session for :attr:`session`.
-        store: Where the delivery is completed; ``None`` for one that is only pretended.
+        claimed: The claimed delivery.
+        open_session: Opens the session for :attr:`session`.
+        store: The store that completes the delivery. ``None`` if a test only pretends it.
 
     Attributes:
-        key: An idempotency key, to hand to other systems: it is the same for every attempt at this
-            delivery, and no other delivery's.
-        attempt: Which attempt this is; the first is 1.
-        emission_id: The send's id, the same for all of its receivers.
-        receiver: The durable receiver's name.
-        signal: The signal's name.
-        cause: The key of the delivery whose receiver sent this, or ``None``.
-        traceparent: The W3C trace context in which it was sent, or ``None``.
+        key: An idempotency key for other systems. It is the same for every attempt at this
+            delivery, and no other delivery has it.
+        attempt: The number of the attempt. The first is 1.
+        emission_id: The id of the send. All deliveries of one send have it.
+        receiver: The name of the durable receiver.
+        signal: The name of the signal.
+        cause: The key of the delivery whose receiver sent the signal, or ``None``.
+        traceparent: The W3C trace context of the send, or ``None``.
+        completed: Whether the completion is already committed with the receiver's transaction.
     """
 
     def __init__(
@@ -73,43 +75,40 @@ class CurrentDelivery:
         self.signal = claimed.signal
         self.cause = claimed.caused_by
         self.traceparent = claimed.traceparent
+        self.completed = False
         self._claimed = claimed
         self._open_session = open_session
         self._store = store
-        self._session: Any = None
-        self._completion = _Completion(self)
-        self.completed = False
-        """Whether the completion has been committed with the receiver's transaction."""
+        self._completion: _Completion | None = None
+        self.opened_session: Any = None
+        """The session, if the receiver has asked for it."""
 
     @property
     def session(self) -> Any:
-        """The session through which what is written is committed with the delivery's completion.
+        """The session whose commit also completes the delivery.
 
-        In Flask that is ``db.session``. The worker commits it when the receiver has returned; one
-        that commits itself commits the completion as well, and is not called again whatever happens
-        after that.
+        In Flask, this is ``db.session``. The worker commits it after the receiver has returned. If
+        the receiver commits it itself, that commit completes the delivery, and the receiver is not
+        called again even if it raises afterwards.
 
         Raises:
             NoSessionError: The outbox has no session for this receiver.
-            LeaseLostError: Raised by the commit: another worker has the delivery by now.
+            LeaseLostError: Raised by the commit if another worker has the delivery by now.
         """
-        if self._session is None:
-            self._session = self._open_session()
+        if self.opened_session is None:
+            self.opened_session = self._open_session()
             self.complete_with_commit()
-        return self._session
-
-    @property
-    def uses_session(self) -> bool:
-        """Whether the receiver has asked for the session."""
-        return self._session is not None
+        return self.opened_session
 
     def complete_with_commit(self) -> None:
-        """Have the next commit of the session complete the delivery, unless one has."""
+        """Make the next commit of the session complete the delivery, unless it is completed."""
         if self._store is None or self.completed:
             return
-        session = sync_counterpart(self._session)
+        session = sync_counterpart(self.opened_session)
         if not session.in_transaction():
             session.begin()
+        if self._completion is None:
+            self._completion = _Completion(self)
         buffer = buffer_of(session)
         if not buffer.holds(self._completion):
             buffer.write(session, self._completion, self._claimed)
@@ -118,36 +117,36 @@ class CurrentDelivery:
         """Complete the delivery in the transaction of ``session``.
 
         Raises:
-            LeaseLostError: Another worker has it by now.
+            LeaseLostError: Another worker has the delivery by now.
         """
-        assert self._store is not None  # noqa: S101 - else nothing was to be completed
+        assert self._store is not None  # noqa: S101 - complete_with_commit has checked it
         if not self._store.complete_in(session, self._claimed):
-            raise LeaseLostError(lost(self._claimed))
+            raise LeaseLostError(lease_lost(self._claimed))
 
 
-def lost(claimed: ClaimedDelivery) -> str:
-    """Return in words that a worker no longer has a delivery."""
+def lease_lost(claimed: ClaimedDelivery) -> str:
+    """Build the message for a delivery that the worker no longer has."""
     return (
-        f"the worker no longer has delivery {claimed.id} ({claimed.receiver}): its lease ran out, "
-        "or the attempt took too long; nothing of this attempt is committed"
+        f"the worker no longer has delivery {claimed.id} ({claimed.receiver}), because its lease "
+        "ran out or the attempt took too long; nothing of this attempt is committed"
     )
 
 
 class _Completion:
-    """Writes the completion into the receiver's own transaction, as the last of it.
+    """Writes the completion as the last statement of the receiver's transaction.
 
-    Not as the first: its row would be locked for as long as the receiver runs, and SQLite's file
-    with it.
+    If it were the first statement, it would lock the row while the receiver runs. On SQLite it
+    would lock the whole file.
     """
 
     def __init__(self, delivery: CurrentDelivery) -> None:
         self._delivery = delivery
 
-    def write(self, session: Any, rows: Sequence[Any]) -> None:  # noqa: ARG002 - it has one
+    def write(self, session: Any, rows: Sequence[Any]) -> None:  # noqa: ARG002 - it is one row
         self._delivery.complete_in(session)
 
     def written(self) -> None:
         self._delivery.completed = True
 
     def write_late(self, rows: Sequence[Any]) -> None:
-        """Nothing: it was added before the commit began, or the delivery stays open."""
+        """Do nothing. The completion was added before the commit began, or it does not count."""

@@ -1,4 +1,4 @@
-"""Running what is due in a test's own process.
+"""Run due deliveries in a test's own process.
 
 ::
 
@@ -10,56 +10,54 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from contextvars import Context
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
 from aldis.core.sender import real_sender
-from aldis.durable import Outbox
+from aldis.durable import Outbox, Retry
 from aldis.durable.outbox import check_outbox
 from aldis.durable.receiver import served_receivers
 from aldis.durable.store import Store
-from aldis.durable.store._async_bridge import call_in_greenlet, has_async_engine
+from aldis.durable.store._async_bridge import has_async_engine
 from aldis.durable.store.memory import MemoryStore
 from aldis.durable.store.sql.tables import tables
-from aldis.durable.types import AttemptFailure, ClaimedDelivery, State
-from aldis.durable.worker.running import Ran, Setting, Work, in_context, run, run_async
+from aldis.durable.types import State
+from aldis.durable.worker.attempt import AttemptResult, RunContext, in_context
+from aldis.durable.worker.inflight import Counts
+from aldis.durable.worker.worker import WorkerLoop
 from aldis.errors import AsyncReceiverError, NoSessionError, OutboxError, RetryLater
 
-# Below `aldis.durable`, which says what to install where there is no SQLAlchemy.
+# After `aldis.durable`, which raises an error with the missing extra if SQLAlchemy is missing.
 from sqlalchemy import MetaData, update  # isort: skip
 from sqlalchemy.pool import SingletonThreadPool, StaticPool  # isort: skip
 
 __all__ = ["Drained", "adrain", "drain"]
 
-T = TypeVar("T")
-
-#: Seconds for which what is drained is kept from workers, should there be any.
+#: The duration of the lease, in seconds. No worker takes over a delivery during a test.
 LEASE: Final = 3600.0
 
-#: How often one delivery may ask for being called later.
-PATIENCE: Final = 100
+#: How often a receiver may raise ``RetryLater`` for one delivery.
+MAX_POSTPONED: Final = 100
 
-#: What waits for its time.
+#: The states of deliveries that wait for their time.
 TIMED: Final = (State.PENDING, State.QUARANTINED, State.BLOCKED)
 
 
 @dataclass(slots=True)
 class Drained:
-    """What has been run.
+    """The result of :func:`drain`.
 
     Attributes:
         done: How many deliveries were completed.
-        failed: How many attempts failed, those included that made a dead letter.
-        dead: How many deliveries are dead letters now.
+        failed: How many attempts failed. This includes the last attempts of dead letters.
+        dead: How many deliveries became dead letters.
         later: How often a receiver raised ``RetryLater``.
-        errors: What the receivers raised, in that order.
+        errors: The exceptions of the receivers, in order.
     """
 
     done: int = 0
@@ -82,55 +80,48 @@ def drain(
     later: bool = False,
     raise_errors: bool = True,
 ) -> Drained:
-    """Run what is due, and what becomes due by it, as a worker would; return when all is done.
+    """Run all deliveries that are due, and those that become due meanwhile, as a worker does.
 
-    Receivers run one after the other in a thread of their own, in the context of the app: like in a
-    worker, they see nothing of the test's context and session. What is not committed is not there
-    to be run. What has failed waits for its next attempt, the longest time that it may, and is not
-    waited for.
+    The receivers run one after the other in a thread, in the context of the app. As in a worker,
+    they do not see the test's context variables or session. Deliveries that are not committed do
+    not run. A failed delivery waits as long as its ``Retry`` allows, and ``drain`` does not wait
+    for it.
 
     Args:
-        outbox: Whose deliveries; by default the app's.
-        app: In whose context; by default the current app of Flask or Quart, if there is one.
-        receivers: The names of those to run; by default all that are connected.
-        later: Run also what is due only later, in its order, as if the time had passed: delays, and
-            the attempts that are left after a failure.
-        raise_errors: Raise in the end what receivers have raised, as a test wants to see it.
-            Without, it is in ``errors`` only.
+        outbox: The outbox whose deliveries run. The default is the app's outbox.
+        app: The app whose context the receivers get. The default is the current app of Flask or
+            Quart, if there is one.
+        receivers: The names of the receivers to run. The default is all connected receivers.
+        later: Also run the deliveries that are due later, in their order, as if the time had
+            passed: delayed deliveries, and the remaining attempts of failed ones.
+        raise_errors: Raise the exceptions of the receivers at the end. Otherwise, they are only in
+            :attr:`Drained.errors`.
 
     Raises:
-        ExceptionGroup: What the receivers raised, all of it, unless ``raise_errors`` is false.
+        ExceptionGroup: The exceptions of the receivers, unless ``raise_errors`` is false.
         NoSessionError: There is no app with an outbox.
-        OutboxError: The database cannot be worked on: the test has left a transaction open on its
-            only connection, perhaps.
-        AsyncReceiverError: Something has to be awaited and this is called in an event loop: use
+        OutboxError: The database is unavailable, for example because the test has left a
+            transaction open on its only connection.
+        AsyncReceiverError: A receiver or the engine is async, and an event loop is running: use
             :func:`adrain`.
-        UnknownNameError: There is no receiver of a name.
+        UnknownNameError: There is no receiver with one of the names.
     """
-    place = _Place.find(outbox, app)
-    if place.is_async or any(each.is_async for each in served_receivers(receivers).values()):
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - it asks without an exception
-            message = "an event loop is running here: use await adrain() instead of drain()"
-            raise AsyncReceiverError(message)
+    target = _Target.find(outbox, app)
+    if target.is_async or any(each.is_async for each in served_receivers(receivers).values()):
+        _refuse_running_loop()
         return asyncio.run(
             adrain(
-                place.outbox,
-                app=place.app,
+                target.outbox,
+                app=target.app,
                 receivers=receivers,
                 later=later,
                 raise_errors=raise_errors,
             )
         )
-    store = in_context(place.context, lambda: place.outbox.store)
-    shift = _Shift(place, store, receivers, later=later)
-    with ThreadPoolExecutor(1, thread_name_prefix="aldis-drain") as thread:
-        shift.begin()
-        try:
-            while (work := shift.take()) is not None:
-                shift.settle(thread.submit(run, work, shift.setting).result())
-        finally:
-            shift.end()
-    return shift.result(raise_errors=raise_errors)
+    store = in_context(target.app_context, lambda: target.outbox.store)
+    draining = _Draining(target, store, receivers, later=later)
+    draining.run()
+    return draining.result(raise_errors=raise_errors)
 
 
 async def adrain(
@@ -141,67 +132,69 @@ async def adrain(
     later: bool = False,
     raise_errors: bool = True,
 ) -> Drained:
-    """Do what :func:`drain` does, in a test that is async.
+    """Do what :func:`drain` does, in an async test.
 
-    Async receivers run in the event loop of the test, each in a task of its own; sync ones in a
-    thread.
+    Async receivers run in the event loop of the test, each in a task of its own. Sync receivers run
+    in a thread.
     """
-    place = _Place.find(outbox, app)
-    store = await place.find_store()
-    call = call_in_greenlet if has_async_engine(store) else _call
-    shift = _Shift(place, store, receivers, later=later)
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix="aldis-drain") as thread:
-        await call(shift.begin)
-        try:
-            while (work := await call(shift.take)) is not None:
-                if work.receiver.is_async:
-                    awaitable = run_async(work, shift.setting)
-                    ran = await loop.create_task(awaitable, context=Context())
-                else:
-                    ran = await loop.run_in_executor(thread, run, work, shift.setting)
-                await call(shift.settle, ran)
-        finally:
-            await call(shift.end)
-    return shift.result(raise_errors=raise_errors)
+    target = _Target.find(outbox, app)
+    store = await target.find_store()
+    event_loop = asyncio.get_running_loop()
+    draining = _Draining(target, store, receivers, later=later, event_loop=event_loop)
+    running = asyncio.ensure_future(asyncio.to_thread(draining.run))
+    try:
+        await asyncio.shield(running)
+    finally:
+        draining.cancel()  # has an effect only if this task was cancelled
+        await asyncio.wait([running])
+    return draining.result(raise_errors=raise_errors)
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    message = "an event loop is running here: use await adrain() instead of drain()"
+    raise AsyncReceiverError(message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Whose deliveries, and in whose context."""
+class _Target:
+    """The outbox to drain, and the app whose context the receivers get."""
 
     outbox: Outbox
     app: Any
 
     @classmethod
-    def find(cls, outbox: Outbox | None, app: Any) -> _Place:
+    def find(cls, outbox: Outbox | None, app: Any) -> _Target:
         app = _current_app() if app is None else real_sender(app)
         if outbox is None:
             outbox = getattr(getattr(app, "extensions", {}).get("aldis"), "outbox", None)
         if outbox is None:
             message = (
-                "whose deliveries? There is no current app with an outbox; give the app, or the "
-                "outbox: drain(app=app), drain(outbox)"
+                "there is no current app with an outbox; give the app or the outbox: "
+                "drain(app=app), drain(outbox)"
             )
             raise NoSessionError(message)
         check_outbox(outbox, "drain(outbox), or drain(app=app)")
         return cls(outbox, app)
 
     @property
-    def context(self) -> Callable[[], AbstractContextManager[Any]]:
-        """What makes the context in which receivers are called."""
+    def app_context(self) -> Callable[[], AbstractContextManager[Any]]:
+        """Makes the context in which receivers are called."""
         return getattr(self.app, "app_context", nullcontext)
 
     @property
     def is_async(self) -> bool:
-        """Whether it needs an event loop, whatever the receivers are."""
-        return not hasattr(self.context(), "__enter__") or has_async_engine(
-            in_context(self.context, lambda: self.outbox.store)
+        """Whether draining needs an event loop, even if all receivers are sync."""
+        return not hasattr(self.app_context(), "__enter__") or has_async_engine(
+            in_context(self.app_context, lambda: self.outbox.store)
         )
 
     async def find_store(self) -> Store:
-        """Return where the deliveries are."""
-        context: Any = self.context()
+        """Return the store that keeps the deliveries."""
+        context: Any = self.app_context()
         if hasattr(context, "__aenter__"):
             async with context:
                 return self.outbox.store
@@ -209,79 +202,65 @@ class _Place:
             return self.outbox.store
 
 
-class _Shift:
-    """What a worker does, one delivery at a time."""
+class _Draining:
+    """Drives the loop of a worker, one delivery at a time."""
 
     def __init__(
-        self, place: _Place, store: Store, only: Sequence[str] | None, *, later: bool
+        self,
+        target: _Target,
+        store: Store,
+        only: Sequence[str] | None,
+        *,
+        later: bool,
+        event_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.setting = Setting(place.outbox, store, place.app, place.context, self._hear)
+        context = RunContext(
+            target.outbox,
+            store,
+            target.app,
+            target.app_context,
+            backoff=Retry.longest_delay,  # or a failed delivery could be due again at once
+            keep_errors=True,
+        )
+        self._loop = WorkerLoop(
+            context,
+            served_receivers(only),
+            Counts(),
+            concurrency=1,
+            lease=LEASE,
+            name="drain",
+            one_by_one=True,
+            on_result=self._collect,
+            event_loop=event_loop,
+        )
         self._store = store
-        self._receivers = served_receivers(only)
-        self._names = tuple(sorted(self._receivers))
         self._later = later
-        self._lease = os.urandom(16).hex()
-        self._heard: list[BaseException] = []
+        self._cancelled = False
         self._postponed: Counter[int] = Counter()
         self._drained = Drained()
 
-    def begin(self) -> None:
-        """Begin the lease."""
-        _check_connection(self._store)
-        self._store.register_worker(self._lease, "drain", LEASE)
-
-    def end(self) -> None:
-        """End it: what was not run is as it was."""
-        self._store.unregister_worker(self._lease)
-
-    def take(self) -> Work | None:
-        """Claim what is due first; ``None`` if nothing is."""
-        while True:
-            _check_connection(self._store)
-            due = sorted(self._store.due(self._names), key=lambda each: each.seconds)
-            for each in due:
-                if each.seconds > 0:
+    def run(self) -> None:
+        """Run deliveries until none is due. Then release the deliveries that have not run."""
+        try:
+            while not self._cancelled:
+                _check_connection(self._store)
+                claims = self._loop.run_due()
+                self._check_postponed()
+                if claims.claimed:
+                    continue
+                if not self._later or claims.due_in is None:
                     break
-                receiver = self._receivers[each.receiver]
-                for claimed in self._store.claim(
-                    self._lease,
-                    each.receiver,
-                    1,
-                    ordered=receiver.key is not None,
-                    exclusive=each.exclusive,
-                ):
-                    return Work(claimed, receiver)
-            if not due or (due[0].seconds > 0 and not self._later):
-                return None
-            if due[0].seconds > 0:  # else it was another's, or stands behind one with its key
-                _pass_time(self._store, due[0].seconds)
+                self._loop.call(partial(_pass_time, self._store, claims.due_in))
+        finally:
+            self._loop.close()
 
-    def settle(self, ran: Ran) -> None:
-        """Write down what became of a delivery."""
-        claimed, failure, drained = ran.work.claimed, ran.failure, self._drained
-        if failure is None:
-            if not ran.completed:
-                self._store.complete([claimed])
-            drained.done += 1
-            outcome = "was done already"
-        else:
-            self._store.fail(claimed, _without_chance(failure, ran.work))
-            drained.failed += failure.counts
-            drained.later += not failure.counts
-            drained.dead += failure.retry_in is None
-            outcome = "is a dead letter" if failure.retry_in is None else "will be tried again"
-        for error in self._heard:
-            error.add_note(
-                f"{claimed.receiver}: delivery {claimed.id} of {claimed.signal}, attempt "
-                f"{claimed.attempt} of {ran.work.receiver.retry.attempts}; it {outcome}"
-            )
-            drained.errors.append(error)
-        self._heard.clear()
-        if failure is not None and not failure.counts:
-            self._note_patience(claimed)
+    def cancel(self) -> None:
+        """Make :meth:`run` return soon."""
+        self._cancelled = True
+        self._loop.cancel()
 
     def result(self, *, raise_errors: bool) -> Drained:
-        """Return what there is to say, or raise it."""
+        """Return the result, or raise the errors of the receivers."""
         drained = self._drained
         if drained.errors and raise_errors:
             count = len(drained.errors)
@@ -290,39 +269,55 @@ class _Shift:
             raise BaseExceptionGroup(message, drained.errors)
         return drained
 
-    def _hear(self, error: BaseException) -> None:
-        if not isinstance(error, RetryLater):
-            self._heard.append(error)
-
-    def _note_patience(self, claimed: ClaimedDelivery) -> None:
-        self._postponed[claimed.id] += 1
-        if self._postponed[claimed.id] >= PATIENCE:
-            message = (
-                f"durable receiver {claimed.receiver!r} has asked {PATIENCE} times to be called "
-                f"later with delivery {claimed.id}; drain() would not come to an end"
+    def _collect(self, result: AttemptResult) -> None:
+        """Count a result, and keep its error."""
+        job, failure, drained = result.job, result.failure, self._drained
+        if failure is None:
+            drained.done += 1
+            outcome = "was done already"
+        else:
+            drained.failed += failure.counts
+            drained.later += not failure.counts
+            drained.dead += failure.retry_in is None
+            outcome = "is a dead letter" if failure.retry_in is None else "will be tried again"
+        if isinstance(result.error, RetryLater):
+            self._postponed[job.claimed.id] += 1
+        elif result.error is not None:
+            result.error.add_note(
+                f"{job.claimed.receiver}: delivery {job.claimed.id} of {job.claimed.signal}, "
+                f"attempt {job.claimed.attempt} of {job.receiver.retry.attempts}; it {outcome}"
             )
-            raise AssertionError(message)
+            drained.errors.append(result.error)
+
+    def _check_postponed(self) -> None:
+        for delivery, times in self._postponed.items():
+            if times >= MAX_POSTPONED:
+                message = (
+                    f"a durable receiver has raised RetryLater {times} times for delivery "
+                    f"{delivery}; drain() would not come to an end"
+                )
+                raise AssertionError(message)
 
 
 def _current_app() -> Any:
     for name in ("flask", "quart"):
-        module = sys.modules.get(name)  # who has an app has imported it
+        module = sys.modules.get(name)  # an app exists only if its framework has been imported
         if module is not None and module.has_app_context():
             return real_sender(module.current_app)
     return None
 
 
 def _check_connection(store: Store) -> None:
-    """Raise an error that says what to do, where SQLite in memory would be hard to understand.
+    """Refuse an SQLite database in memory that the receivers' thread cannot use.
 
     Raises:
-        OutboxError: The only connection is in a transaction, or each thread has another one.
+        OutboxError: The only connection is in a transaction, or each thread has its own database.
     """
     pool = getattr(getattr(store, "engine", None), "pool", None)
     if isinstance(pool, SingletonThreadPool):
         message = (
-            "in this database in memory, each thread has its own, and receivers run in another "
-            "thread; make one for all: create_engine('sqlite://', poolclass=StaticPool, "
+            "each thread has its own database in memory, and receivers run in another thread; make "
+            "one database for all threads: create_engine('sqlite://', poolclass=StaticPool, "
             "connect_args={'check_same_thread': False})"
         )
         raise OutboxError(message)
@@ -330,30 +325,19 @@ def _check_connection(store: Store) -> None:
         raw: Any = pool.connection.dbapi_connection
         if getattr(getattr(raw, "driver_connection", raw), "in_transaction", False):
             message = (
-                "the database has one connection only (StaticPool), and the test has a transaction "
-                "open on it: commit or roll back before what is due is run"
+                "the database has one connection only (StaticPool), and the test has left a "
+                "transaction open on it: commit or roll back before you drain"
             )
             raise OutboxError(message)
 
 
 def _pass_time(store: Any, seconds: float) -> None:
-    """Have everything be due ``seconds`` sooner, and a little more: clocks round."""
+    """Make all deliveries due ``seconds`` earlier, and a little more, because clocks round."""
     seconds += 0.001
     if isinstance(store, MemoryStore):
         store.pass_time(seconds)
         return
     rows = tables(MetaData(schema=store.schema), store.prefix).deliveries
-    sooner = update(rows).where(rows.c.state.in_(TIMED))
+    earlier = rows.c.due_at - round(seconds * 1_000_000)
     with store.engine.begin() as connection:
-        connection.execute(sooner.values(due_at=rows.c.due_at - round(seconds * 1_000_000)))
-
-
-def _without_chance(failure: AttemptFailure, work: Work) -> AttemptFailure:
-    """Have a delivery that failed wait for as long as it can, or it might be due again at once."""
-    if failure.retry_in is None or not failure.counts:
-        return failure
-    return replace(failure, retry_in=work.receiver.retry.longest_delay(work.claimed.attempt))
-
-
-async def _call(function: Callable[..., T], *args: Any) -> T:
-    return function(*args)
+        connection.execute(update(rows).where(rows.c.state.in_(TIMED)).values(due_at=earlier))

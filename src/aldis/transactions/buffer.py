@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from aldis._compat import is_flushing
 from aldis.core import is_strict
 from aldis.core.process import ForkSafeLock
 from aldis.errors import OutboxError
@@ -143,7 +144,7 @@ class TransactionBuffer:
         inner = session.get_nested_transaction() is not None and not self._committing
         try:
             if not inner:
-                if _unwritten(self._rows) and not session._flushing:  # noqa: SLF001 - if in a hook
+                if _unwritten(self._rows) and not is_flushing(session):
                     session.flush()  # in which there may be sends, too: all at once is faster
                 self._write(session)
                 self._wrote = True

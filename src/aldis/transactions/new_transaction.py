@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from aldis._compat import usable_after_commit
 from aldis.core.receiver import describe
 from aldis.transactions.scope import sqlalchemy_asyncio
 
@@ -70,10 +71,7 @@ def call_all(session: Session, functions: Sequence[Callable[[], object]]) -> Non
     if not functions:
         return
     cancellation: BaseException | None = None
-    # SQLAlchemy lets nobody use the session before the `with session.begin():` block that commits
-    # has ended. The transaction has.
-    block, session._trans_context_manager = session._trans_context_manager, None  # noqa: SLF001
-    try:
+    with usable_after_commit(session):
         for function in functions:
             try:
                 run_in_new_transaction(session, function)
@@ -81,8 +79,6 @@ def call_all(session: Session, functions: Sequence[Callable[[], object]]) -> Non
                 if not _is_cancellation(error):
                     raise
                 cancellation = error
-    finally:
-        session._trans_context_manager = block  # noqa: SLF001
     if cancellation is not None:
         raise cancellation
 

@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.service, pytest.mark.usefixtures("aldis_clean")]
 
 def test_is_written_down_at_once(tmp_path, monkeypatch):
     """A completion waits for no other receiver to return: killed now, it would run again."""
-    monkeypatch.setattr("aldis.durable.worker.shift.NAP", 3 * LIMIT)
-    monkeypatch.setattr("aldis.durable.worker.shift.LOOK", 3 * LIMIT)
+    monkeypatch.setattr("aldis.durable.worker.worker.CHECK_EVERY", 3 * LIMIT)
+    monkeypatch.setattr("aldis.durable.worker.worker.RESCUE_EVERY", 3 * LIMIT)
     monkeypatch.setattr("aldis.durable.store.sql.notify.POLL_ANYWAY", 3 * LIMIT)
     release = Event()
 

@@ -9,12 +9,11 @@ from tests.durable.kill.gale import binaries, gale_before, own_server
 from tests.durable.kill.nursery import Nursery
 from tests.durable.kill.scene import Scene
 from tests.durable.kill.storm import Storm, looking_at, prepare
-from tests.sizes import sized
 
-MISHAPS = sized(4, 60)
+MISHAPS = 10
 
 
-@pytest.mark.stress
+@pytest.mark.slow
 @pytest.mark.service
 @pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
 def test_cut_at_random(nursery, engine, url, tmp_path):
@@ -31,7 +30,7 @@ def test_cut_at_random(nursery, engine, url, tmp_path):
     assert found.sends > 0
 
 
-@pytest.mark.stress
+@pytest.mark.slow
 @pytest.mark.skipif(binaries() is None, reason="PostgreSQL's server is not installed here")
 def test_server_stopped(tmp_path):
     """A server that loses its memory, and starts again, has lost nothing that was committed."""
@@ -40,7 +39,7 @@ def test_server_stopped(tmp_path):
         with Nursery(tmp_path / "log") as nursery:
             storm = Storm(nursery, server.url, engine, tmp_path)
             storm.begin_all(workers=2)
-            for _ in range(sized(1, 5)):
+            for _ in range(3):
                 time.sleep(2)
                 server.stop()
                 time.sleep(0.5)
@@ -52,7 +51,7 @@ def test_server_stopped(tmp_path):
     assert found.sends > 0
 
 
-@pytest.mark.stress
+@pytest.mark.slow
 @pytest.mark.service
 @pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
 def test_end_without_a_database(nursery, engine, url, tmp_path):

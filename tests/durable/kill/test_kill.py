@@ -3,12 +3,11 @@
 import pytest
 
 from tests.durable.kill.storm import Storm
-from tests.sizes import sized
 
-KILLS = sized(4, 100)
+KILLS = 12
 
 
-@pytest.mark.stress
+@pytest.mark.slow
 def test_killed_at_random(nursery, engine, url, tmp_path):
     """Web processes and workers are killed again and again, and every promise is kept."""
     storm = Storm(nursery, url, engine, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from aldis.durable.types import DEAD_AFTER, State
 from tests.durable.kill.scene import Scene
 
-pytestmark = pytest.mark.stress
+pytestmark = pytest.mark.slow
 
 LEASE = 2.0
 
@@ -47,7 +47,7 @@ class TestFrozen:
         scene.end(first)
 
         assert done == scene.rows()[0]
-        assert (1, 1) == (done.attempts, done.lost_workers)
+        assert (1, 1) == (done.attempts, done.lost)
         assert ([] if kind == "plain" else ["one"]) == scene.effects()
         if kind != "plain":
             assert "the worker no longer has delivery" in scene.logged(first)
@@ -96,7 +96,7 @@ class TestEnd:
         assert scene.has("ended", "long", worker)
         assert len(rest) > 1
         assert {(State.PENDING, 0, 0, None)} == {
-            (row.state, row.attempts, row.lost_workers, row.worker) for row in rest
+            (row.state, row.attempts, row.lost, row.worker) for row in rest
         }
         last = scene.worker()
         scene.until(lambda: scene.states() == {State.DONE: 41})
@@ -114,7 +114,7 @@ class TestEnd:
         assert (State.PENDING, 0, 0, None) == (
             row.state,
             row.attempts,
-            row.lost_workers,
+            row.lost,
             row.worker,
         )
 

@@ -93,12 +93,12 @@ class TestDrain:
         @durable("billing.look")
         def look(sender, **extra):
             mine = current_delivery().session
-            seen.append((variable.get(), mine is theirs, threading.current_thread().name[:11]))
+            seen.append((variable.get(), mine is theirs, threading.current_thread().name))
 
         theirs = session()
         send(outbox, session, 7)
         drain(outbox)
-        assert [("unset", False, "aldis-drain")] == seen
+        assert [("unset", False, "aldis-receiver")] == seen
 
     def test_the_trace_shows_it(self, outbox, session, receipt):
         """Each delivery is a send in a trace, with what its receiver sent under it."""

@@ -29,7 +29,9 @@ class TestDatabasesInMemory:
         """Receivers would see another, empty database: that is said."""
         engine = create_engine("sqlite://")
         scenes.create_tables(engine)
-        with pytest.raises(OutboxError, match=r"make one for all: create_engine\('sqlite://', poo"):
+        with pytest.raises(
+            OutboxError, match=r"make one database for all threads: create_engine\('sqlite://'"
+        ):
             drain(Outbox(engine=engine))
         engine.dispose()
 

@@ -38,5 +38,5 @@ class TestWhoseOutbox:
     @pytest.mark.parametrize("app", [None, flask.Flask("bare")])
     def test_nobodys(self, app):
         """Where there is none, it says how to name one."""
-        with pytest.raises(NoSessionError, match=r"There is no current app with an outbox; give"):
+        with pytest.raises(NoSessionError, match=r"there is no current app with an outbox; give"):
             drain(app=app)

@@ -1,4 +1,4 @@
-"""News by radio: a plugin whose second subscription is invalid."""
+"""News over the radio: a plugin that cannot be connected, half-way through its mapping."""
 
 # ruff: noqa: INP001 - a distribution of this one module
 
@@ -9,18 +9,18 @@ from examples.shop.signals import Branch, order_paid, stock_low
 
 
 class Radio:
-    """Would send news to all ships."""
+    """Would tell all ships."""
 
     def get_signal_subscriptions(self) -> SignalMapping:
-        """Listen to one signal; the second subscription misspells a key."""
+        """Listen to one signal, and fail to listen to the next."""
         return {
             order_paid: [lambda sender, **extra: self.tell("An order!")],
             stock_low: [{"reciever": self.warn}],
         }
 
     def warn(self, sender: Branch, **extra: Any) -> None:
-        """Warn that a product is nearly sold out."""
+        """Warn of empty shelves."""
         self.tell("Hurry!")
 
     def tell(self, news: str) -> None:
-        """Send the news."""
+        """Say it over the radio."""

@@ -1,50 +1,96 @@
-"""The worker: what is said to it, and what it says."""
+"""The public Worker class, and the loop that claims deliveries and saves their results."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import Event
-from typing import Any
+from time import monotonic
+from typing import Any, Final, NamedTuple, TypeVar
 
+from sqlalchemy.pool import QueuePool
+
+from aldis._compat import max_overflow
+from aldis.core.receiver import describe
 from aldis.durable.outbox import Outbox, check_outbox
-from aldis.durable.receiver import served_receivers
-from aldis.durable.store import Notifier
-from aldis.durable.worker.books import Counts
-from aldis.durable.worker.running import Setting, in_context
-from aldis.durable.worker.shift import Shift
+from aldis.durable.receiver import Durable, all_receivers, receivers_by_name, served_receivers
+from aldis.durable.store import Notifier, Store
+from aldis.durable.store._async_bridge import bridge, has_async_engine
+from aldis.durable.types import UNFINISHED, ClaimedDelivery, DueReceiver
+from aldis.durable.worker.attempt import (
+    AttemptResult,
+    Job,
+    RunContext,
+    failure_for,
+    in_context,
+    time_limit_error,
+)
+from aldis.durable.worker.executor import AsyncExecutor, ThreadExecutor
+from aldis.durable.worker.heartbeat import Heartbeat
+from aldis.durable.worker.inflight import (
+    BATCH,
+    CLAIM_AHEAD,
+    COMPLETE_WITHIN,
+    Counts,
+    InFlight,
+)
+from aldis.errors import OutboxError
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "WorkerLoop"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("aldis")
+
+#: Seconds of work that a thread gets at a time. Handing over single jobs would take longer than
+#: running a fast receiver.
+SUBMIT_SECONDS: Final = 0.005
+
+#: Seconds between two searches for lost workers, and for gaps in the order of a key.
+RESCUE_EVERY: Final = 5.0
+
+#: The longest time, in seconds, that the loop waits while receivers are running.
+CHECK_EVERY: Final = 1.0
+
+#: How often :meth:`WorkerLoop.run_due` searches again for a delivery that can be claimed.
+CLAIM_TRIES: Final = 20
+
+#: The longest pause, in seconds, while the database is unavailable.
+MAX_RECONNECT_DELAY: Final = 5.0
 
 
 class Worker:
-    """Runs durable deliveries until it is told to stop.
+    """Claims durable deliveries and runs their receivers until :meth:`stop` is called.
 
-    It can be killed at any instant: what it had is delivered again. With an async engine it is to
-    be in a process of its own: it has an event loop, and SQLAlchemy lets no two share an engine.
+    You can kill the process at any instant: its deliveries are delivered again. If the engine is
+    async, run the worker in a process of its own. The worker has an event loop, and SQLAlchemy does
+    not let two event loops share an engine.
 
     Args:
-        outbox: Whose deliveries.
-        app: What a sender that was the app becomes.
-        context: Makes the context in which a receiver is called; for Flask, ``app.app_context``.
-        concurrency: How many sync receivers run at a time, in threads, and how many async ones, in
-            an event loop.
-        lease: For how many seconds the worker keeps its deliveries without saying that it lives. If
-            it is frozen for longer, others take them over.
-        grace: How many seconds a receiver may go on for after :meth:`stop`.
-        receivers: The names of the receivers to serve; by default all.
-        name: Who the worker is, for people; by default the machine and the process.
+        outbox: The outbox whose deliveries run.
+        app: The sender for a delivery that the app sent.
+        context: Makes the context in which a receiver is called. For Flask, it is
+            ``app.app_context``.
+        concurrency: How many sync receivers run at a time, in threads, and how many async
+            receivers, in an event loop.
+        lease: For how many seconds the worker keeps its deliveries if it does not renew its lease.
+            If the worker is frozen for longer, other workers take the deliveries over.
+        grace: For how many seconds running receivers may continue after :meth:`stop`.
+        receivers: The names of the receivers to serve. The default is all.
+        name: The worker's name, for people. The default is the host name and the process id.
 
     Raises:
-        UnknownNameError: There is no receiver of a name.
-        OutboxError: It is no outbox.
-        TypeError: ``receivers`` is text, and not a list of names.
-        ValueError: A number is out of its range.
+        UnknownNameError: There is no receiver with one of the names.
+        OutboxError: ``outbox`` is not an outbox.
+        TypeError: ``receivers`` is text instead of a list of names.
+        ValueError: A number is out of range.
     """
 
-    def __init__(  # noqa: PLR0913 - each says one thing, and has a default
+    def __init__(  # noqa: PLR0913 - each option has a default and a meaning of its own
         self,
         outbox: Outbox,
         *,
@@ -58,10 +104,10 @@ class Worker:
     ) -> None:
         check_outbox(outbox, "Worker(outbox)")
         if concurrency < 1:
-            message = f"a worker runs one receiver at a time at least: concurrency={concurrency}"
+            message = f"concurrency must be at least 1, not {concurrency}"
             raise ValueError(message)
         if not lease > 0:
-            message = f"a lease is a number of seconds above 0, not {lease!r}"
+            message = f"lease must be a number of seconds above 0, not {lease!r}"
             raise ValueError(message)
         self._outbox = outbox
         self._app = app
@@ -72,69 +118,75 @@ class Worker:
         self._only = receivers
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._stop = Event()
-        self._notifier: Notifier | None = None
+        self._loop: WorkerLoop | None = None
         self._counts = Counts()
 
     @property
     def done(self) -> int:
-        """How many deliveries were completed."""
+        """The number of completed deliveries."""
         return self._counts.done
 
     @property
     def failed(self) -> int:
-        """How many attempts failed."""
+        """The number of failed attempts."""
         return self._counts.failed
 
     @property
     def given_back(self) -> int:
-        """How many deliveries that it had are pending again since it stopped."""
+        """The number of claimed deliveries that became pending again when the worker stopped."""
         return self._counts.given_back
 
     @property
     def left_running(self) -> int:
-        """How many receivers had not returned when it stopped; they are among those."""
+        """The number of receivers that were still running when the worker stopped.
+
+        Their deliveries are pending again, and :attr:`given_back` includes them.
+        """
         return self._counts.left_running
 
-    # -- from the outside ------------------------------------------------------------------------
-
     def run(self) -> None:
-        """Deliver until :meth:`stop` is called, in another thread.
+        """Run deliveries until another thread calls :meth:`stop`.
 
         Raises:
             SchemaError: The outbox's tables are missing, too old or too new.
-            OutboxError: The database cannot be worked on.
+            OutboxError: The database is unavailable or rejected the operation.
         """
-        with self._shift() as shift:
-            shift.check()
-            self._notifier = shift.store.notifier()
+        with self._open_loop() as loop:
+            self._loop = loop
             try:
-                with shift.store.kept_open():
-                    shift.work(self._notifier, self._stop)
-                    shift.wind_down(lambda: self._grace)
+                loop.run(self._stop, lambda: self._grace)
             finally:
-                notifier, self._notifier = self._notifier, None
-                notifier.close()
+                self._loop = None
 
     def stop(self) -> None:
-        """Have :meth:`run` end: what runs may finish, the rest is given back. Twice is at once."""
+        """Make :meth:`run` end: running receivers may finish, other deliveries are released.
+
+        If you call it twice, running receivers get no more time.
+        """
         if self._stop.is_set():
             self._grace = 0.0
         self._stop.set()
-        notifier = self._notifier
-        if notifier is not None:
-            notifier.wake()
+        loop = self._loop
+        if loop is not None:
+            loop.wake()
 
     def drain(self) -> int:
-        """Deliver what is due now, and what becomes due by it; return how many attempts it took."""
-        with self._shift() as shift:
-            return shift.drain()
+        """Run all deliveries that are due, and those that become due meanwhile.
+
+        Returns:
+            The number of attempts.
+        """
+        attempts = 0
+        with self._open_loop() as loop:
+            while claimed := loop.run_due().claimed:
+                attempts += claimed
+        return attempts
 
     @contextmanager
-    def _shift(self) -> Iterator[Shift]:
+    def _open_loop(self) -> Iterator[WorkerLoop]:
         store = in_context(self._context, lambda: self._outbox.store)
-        setting = Setting(self._outbox, store, self._app, self._context)
-        shift = Shift(
-            setting,
+        loop = WorkerLoop(
+            RunContext(self._outbox, store, self._app, self._context),
             served_receivers(self._only),
             self._counts,
             concurrency=self._concurrency,
@@ -142,6 +194,393 @@ class Worker:
             name=self.name,
         )
         try:
-            yield shift
+            yield loop
         finally:
-            shift.close()
+            loop.close()
+
+
+class Claims(NamedTuple):
+    """What one search for deliveries that are due has found.
+
+    Attributes:
+        claimed: How many deliveries were claimed.
+        ready: How many receivers had deliveries that are due.
+        due_in: The seconds until a receiver's next delivery is due, or ``None``.
+    """
+
+    claimed: int
+    ready: int
+    due_in: float | None
+
+
+class WorkerLoop:
+    """The loop of a worker: it claims deliveries, hands them to executors, and saves results.
+
+    Args:
+        context: What all attempts have in common.
+        receivers: The receivers to serve, by name and alias.
+        counts: Updated with each result.
+        concurrency: How many receivers run at a time.
+        lease: The duration of a lease, in seconds.
+        name: The worker's name, for people.
+        one_by_one: Claim one delivery at a time, and the one that is due first. Tests want this.
+        on_result: Called with each result before it is saved.
+        event_loop: The running event loop for async receivers. By default, they get one in a
+            thread.
+    """
+
+    def __init__(  # noqa: PLR0913 - the worker and the tests' drain() need all of it
+        self,
+        context: RunContext,
+        receivers: dict[str, Durable[..., Any]],
+        counts: Counts,
+        *,
+        concurrency: int,
+        lease: float,
+        name: str,
+        one_by_one: bool = False,
+        on_result: Callable[[AttemptResult], None] | None = None,
+        event_loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._context = context
+        self._receivers = receivers
+        self._names = tuple(sorted(receivers))
+        self._name = name
+        self._counts = counts
+        self._concurrency = concurrency
+        self._one_by_one = one_by_one
+        self._reported = Event()
+        self._async: AsyncExecutor | None = None
+        self.store: Store = context.store
+        is_async_engine = has_async_engine(context.store)
+        if is_async_engine or any(each.is_async for each in receivers.values()):
+            self._async = AsyncExecutor(concurrency, context, self._report, event_loop)
+            if is_async_engine:
+                self.store = bridge(context.store, self._async.call)
+        self._threads = ThreadExecutor(concurrency, context, self._report)
+        self._in_flight = InFlight(
+            self.store,
+            counts,
+            concurrency,
+            claim_ahead=0.0 if one_by_one else CLAIM_AHEAD,
+            on_result=on_result,
+        )
+        self._heartbeat = Heartbeat(self.store, name, lease)
+        self._notifier: Notifier | None = None
+        self._rescued_at = 0.0
+        self._reconnect_delay = 0.0
+        self._rounds = 0
+        self._cancelled = False
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def run(self, stop: Event, grace: Callable[[], float]) -> None:
+        """Run deliveries until ``stop`` is set and :meth:`wake` is called.
+
+        Args:
+            stop: Ends the loop.
+            grace: Returns for how many seconds running receivers may then continue. The number may
+                become smaller.
+
+        Raises:
+            SchemaError: The outbox's tables are missing, too old or too new.
+            OutboxError: The database is unavailable at the start.
+        """
+        self.store.check()
+        self._heartbeat.start()
+        self._log_start()
+        notifier = self._notifier = self.store.notifier()
+        try:
+            with self.store.kept_open():
+                while not stop.is_set():
+                    try:
+                        seconds = self._round()
+                    except OutboxError as error:
+                        self._note_unavailable(error)
+                        stop.wait(self._reconnect_delay)
+                        continue
+                    if seconds > 0 and not stop.is_set():
+                        self._wait(seconds, notifier)
+                self._shut_down(grace)
+        finally:
+            self._notifier = None
+            notifier.close()
+
+    def wake(self) -> None:
+        """Make :meth:`run` look at once whether it has to stop. Any thread may call this."""
+        self._reported.set()
+        notifier = self._notifier
+        if notifier is not None:
+            notifier.wake()
+
+    def run_due(self) -> Claims:
+        """Claim deliveries that are due, and wait until they have run and are saved."""
+        for _ in range(CLAIM_TRIES):
+            claims = self._claim_due()
+            if claims.claimed or not claims.ready:
+                break  # otherwise, deliveries turned out to be blocked by their ordering key
+        while self._in_flight.jobs and not self._cancelled:
+            self._reported.wait(self._until_deadline(CHECK_EVERY))
+            self._reported.clear()
+            self._interrupt_overdue()
+            self._in_flight.flush(everything=True)
+        self._heartbeat.end_abandoned(self._in_flight.is_in_use)
+        return claims
+
+    def cancel(self) -> None:
+        """Make :meth:`run_due` return although receivers are running. Any thread may call this."""
+        self._cancelled = True
+        self._reported.set()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function that uses the store's engine, in the event loop if it is async."""
+        if self._async is None or not has_async_engine(self._context.store):
+            return function()
+        return self._async.call(function)
+
+    def _round(self) -> float:
+        """Save results, claim and submit. Return how many seconds there is nothing to do."""
+        self._interrupt_overdue()
+        self._in_flight.flush(everything=not self._in_flight.jobs)
+        self._heartbeat.end_abandoned(self._in_flight.is_in_use)
+        if monotonic() - self._rescued_at > RESCUE_EVERY:
+            self._rescued_at = monotonic()
+            self._rescue()
+        if self._is_busy():
+            return CHECK_EVERY
+        claims = self._claim_due()
+        self._note_available()
+        if claims.claimed:
+            return 0.0
+        longest = CHECK_EVERY if self._in_flight.jobs else RESCUE_EVERY
+        return min(claims.due_in or CHECK_EVERY, longest)
+
+    def _wait(self, seconds: float, notifier: Notifier) -> None:
+        seconds = self._until_deadline(seconds)
+        if self._in_flight.completed:
+            seconds = min(seconds, COMPLETE_WITHIN)
+        if self._is_busy():  # only a result can change anything
+            self._reported.wait(seconds)
+        else:
+            notifier.wait(seconds)
+        self._reported.clear()
+
+    def _until_deadline(self, seconds: float) -> float:
+        """Return ``seconds``, or less if a receiver exceeds its time limit earlier."""
+        deadline = self._threads.next_deadline()
+        return seconds if deadline is None else max(0.0, min(seconds, deadline - monotonic()))
+
+    def _rescue(self) -> None:
+        """Take over the deliveries of lost workers, and repair the order of keys."""
+        rescued = self.store.rescue()
+        if rescued:
+            count = "1 delivery" if rescued == 1 else f"{rescued} deliveries"
+            _log.warning("%s of lost workers will be delivered again", count)
+        if any(each.key is not None for each in self._receivers.values()):
+            self.store.repair_order()
+
+    def _note_unavailable(self, error: OutboxError) -> None:
+        if not self._reconnect_delay:
+            _log.error("%s; the worker tries again until the database answers", error)
+        self._reconnect_delay = min(MAX_RECONNECT_DELAY, self._reconnect_delay * 2 or 0.1)
+        self._heartbeat.abandon()
+
+    def _note_available(self) -> None:
+        if self._reconnect_delay:
+            _log.warning("the database answers again")
+        self._reconnect_delay = 0.0
+
+    def _log_start(self) -> None:
+        """Log which receivers are served, and warn about likely mistakes."""
+        for receiver in all_receivers():
+            if not receiver.signals:
+                _log.warning(
+                    "durable receiver %r (%s) is not connected to any signal: it is not served",
+                    receiver.name,
+                    describe(receiver),
+                )
+        known = receivers_by_name()
+        for stats in self.store.loads():
+            count = sum(stats.counts.get(state, 0) for state in UNFINISHED)
+            if count and stats.receiver not in known:
+                _log.warning(
+                    "%s for durable receiver %r, which this app does not have: connect it, add its "
+                    "name to its successor (aliases=), or discard its deliveries",
+                    "1 delivery waits" if count == 1 else f"{count} deliveries wait",
+                    stats.receiver,
+                )
+        size = _pool_size(self._context.store)
+        if size is not None and size < self._concurrency:
+            _log.warning(
+                "the engine's pool has %d connections, but %d receivers run at a time and each may "
+                "need one for its session: use a larger pool_size, or a lower concurrency",
+                size,
+                self._concurrency,
+            )
+        names = ", ".join(self._names) or "no receiver at all"
+        _log.info("worker %s serves %s", self._name, names)
+
+    # -- claiming --------------------------------------------------------------------------------
+
+    def _is_busy(self) -> bool:
+        """Tell whether the executors have enough jobs."""
+        in_flight = self._in_flight
+        if in_flight.exclusive:
+            return True
+        has_work = in_flight.load >= CLAIM_AHEAD / 2 * in_flight.free_threads
+        return len(in_flight.jobs) >= self._concurrency and has_work
+
+    def _claim_due(self) -> Claims:
+        """Claim deliveries that are due, and submit them."""
+        due = self.store.due(self._names)
+        ready = [each for each in due if each.seconds <= 0]
+        due_in = min((each.seconds for each in due if each.seconds > 0), default=None)
+        exclusive = next((each for each in ready if each.exclusive), None)
+        if exclusive is not None:
+            # It starts when no other delivery is running. Until then, nothing starts.
+            if self._in_flight.jobs:
+                return Claims(0, len(ready), CHECK_EVERY / 10)
+            return Claims(self._claim_exclusive(exclusive), len(ready), due_in)
+        if self._one_by_one:
+            ready.sort(key=lambda each: each.seconds)
+        elif ready:
+            # Each receiver gets a share, and each round begins with another one, so that a long
+            # queue of one receiver does not block the others.
+            self._rounds += 1
+            start = self._rounds % len(ready)
+            ready = ready[start:] + ready[:start]
+        claimed = sum(self._claim(each, len(ready)) for each in ready)
+        return Claims(claimed, len(ready), due_in)
+
+    def _claim(self, due: DueReceiver, shares: int) -> int:
+        in_flight = self._in_flight
+        if in_flight.free_threads <= 0:
+            return 0
+        expected = in_flight.expected_seconds(due.receiver)
+        if expected is None:
+            room = in_flight.free_threads // shares
+        else:
+            seconds = CLAIM_AHEAD * in_flight.free_threads - in_flight.load
+            room = int(seconds / shares / max(expected, 1e-6))
+        receiver = self._receivers[due.receiver]
+        claimed = self.store.claim(
+            self._heartbeat.lease(),
+            due.receiver,
+            max(1, min(room, BATCH)),  # at least one, whatever other receivers have in flight
+            ordered=receiver.key is not None,
+        )
+        self._submit(receiver, claimed, expected)
+        return len(claimed)
+
+    def _claim_exclusive(self, due: DueReceiver) -> int:
+        receiver = self._receivers[due.receiver]
+        claimed = self.store.claim(
+            self._heartbeat.lease(),
+            due.receiver,
+            1,
+            ordered=receiver.key is not None,
+            exclusive=True,
+        )
+        self._in_flight.exclusive = bool(claimed)
+        self._submit(receiver, claimed, None)
+        return len(claimed)
+
+    def _submit(
+        self,
+        receiver: Durable[..., Any],
+        claimed: Sequence[ClaimedDelivery],
+        expected: float | None,
+    ) -> None:
+        jobs = [Job(each, receiver, expected) for each in claimed]
+        self._in_flight.track(jobs, expected)
+        executor: AsyncExecutor | ThreadExecutor = self._threads
+        if receiver.is_async and self._async is not None:
+            executor = self._async
+        size = 1 if not expected else max(1, min(BATCH, int(SUBMIT_SECONDS / expected)))
+        for start in range(0, len(jobs), size):
+            executor.submit(jobs[start : start + size])
+
+    # -- results ---------------------------------------------------------------------------------
+
+    def _report(self, result: AttemptResult | None) -> None:
+        """Receive a result, in the executor's thread."""
+        results = self._in_flight.results
+        results.append(result)
+        # Results of fast receivers are processed in batches. A result that something waits for is
+        # processed at once.
+        if (
+            len(results) >= min(len(self._in_flight.jobs), BATCH // 2)
+            or result is None
+            or result.seconds > SUBMIT_SECONDS
+            or result.failure is not None
+            or result.job.claimed.order_key is not None
+        ):
+            self.wake()
+
+    def _interrupt_overdue(self) -> None:
+        """Interrupt receivers that exceed their time limit."""
+        self._threads.rebalance()
+        for job in self._threads.overdue():
+            if self._threads.interrupt(job):
+                # The thread may still try to complete the delivery under the current lease.
+                self._heartbeat.abandon()
+                error = time_limit_error(job)
+                self._in_flight.process(
+                    AttemptResult(
+                        job,
+                        failure_for(job, error, self._context),
+                        seconds=job.receiver.timeout or 0.0,
+                        error=error if self._context.keep_errors else None,
+                    )
+                )
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _shut_down(self, grace: Callable[[], float]) -> None:
+        """Start no more receivers, and wait for the running ones."""
+        self._stop_executors()
+        started = monotonic()
+        while True:
+            with suppress(OutboxError):  # receivers get their time even if the database is away
+                self._in_flight.flush(everything=True)
+            left = started + grace() - monotonic()
+            if not self._in_flight.jobs or left <= 0:
+                break
+            self._interrupt_overdue()
+            self._reported.wait(min(left, 0.1))
+            self._reported.clear()
+        running = self._counts.left_running = len(self._in_flight.jobs)
+        if running:
+            _log.warning(
+                "%s not returned within %.1f s; the worker releases what is running",
+                "1 receiver has" if running == 1 else f"{running} receivers have",
+                monotonic() - started,
+            )
+
+    def close(self) -> None:
+        """End the executors and the leases. Unfinished deliveries become pending again."""
+        self._stop_executors()
+        with suppress(OutboxError):
+            self._in_flight.flush(everything=True)
+        try:
+            self._counts.given_back += self._heartbeat.stop()
+        except OutboxError as error:
+            _log.warning(
+                "the database does not answer, so other workers wait until the leases run out: %s",
+                error,
+            )
+        if self._async is not None:
+            self._async.close()
+
+    def _stop_executors(self) -> None:
+        self._threads.stop()
+        if self._async is not None:
+            self._async.stop()
+
+
+def _pool_size(store: Store) -> int | None:
+    """Return the largest number of connections of the engine's pool. ``None`` means no limit."""
+    pool = getattr(getattr(store, "engine", None), "pool", None)
+    if not isinstance(pool, QueuePool) or max_overflow(pool) < 0:
+        return None
+    return pool.size() + max_overflow(pool)

@@ -1,0 +1,360 @@
+"""One attempt: call the receiver of a claimed delivery, and decide what happens to the delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from functools import partial
+from inspect import iscoroutine
+from time import perf_counter
+from typing import Any, TypeVar
+
+from aldis.core import observers
+from aldis.core.receiver import describe
+from aldis.durable.current import CurrentDelivery, delivering, lease_lost
+from aldis.durable.outbox import Outbox
+from aldis.durable.receiver import Durable
+from aldis.durable.retry import Retry
+from aldis.durable.store import Store
+from aldis.durable.store._async_bridge import call_in_greenlet
+from aldis.durable.types import AttemptFailure, ClaimedDelivery
+from aldis.errors import (
+    AsyncReceiverError,
+    GiveUp,
+    LeaseLostError,
+    NoSessionError,
+    PayloadError,
+    PayloadMismatchError,
+    RetryLater,
+    TimeLimitError,
+)
+from aldis.transactions import sync_counterpart, use_session
+
+__all__ = [
+    "AttemptResult",
+    "Job",
+    "RunContext",
+    "failure_for",
+    "in_context",
+    "run",
+    "run_async",
+    "time_limit_error",
+]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("aldis")
+
+#: The number of characters that are stored of a traceback, counted from its end.
+TRACEBACK_LENGTH = 20_000
+
+#: The number of characters that are stored of an error message.
+REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all attempts of a worker have in common.
+
+    Attributes:
+        outbox: The outbox whose deliveries run.
+        store: The store that keeps these deliveries.
+        app: The sender for a delivery that the app sent.
+        app_context: Makes the context in which a receiver is called, such as Flask's
+            ``app.app_context``.
+        backoff: Returns the seconds to wait after a failed attempt, given the receiver's ``Retry``
+            and the number of the attempt.
+        keep_errors: Whether :attr:`AttemptResult.error` is set. An error keeps the frames of the
+            receiver alive, so only tests set it.
+    """
+
+    outbox: Outbox
+    store: Store
+    app: Any = None
+    app_context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    backoff: Callable[[Retry, int], float] = Retry.delay
+    keep_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed delivery and its receiver.
+
+    Attributes:
+        claimed: The delivery.
+        receiver: The receiver.
+        expected: The expected duration in seconds. ``None`` means long or unknown.
+    """
+
+    claimed: ClaimedDelivery
+    receiver: Durable[..., Any]
+    expected: float | None = None
+
+
+@dataclass(slots=True)
+class AttemptResult:
+    """The result of one attempt.
+
+    Attributes:
+        job: The delivery and its receiver.
+        failure: Why the attempt failed, and when the next one starts. ``None`` means success.
+        completed: Whether the completion is already committed, with the receiver's session.
+        started: Whether the receiver was called.
+        seconds: The duration of the attempt.
+        error: The exception, if :attr:`RunContext.keep_errors` is set.
+    """
+
+    job: Job
+    failure: AttemptFailure | None = None
+    completed: bool = False
+    started: bool = True
+    seconds: float = 0.0
+    error: BaseException | None = None
+
+
+def run(job: Job, context: RunContext) -> AttemptResult:
+    """Call a sync receiver.
+
+    Raises:
+        TimeLimitError: The thread was interrupted, or the receiver raised this error.
+    """
+    result = AttemptResult(job)
+    started = perf_counter()
+    attempt = _Attempt(job, context, is_async=False)
+    try:
+        # A new context: variables that an earlier receiver set in this thread must not be visible.
+        Context().run(in_context, context.app_context, lambda: _call(attempt, result))
+    except TimeLimitError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - even sys.exit() in a receiver must not end the worker
+        _note_error(result, error, context)
+    result.seconds = perf_counter() - started
+    return result
+
+
+async def run_async(job: Job, context: RunContext) -> AttemptResult:
+    """Await an async receiver, or call a sync receiver in the event loop."""
+    result = AttemptResult(job)
+    started = perf_counter()
+    limit = asyncio.timeout(job.receiver.timeout)
+    attempt = _Attempt(job, context, is_async=True)
+    try:
+        async with limit:
+            app_context: Any = context.app_context()
+            if hasattr(app_context, "__aenter__"):
+                async with app_context:
+                    await _await(attempt, result)
+            else:
+                with app_context:
+                    await _await(attempt, result)
+    except TimeoutError as error:
+        # Either the time limit expired, or the receiver itself raised a TimeoutError.
+        _note_error(result, time_limit_error(job) if limit.expired() else error, context)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # this task was cancelled
+        _note_error(result, error, context)  # something that the receiver awaited was cancelled
+    except BaseException as error:  # noqa: BLE001 - even sys.exit() in a receiver must not end the worker
+        _note_error(result, error, context)
+    result.seconds = perf_counter() - started
+    return result
+
+
+def in_context(make: Callable[[], Any], function: Callable[[], T]) -> T:
+    """Call ``function`` inside a sync or async context manager, such as an app context."""
+    context = make()
+    if hasattr(context, "__enter__"):
+        with context:
+            return function()
+    variables = copy_context()
+    with asyncio.Runner() as runner:
+        runner.run(context.__aenter__(), context=variables)
+        try:
+            return variables.run(function)
+        finally:
+            runner.run(context.__aexit__(*sys.exc_info()), context=variables)
+
+
+def _call(attempt: _Attempt, result: AttemptResult) -> None:
+    """Call a sync receiver and commit its session."""
+    try:
+        with attempt.active():
+            sender, arguments = attempt.decode()
+            with attempt.observed(sender, arguments):
+                _refuse_coroutine(attempt.receiver, attempt.receiver(sender, **arguments))
+            attempt.commit()
+    except BaseException:
+        with suppress(Exception):
+            attempt.roll_back()
+        raise
+    finally:
+        result.completed = attempt.delivery.completed
+        with suppress(Exception):
+            attempt.close()
+
+
+async def _await(attempt: _Attempt, result: AttemptResult) -> None:
+    """Await an async receiver and commit its session. The steps are those of :func:`_call`."""
+    try:
+        with attempt.active():
+            sender, arguments = await call_in_greenlet(attempt.decode)
+            with attempt.observed(sender, arguments):
+                await _awaited(attempt.receiver(sender, **arguments))
+            await _awaited(attempt.commit())
+    except BaseException:
+        with suppress(Exception):
+            await _awaited(attempt.roll_back())
+        raise
+    finally:
+        result.completed = attempt.delivery.completed
+        with suppress(Exception):
+            await _awaited(attempt.close())
+
+
+class _Attempt:
+    """The running delivery, and the session that its receiver uses.
+
+    If the session is async, :meth:`commit`, :meth:`roll_back` and :meth:`close` return awaitables.
+    """
+
+    def __init__(self, job: Job, context: RunContext, *, is_async: bool) -> None:
+        self.receiver = job.receiver
+        open_session = partial(context.outbox.open_session, is_async=is_async)
+        self.delivery = CurrentDelivery(job.claimed, open_session, context.store)
+        self.app = context.app  # read by the codec, like load()
+        self._claimed = job.claimed
+        self._outbox = context.outbox
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this the current delivery, and the outbox the one that records the sends."""
+        with delivering(self.delivery), use_session(self._outbox, None):
+            yield
+
+    def decode(self) -> tuple[Any, dict[str, Any]]:
+        """Return the sender and the arguments for the receiver."""
+        claimed = self._claimed
+        codec = self.receiver.codec(claimed.signal)
+        if codec is None:
+            message = (
+                f"durable receiver {claimed.receiver!r} is no longer connected to the signal "
+                f"{claimed.signal!r}: connect it, or discard the delivery"
+            )
+            raise PayloadMismatchError(message)
+        return codec.decode(claimed.payload, self)
+
+    def load(self, model: type, identity: tuple[Any, ...]) -> Any | None:
+        """Load a row that the payload names by its primary key."""
+        return sync_counterpart(self.delivery.session).get(model, identity)
+
+    @contextmanager
+    def observed(self, sender: Any, arguments: dict[str, Any]) -> Iterator[None]:
+        """Show observers the call as part of a send."""
+        signal = self.receiver.signal(self._claimed.signal) if observers.is_enabled() else None
+        if signal is None:
+            yield
+            return
+        with (
+            observers.observe_send(signal, sender, arguments, "durable") as emission,
+            observers.observe_call(emission, self.receiver, is_async=self.receiver.is_async),
+        ):
+            yield
+
+    def commit(self) -> Any:
+        """Commit the session together with the completion, if the receiver used the session."""
+        session = self.delivery.opened_session
+        if session is None:
+            return None
+        self.delivery.complete_with_commit()
+        return session.commit()
+
+    def roll_back(self) -> Any:
+        """Roll back the session, if the receiver used it."""
+        session = self.delivery.opened_session
+        return None if session is None else session.rollback()
+
+    def close(self) -> Any:
+        """Close the session, if the receiver used it."""
+        session = self.delivery.opened_session
+        return None if session is None else self._outbox.close_session(session)
+
+
+def _refuse_coroutine(receiver: Durable[..., Any], value: object) -> None:
+    """Raise an error if a sync receiver returned a coroutine.
+
+    None of the coroutine's code has run, so the delivery must not count as done.
+    """
+    if not iscoroutine(value):
+        return
+    value.close()
+    message = (
+        f"{describe(receiver)} returned a coroutine but is not an async function, so the worker "
+        "does not await it: make it async def, or mark it with inspect.markcoroutinefunction"
+    )
+    raise AsyncReceiverError(message)
+
+
+async def _awaited(value: Any) -> None:
+    """Wait for ``value`` if it is awaitable."""
+    if hasattr(value, "__await__"):
+        await value
+
+
+def _note_error(result: AttemptResult, error: BaseException, context: RunContext) -> None:
+    """Set the failure of an attempt that raised ``error``."""
+    claimed = result.job.claimed
+    if context.keep_errors:
+        result.error = error
+    if result.completed:
+        _log.error(
+            "durable receiver %s raised after it had committed delivery %d; it is not retried",
+            claimed.receiver,
+            claimed.id,
+            exc_info=error,
+        )
+        return
+    if isinstance(error, LeaseLostError):
+        _log.warning("%s", lease_lost(claimed))
+    result.failure = failure_for(result.job, error, context)
+
+
+def failure_for(job: Job, error: BaseException, context: RunContext) -> AttemptFailure:
+    """Decide what happens to a delivery after an attempt that raised ``error``."""
+    attempt, retry = job.claimed.attempt, job.receiver.retry
+    if isinstance(error, LeaseLostError):
+        # Another worker has the delivery and decides. The store ignores this failure.
+        return AttemptFailure(_one_line(error), None, 0.0, counts=False)
+    if isinstance(error, RetryLater):
+        return AttemptFailure(error.reason, None, error.seconds, counts=False)
+    formatted = "".join(traceback.format_exception(error))[-TRACEBACK_LENGTH:]
+    if isinstance(error, GiveUp):
+        return AttemptFailure(f"gave up: {error.reason}", formatted)
+    # A payload that does not fit, or a missing session, is the same at every attempt.
+    is_permanent = isinstance(error, (PayloadError, NoSessionError))
+    if is_permanent or attempt >= retry.attempts:
+        return AttemptFailure(_one_line(error), formatted)
+    return AttemptFailure(_one_line(error), formatted, context.backoff(retry, attempt))
+
+
+def time_limit_error(job: Job) -> TimeLimitError:
+    """Return the error of a receiver that exceeded its time limit."""
+    name, limit = job.claimed.receiver, job.receiver.timeout
+    return TimeLimitError(
+        f"durable receiver {name!r} took longer than its time limit of {limit:g} s"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - __str__ of the app's error can raise anything
+        text = ""
+    name = type(error).__name__
+    return f"{name}: {text}"[:REASON_LENGTH] if text else name

@@ -1,0 +1,103 @@
+"""The heartbeat: a worker keeps its deliveries as long as it renews its lease."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from threading import Event, Thread
+from time import monotonic
+
+from aldis.durable.store import Store
+
+__all__ = ["Heartbeat"]
+
+_log = logging.getLogger("aldis")
+
+
+class Heartbeat:
+    """The leases of one worker: the current one, and older ones that are still in use.
+
+    After a database error, the worker cannot know whether its claim was committed. It abandons the
+    lease and continues with a new one. It ends the old lease once it has saved the results of all
+    deliveries that it knows under this lease. Deliveries that it does not know become pending
+    again.
+
+    Args:
+        store: The store that keeps the leases.
+        name: The worker's name, for people.
+        seconds: The duration of a lease.
+    """
+
+    def __init__(self, store: Store, name: str, seconds: float) -> None:
+        self._store = store
+        self._name = name
+        self._seconds = seconds
+        self._renewed: dict[str, float] = {}  # when each lease was renewed
+        self._abandoned: set[str] = set()
+        self._current: str | None = None
+        self._stop = Event()
+
+    def start(self) -> None:
+        """Renew the leases in a thread, until :meth:`stop`."""
+        Thread(target=self._run, name="aldis-heartbeat", daemon=True).start()
+
+    def lease(self) -> str:
+        """Return a lease that is valid now. Register a new one if necessary."""
+        current = self._current
+        if current is not None:
+            age = monotonic() - self._renewed.get(current, 0)
+            if age < self._seconds / 2 or self._renew(current):
+                return current
+        lease = os.urandom(16).hex()
+        self._store.register_worker(lease, self._name, self._seconds)
+        self._renewed[lease] = monotonic()
+        self._current = lease
+        return lease
+
+    def abandon(self) -> None:
+        """Claim nothing more under the current lease."""
+        if self._current is not None:
+            self._abandoned.add(self._current)
+            self._current = None
+
+    def end_abandoned(self, in_use: Callable[[str], bool]) -> None:
+        """End the abandoned leases that are no longer in use."""
+        for lease in [each for each in list(self._abandoned) if not in_use(each)]:
+            self._store.unregister_worker(lease)
+            self._abandoned.discard(lease)
+            self._renewed.pop(lease, None)
+
+    def stop(self) -> int:
+        """End all leases. Return how many deliveries became pending again."""
+        self._stop.set()
+        return sum(self._store.unregister_worker(lease) for lease in list(self._renewed))
+
+    def _run(self) -> None:
+        # The thread keeps a connection of its own, because receivers may hold all connections of
+        # the pool for longer than a lease lasts.
+        with self._store.kept_open():
+            self._try_to_renew("")  # opens the connection while the pool has one
+            while not self._stop.wait(self._seconds / 3):
+                for lease in list(self._renewed):
+                    self._try_to_renew(lease)
+
+    def _try_to_renew(self, lease: str) -> None:
+        try:
+            self._renew(lease)
+        except Exception as error:  # noqa: BLE001 - the next attempt may succeed
+            _log.warning("a lease could not be renewed: %s", error)
+
+    def _renew(self, lease: str) -> bool:
+        asked = monotonic()
+        if self._store.heartbeat(lease, self._seconds):
+            self._renewed[lease] = asked
+            return True
+        if self._renewed.pop(lease, None) is not None:
+            _log.warning(
+                "a lease of this worker has run out; other workers may take its deliveries"
+            )
+        self._abandoned.discard(lease)
+        if self._current == lease:
+            self._current = None
+        return False

@@ -1,0 +1,224 @@
+"""Tracks in-flight deliveries, and results that are not saved yet."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from aldis.durable.store import Store
+from aldis.durable.types import AttemptFailure, ClaimedDelivery
+from aldis.durable.worker.attempt import AttemptResult, Job
+from aldis.errors import OutboxError
+
+__all__ = ["BATCH", "CLAIM_AHEAD", "COMPLETE_WITHIN", "Counts", "InFlight"]
+
+_log = logging.getLogger("aldis")
+
+#: Seconds of work that a worker claims in advance, so that the next job does not wait for the
+#: database. A receiver that takes longer gets a thread of its own, and is not claimed in advance.
+CLAIM_AHEAD: Final = 0.2
+
+#: The largest number of deliveries in one claim.
+BATCH: Final = 500
+
+#: The longest time, in seconds, that a completion waits for other completions to be saved with.
+COMPLETE_WITHIN: Final = 0.1
+
+
+@dataclass(slots=True)
+class Counts:
+    """The numbers behind the properties of :class:`aldis.durable.Worker`."""
+
+    done: int = 0
+    failed: int = 0
+    given_back: int = 0
+    left_running: int = 0
+
+
+class InFlight:
+    """The deliveries of one worker loop, from the claim until the result is saved.
+
+    Only :attr:`results` is used by several threads. Everything else belongs to the loop's thread.
+
+    Args:
+        store: The store that saves the results.
+        counts: Updated with each result.
+        concurrency: The number of threads.
+        claim_ahead: The longest average duration of a receiver that is claimed in advance.
+        on_result: Called with each result before it is saved.
+
+    Attributes:
+        results: Results that are not processed yet. ``None`` only wakes the loop.
+        jobs: The jobs that were handed to an executor, by the id of the delivery.
+        completed: Successful deliveries whose completion is not saved yet.
+        exclusive: Whether a job is running that must run alone.
+        load: The expected duration of the jobs, in seconds, without the long ones.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        counts: Counts,
+        concurrency: int,
+        *,
+        claim_ahead: float = CLAIM_AHEAD,
+        on_result: Callable[[AttemptResult], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._counts = counts
+        self._concurrency = concurrency
+        self._claim_ahead = claim_ahead
+        self._on_result = on_result
+        self.results: deque[AttemptResult | None] = deque()
+        self.jobs: dict[int, Job] = {}
+        self.completed: list[ClaimedDelivery] = []
+        self.exclusive = False
+        self.load = 0.0
+        self._long = 0  # the number of jobs whose duration is long or unknown
+        self._by_lease: Counter[str] = Counter()
+        self._completed_since = 0.0
+        self._not_started: list[ClaimedDelivery] = []
+        self._failed: list[tuple[ClaimedDelivery, AttemptFailure]] = []
+        self._average: dict[str, float] = {}  # seconds, by receiver
+
+    @property
+    def free_threads(self) -> int:
+        """The number of threads that no long job holds."""
+        return self._concurrency - self._long
+
+    def expected_seconds(self, receiver: str) -> float | None:
+        """Return the expected duration of a receiver. ``None`` means long or unknown."""
+        average = self._average.get(receiver, self._claim_ahead)
+        return average if average < self._claim_ahead else None
+
+    def is_in_use(self, lease: str) -> bool:
+        """Tell whether a delivery that was claimed under a lease is not saved yet."""
+        return self._by_lease[lease] > 0 or any(each.worker == lease for each in self.completed)
+
+    def track(self, jobs: Sequence[Job], expected: float | None) -> None:
+        """Add jobs that are about to run.
+
+        Args:
+            jobs: The jobs, of one receiver.
+            expected: The expected duration of each, in seconds. ``None`` means long or unknown.
+        """
+        for job in jobs:
+            self.jobs[job.claimed.id] = job
+            self._by_lease[job.claimed.worker] += 1
+        if expected is None:
+            self._long += len(jobs)
+        else:
+            self.load += len(jobs) * expected
+
+    def flush(self, *, everything: bool) -> None:
+        """Save results: failures at once, completions in batches.
+
+        Args:
+            everything: Save all completions now.
+        """
+        received = False
+        while self.results:
+            result = self.results.popleft()
+            if result is not None:
+                received = self.process(result) or received
+        if self._not_started:
+            self._counts.given_back += self._store.release(self._not_started)
+            self._not_started.clear()
+        while self._failed:
+            claimed, failure = self._failed[-1]
+            self._store.fail(claimed, failure)
+            self._failed.pop()
+        if self.completed and (everything or self._is_batch_complete(received=received)):
+            completed, self.completed = self.completed, []
+            try:
+                self._store.complete(completed)
+            except OutboxError:
+                self.completed = completed + self.completed
+                raise
+
+    def _is_batch_complete(self, *, received: bool) -> bool:
+        """Tell whether waiting for more completions gains nothing, or takes too long."""
+        return (
+            not self.jobs
+            or len(self.completed) >= BATCH / 2
+            or monotonic() - self._completed_since > COMPLETE_WITHIN
+            or not received
+            # The next delivery with the same ordering key waits for this completion.
+            or any(each.order_key is not None for each in self.completed)
+        )
+
+    def process(self, result: AttemptResult) -> bool:
+        """Take over a result that :meth:`flush` will save.
+
+        Returns:
+            Whether the job was still in flight. An interrupted attempt may report late, when the
+            next attempt is already running.
+        """
+        claimed = result.job.claimed
+        if self.jobs.get(claimed.id) is not result.job:
+            return False
+        del self.jobs[claimed.id]
+        self._forget(result.job)
+        if not result.started:
+            self._not_started.append(claimed)
+            return True
+        if self._on_result is not None:
+            self._on_result(result)
+        self._update_average(claimed.receiver, result.seconds)
+        if result.failure is not None:
+            self._fail(result.job, result.failure)
+            return True
+        self._counts.done += 1
+        if not result.completed:
+            if not self.completed:
+                self._completed_since = monotonic()
+            self.completed.append(claimed)
+        return True
+
+    def _update_average(self, receiver: str, seconds: float) -> None:
+        before = self._average.get(receiver)
+        self._average[receiver] = seconds if before is None else before + (seconds - before) / 20
+
+    def _forget(self, job: Job) -> None:
+        self.exclusive = False
+        if job.expected is None:
+            self._long -= 1
+        else:
+            self.load -= job.expected
+        if not self.jobs:
+            self.load = 0.0  # removes rounding errors
+        lease = job.claimed.worker
+        self._by_lease[lease] -= 1
+        if self._by_lease[lease] <= 0:
+            del self._by_lease[lease]
+
+    def _fail(self, job: Job, failure: AttemptFailure) -> None:
+        claimed = job.claimed
+        self._failed.append((claimed, failure))
+        if not failure.counts:
+            return
+        self._counts.failed += 1
+        if failure.retry_in is None:
+            _log.error(
+                "delivery %d of %s (%s) is a dead letter after attempt %d: %s",
+                claimed.id,
+                claimed.signal,
+                claimed.receiver,
+                claimed.attempt,
+                failure.reason,
+            )
+        else:
+            _log.warning(
+                "delivery %d of %s (%s) failed at attempt %d of %d, next in %.1f s: %s",
+                claimed.id,
+                claimed.signal,
+                claimed.receiver,
+                claimed.attempt,
+                job.receiver.retry.attempts,
+                failure.retry_in,
+                failure.reason,
+            )
