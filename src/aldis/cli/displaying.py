@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
 
 from aldis.cli.moments import iso, span
 from aldis.cli.output import Page, Styled
@@ -65,24 +67,53 @@ def until(moment: datetime, now: datetime) -> str:
     return f"in {span(seconds)}" if seconds >= 1 else "now"
 
 
-def payload_lines(payload: str) -> list[str]:
-    """Return a recorded payload, laid out; as it is, if it is no JSON."""
-    from msgspec import DecodeError  # noqa: PLC0415 - it comes with aldis[durable]
-    from msgspec.json import format as lay_out  # noqa: PLC0415 - the same
+#: How deep a payload may be nested to be laid out: JSON's readers and writers all go deeper.
+DEEPEST: Final = 100
 
-    try:
-        # Numbers stay as they are written.
-        return [printable(line) for line in lay_out(payload, indent=2).splitlines()]
-    except DecodeError:
-        return [printable(line) for line in payload.splitlines()]
+
+def payload_lines(payload: str) -> list[str]:
+    """Return the lines of a payload: indented if it is JSON, else as it is."""
+    from msgspec import DecodeError  # noqa: PLC0415 - it comes with aldis[durable]
+    from msgspec.json import format as indented  # noqa: PLC0415 - the same
+
+    text = payload
+    with suppress(DecodeError, RecursionError, UnicodeError):
+        text = indented(payload, indent=2)  # which leaves numbers as they are written
+        if any(line.startswith(" " * 2 * DEEPEST) for line in text.splitlines()):
+            text = payload
+    return [printable(line) for line in text.splitlines()]
 
 
 def payload_json(payload: str) -> Any:
-    """Return a recorded payload as data; as text, if it is no JSON."""
+    """Return a payload as data if every reader of JSON can read it back, else as text."""
     try:
-        return json.loads(payload)
-    except ValueError:
+        facts = json.loads(payload, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError):
         return payload
+    return payload if _is_deeper(facts, DEEPEST) else facts
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)  # NaN and Infinity are not JSON
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if isfinite(value) else _refuse(number)
+
+
+def _is_deeper(facts: Any, levels: int) -> bool:
+    inner = [facts]
+    for _ in range(levels):
+        inner = [
+            each
+            for outer in inner
+            if isinstance(outer, (list, dict))
+            for each in (outer if isinstance(outer, list) else outer.values())
+        ]
+        if not inner:
+            return False
+    return True
 
 
 def printable(text: str) -> str:
@@ -94,11 +125,18 @@ def printable(text: str) -> str:
     )
 
 
+#: A longer cell moves what follows it, and not the cells of all other rows.
+WIDEST: Final = 190
+
+
 def add_table(page: Page, head: Sequence[str], rows: Sequence[Sequence[Styled]]) -> None:
     """Add rows below their heads, each column as wide as it has to be; numbers end on the right."""
     columns = [[_text(row[number]) for row in rows] for number in range(len(head))]
     right = [all(_is_number(each) for each in column) for column in columns]
-    widths = [max(len(name), *map(len, column)) for name, column in zip(head, columns, strict=True)]
+    widths = [
+        max(len(text) for text in (name, *column) if len(text) <= max(WIDEST, len(name)))
+        for name, column in zip(head, columns, strict=True)
+    ]
     for row in ([(name, "dim") for name in head], *rows):
         page.line(*_padded(row, widths, right))
 

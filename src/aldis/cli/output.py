@@ -102,7 +102,7 @@ class Page:
 def print_json(schema: str, facts: dict[str, Any]) -> None:
     """Write ``facts`` as JSON, beginning with the name of its schema."""
     with quiet_reader():
-        print(json.dumps({"schema": schema, **facts}, indent=2))
+        print(json.dumps({"schema": schema, **facts}, indent=2, allow_nan=False))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -99,24 +99,31 @@ class Desk:
         """Return the database's time."""
         from sqlalchemy import select  # noqa: PLC0415 - may be missing
 
+        from aldis.durable.store.sql.corrupt_rows import as_moment  # noqa: PLC0415 - the same
         from aldis.durable.store.sql.tables import now  # noqa: PLC0415 - the same
 
-        return _moment(self._read(lambda connection: connection.scalar(select(now()))))
+        return as_moment(self._read(lambda connection: connection.scalar(select(now()))))
 
     def workers(self) -> list[LivingWorker]:
         """Return the workers that have a lease, by name."""
         from sqlalchemy import MetaData, select  # noqa: PLC0415 - may be missing
 
+        from aldis.durable.store.sql.corrupt_rows import as_moment  # noqa: PLC0415 - the same
         from aldis.durable.store.sql.tables import now, tables  # noqa: PLC0415 - the same
 
         workers = tables(MetaData(schema=self.place.schema), self.place.prefix).workers
         chosen = select(
-            workers.c.id, workers.c.name, workers.c.started_at, workers.c.expires_at - now()
+            workers.c.id, workers.c.name, workers.c.started_at, workers.c.expires_at, now()
         ).order_by(workers.c.name, workers.c.started_at)
         rows = self._read(lambda connection: connection.execute(chosen).all())
         return [
-            LivingWorker(lease, name, _moment(started), left / 1_000_000)
-            for lease, name, started, left in rows
+            LivingWorker(
+                str(lease),
+                str(name),
+                as_moment(started),
+                (as_moment(expires) - as_moment(present)).total_seconds(),
+            )
+            for lease, name, started, expires, present in rows
         ]
 
     # -- changing --------------------------------------------------------------------------------
@@ -200,7 +207,3 @@ def receivers_of_the_app() -> set[str]:
     """Return the names and aliases of the durable receivers that the app has."""
     receivers: Any = sys.modules.get("aldis.durable.receiver")
     return set() if receivers is None else set(receivers.receivers_by_name())
-
-
-def _moment(micro: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micro))

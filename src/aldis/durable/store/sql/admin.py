@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from aldis.durable.store.sql.claim import BATCH
 from aldis.durable.store.sql.connection import Database
-from aldis.durable.store.sql.corrupt_rows import as_delivery
+from aldis.durable.store.sql.corrupt_rows import as_delivery, as_moment
 from aldis.durable.store.sql.ordering import promote
 from aldis.durable.store.sql.tables import MICRO, Tables, now
 from aldis.durable.types import (
@@ -61,18 +61,18 @@ class OperatorSide:
         )
 
         def look(connection: Connection) -> tuple[Sequence[Any], set[str]]:
-            return connection.execute(counted).all(), set(
-                connection.scalars(select(paused.c.receiver))
-            )
+            held_back = connection.scalars(select(paused.c.receiver))
+            return connection.execute(counted).all(), set(map(str, held_back))
 
         found, held_back = self._db.read(look)
         counts: dict[str, dict[State, int]] = {name: {} for name in held_back}
         oldest: dict[str, float] = {}
         for name, state, count, since, present in found:
             receiver = str(name)  # SQLite may have something else there
-            counts.setdefault(receiver, {})[State(state)] = count
+            of_receiver = counts.setdefault(receiver, {})
+            of_receiver[State(state)] = of_receiver.get(State(state), 0) + count
             if since is not None:
-                age = (present - since) / MICRO
+                age = (as_moment(present) - as_moment(since)).total_seconds()
                 oldest[receiver] = max(oldest.get(receiver, 0.0), age)
         return [
             ReceiverStats(name, counts[name], oldest.get(name), name in held_back)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from random import uniform
 from threading import local
 from time import sleep
@@ -121,12 +121,19 @@ class Database:
         return self._run(self._reading, work)
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        lenient = False
         with translated(self.kind):
             for attempt in range(TRIES):
                 try:
-                    with self._transaction(engine) as connection:
+                    with (
+                        self._transaction(engine) as connection,
+                        sqlite.lenient_text(connection) if lenient else nullcontext(),
+                    ):
                         return work(connection)
                 except DBAPIError as error:
+                    if self.kind == "sqlite" and not lenient and sqlite.is_not_utf8(error):
+                        lenient = True
+                        continue
                     if attempt + 1 == TRIES or not is_conflict(error):
                         raise
                     sleep(uniform(0, 0.01 * 2**attempt))  # noqa: S311 - it spreads load

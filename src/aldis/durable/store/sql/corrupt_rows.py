@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, case
 from aldis.durable.store.sql.tables import MICRO
 from aldis.durable.types import Delivery, State
 
-__all__ = ["as_delivery", "damage", "one_more"]
+__all__ = ["as_delivery", "as_moment", "damage", "one_more"]
 
 #: The largest number that the columns for counting take on every database.
 LARGEST: Final = 2**31 - 1
@@ -51,7 +51,7 @@ def as_delivery(row: dict[str, Any]) -> Delivery:
     for name in ("worker", "reason", "traceback"):
         row[name] = None if row[name] is None else str(row[name])
     for name in ("created_at", "due_at", "finished_at"):
-        row[name] = None if row[name] is None else _moment(row[name])
+        row[name] = None if row[name] is None else as_moment(row[name])
     row["state"] = State(row["state"])
     row["lost_workers"] = row.pop("lost")
     row["caused_by"] = row.pop("cause")
@@ -64,7 +64,8 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
-def _moment(micro: Any) -> datetime:
+def as_moment(micro: Any) -> datetime:
+    """Return the time of a column, or the nearest one that Python can represent."""
     if not isinstance(micro, (int, float)):
         return _EPOCH
     seconds = micro / MICRO

@@ -7,13 +7,16 @@ engine is told to say BEGIN itself, as SQLAlchemy's documentation of the dialect
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
 
 from aldis.errors import OutboxError
 
-__all__ = ["BEGIN", "adopt", "is_in_memory", "prepare", "use_wal"]
+__all__ = ["BEGIN", "adopt", "is_in_memory", "is_not_utf8", "lenient_text", "prepare", "use_wal"]
 
 #: The execution option that says how a transaction begins: "DEFERRED" or "IMMEDIATE".
 BEGIN: Final = "aldis_begin"
@@ -45,6 +48,30 @@ def _begin(connection: Connection) -> None:
         connection.info[_OURS] = True
     how = connection.get_execution_options().get(BEGIN, "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {how}")
+
+
+def is_not_utf8(error: DBAPIError) -> bool:
+    """Tell whether a text could not be read because its bytes are not UTF-8."""
+    return "Could not decode to UTF-8" in str(error.orig)
+
+
+@contextmanager
+def lenient_text(connection: Connection) -> Iterator[None]:
+    """Read texts in a ``with`` block even if their bytes are not UTF-8; such a byte is escaped.
+
+    SQLite stores any bytes as text. One such row would fail each statement that reads it.
+    """
+    raw: Any = connection.connection.driver_connection
+    before = raw.text_factory
+    raw.text_factory = _decode
+    try:
+        yield
+    finally:
+        raw.text_factory = before
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
 
 def adopt(connection: Connection) -> None:
