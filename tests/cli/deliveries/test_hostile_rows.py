@@ -138,7 +138,7 @@ def insert(connection, table, row):
     """Insert a row as it is."""
     marks = ["CAST(? AS TEXT)" if isinstance(each, Raw) else "?" for each in row.values()]
     values = [each.value if isinstance(each, Raw) else each for each in row.values()]
-    into = f"INSERT OR IGNORE INTO aldis_{table} ({', '.join(row)})"  # noqa: S608 - of this file
+    into = f"INSERT OR IGNORE INTO aldis_{table} ({', '.join(row)})"
     connection.execute(f"{into} VALUES ({', '.join(marks)})", values)
 
 

@@ -34,4 +34,4 @@ class TestPause:
             "billing.refund is paused.\n" == office.run("pause", "billing.refund", "--force").stdout
         )
         ended = office.run("pause", " ", "--force")
-        assert "has 1 to 190 printable characters and no space around them" in ended.stderr
+        assert "must have 1 to 190 printable characters and no space around them" in ended.stderr
