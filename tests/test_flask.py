@@ -41,7 +41,7 @@ class TestImport:
             print(blinker.Signal is aldis.Signal)
             """
         )
-        assert printed == "True aldis.core.signal\nTrue\n"
+        assert printed == "True aldis.core.namespace\nTrue\n"
 
     def test_after_the_stand_in_does_nothing_more(self):
         """With aldis in place before Flask was imported, the order of the rest is free."""
@@ -138,7 +138,7 @@ class TestTeardownSignals:
         marked = [
             each.name
             for each in signals
-            if isinstance(each, aldis.NamedSignal) and each.every_receiver_runs
+            if isinstance(each, aldis.NamedSignal) and each.continue_on_error
         ]
         assert marked == ["appcontext-tearing-down", "request-tearing-down"]
 

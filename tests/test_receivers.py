@@ -97,10 +97,10 @@ class TestDecorated:
 
     @pytest.mark.parametrize(("outer", "inner"), [(once, robust), (robust, once), (robust, robust)])
     def test_two_deliveries_are_refused(self, outer, inner):
-        """A receiver has one delivery, and the message says which two were tried."""
+        """A receiver has one delivery mode. The message names the two decorators."""
         text = (
             f"plain ({line_of(plain)}) cannot be {outer.__name__} as well as {inner.__name__}: a "
-            "receiver has one delivery"
+            "receiver has one delivery mode"
         )
         with pytest.raises(ReceiverError, match=exactly(text)):
             outer(inner(plain))

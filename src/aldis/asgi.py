@@ -19,8 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
-from aldis.core.namespace import Namespace
-from aldis.core.signal import NamedSignal
+from aldis.core.namespace import NamedSignal, Namespace
 
 __all__ = [
     "ResponseInfo",
@@ -146,7 +145,7 @@ def websocket_tearing_down(sender: Any, /, *, exc: BaseException | None) -> None
 
 # "Always called": a receiver that raises must not keep the others from tearing down.
 for _signal in (request_tearing_down, websocket_tearing_down):
-    _signal.every_receiver_runs = True
+    _signal.continue_on_error = True
 
 
 class _Kind(NamedTuple):

@@ -1,4 +1,4 @@
-"""Standing in for blinker: whoever imports ``blinker`` from now on gets aldis."""
+"""Puts aldis in the place of blinker: every later ``import blinker`` returns aldis."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-from aldis.core import namespace, sender
-from aldis.core.namespace import Namespace, default_namespace
-from aldis.core.signal import NamedSignal, Signal
+from aldis.core.inspection import ANY_ID, make_id, make_ref
+from aldis.core.namespace import NamedSignal, Namespace, _SignalMaker, default_namespace, signal
+from aldis.core.sender import ANY, Symbol
+from aldis.core.signal import Signal
 from aldis.errors import StandInError
 
 __all__ = ["COMPATIBLE_VERSION", "install_as_blinker", "stands_in"]
 
-#: The release of blinker whose API is provided.
+#: The release of blinker whose API aldis has.
 COMPATIBLE_VERSION: Final = "1.9.0"
 
 _PUBLIC: Final[dict[str, Any]] = {
-    "ANY": sender.ANY,
+    "ANY": ANY,
     "NamedSignal": NamedSignal,
     "Namespace": Namespace,
     "Signal": Signal,
     "default_namespace": default_namespace,
-    "signal": namespace.signal,
+    "signal": signal,
 }
+
+_UTILITIES: Final[dict[str, Any]] = {"Symbol": Symbol, "make_id": make_id, "make_ref": make_ref}
 
 _CONTENTS: Final[dict[str, dict[str, Any]]] = {
     "blinker": {
@@ -35,29 +38,23 @@ _CONTENTS: Final[dict[str, dict[str, Any]]] = {
     },
     "blinker.base": {
         **_PUBLIC,
-        "ANY_ID": sender.ANY_ID,
-        "_PNamespaceSignal": namespace._SignalMaker,  # noqa: SLF001 - named as blinker's is
-        "Symbol": sender.Symbol,
-        "make_id": sender.make_id,
-        "make_ref": sender.make_ref,
+        **_UTILITIES,
+        "ANY_ID": ANY_ID,
+        "_PNamespaceSignal": _SignalMaker,
     },
-    "blinker._utilities": {
-        "Symbol": sender.Symbol,
-        "make_id": sender.make_id,
-        "make_ref": sender.make_ref,
-    },
+    "blinker._utilities": _UTILITIES,
 }
 
 
 def install_as_blinker() -> None:
-    """Let every later ``import blinker`` give aldis. A second call does nothing.
+    """Let every later ``import blinker`` return aldis. A second call does nothing.
 
-    Call it before Flask, or anything else that uses blinker, is imported; ``import
-    aldis.as_blinker`` does the same in one line.
+    Call it before you import Flask or another user of blinker. ``import aldis.as_blinker`` does the
+    same in one line.
 
     Raises:
-        StandInError: blinker itself has been imported already. The signals that were made with it
-            would stay blinker's; the error names the modules that hold them.
+        StandInError: blinker itself was imported already, so its signals would stay blinker's. The
+            error names the modules that hold them.
     """
     if stands_in():
         return
@@ -72,12 +69,12 @@ def install_as_blinker() -> None:
 
 
 def stands_in() -> bool:
-    """Tell whether ``blinker`` is aldis in this process."""
+    """Return whether ``blinker`` is aldis in this process."""
     return getattr(sys.modules.get("blinker"), "Signal", None) is Signal
 
 
 class _Loader:
-    """Says that the modules are made already: a module without a loader has no ``__spec__``."""
+    """Returns the modules that exist already. Without a loader, a module has no ``__spec__``."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return sys.modules.get(spec.name)
@@ -87,8 +84,8 @@ class _Loader:
 
 
 def _module(name: str, contents: dict[str, Any]) -> ModuleType:
-    module = ModuleType(name, "aldis in blinker's place: see aldis.install_as_blinker.")
-    loader: Any = _Loader()  # all that is asked of one; the base class costs an import
+    module = ModuleType(name, "aldis in the place of blinker: see aldis.install_as_blinker.")
+    loader: Any = _Loader()  # its two methods are enough, and the base class costs an import
     spec = ModuleSpec(name, loader, origin="aldis", is_package="__path__" in contents)
     module.__spec__ = spec
     module.__loader__ = spec.loader
@@ -109,9 +106,9 @@ def _too_late(loaded: ModuleType) -> str:
 
 
 def _users_of(loaded: ModuleType) -> list[str]:
-    """Name the modules that hold something of ``loaded``, in the order of their import."""
+    """Return the modules that hold an object of ``loaded``, in the order of their import."""
     users = []
-    modules: list[tuple[str, Any]] = list(sys.modules.items())  # what is there may be anything
+    modules: list[tuple[str, Any]] = list(sys.modules.items())  # sys.modules may hold any object
     for name, module in modules:
         if not isinstance(module, ModuleType) or name.partition(".")[0] in ("blinker", "aldis"):
             continue

@@ -72,7 +72,7 @@ __all__ = [
 
 # "Always called": a receiver that raises must not keep the others from tearing down.
 for _signal in (request_tearing_down, appcontext_tearing_down):
-    _signal.every_receiver_runs = True  # type: ignore[attr-defined]
+    _signal.continue_on_error = True  # type: ignore[attr-defined]
 
 
 class Aldis:

@@ -134,7 +134,7 @@ def _current_outbox() -> Outbox | None:
 
 # "Always called": a receiver that raises must not keep the others from tearing down.
 for _signal in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):
-    _signal.every_receiver_runs = True  # type: ignore[attr-defined]
+    _signal.continue_on_error = True  # type: ignore[attr-defined]
 
 # Quart says how to await a sync receiver for every signal but these two, which would refuse it. It
 # runs in a thread, as those of the others do.

@@ -46,7 +46,7 @@ def test_a_misspelt_signal_of_ckan(listening):
     ended = listening("ckan.signal('user_craeted')")
     assert (1, "") == (ended.returncode, ended.stderr)
     assert (
-        "  wrong: greet (app.py:3) listens to 'user_craeted', which nobody declares or has sent; "
+        "  wrong: greet (app.py:3) listens to 'user_craeted', which no code declares or has sent; "
         "did you mean 'user_created'? (of plugin 'greetings')\n"
     ) in ended.stdout
 

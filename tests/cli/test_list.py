@@ -330,7 +330,7 @@ class TestExplain:
         """What holds for all receivers is said first."""
         shop.write("muted.py", "from shop import *\norder_paid.is_muted = True")
         ended = shop.run(*SIGNALS, "explain", "order_paid", "--app", "muted")
-        assert "  note: the signal is muted: a send calls nobody\n" in ended.stdout
+        assert "  note: the signal is muted: a send calls no receiver\n" in ended.stdout
 
     @pytest.mark.parametrize(
         ("name", "closest"),

@@ -82,11 +82,11 @@ def test_flasks_server_with_its_reloader(project):
     port = free_port()
     options = ["run", "--port", str(port), "--debug"]
     with served(project, *FLASK, *options) as process:
-        assert "one aldis.core.signal 1" == ask(port, until="one")
+        assert "one aldis.core.namespace 1" == ask(port, until="one")
         time.sleep(1.1)  # the reloader looks once a second, at times that may be whole seconds
         project.write("app.py", APP.replace("VERSION", "two"))
         assert file.read_text().count("two") == 1
-        assert ask(port, until="two").startswith("two aldis.core.signal")
+        assert ask(port, until="two").startswith("two aldis.core.namespace")
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=10)
 
@@ -98,6 +98,6 @@ def test_gunicorns_workers(project):
     port = free_port()
     command = [*PYTHON, "-m", "gunicorn", "--workers", "2", "--bind"]
     with served(project, *command, f"127.0.0.1:{port}", "shop:app") as process:
-        assert ask(port, until="one").startswith("one aldis.core.signal")
+        assert ask(port, until="one").startswith("one aldis.core.namespace")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0

@@ -243,8 +243,8 @@ class TestHiddenDeliveries:
     def test_two_deliveries_are_refused(self, signal):
         """One around the other would leave the inner one out."""
         text = (
-            f"receive ({line_of(receive)}) has two deliveries, strongly around weakly; a receiver "
-            "has one: keep the one that you need"
+            f"receive ({line_of(receive)}) has two delivery modes, strongly around weakly; a "
+            "receiver has one: remove one of the two decorators"
         )
         with pytest.raises(ReceiverError, match=exactly(text)):
             signal.connect(strongly(weakly(receive)))

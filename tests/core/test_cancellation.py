@@ -24,7 +24,7 @@ class TestCancelling:
             await asyncio.sleep(0)
             heard.append(sender)
 
-        signal.every_receiver_runs = True
+        signal.continue_on_error = True
         for receiver in (fail, wait_for_ever, later):
             signal.connect(receiver)
         task = asyncio.create_task(signal.asend("north"))

@@ -50,7 +50,7 @@ def contexts(error):
 class TestErrors:
     def test_a_worse_error_keeps_the_whole_chain(self, signal):
         """What ends the send after all shows what it came of, and then the first error."""
-        signal.every_receiver_runs = True
+        signal.continue_on_error = True
         signal.send("north")
         signal.connect(fail)
         signal.connect(interrupt)
@@ -61,7 +61,7 @@ class TestErrors:
 
     def test_an_error_is_never_its_own_context(self, signal, raising_log):
         """A log that raises what it is told makes no cycle of the error."""
-        signal.every_receiver_runs = True
+        signal.continue_on_error = True
         signal.send("north")
         signal.connect(fail)
         signal.has_receivers_for("north")  # as above
@@ -76,7 +76,7 @@ class TestASubclass:
         """Give a signal whose class says that every receiver runs."""
 
         class Alarm(aldis.Signal):
-            every_receiver_runs = True
+            continue_on_error = True
 
         return Alarm()
 
@@ -96,9 +96,9 @@ class TestASubclass:
 
     def test_is_asked_again_when_its_signal_no_longer_says_otherwise(self, alarm):
         """A signal may differ from its class, until what was set on it is deleted."""
-        alarm.every_receiver_runs = False
+        alarm.continue_on_error = False
         assert [] == self.send_twice(alarm)
-        del alarm.every_receiver_runs
+        del alarm.continue_on_error
         assert ["north", "north"] == self.send_twice(alarm)
 
 

@@ -147,7 +147,10 @@ class TestWhatCannotBeAContract:
                 "def f(sender, /, *, _sync_wrapper=None): ...",
                 "'_sync_wrapper' is an argument of send itself",
             ),
-            ("async def f(sender, /): ...", "it is async; whether receivers are is theirs to say"),
+            (
+                "async def f(sender, /): ...",
+                "it is async; each receiver decides whether it is async",
+            ),
         ],
     )
     def test_a_function_of_another_shape(self, shop, source, problem):

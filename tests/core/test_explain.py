@@ -53,7 +53,7 @@ class TestRows:
         """A receiver of this sender and of any is called by the earlier of the two."""
         signal.connect(receive)
         signal.connect(receive, "north")
-        assert [None, "it is called once, by its earlier connection"] == [
+        assert [None, "an earlier connection calls it, and a send calls each receiver once"] == [
             row.obstacle for row in signal.explain("north").rows
         ]
         assert [None, "it listens to 'north' only"] == [
@@ -138,7 +138,9 @@ class TestText:
 
     def test_of_nobody(self, signal):
         """A signal without receivers says so."""
-        assert f"{signal!r}, sent by any sender:\n  nobody listens" == str(signal.explain())
+        assert f"{signal!r}, sent by any sender:\n  no receiver is connected" == str(
+            signal.explain()
+        )
 
     def test_notes(self, signal):
         """What holds for the whole signal is noted: muted, overridden."""
@@ -147,8 +149,8 @@ class TestText:
         with signal.muted():
             explained = signal.explain()
         notes = (
-            "the signal is muted: a send calls nobody",
-            "receivers_for is overridden and decides itself; this is what it is given",
+            "the signal is muted: a send calls no receiver",
+            "receivers_for is overridden and may choose other receivers than these",
         )
         assert notes == explained.notes
         assert [f"  note: {note}" for note in notes] == str(explained).splitlines()[1:3]

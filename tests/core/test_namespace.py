@@ -108,7 +108,7 @@ class TestCheck:
         shop.signal("order-payed").connect(receive)
         [finding] = shop.check()
         text = (
-            f"receive ({line_of(receive)}) listens to 'order-payed', which nobody declares or has "
+            f"receive ({line_of(receive)}) listens to 'order-payed', which no code declares or has "
             "sent; did you mean 'order-paid'?"
         )
         assert aldis.core.Finding("order-payed", text, closest="order-paid") == finding
@@ -123,7 +123,7 @@ class TestCheck:
         [finding] = shop.check()
         text = (
             f"receive ({line_of(receive)}), Recorder object ({line_of(Recorder.__call__)}) listens "
-            "to 'lamps-lit', which nobody declares or has sent"
+            "to 'lamps-lit', which no code declares or has sent"
         )
         assert aldis.core.Finding("lamps-lit", text, remark=True) == finding
         assert f"remark: {text}" == str(finding)

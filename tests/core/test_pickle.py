@@ -75,8 +75,8 @@ class TestWhatRefuses:
     def test_a_namespace_without_a_home(self):
         """A local namespace says where it was made."""
         text = (
-            f"this namespace cannot be pickled or copied: it is no global of {__name__}, where it "
-            "was made"
+            f"this namespace cannot be pickled or copied: it is not a global of {__name__}, the "
+            "module that made it"
         )
         with pytest.raises(SignalPickleError, match=exactly(text)):
             pickle.dumps(aldis.Namespace())

@@ -159,7 +159,7 @@ class TestEveryReceiverRuns:
             raise LookupError
 
         later = Recorder()
-        signal.every_receiver_runs = True
+        signal.continue_on_error = True
         signal.disconnect(fail_later)
         for receiver in (fail, fail_later, later):
             signal.connect(receiver)
@@ -180,7 +180,7 @@ class TestEveryReceiverRuns:
         async def later(sender):
             heard.append(sender)
 
-        signal.every_receiver_runs = True
+        signal.continue_on_error = True
         for send in (signal.asend, signal.send_async):
             with pytest.raises(ValueError, match="lamp out"):
                 await send("north")
@@ -191,15 +191,15 @@ class TestEveryReceiverRuns:
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
-        signal.every_receiver_runs = True
-        signal.every_receiver_runs = False
+        signal.continue_on_error = True
+        signal.continue_on_error = False
         with pytest.raises(ValueError, match="lamp out"):
             signal.send()
         assert [] == later.senders
 
     def test_values_are_returned_when_nothing_is_raised(self, signal):
         """Without an error it is a send like any other."""
-        signal.every_receiver_runs = True
+        signal.continue_on_error = True
         signal.connect(receive)
         assert [(receive, "north")] == resend(signal, "north")
 

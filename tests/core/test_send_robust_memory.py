@@ -55,7 +55,7 @@ def test_nor_does_the_error_that_was_put_off(
 ) -> None:
     """It is the same where the first error is raised when every receiver has run."""
     signal = aldis.Signal()
-    signal.every_receiver_runs = True
+    signal.continue_on_error = True
 
     def fail(sender: object, *, thing: Thing) -> None:
         raise ValueError

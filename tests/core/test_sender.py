@@ -9,7 +9,8 @@ import pytest
 from werkzeug.local import LocalProxy
 
 import aldis
-from aldis.core.sender import ANY_ID, Symbol, make_id, make_ref
+from aldis.core.inspection import ANY_ID, make_id, make_ref
+from aldis.core.sender import Symbol
 from aldis.errors import UnboundSenderError
 from tests.core.support import Recorder, Sender, exactly
 

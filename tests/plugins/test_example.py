@@ -59,7 +59,7 @@ def test_one_that_is_absent_is_named(printed):
     """A plugin that is configured but not installed is an error; its signal is a remark."""
     assert "- stocktake: no plugin is called 'stocktake'; installed in" in printed
     assert "remark: Loyalty.start_anew" in printed
-    assert "listens to 'stocktake_finished', which nobody declares" in printed
+    assert "listens to 'stocktake_finished', which no code declares" in printed
 
 
 def test_one_that_misspells_is_found(printed):

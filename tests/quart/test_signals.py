@@ -47,7 +47,7 @@ class TestModule:
             assert blinker.Signal is aldis.Signal
             print(type(quart.request_started).__module__)
         """
-        assert "aldis.core.signal\n" == run(code)
+        assert "aldis.core.namespace\n" == run(code)
 
     def test_after_blinker_it_refuses(self):
         """On a Quart that runs on plain blinker it does not go on with half of the signals."""

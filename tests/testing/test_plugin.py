@@ -65,11 +65,11 @@ class TestPresence:
         """By its mere presence no fixture runs, nothing is recorded, and strict mode is off."""
         project.makepyfile("""
             import aldis
-            from aldis.core import is_strict, tap
+            from aldis.core import is_strict, observers
 
             def test_is_not_strict():
                 assert not is_strict()
-                assert not tap._observers
+                assert not observers._observers
 
             def test_connects():
                 import shop
@@ -206,7 +206,7 @@ class TestRecord:
     def test_until_the_test_ends(self, project):
         """The fixture records from its call on, and no longer than its test."""
         project.makepyfile("""
-            from aldis.core import tap
+            from aldis.core import observers
             from shop import order_paid
 
             def test_records(record):
@@ -217,7 +217,7 @@ class TestRecord:
                 sent.once_with("market", order_id=7)
 
             def test_is_over():
-                assert not tap._observers
+                assert not observers._observers
         """)
         passes(project, passed=2)
 

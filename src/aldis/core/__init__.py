@@ -1,15 +1,22 @@
-"""The engine: signals, who is connected to them, and sending. Standard library only."""
+"""Signals: connecting and sending. This package uses the standard library only."""
 
 from __future__ import annotations
 
 from aldis.core._native import COMPILED
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation
-from aldis.core.namespace import Finding, Namespace, default_namespace, namespaces, signal
+from aldis.core.namespace import (
+    Finding,
+    NamedSignal,
+    Namespace,
+    default_namespace,
+    namespaces,
+    signal,
+)
 from aldis.core.observers import Call, Emission, Observer, attach, detach
 from aldis.core.receiver import SupportsBindSignal
 from aldis.core.sender import ANY
-from aldis.core.signal import NamedSignal, Signal, Subscription
+from aldis.core.signal import Signal, Subscription
 from aldis.core.slowpath import Outcome
 from aldis.core.strict import is_strict, set_strict
 

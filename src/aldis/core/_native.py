@@ -1,7 +1,7 @@
-"""Which of the two call loops is in use: the compiled one, unless there is none.
+"""Chooses the engine: the C engine if it is built, otherwise the Python engine.
 
-``ALDIS_NO_EXTENSIONS=1`` chooses the Python twin. An extension that is there but cannot be loaded
-raises: it is never silently replaced.
+``ALDIS_NO_EXTENSIONS=1`` chooses the Python engine. If the C engine is built but cannot be loaded,
+the import raises. aldis never replaces a broken extension silently.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def _choose() -> ModuleType:
         return dispatch
 
 
-_loop = _choose()
+_engine = _choose()
 
-#: Whether the compiled call loop is in use.
-COMPILED: Final[bool] = _loop is not dispatch
+#: Whether the C engine is in use.
+COMPILED: Final[bool] = _engine is not dispatch
 
 if TYPE_CHECKING:
     from aldis.core.dispatch import Emitter, Link, MethodResolver, Routes, set_observed
 else:
-    Emitter = _loop.Emitter
-    Link = _loop.Link
-    Routes = _loop.Routes
-    MethodResolver = _loop.MethodResolver
-    set_observed = _loop.set_observed
+    Emitter = _engine.Emitter
+    Link = _engine.Link
+    MethodResolver = _engine.MethodResolver
+    Routes = _engine.Routes
+    set_observed = _engine.set_observed

@@ -1,4 +1,4 @@
-"""What the signatures of signals are written in: their type parameters, and what connects."""
+"""The types in the signatures of signals: two type parameters and the decorator's protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, TypeVar
 
-    # A signal without a contract is a `Signal[..., Any]`, and need not be written so.
+    # The defaults let users write `Signal` for a signal without a contract.
     P = ParamSpec("P", default=...)
     R = TypeVar("R", default=Any)
 else:
@@ -24,9 +24,9 @@ Receiver: TypeAlias = Callable[..., Any]
 
 
 class ConnectDecorator(Protocol[P, R]):
-    """What ``connect_via(sender)`` and ``connect(sender=sender)`` return.
+    """The decorator that ``connect_via(sender)`` and ``connect(sender=sender)`` return.
 
-    A sync and an async receiver fit the same contract, and each stays what it is.
+    Sync and async receivers fit the same contract. The decorator returns the receiver unchanged.
     """
 
     @overload

@@ -1,7 +1,7 @@
-"""What a signal carries, and who can receive it.
+"""Contracts: the payload that a signal declares, and the receivers that accept it.
 
-A contract is a function: its name is the signal's name, its docstring the signal's doc, its
-keyword-only parameters the payload, and its return type what receivers may return.
+A contract is a function. Its name is the name of the signal, and its docstring is the doc. Its
+keyword-only parameters are the payload, and its return type is the type that receivers return.
 """
 
 from __future__ import annotations
@@ -28,17 +28,19 @@ POSITIONAL: Final = (
     Parameter.VAR_POSITIONAL,
 )
 
+_KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
 
 @dataclass(frozen=True)
 class Contract:
-    """What a signal declares about the arguments of its receivers.
+    """The arguments that a signal passes to its receivers.
 
     Attributes:
         function: The function that was given to ``define``.
         payload: The keyword arguments by name.
-        open: Whether a send may carry arguments that are not declared (``**extra``).
-        advisory: Whether a receiver that does not fit is warned about instead of refused.
-        mutable: Whether receivers may change the containers that they are handed.
+        open: Whether a send may pass arguments that are not declared (``**extra``).
+        advisory: Whether a receiver that does not fit causes a warning instead of an error.
+        mutable: Whether receivers may change the containers of the payload.
     """
 
     function: Callable[..., Any]
@@ -49,17 +51,17 @@ class Contract:
 
     @classmethod
     def of(cls, function: object, *, advisory: bool = False, mutable: bool = False) -> Contract:
-        """Read the contract that ``function`` declares.
+        """Return the contract that ``function`` declares.
 
         Raises:
-            ContractError: It is no plain function of one positional-only sender and keyword-only
-                arguments.
+            ContractError: ``function`` is not a plain function with one positional-only sender and
+                keyword-only arguments.
         """
         if not isinstance(function, FunctionType):
             message = f"a contract is declared by a function, not by {function!r}"
             raise ContractError(message)
         if iscoroutinefunction(function):
-            raise _unusable(function, "it is async; whether receivers are is theirs to say")
+            raise _unusable(function, "it is async; each receiver decides whether it is async")
         parameters = list(signature(function).parameters.values())
         if not parameters or parameters[0].kind is not Parameter.POSITIONAL_ONLY:
             raise _unusable(function, "its first parameter must be the sender: (sender, /, *, …)")
@@ -79,25 +81,25 @@ class Contract:
 
     @property
     def name(self) -> str:
-        """The contract's name: that of its function."""
+        """The name of the function."""
         return self.function.__name__
 
     @property
     def doc(self) -> str | None:
-        """The docstring of its function."""
+        """The docstring of the function."""
         return getdoc(self.function)
 
     @property
     def required(self) -> frozenset[str]:
-        """The arguments that every send carries."""
+        """The arguments that every send passes."""
         return frozenset(name for name, each in self.payload.items() if each.default is each.empty)
 
     @cached_property
     def types(self) -> Mapping[str, Any]:
-        """The arguments' types, as far as their annotations can be resolved."""
+        """The types of the arguments whose annotations can be resolved."""
         try:
             hints = get_type_hints(self.function)
-        except Exception:  # noqa: BLE001 - resolving runs what is written there
+        except Exception:  # noqa: BLE001 - resolving an annotation runs code of the user
             return {}
         return {name: hints[name] for name in self.payload if name in hints}
 
@@ -105,7 +107,7 @@ class Contract:
         return f"{self.name}{signature(self.function)}"
 
     def same_as(self, other: Contract) -> bool:
-        """Tell whether ``other`` is this contract again, as after a reload of its module."""
+        """Return whether ``other`` is this contract after a reload of its module."""
         mine, others = self.function, other.function
         return (mine.__module__, mine.__qualname__, str(self)) == (
             others.__module__,
@@ -114,13 +116,13 @@ class Contract:
         )
 
     def mismatch(self, receiver: Callable[..., Any]) -> str | None:
-        """Say why ``receiver`` could not be called with this payload, and what to do about it.
+        """Return the reason why ``receiver`` does not accept this payload, with a remedy.
 
         Args:
-            receiver: A callable. One without a readable signature is given the benefit of doubt.
+            receiver: A callable. If it has no readable signature, it counts as fitting.
 
         Returns:
-            The text of an error, or ``None`` when it fits.
+            The text of an error, or ``None`` if the receiver fits.
         """
         for problem in chain.from_iterable(map(self._problems, _signatures(receiver))):
             return f"receiver {describe(receiver)} does not fit {self}: {problem}"
@@ -160,17 +162,15 @@ class Contract:
             yield "a send may carry more arguments than are declared; add **extra"
 
 
-_KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-
-
 def _unusable(function: Callable[..., Any], problem: str) -> ContractError:
     return ContractError(f"{describe(function)} cannot be a signal's contract: {problem}")
 
 
 def _signatures(receiver: Callable[..., Any]) -> Iterator[Signature]:
-    """Yield what ``receiver`` takes, as far as that can be told.
+    """Yield the signatures that a call of ``receiver`` must fit.
 
-    A wrapper claims the signature of what it wraps, but it is the wrapper that is called.
+    A wrapper reports the signature of the function that it wraps, but the call reaches the wrapper.
+    Both must fit.
     """
     for follow_wrapped in (True, False):
         with suppress(TypeError, ValueError):

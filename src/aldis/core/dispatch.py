@@ -1,9 +1,10 @@
-"""The call loop, in Python: the reference for its compiled twin.
+"""The call loop in Python. It is the reference for the C engine in ``_dispatch.c``.
 
-Dispatch is kept apart from registration. A :class:`Registry <aldis.core.registry.Registry>` decides
-who is called and publishes it in :class:`Routes` as tuples of :class:`Link`; :meth:`Emitter.send`
-only walks such a tuple. Whatever is not plain (async receivers, observers, muted signals …) is not
-published, and the send goes to :meth:`Emitter._send_slowly`.
+Dispatch is separate from registration. A :class:`Registry <aldis.core.registry.Registry>` decides
+which receivers a send calls, and publishes them in :class:`Routes` as tuples of :class:`Link`.
+:meth:`Emitter.send` only walks such a tuple. The registry does not publish async receivers, muted
+signals and other special cases. A send without a published tuple, and a send with an observer, goes
+to :meth:`Emitter._send_slowly`.
 """
 
 from __future__ import annotations
@@ -30,65 +31,77 @@ def set_observed(observed: bool) -> None:
 
 
 class Link:
-    """One receiver connected for one sender, as the call loop needs it."""
+    """One receiver that is connected for one sender.
+
+    Attributes:
+        ref: Returns the referent: the receiver, or the object that a bound method belongs to. It
+            returns ``None`` if the referent is dead or the receiver was disconnected.
+        resolver: Turns the referent into the receiver and its callable; ``None`` if they are one
+            object.
+    """
 
     __slots__ = ("ref", "resolver")
 
     ref: Callable[[], Any]
-    """Gives the anchor: the receiver, or the object whose method it is. ``None`` when that is dead,
-    or not connected any more."""
     resolver: Callable[[Any], tuple[Any, Any] | None] | None
-    """From the anchor to the receiver and what to call; ``None`` when all three are one."""
 
     def resolve(self) -> tuple[Any, Any] | None:
-        """Return the receiver and what is called instead of it, or ``None`` if it is dead."""
-        anchor = self.ref()
-        if anchor is None:
+        """Return the receiver and the callable that runs, or ``None`` if the receiver is dead."""
+        referent = self.ref()
+        if referent is None:
             return None
-        return (anchor, anchor) if self.resolver is None else self.resolver(anchor)
+        return (referent, referent) if self.resolver is None else self.resolver(referent)
 
 
 class MethodResolver:
-    """A bound method whose object is the anchor; its function is held weakly as well."""
+    """Resolves a bound method. Its object is the referent, and its function is held weakly."""
 
     __slots__ = ("function",)
+
+    function: Callable[[], Any]
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
 
-    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
-        """Return the method, twice, or ``None`` when its function is dead."""
+    def __call__(self, referent: Any) -> tuple[Any, Any] | None:
+        """Return the method twice, or ``None`` if its function is dead."""
         function = self.function()
         if function is None:
             return None
-        method = MethodType(function, anchor)
+        method = MethodType(function, referent)
         return method, method
 
 
 class Routes:
-    """Which links a send walks, as far as they are known and plain.
+    """The links that a send walks, as far as the registry has published them.
 
     Attributes:
-        everyone: Links of the receivers of any sender; ``None`` sends to ``_send_slowly``.
-        scoped: For each sender with receivers of its own: the ``everyone`` that was merged, and the
-            merged links; ``None`` when they have to be merged anew.
-        dead: Weak references that died and wait to be swept out of the registry.
-        real_type: The type of the last sender that was found to be no proxy.
-        continue_on_error: Whether the receivers after one that raised are called as well.
+        everyone: The links for any sender; ``None`` sends through the slow path.
+        scoped: For each sender with links of its own, the ``everyone`` that was merged and the
+            merged links; ``None`` if they must be merged again.
+        dead: Weak references that died. The registry removes their connections.
+        real_type: The type of the last sender that was not a proxy.
+        continue_on_error: Whether the receivers after one that raised are called too.
     """
 
     __slots__ = ("continue_on_error", "dead", "everyone", "real_type", "scoped")
 
+    continue_on_error: bool
+    dead: deque[Any]
+    everyone: tuple[Link, ...] | None
+    real_type: type | None
+    scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None]
+
     def __init__(self, dead: deque[Any]) -> None:
-        self.real_type: type | None = None
+        self.real_type = None
         self.continue_on_error = False
-        self.everyone: tuple[Link, ...] | None = None
-        self.scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None] = {}
+        self.everyone = None
+        self.scoped = {}
         self.dead = dead
 
     def find(self, sender: object) -> tuple[Link, ...] | None:
-        """Return the links for ``sender``, or ``None`` if they are not known or not plain."""
-        # A dead sender must be swept first: its id may be another object's by now.
+        """Return the links for ``sender``, or ``None`` if they are not published."""
+        # Dead senders must be removed first: another object may have the id of one.
         if self.dead or (type(sender) is not self.real_type and not self.is_real(sender)):
             return None
         everyone = self.everyone
@@ -100,7 +113,7 @@ class Routes:
         return entry[1]  # type: ignore[index,no-any-return]
 
     def is_real(self, sender: object) -> bool:
-        """Tell whether ``sender`` is no proxy, and remember its type."""
+        """Return whether ``sender`` is not a proxy, and remember its type."""
         if is_proxy(sender):
             return False
         self.real_type = type(sender)
@@ -108,7 +121,7 @@ class Routes:
 
 
 class Emitter:
-    """What can send: the base of :class:`Signal <aldis.core.signal.Signal>`."""
+    """The base of :class:`Signal <aldis.core.signal.Signal>`. It sends."""
 
     __slots__ = ("__weakref__", "_routes")
 
@@ -122,7 +135,7 @@ class Emitter:
         _async_wrapper: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> list[tuple[Any, Any]]:
-        """Call the receivers connected to ``sender``, and to any sender, in connection order."""
+        """Call the receivers of ``sender``, and those of any sender, in connection order."""
         routes = self._routes
         links = routes.find(sender) if routes.scoped else routes.everyone
         if links is None or _observed:
@@ -136,7 +149,7 @@ class Emitter:
         try:
             for link in links:
                 receiver = link.ref()
-                if receiver is None:  # dead, or disconnected since the send began
+                if receiver is None:  # it died, or was disconnected after the send began
                     routes.everyone = None
                     continue
                 if link.resolver is None:
@@ -159,11 +172,11 @@ class Emitter:
         sender: Any,
         kwargs: dict[str, Any],
     ) -> None:
-        """Call the receivers after the one at ``position``, which has raised ``error``."""
+        """Call the receivers after the one at ``position``, which raised ``error``."""
         raise NotImplementedError
 
     def _send_slowly(
         self, sender: Any, wrapper: Callable[..., Any] | None, kwargs: dict[str, Any]
     ) -> list[tuple[Any, Any]]:
-        """Send by the whole of the rules, where the published links are not enough."""
+        """Send where the published links are not enough."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Namespaces: signals by name."""
+"""Namespaces and named signals."""
 
 from __future__ import annotations
 
@@ -13,23 +13,61 @@ from aldis.core import strict
 from aldis.core._typing import P, R
 from aldis.core.contract import Contract
 from aldis.core.receiver import describe, location
-from aldis.core.signal import NamedSignal
+from aldis.core.signal import Signal
 from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownNameError
 
-__all__ = ["Finding", "Namespace", "default_namespace", "namespaces", "signal"]
+__all__ = ["Finding", "NamedSignal", "Namespace", "default_namespace", "namespaces", "signal"]
 
 _living: list[ref[Namespace]] = []
 
 
+class NamedSignal(Signal[P, R]):
+    """A signal with a name. ``Namespace.signal`` and ``Namespace.define`` make it.
+
+    Args:
+        name: The name of the signal.
+        doc: The purpose of the signal.
+    """
+
+    name: str
+
+    def __init__(self, name: str, doc: str | None = None) -> None:
+        super().__init__(doc)
+        self.name = name
+        self._namespace: Callable[[], Namespace | None] = _no_namespace
+
+    @property
+    def namespace(self) -> Namespace | None:
+        """The namespace that the signal belongs to, or ``None``."""
+        return self._namespace()
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}; {self.name!r}>"
+
+    def __reduce__(self) -> Any:
+        namespace = self.namespace
+        if namespace is None or namespace.home is None:
+            return super().__reduce__()
+        return _signal_of, (namespace, self.name)
+
+
+def _no_namespace() -> None:
+    return None
+
+
+def _signal_of(namespace: Namespace, name: str) -> NamedSignal:
+    return namespace.signal(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What ``Namespace.check`` found.
+    """A result of ``Namespace.check``.
 
     Attributes:
         signal: The name of the signal.
-        problem: What is wrong, in a sentence.
-        remark: Whether it may be all right: nothing to fail a build over.
-        closest: The declared name that was perhaps meant.
+        problem: The problem, as a sentence.
+        remark: Whether the problem may be harmless. A remark does not fail a build.
+        closest: The most similar declared name, if the name is probably misspelt.
     """
 
     signal: str
@@ -42,7 +80,7 @@ class Finding:
 
 
 class Namespace(dict[str, NamedSignal]):
-    """Signals by name. ``namespace.signal("x")`` is the same object each time, for everybody."""
+    """Signals by name. ``namespace.signal("x")`` returns one object at every call."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,14 +88,14 @@ class Namespace(dict[str, NamedSignal]):
         _living.append(ref(self, _living.remove))
 
     def signal(self, name: str, doc: str | None = None) -> NamedSignal:
-        """Return the signal called ``name``, making it if there is none.
+        """Return the signal called ``name``; make it if there is none.
 
         Args:
-            name: What the signal is called.
-            doc: What it is for; used when it is made, or has no doc yet.
+            name: The name of the signal.
+            doc: The purpose of the signal. It is used if the signal has no doc yet.
 
         Raises:
-            TypeError: The name is a function, for which there is :meth:`define`.
+            TypeError: ``name`` is a function. Use :meth:`define` for it.
         """
         found = self.get(name)
         if found is None:
@@ -68,8 +106,8 @@ class Namespace(dict[str, NamedSignal]):
                 )
                 raise TypeError(message)
             made = NamedSignal(name, doc)
-            made._namespace = ref(self)  # noqa: SLF001 - part of the same engine
-            # On two threads at once, both get the one that was first.
+            made._namespace = ref(self)  # noqa: SLF001 - in this module
+            # With setdefault, two threads get one signal.
             found = self.setdefault(name, made)
         if doc and not found.documented:
             found.__doc__ = doc
@@ -92,20 +130,21 @@ class Namespace(dict[str, NamedSignal]):
         advisory: bool = False,
         mutable: bool = False,
     ) -> Any:
-        """Declare a signal by a function: a decorator, with or without arguments.
+        """Declare a signal by a function. Use it as a decorator, with or without arguments.
 
-        The function is never called. Its name is the signal's, its docstring the doc, its
-        keyword-only parameters what a send carries, its return type what receivers return.
+        aldis never calls the function. Its name is the name of the signal, and its docstring is the
+        doc. Its keyword-only parameters are the payload, and its return type is the type that
+        receivers return.
 
         Args:
             function: ``def order_paid(sender: Branch, /, *, order_id: int) -> None``.
-            name: Another name for the signal.
-            advisory: Warn of receivers that do not fit instead of refusing them, for a signal whose
-                sender guarantees nothing.
-            mutable: Receivers may change what they are handed; strict mode looks away.
+            name: A name for the signal instead of the function's name.
+            advisory: Whether to warn about a receiver that does not fit instead of refusing it. Use
+                it if the sender does not guarantee the payload.
+            mutable: Whether receivers may change the payload. Strict mode then allows it.
 
         Raises:
-            ContractError: The function cannot serve as a contract, or the signal has another one.
+            ContractError: The function is not a valid contract, or the signal has another contract.
         """
         if function is None:
             return lambda each: self._define(each, name, advisory, mutable)
@@ -126,15 +165,15 @@ class Namespace(dict[str, NamedSignal]):
         found.contract = contract
         if contract.doc:
             found.__doc__ = contract.doc
-        for problem in _misfits(found):
+        for problem in _mismatches(found):
             strict.warn(f"{problem}; it had connected before", ContractWarning)
         return found
 
     def find(self, name: str) -> NamedSignal:
-        """Return the signal called ``name``, and never make one.
+        """Return the signal called ``name``. This never makes a signal.
 
         Raises:
-            UnknownNameError: There is none; the error names the closest.
+            UnknownNameError: There is no such signal. The error suggests the closest name.
         """
         found = self.get(name)
         if found is None:
@@ -145,16 +184,16 @@ class Namespace(dict[str, NamedSignal]):
         return found
 
     def check(self) -> list[Finding]:
-        """Look for subscriptions that will never hear anything, and for receivers that do not fit.
+        """Look for receivers that no send will ever call, and for receivers that do not fit.
 
-        A name counts as declared when it was given a contract or a doc, or when its signal is a
-        global of the module that made this namespace; and as sent once it has been. A name that is
-        neither is a finding when it is close to a declared one, as a misspelt name is; else a
-        remark, since whoever sends it may be optional and not installed. In strict mode, receivers
-        that were connected weakly and died before their first call are findings too.
+        A name is declared if its signal has a contract or a doc, or if its signal is a global of
+        the module that made this namespace. If a connected signal was neither declared nor sent,
+        its name may be misspelt. It is a finding if it resembles a declared name. Otherwise it is a
+        remark, because its sender may be an optional package that is not installed. In strict mode,
+        a weak receiver that died before its first call is a finding too.
         """
         findings = []
-        at_home = {id(value) for _, value in self._neighbours()}
+        at_home = {id(value) for _, value in self._globals()}
         declared = [
             name
             for name, each in list(self.items())
@@ -163,22 +202,22 @@ class Namespace(dict[str, NamedSignal]):
         for name, each in list(self.items()):
             if name not in declared and not each.sent and each.receivers:
                 findings.append(_unsent(each, declared))
-            findings += [Finding(name, problem) for problem in _misfits(each)]
+            findings += [Finding(name, problem) for problem in _mismatches(each)]
             findings += [
-                Finding(name, f"{name!r} has lost a receiver: {origin}")
-                for origin in strict.lost_receivers(each)
+                Finding(name, f"{name!r} has lost a receiver: {message}")
+                for message in each._lost_receivers()  # noqa: SLF001 - part of aldis.core
             ]
         return findings
 
     @property
     def home(self) -> str | None:
-        """The name of the module's global that this namespace is, or ``None``."""
-        for name, value in self._neighbours():
+        """The name of the module's global that holds this namespace, or ``None``."""
+        for name, value in self._globals():
             if value is self:
                 return name
         return None
 
-    def _neighbours(self) -> list[tuple[str, object]]:
+    def _globals(self) -> list[tuple[str, object]]:
         """Return the globals of the module that made this namespace."""
         module = sys.modules.get(self.__module__)
         return list(vars(module).items()) if module else []
@@ -187,8 +226,8 @@ class Namespace(dict[str, NamedSignal]):
         home = self.home
         if home is None:
             message = (
-                f"this namespace cannot be pickled or copied: it is no global of {self.__module__},"
-                " where it was made"
+                "this namespace cannot be pickled or copied: it is not a global of "
+                f"{self.__module__}, the module that made it"
             )
             raise SignalPickleError(message)
         return home
@@ -201,23 +240,23 @@ class Namespace(dict[str, NamedSignal]):
 
 
 def namespaces() -> list[Namespace]:
-    """Return every namespace that is alive, in the order of their making."""
+    """Return every living namespace, the oldest first."""
     return [namespace for each in list(_living) if (namespace := each()) is not None]
 
 
-def _misfits(found: NamedSignal[..., Any]) -> list[str]:
+def _mismatches(found: NamedSignal[..., Any]) -> list[str]:
     contract = found.contract
     if contract is None:
         return []
-    receivers = found._registered()  # noqa: SLF001 - part of the same engine
+    receivers = found._living_receivers()  # noqa: SLF001 - part of aldis.core
     return [problem for each in receivers if (problem := contract.mismatch(each)) is not None]
 
 
 def _unsent(found: NamedSignal[..., Any], declared: list[str]) -> Finding:
-    receivers = found._registered()  # noqa: SLF001 - part of the same engine
+    receivers = found._living_receivers()  # noqa: SLF001 - part of aldis.core
     who = ", ".join(describe(each) for each in receivers)
     closest = get_close_matches(found.name, declared, n=1, cutoff=0.8)
-    text = f"{who} listens to {found.name!r}, which nobody declares or has sent"
+    text = f"{who} listens to {found.name!r}, which no code declares or has sent"
     if closest:
         return Finding(found.name, f"{text}; did you mean {closest[0]!r}?", closest=closest[0])
     return Finding(found.name, text, remark=True)
@@ -238,8 +277,8 @@ class _SignalMaker(Protocol):
 
 #: The namespace of :func:`signal`.
 default_namespace: Final[Namespace] = Namespace()
-# Its maker is whoever imported this module first; its home is here.
+# Its module is this one, whichever module imported this one first.
 default_namespace.__module__ = __name__
 
-#: Return the signal of the default namespace that is called so, making it if there is none.
+#: Return the signal called ``name`` in the default namespace; make it if there is none.
 signal: _SignalMaker = default_namespace.signal

@@ -1,7 +1,7 @@
 """The one place where observers attach.
 
-While nobody observes, a send tests one pointer and knows nothing of this module. Otherwise it goes
-through the rules of :mod:`aldis.core.slowpath`, which tell every observer what happens.
+Without an observer, a send tests one flag and does not use this module. With an observer, each send
+takes the path in :mod:`aldis.core.slowpath`, which notifies every observer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from aldis.core._native import set_observed
 from aldis.core.process import ForkSafeLock
 
 __all__ = [
+    "NOT_OBSERVED",
     "Call",
     "Emission",
     "Observer",
@@ -27,6 +28,9 @@ __all__ = [
     "current_call",
     "current_send_id",
     "detach",
+    "disable",
+    "enable",
+    "is_enabled",
     "observe_call",
     "observe_send",
     "report_error",
@@ -37,15 +41,21 @@ _log = logging.getLogger("aldis")
 _observers: tuple[Observer, ...] = ()
 _reasons: frozenset[str] = frozenset()
 _current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
-_send: ContextVar[str | None] = ContextVar("aldis_current_send", default=None)
-_NOBODY: Final[AbstractContextManager[None]] = nullcontext()
+_send_id: ContextVar[str | None] = ContextVar("aldis_current_send_id", default=None)
 _changing = ForkSafeLock()
+
+#: Whether every send takes the slow path, for an observer or for strict mode.
+enabled: bool = False
+
+#: The context of a send or a call without an observer.
+NOT_OBSERVED: Final[AbstractContextManager[None]] = nullcontext()
 
 
 class Observer:
-    """Is told of every send. Override what you need; what you raise is logged and goes no further.
+    """Is notified of every send. Override the methods that you need.
 
-    The methods run in the thread and task of the sender, and delay it.
+    The methods run in the thread and task of the sender, and delay it. If a method raises, the
+    error is logged and the sender never sees it.
     """
 
     def emission_started(self, emission: Emission) -> None:
@@ -55,28 +65,34 @@ class Observer:
         """A receiver is about to be called."""
 
     def call_finished(self, call: Call) -> None:
-        """A receiver returned or raised: see ``call.error``."""
+        """A receiver returned or raised; see ``call.error``."""
 
     def receiver_skipped(self, emission: Emission, receiver: Any, reason: str) -> None:
-        """A receiver (``None`` if it is dead) was not called, for ``reason``."""
+        """A receiver was not called for ``reason``. The receiver is ``None`` if it is dead."""
 
     def emission_finished(self, emission: Emission) -> None:
-        """A send ended: see ``emission.error``."""
+        """A send ended; see ``emission.error``."""
 
 
 class _Timed:
-    """Something with a beginning, an end and perhaps an error. Times in nanoseconds.
+    """A send or a call: it begins, it ends, and it may raise. Times are in nanoseconds.
 
-    In ``spans`` each observer may keep what it makes of it.
+    Attributes:
+        spans: Each observer may store an object of its own here.
     """
 
     __slots__ = ("error", "finished", "spans", "started")
 
+    spans: dict[Observer, Any]
+    started: int
+    finished: int | None
+    error: BaseException | None
+
     def __init__(self) -> None:
-        self.spans: dict[Observer, Any] = {}
+        self.spans = {}
         self.started = perf_counter_ns()
-        self.finished: int | None = None
-        self.error: BaseException | None = None
+        self.finished = None
+        self.error = None
 
     @property
     def elapsed(self) -> int:
@@ -88,16 +104,24 @@ class Emission(_Timed):
     """One send, from its beginning to its end.
 
     Attributes:
-        signal: What was sent.
-        sender: Who sent it.
-        payload: The keyword arguments. They are the receivers' own objects: do not change them.
+        signal: The signal.
+        sender: The sender.
+        payload: The keyword arguments. Do not change them: the receivers get the same objects.
         how: The method that sent: ``"send"``, ``"asend"`` …
         cause: The call of a receiver inside which this send happened, or ``None``.
-        muted: Whether nobody was called because the signal was muted.
-        observers: Who is told of it.
+        muted: Whether no receiver was called because the signal was muted.
+        observers: The observers of this send.
     """
 
     __slots__ = ("cause", "how", "muted", "observers", "payload", "sender", "signal")
+
+    signal: Any
+    sender: Any
+    payload: dict[str, Any]
+    how: str
+    cause: Call | None
+    muted: bool
+    observers: tuple[Observer, ...]
 
     def __init__(self, signal: Any, sender: Any, payload: dict[str, Any], how: str) -> None:
         super().__init__()
@@ -106,23 +130,23 @@ class Emission(_Timed):
         self.payload = payload
         self.how = how
         self.cause = _current.get()
-        self.muted: bool = signal.is_muted
+        self.muted = signal.is_muted
         self.observers = _observers
 
-    def tell(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
-        """Tell each observer; one that raises is logged and left out."""
+    def notify(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
+        """Call the method ``event`` of each observer. If one raises, the error is logged."""
         for observer in self.observers:
             try:
                 event(observer)(*facts)
-            except Exception:  # noqa: BLE001 - an observer's error is not the sender's
+            except Exception:  # noqa: BLE001 - an observer's error must not reach the sender
                 _log.exception("aldis: the observer %r failed", observer)
 
     def skip(self, receiver: Any, reason: str) -> None:
-        """Say that a receiver was not called."""
-        self.tell(lambda observer: observer.receiver_skipped, self, receiver, reason)
+        """Notify the observers that a receiver was not called."""
+        self.notify(lambda observer: observer.receiver_skipped, self, receiver, reason)
 
     def __enter__(self) -> Self:
-        self.tell(lambda observer: observer.emission_started, self)
+        self.notify(lambda observer: observer.emission_started, self)
         return self
 
     def __exit__(
@@ -133,19 +157,23 @@ class Emission(_Timed):
     ) -> None:
         self.finished = perf_counter_ns()
         self.error = error
-        self.tell(lambda observer: observer.emission_finished, self)
+        self.notify(lambda observer: observer.emission_finished, self)
 
 
 class Call(_Timed):
-    """One receiver's turn in an emission.
+    """One call of a receiver in a send.
 
     Attributes:
         emission: The send.
         receiver: The receiver, as it was connected.
-        is_async: Whether it is awaited.
+        is_async: Whether the call is awaited.
     """
 
     __slots__ = ("_outer", "emission", "is_async", "receiver")
+
+    emission: Emission
+    receiver: Any
+    is_async: bool
 
     def __init__(self, emission: Emission, receiver: Any, *, is_async: bool) -> None:
         super().__init__()
@@ -154,8 +182,9 @@ class Call(_Timed):
         self.is_async = is_async
 
     def __enter__(self) -> Self:
-        self.emission.tell(lambda observer: observer.call_started, self)
-        self._outer = _current.get()  # the emission's cause, unless its delivery calls it later
+        self.emission.notify(lambda observer: observer.call_started, self)
+        # This is the cause of the emission, unless the delivery mode calls the receiver later.
+        self._outer = _current.get()
         _current.set(self)
         self.started = perf_counter_ns()
         return self
@@ -167,93 +196,108 @@ class Call(_Timed):
         traceback: TracebackType | None,
     ) -> None:
         self.finished = perf_counter_ns()
-        if error is not None:  # else what a delivery reported stays
+        if error is not None:  # otherwise the error of report_error() stays
             self.error = error
-        # Not by a token: a coroutine that is thrown away may be closed in another context.
+        # No token, because Python may close an abandoned coroutine in another context.
         _current.set(self._outer)
-        self.emission.tell(lambda observer: observer.call_finished, self)
+        self.emission.notify(lambda observer: observer.call_finished, self)
 
 
 class SendId:
-    """One send, as those know it whom it calls and who ask; see :func:`current_send_id`."""
+    """Gives the send in a ``with`` block an id, for :func:`current_send_id`."""
 
     __slots__ = ("_outer", "value")
 
+    value: str
+
     def __enter__(self) -> Self:
         self.value = urandom(16).hex()
-        self._outer = _send.get()
-        _send.set(self.value)
+        self._outer = _send_id.get()
+        _send_id.set(self.value)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _send.set(self._outer)  # not by a token, as above
+        # No token, because Python may close an abandoned coroutine in another context.
+        _send_id.set(self._outer)
 
 
 def current_send_id() -> str | None:
-    """Return the id of the send that is calling, or ``None``: its receivers do not ask.
+    """Return the id of the current send, or ``None`` if no receiver of the send needs it.
 
-    It is the same for every receiver of the send, and no other send's: 32 hexadecimal digits.
+    The id has 32 hexadecimal digits. All receivers of a send get one id, and no other send has it.
     """
-    return _send.get()
+    return _send_id.get()
 
 
 def observe_send(
     signal: Any, sender: Any, payload: dict[str, Any], how: str
 ) -> AbstractContextManager[Emission | None]:
-    """Begin a send; the context is ``None`` while nobody observes."""
-    return Emission(signal, sender, payload, how) if _observers else _NOBODY
+    """Return the context of a send. Its value is ``None`` if there is no observer."""
+    return Emission(signal, sender, payload, how) if _observers else NOT_OBSERVED
 
 
 def observe_call(
     emission: Emission | None, receiver: Any, *, is_async: bool
 ) -> AbstractContextManager[object]:
-    """Begin a receiver's turn."""
-    return _NOBODY if emission is None else Call(emission, receiver, is_async=is_async)
+    """Return the context of a receiver's call."""
+    return NOT_OBSERVED if emission is None else Call(emission, receiver, is_async=is_async)
 
 
 def attach(observer: Observer) -> None:
-    """Tell ``observer`` of every send from now on, in every thread. Twice is once."""
-    global _observers  # noqa: PLW0603 - the tap is the one place
-    with _changing.of_this_process():
+    """Notify ``observer`` of every send from now on, in every thread. Attaching twice is once."""
+    global _observers  # noqa: PLW0603 - the observers belong to the process
+    with _changing.lock:
         if not any(each is observer for each in _observers):
             _observers = (*_observers, observer)
-        enable("observers", wanted=True)
+        enable("observers")
 
 
 def detach(observer: Observer) -> None:
-    """Tell ``observer`` no more; of a send under way it still hears the end."""
-    global _observers  # noqa: PLW0603 - the tap is the one place
-    with _changing.of_this_process():
+    """Stop notifying ``observer``. It still sees the end of a send that has begun."""
+    global _observers  # noqa: PLW0603 - the observers belong to the process
+    with _changing.lock:
         _observers = tuple(each for each in _observers if each is not observer)
-        enable("observers", wanted=bool(_observers))
+        if not _observers:
+            disable("observers")
 
 
-def enable(reason: str, *, wanted: bool) -> None:
-    """Route every send through the rules while at least one reason wants it."""
-    global _reasons  # noqa: PLW0603 - the tap is the one place
-    with _changing.of_this_process():
-        _reasons = _reasons | {reason} if wanted else _reasons - {reason}
-        set_observed(bool(_reasons))
+def enable(reason: str) -> None:
+    """Send through the slow path until :func:`disable` is called with ``reason``."""
+    with _changing.lock:
+        _set_reasons(_reasons | {reason})
+
+
+def disable(reason: str) -> None:
+    """Forget ``reason``. Without a reason, sends take the fast path again."""
+    with _changing.lock:
+        _set_reasons(_reasons - {reason})
+
+
+def _set_reasons(reasons: frozenset[str]) -> None:
+    global _reasons, enabled  # noqa: PLW0603 - the flags belong to the process
+    _reasons = reasons
+    enabled = bool(reasons)
+    set_observed(enabled)
 
 
 def is_enabled() -> bool:
-    """Tell whether anything looks at sends: an observer, or strict mode."""
-    return bool(_reasons)
+    """Return whether an observer or strict mode looks at sends."""
+    return enabled
 
 
 def current_call() -> Call | None:
-    """Return the receiver's turn in which this code runs, if it is observed."""
+    """Return the receiver's call in which this code runs, if it is observed."""
     return _current.get()
 
 
 def report_error(receiver: Any, error: BaseException) -> None:
-    """Let observers know of an error that a receiver's delivery keeps from the sender.
+    """Show observers an error that a receiver's delivery mode keeps from the sender.
 
     Args:
-        receiver: The object with the delivery, whose turn it is.
-        error: What was raised inside it.
+        receiver: The receiver, as an object with a delivery mode.
+        error: The exception that was raised in its call.
     """
     call = _current.get()
-    # Another's turn it is when this send began before anybody observed.
+    # If this send began before an observer was attached, the current call is another receiver's.
     if call is not None and getattr(call.receiver, "__func__", call.receiver) is receiver:
         call.error = error

@@ -1,61 +1,67 @@
-"""Facts about this process: its environment variables, and a lock that is new after a fork.
+"""The process: its environment variables, and locks that are safe after a fork.
 
 The child of a fork has one thread. A lock that another thread of the parent held at that moment
-would stay locked in the child for ever.
+would stay locked in the child for ever, so each lock is replaced in the child.
 """
 
 from __future__ import annotations
 
 import os
 from _thread import RLock
-from typing import Final
+from typing import Final, Protocol
+from weakref import ref
 
-__all__ = ["ForkSafeLock", "RLock", "is_set"]
-
-_forks = 0
-_renewing = RLock()
+__all__ = ["ForkSafeLock", "is_set", "renew_lock_after_fork"]
 
 
-def _count_fork() -> None:
-    global _forks, _renewing  # noqa: PLW0603 - facts about this process
-    _forks += 1
-    _renewing = RLock()
+class _HasLock(Protocol):
+    lock: RLock
 
 
-os.register_at_fork(after_in_child=_count_fork)
+#: The living objects with a lock. Adding and discarding are atomic, because neither calls Python.
+_holders: set[ref[_HasLock]] = set()
+
+
+def renew_lock_after_fork(holder: _HasLock) -> None:
+    """Give ``holder.lock`` a re-entrant lock, and a new one in the child of each fork.
+
+    The lock is re-entrant because the garbage collector may run a ``__del__`` that disconnects a
+    receiver while the same thread connects another one. It is written in C because a signal handler
+    may raise an exception at any instruction of Python, and must not leave it locked.
+    """
+    holder.lock = RLock()
+    _holders.add(ref(holder, _holders.discard))
 
 
 class ForkSafeLock:
-    """A re-entrant lock for ``with lock.of_this_process():``.
+    """The lock of a module: ``with _changing.lock: ...``."""
 
-    Re-entrant, because the garbage collector may run a ``__del__`` that disconnects a receiver
-    while the same thread is connecting another one. No context manager itself: an exception that
-    a signal handler raises (a worker's timeout) inside an ``__enter__`` written in Python would
-    leave it locked.
-    """
+    __slots__ = ("__weakref__", "lock")
 
-    __slots__ = ("_forks", "_lock")
+    lock: RLock
 
     def __init__(self) -> None:
-        self._lock = RLock()
-        self._forks = _forks
+        renew_lock_after_fork(self)
 
-    def of_this_process(self) -> RLock:
-        """Return the lock; after a fork, a new one."""
-        if self._forks != _forks:
-            with _renewing:
-                if self._forks != _forks:
-                    self._lock = RLock()
-                    self._forks = _forks
-        return self._lock
+
+def _renew_locks() -> None:
+    for each in list(_holders):
+        holder = each()
+        if holder is not None:
+            # A new lock, not a reset one: this thread may have forked while it held the old lock.
+            holder.lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 _OFF: Final = frozenset({"", "0", "false", "no", "off"})
 
 
 def is_set(name: str) -> bool:
-    """Tell whether the environment variable ``name`` turns something on.
+    """Return whether the environment variable ``name`` switches something on.
 
-    ``0``, ``false``, ``no`` and ``off``, in any case, do not, nor does an empty one.
+    An empty value, ``0``, ``false``, ``no`` and ``off`` do not, in any case of letters.
     """
     return os.environ.get(name, "").strip().lower() not in _OFF

@@ -1,7 +1,8 @@
-"""How a receiver is reached: from a receiver to what is really called, and back.
+"""Facts about a receiver, and how a signal calls it.
 
-A *resolver* turns the object that a subscription holds on to (its anchor) into the receiver and
-what to call instead of it. A plain callable needs no resolver: it is all three.
+A connection holds a *referent*: the receiver itself, or the object that a bound method belongs to.
+A *resolver* turns the referent into the receiver and the callable that runs instead of it. A plain
+function needs no resolver, because it is the referent, the receiver and the callable in one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import partial
 from inspect import CO_COROUTINE
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from warnings import warn
 from weakref import ref
 
 from aldis._compat import is_marked_async
@@ -23,6 +25,7 @@ __all__ = [
     "Resolver",
     "SupportsBindSignal",
     "analyze",
+    "bind_signal",
     "binder_of",
     "bound_call",
     "check_receiver",
@@ -30,8 +33,8 @@ __all__ = [
     "describe",
     "is_async",
     "location",
-    "method_owner",
     "name_of",
+    "needs_send_id",
     "original",
     "receiver_key",
     "referent_of",
@@ -39,40 +42,25 @@ __all__ = [
     "weakref_error",
 ]
 
+#: How many wrappers inside each other are looked through.
+_DEPTH: Final = 100
 
-def is_async(receiver: Any) -> bool:
-    """Tell whether calling ``receiver`` gives a coroutine.
 
-    Looks through bound methods and ``functools.partial``, sees an ``async def __call__``, the marks
-    of ``inspect.markcoroutinefunction`` and ``asyncio``, and takes a mock for what it stands for.
-    """
-    while type(receiver) is not FunctionType and isinstance(receiver, (MethodType, partial)):
-        receiver = receiver.__func__ if isinstance(receiver, MethodType) else receiver.func
-    if type(receiver) is FunctionType:
-        return bool(receiver.__code__.co_flags & CO_COROUTINE) or is_marked_async(receiver)
-    call = getattr(type(receiver), "__call__", None)  # noqa: B004 - the method is wanted
-    if type(call) is FunctionType and call.__code__.co_flags & CO_COROUTINE:
-        return True
-    # A mock answers every question with a truthy mock: only a real flag is believed.
-    flags = getattr(getattr(receiver, "__code__", None), "co_flags", None)
-    if isinstance(flags, int):
-        return bool(flags & CO_COROUTINE)
-    return flags is None and is_marked_async(receiver)
+# -- names ---------------------------------------------------------------------------------------
 
 
 def unwrap_once(receiver: Any) -> Any | None:
-    """Return what ``receiver`` itself wraps (``__wrapped__``, ``partial``, method) or ``None``."""
+    """Return what ``receiver`` directly wraps (``__wrapped__``, ``partial``, method), or None."""
     if isinstance(receiver, partial):
         return receiver.func
     if type(receiver) is MethodType:
         return receiver.__func__
-    # From the instance's own dict: a mock would invent the attribute.
+    # Read from the instance's own dict, because a mock would invent the attribute.
     return getattr(receiver, "__dict__", {}).get("__wrapped__")
 
 
 def _innermost(receiver: Any) -> Any:
-    """Follow wrappers down to the function that somebody wrote, at most 100 deep."""
-    for _ in range(100):
+    for _ in range(_DEPTH):
         inner = unwrap_once(receiver)
         if inner is None:
             break
@@ -81,7 +69,7 @@ def _innermost(receiver: Any) -> Any:
 
 
 def name_of(receiver: Any) -> str:
-    """Return the name that a reader of the source knows ``receiver`` by."""
+    """Return the name that ``receiver`` has in the source code."""
     if isinstance(receiver, partial):
         return f"partial({name_of(receiver.func)})"
     for attribute in ("__qualname__", "__name__"):
@@ -97,11 +85,11 @@ def name_of(receiver: Any) -> str:
 def location(receiver: Any) -> str | None:
     """Return ``file:line`` of the function behind ``receiver``, or ``None`` if it has no source.
 
-    For an object with a ``__call__`` written in Python, that is where its ``__call__`` stands.
+    For an object with a ``__call__`` in Python, this is the location of its ``__call__``.
     """
     function = _innermost(receiver)
     if type(function) is not FunctionType:
-        function = _innermost(getattr(type(function), "__call__", None))  # noqa: B004
+        function = _innermost(getattr(type(function), "__call__", None))  # noqa: B004 - the method
     code: Any = getattr(function, "__code__", None)
     if isinstance(getattr(code, "co_filename", None), str):
         return f"{code.co_filename}:{code.co_firstlineno}"
@@ -109,16 +97,19 @@ def location(receiver: Any) -> str | None:
 
 
 def describe(receiver: Any) -> str:
-    """Name ``receiver`` with its place, as messages do: ``note (shop.py:7)``."""
+    """Return the name and the location of ``receiver`` for a message: ``note (shop.py:7)``."""
     place = location(receiver)
     return name_of(receiver) if place is None else f"{name_of(receiver)} ({place})"
 
 
-def method_owner(receiver: object) -> object | None:
-    """Return the object whose method ``receiver`` is, for methods written in C; else ``None``.
+# -- identity ------------------------------------------------------------------------------------
 
-    ``items.append`` is a new object each time it is looked up, so its list and its name say who it
-    is. A function of a C module is no method, although it has a ``__self__`` as well.
+
+def _method_owner(receiver: object) -> object | None:
+    """Return the object that a method written in C belongs to; ``None`` for everything else.
+
+    ``items.append`` is a new object at each look-up, so its list and its name identify it. A
+    function of a C module has a ``__self__`` too, but it is not a method.
     """
     if isinstance(receiver, (BuiltinMethodType, MethodWrapperType)):
         owner: object | None = receiver.__self__
@@ -127,144 +118,226 @@ def method_owner(receiver: object) -> object | None:
 
 
 def receiver_key(receiver: Any) -> object:
-    """Return the key that tells ``receiver`` from every other living receiver.
+    """Return the key that tells ``receiver`` apart from every other living receiver.
 
-    Two bound methods are the same receiver when they have the same function and the same object.
+    Two bound methods are one receiver if they have the same function and the same object.
     """
     kind = type(receiver)
     if kind is FunctionType:
         return id(receiver)
     if kind is MethodType:
         return id(receiver.__func__), id(receiver.__self__)
-    owner = method_owner(receiver)
+    owner = _method_owner(receiver)
     return id(receiver) if owner is None else (receiver.__name__, id(owner))
 
 
-Resolver: TypeAlias = Callable[[Any], "tuple[Any, Any] | None"]
+def referent_of(receiver: Any) -> Any:
+    """Return the object that a connection holds: the receiver, or the object of a method."""
+    if type(receiver) is FunctionType:
+        return receiver
+    if type(receiver) is MethodType:
+        return receiver.__self__
+    owner = _method_owner(receiver)
+    return receiver if owner is None else owner
+
+
+def weakref_error(receiver: Any) -> ReceiverError:
+    """Return the error for a ``receiver`` that allows no weak reference."""
+    return ReceiverError(
+        f"{name_of(receiver)} cannot be weakly referenced (its "
+        f"{type(referent_of(receiver)).__qualname__} allows no weak references); connect it with "
+        "weak=False"
+    )
+
+
+# -- sync or async -------------------------------------------------------------------------------
+
+
+def is_async(receiver: Any) -> bool:
+    """Return whether a call of ``receiver`` returns a coroutine.
+
+    This looks through bound methods and ``functools.partial``. It recognises ``async def
+    __call__`` and the marks of ``inspect.markcoroutinefunction`` and ``asyncio``. A mock counts as
+    the function that it replaces.
+    """
+    while type(receiver) is not FunctionType and isinstance(receiver, (MethodType, partial)):
+        receiver = receiver.__func__ if isinstance(receiver, MethodType) else receiver.func
+    if type(receiver) is FunctionType:
+        return bool(receiver.__code__.co_flags & CO_COROUTINE) or is_marked_async(receiver)
+    call = getattr(type(receiver), "__call__", None)  # noqa: B004 - the method itself is needed
+    if type(call) is FunctionType and call.__code__.co_flags & CO_COROUTINE:
+        return True
+    # A mock answers every look-up with another mock, so only an int counts as flags.
+    flags = getattr(getattr(receiver, "__code__", None), "co_flags", None)
+    if isinstance(flags, int):
+        return bool(flags & CO_COROUTINE)
+    return flags is None and is_marked_async(receiver)
+
+
+# -- delivery modes ------------------------------------------------------------------------------
 
 
 @runtime_checkable
 class SupportsBindSignal(Protocol):
-    """A receiver that decides itself how a signal reaches it.
+    """A receiver that decides how a signal calls it.
 
-    The method is looked up on the receiver's *type*, as ``__get__`` is, once for each signal that
-    the receiver is connected to.
+    Python looks the method up on the receiver's *type*, as it does with ``__get__``. The signal
+    calls it once for each signal that the receiver is connected to.
     """
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what ``signal`` shall call instead of this receiver.
+        """Return the callable that ``signal`` calls instead of this receiver.
 
-        A bound method of this receiver leaves it weakly held. Any other callable is held strongly,
-        and the receiver with it. When the receiver is a method's function, the callable gets the
-        method's object before the sender. A callable with a true ``needs_send_id`` can ask
-        :func:`aldis.core.observers.current_send_id` for the id of the send. This slows sends.
+        If it is a bound method of this receiver, the signal holds the receiver weakly. The signal
+        holds any other callable strongly, and the receiver with it. If the receiver is the function
+        of a bound method, the callable gets the method's object before the sender. If the callable
+        has a true attribute ``needs_send_id``, it can call
+        :func:`aldis.core.observers.current_send_id`. This slows sends.
         """
 
 
-def has_delivery(receiver: Any) -> bool:
-    """Tell whether the type of ``receiver`` defines ``__bind_signal__``."""
+def _has_mode(receiver: Any) -> bool:
     return hasattr(type(receiver), "__bind_signal__")
 
 
 def binder_of(receiver: Any) -> Any | None:
-    """Return the object that decides about delivery to ``receiver``: itself, a method's function.
+    """Return the object whose ``__bind_signal__`` decides how ``receiver`` is called.
 
-    ``None`` means that there is none: the receiver is called as it is.
+    This is the receiver or, for a bound method, its function. ``None`` means that the signal calls
+    the receiver itself.
     """
-    if has_delivery(receiver):
+    if _has_mode(receiver):
         return receiver
-    if type(receiver) is MethodType and has_delivery(receiver.__func__):
+    if type(receiver) is MethodType and _has_mode(receiver.__func__):
         return receiver.__func__
     return None
 
 
 def check_receiver(receiver: Any) -> None:
-    """Refuse what could never be called as it was meant.
+    """Refuse a receiver that a signal could not call as its author intended.
 
     Raises:
-        ReceiverError: It is not callable, a wrapper hides its delivery mode, or it has two of them.
+        ReceiverError: ``receiver`` is not callable, or a wrapper hides its delivery mode, or it has
+            two delivery modes.
     """
     if not callable(receiver):
         message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"
         raise ReceiverError(message)
-    decider = binder_of(receiver)
-    inner = unwrap_once(receiver if decider is None else decider)
-    for _ in range(100):
+    binder = binder_of(receiver)
+    inner = unwrap_once(receiver if binder is None else binder)
+    for _ in range(_DEPTH):
         if inner is None:
             return
-        if has_delivery(inner):
-            _refuse_hidden(receiver, decider, inner)
+        if _has_mode(inner):
+            _refuse_hidden(receiver, binder, inner)
         inner = unwrap_once(inner)
 
 
-def check_single_mode(function: Any, delivery: str) -> None:
-    """Refuse to give ``function`` the delivery called ``delivery`` when it has one already.
-
-    Raises:
-        ReceiverError: It is not callable, or it already has a delivery mode.
-    """
-    check_receiver(function)
-    if binder_of(function) is not None:
-        message = (
-            f"{describe(function)} cannot be {delivery} as well as "
-            f"{type(binder_of(function)).__name__}: a receiver has one delivery"
-        )
-        raise ReceiverError(message)
-
-
-def _refuse_hidden(receiver: Any, decider: Any, inner: Any) -> None:
+def _refuse_hidden(receiver: Any, binder: Any, inner: Any) -> None:
     who = describe(receiver)
     hidden = type(inner).__name__
-    if decider is None:
+    if binder is None:
         problem = (
-            f"{who} wraps a receiver with a delivery of its own ({hidden}) and would "
-            f"bypass it; put the {hidden} decorator outermost"
+            f"{who} wraps a receiver with a delivery mode of its own ({hidden}) and would bypass "
+            f"it; put the {hidden} decorator outermost"
         )
     else:
         problem = (
-            f"{who} has two deliveries, {type(decider).__name__} around {hidden}; "
-            "a receiver has one: keep the one that you need"
+            f"{who} has two delivery modes, {type(binder).__name__} around {hidden}; a receiver "
+            "has one: remove one of the two decorators"
         )
     raise ReceiverError(problem)
 
 
-def ask(decider: Any, signal: Any) -> Any:
-    """Let ``decider`` answer what ``signal`` shall call.
+def check_single_mode(function: Any, mode: str) -> None:
+    """Refuse to give ``function`` the delivery mode ``mode`` if it already has a delivery mode.
 
     Raises:
-        ReceiverError: The answer cannot be called.
+        ReceiverError: ``function`` is not callable, or it already has a delivery mode.
     """
-    target = type(decider).__bind_signal__(decider, signal)
+    check_receiver(function)
+    binder = binder_of(function)
+    if binder is not None:
+        message = (
+            f"{describe(function)} cannot be {mode} as well as {type(binder).__name__}: a receiver "
+            "has one delivery mode"
+        )
+        raise ReceiverError(message)
+
+
+def bind_signal(binder: Any, signal: Any) -> Any:
+    """Return the callable that ``signal`` calls for the receiver that ``binder`` decides about.
+
+    Raises:
+        ReceiverError: ``__bind_signal__`` did not return a callable.
+    """
+    target = type(binder).__bind_signal__(binder, signal)
     if not callable(target):
         message = (
-            f"__bind_signal__ of {name_of(decider)} ({type(decider).__name__}) must return a "
+            f"__bind_signal__ of {name_of(binder)} ({type(binder).__name__}) must return a "
             f"callable, not {type(target).__name__}"
         )
         raise ReceiverError(message)
     return target
 
 
+def needs_send_id(call: Any) -> bool:
+    """Return whether ``call`` reads :func:`aldis.core.observers.current_send_id`."""
+    if getattr(call, "needs_send_id", None) is True:
+        return True
+    if getattr(call, "asks_send", None) is True:
+        message = f"{name_of(call)}: the attribute asks_send is now called needs_send_id"
+        warn(message, DeprecationWarning, stacklevel=2)
+        return True
+    return False
+
+
+class _BoundCall(partial[Any]):
+    """The callable that runs for a receiver with a delivery mode; it has a ``__wrapped__``."""
+
+    __wrapped__: Callable[..., Any]
+
+
+def bound_call(call: Callable[..., Any], receiver: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``call`` with a ``__wrapped__`` that refers to ``receiver``."""
+    bound = _BoundCall(call)
+    bound.__wrapped__ = receiver
+    return bound
+
+
+def original(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the receiver that ``bound_call`` stored in ``call``, or ``call`` itself."""
+    return call.__wrapped__ if type(call) is _BoundCall else call
+
+
+# -- resolvers -----------------------------------------------------------------------------------
+
+#: Turns a referent into the receiver and the callable that runs; ``None`` if the receiver is dead.
+Resolver: TypeAlias = Callable[[Any], "tuple[Any, Any] | None"]
+
+
 class BuiltinMethodResolver:
-    """A method written in C, looked up anew on the anchor."""
+    """Looks up a method that is written in C."""
 
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
-        method = getattr(anchor, self.name)
+    def __call__(self, referent: Any) -> tuple[Any, Any] | None:
+        method = getattr(referent, self.name)
         return method, method
 
 
 class ModeResolver:
-    """A receiver with a delivery: something else is called in its place.
+    """Resolves a receiver with a delivery mode.
 
     Args:
-        inner: The receiver's own resolver.
-        target: What to call.
-        takes: What ``target`` gets before the sender: nothing, the ``"receiver"`` itself (it is
-            the function of the receiver's own method) or the ``"instance"`` that a method is of.
+        inner: The resolver of the receiver without the mode.
+        target: The callable that runs instead of the receiver.
+        takes: The argument that ``target`` gets before the sender. ``None`` means no argument.
+            ``"receiver"`` is the receiver, if ``target`` is the function of its bound method.
+            ``"instance"`` is the object of a receiver that is a bound method.
     """
 
     __slots__ = ("inner", "takes", "target")
@@ -276,10 +349,10 @@ class ModeResolver:
         self.target = target
         self.takes = takes
 
-    def __call__(self, anchor: Any) -> tuple[Any, Any] | None:
-        receiver = anchor
+    def __call__(self, referent: Any) -> tuple[Any, Any] | None:
+        receiver = referent
         if self.inner is not None:
-            pair = self.inner(anchor)
+            pair = self.inner(referent)
             if pair is None:
                 return None
             receiver = pair[0]
@@ -290,106 +363,69 @@ class ModeResolver:
 
 
 class ReceiverInfo(NamedTuple):
-    """A receiver taken apart, once for each signal that it is connected to."""
+    """The facts about a receiver that one signal needs. They are found when it is connected."""
 
     function_ref: ref[Any] | None = None
     """The weak reference to the function of a bound method."""
     resolver: Resolver | None = None
-    """From the anchor to the receiver and what is called; ``None`` when all three are one."""
+    """Turns the referent into the receiver and its callable; ``None`` if they are one object."""
     is_async: bool = False
-    """Whether what is called has to be awaited."""
+    """Whether the callable must be awaited."""
     relays: bool = False
-    """Whether it is another signal's ``send``."""
+    """Whether the receiver is the ``send`` of another signal."""
     strong: bool = False
-    """Whether its delivery asks to be held strongly, whatever ``connect`` was told."""
+    """Whether the delivery mode needs a strong reference, whatever ``connect`` was told."""
     needs_send_id: bool = False
-    """Whether what is called asks :func:`aldis.core.observers.current_send_id` for the send."""
+    """Whether the callable reads :func:`aldis.core.observers.current_send_id`."""
 
 
-#: The info of nearly every receiver, and of nearly every async one: a function.
+#: The facts about nearly every receiver: it is a sync function.
 PLAIN: Final = ReceiverInfo()
-PLAIN_ASYNC: Final = ReceiverInfo(is_async=True)
-
-
-def bound_call(call: Callable[..., Any], receiver: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``call`` with a ``__wrapped__`` that names the ``receiver`` it is called for."""
-    delivered = _Delivered(call)
-    delivered.__wrapped__ = receiver
-    return delivered
-
-
-def original(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the receiver that :func:`bound_call` made ``call`` for; else ``call`` itself."""
-    return call.__wrapped__ if type(call) is _Delivered else call
-
-
-class _Delivered(partial[Any]):
-    """What is called for a receiver that has a delivery."""
-
-    __wrapped__: Callable[..., Any]
-
-
-def referent_of(receiver: Any) -> Any:
-    """Return what a connection holds on to: the receiver, or the object whose method it is."""
-    if type(receiver) is FunctionType:
-        return receiver
-    if type(receiver) is MethodType:
-        return receiver.__self__
-    owner = method_owner(receiver)
-    return receiver if owner is None else owner
+_PLAIN_ASYNC: Final = ReceiverInfo(is_async=True)
 
 
 def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | None]) -> ReceiverInfo:
-    """Take ``receiver`` apart.
+    """Find the facts about ``receiver`` that ``signal`` needs.
 
     Args:
-        receiver: A callable that :func:`check_receiver` let pass.
-        signal: What it is connected to.
-        make_ref: Makes a weak reference, or ``None`` where there can be none.
+        receiver: A callable that passed :func:`check_receiver`.
+        signal: The signal that the receiver is connected to.
+        make_ref: Returns a weak reference, or ``None`` if the object allows none.
 
     Raises:
-        ReceiverError: Its ``__bind_signal__`` answered with something that cannot be called.
+        ReceiverError: ``__bind_signal__`` did not return a callable.
     """
     if type(receiver) is FunctionType:
-        return PLAIN_ASYNC if is_async(receiver) else PLAIN
+        return _PLAIN_ASYNC if is_async(receiver) else PLAIN
     function_ref: ref[Any] | None = None
     resolver: Resolver | None = None
     if type(receiver) is MethodType:
         function = receiver.__func__
         function_ref = make_ref(function)
         resolver = MethodResolver(function_ref or (lambda: function))
-    elif method_owner(receiver) is not None:
+    elif _method_owner(receiver) is not None:
         resolver = BuiltinMethodResolver(receiver.__name__)
-    decider = binder_of(receiver)
-    if decider is None:
+    binder = binder_of(receiver)
+    if binder is None:
         return ReceiverInfo(function_ref, resolver, is_async(receiver), _relays(receiver))
-    target = ask(decider, signal)
-    own_method = type(target) is MethodType and target.__self__ is decider
+    target = bind_signal(binder, signal)
+    own_method = type(target) is MethodType and target.__self__ is binder
     if type(receiver) is MethodType:
-        delivered = ModeResolver(resolver, target, "instance")
+        resolver = ModeResolver(resolver, target, "instance")
     elif own_method:
-        delivered = ModeResolver(resolver, target.__func__, "receiver")
+        resolver = ModeResolver(resolver, target.__func__, "receiver")
     else:
-        delivered = ModeResolver(resolver, target, None)
+        resolver = ModeResolver(resolver, target, None)
     return ReceiverInfo(
         function_ref,
-        delivered,
+        resolver,
         is_async(target),
         strong=not own_method,
-        needs_send_id=getattr(target, "needs_send_id", None) is True,
+        needs_send_id=needs_send_id(target),
     )
 
 
 def _relays(receiver: Any) -> bool:
     return isinstance(getattr(receiver, "__self__", None), Emitter) and (
         getattr(receiver, "__name__", None) == "send"
-    )
-
-
-def weakref_error(receiver: Any) -> ReceiverError:
-    """Return the error for a ``receiver`` that shall be held weakly, and cannot be."""
-    return ReceiverError(
-        f"{name_of(receiver)} cannot be weakly referenced (its "
-        f"{type(referent_of(receiver)).__qualname__} allows no weak references); connect it with "
-        "weak=False"
     )

@@ -1,18 +1,19 @@
-"""Who is connected to one signal: the bookkeeping under it.
+"""The connections of one signal.
 
-Any thread may connect, disconnect, send or lose its last reference at any time, and the garbage
-collector may run a ``__del__`` that does one of these in the middle of another on the same thread.
-Three habits make that harmless:
+Any thread may connect, disconnect, send or drop its last reference at any time. The garbage
+collector may run a ``__del__`` that does one of these in the middle of another, in the same thread.
+Three rules make this safe:
 
-- a weakref callback only appends to a deque, which the next operation sweeps;
-- everything that can run foreign code (allocation, comparison, a weak reference) happens before a
-  change, and the change itself is a straight line of stores, made when the version has not moved:
-  without a call or a loop, where the interpreter may turn to something else;
-- what a change lets go of dies after the lock is released.
+- A weakref callback only appends to a deque. The next operation sweeps the deque.
+- An operation does everything that can run foreign code (allocate, compare, call a weak reference)
+  before it changes a table. It makes the change only if ``version`` is still the same. The change
+  is a straight line of stores without a call or a loop, so the interpreter cannot switch.
+- Objects that a change releases die after the lock is released. Until then a list keeps them alive.
 """
 
 from __future__ import annotations
 
+from _thread import RLock
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,7 +22,7 @@ from typing import Any, Final
 from weakref import ref
 
 from aldis.core._native import Link, Routes
-from aldis.core.process import ForkSafeLock, RLock
+from aldis.core.process import renew_lock_after_fork
 from aldis.core.receiver import (
     PLAIN,
     ReceiverInfo,
@@ -32,67 +33,66 @@ from aldis.core.receiver import (
 )
 from aldis.core.sender import ANY, sender_key
 
-__all__ = [
-    "BY_CONNECT",
-    "CONNECT",
-    "DISCONNECTED",
-    "Connection",
-    "Owners",
-    "Plan",
-    "ReceiverRecord",
-    "ReceiverRef",
-    "Registry",
-    "SenderRecord",
-    "SenderRef",
-    "WatchingRef",
-    "any_strong",
-]
+__all__ = ["CONNECT", "Connection", "Registry"]
 
-#: The owner of what ``connect`` connected; every other owner is a subscription's handle.
+#: The owner of each connection that ``connect`` made. Every other owner belongs to a subscription.
 CONNECT: Final = "connect"
 
+#: The owners of a connection, each with whether it holds the receiver weakly.
 Owners = tuple[tuple[object, bool], ...]
 
-#: The owners of most connections, held strongly and weakly.
-BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
+#: The owners of most connections: strong and weak.
+_BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
+
+
+def _disconnected(*_: object) -> None:
+    return None
+
+
+#: Replaces the references of a connection that was undone. It returns no receiver.
+DISCONNECTED: Final[Callable[..., None]] = _disconnected
 
 
 class WatchingRef(ref[Any]):
-    """A weak reference that knows whose record it belongs to."""
+    """A weak reference that knows the key of its record."""
 
     __slots__ = ("key",)
     key: object
 
 
 class ReceiverRef(WatchingRef):
-    """To a receiver, or to the object or the function of a method."""
+    """A weak reference to a receiver, or to the object or the function of a method."""
 
     __slots__ = ()
 
 
 class SenderRef(WatchingRef):
-    """To a sender."""
+    """A weak reference to a sender."""
 
     __slots__ = ()
 
 
-class ReceiverRecord:
-    """One receiver and all its connections to this signal.
+def _same(referent: Any) -> Any:
+    return referent
 
-    It is in :attr:`Registry.receivers` exactly as long as it has connections.
+
+class ReceiverRecord:
+    """One receiver and its connections to the signal.
+
+    The record is in :attr:`Registry.receivers` exactly as long as it has connections.
     """
 
     __slots__ = ("info", "is_async", "key", "links", "lookup", "needs_send_id", "ref", "relays")
 
     def __init__(
-        self, key: object, anchor: Any, anchor_ref: ReceiverRef | None, info: ReceiverInfo
+        self, key: object, referent: Any, referent_ref: ReceiverRef | None, info: ReceiverInfo
     ) -> None:
         self.key = key
-        self.ref = anchor_ref
-        # Not the reference with the callback: a plain one is faster to call. Where there can be
-        # none, only strong connections are made, and this holds on to the anchor for them.
+        self.ref = referent_ref
+        # Not the reference with the callback, because a plain one is faster to call. Without a
+        # weak reference, all connections are strong, and this keeps the referent alive for them.
         self.lookup: Callable[[], Any] = (
-            partial(_same, anchor) if anchor_ref is None else ref(anchor)
+            partial(_same, referent) if referent_ref is None else ref(referent)
         )
         self.info = info
         self.is_async = info.is_async
@@ -101,20 +101,20 @@ class ReceiverRecord:
         self.links: dict[object, Connection] = {}
 
     def held(self) -> Any:
-        """Return the receiver, if a connection holds it strongly, else a weak reference to it."""
-        # A list, which the collector cannot interrupt half-way, as it can a tuple.
+        """Return the receiver if a connection holds it strongly, otherwise a weak reference."""
+        # The collector cannot interrupt the making of a list, but it can interrupt a generator.
         for link in list(self.links.values()):
             if link.keep is not None:
                 return link.keep
         return self.ref
 
-    def owns(self, dead: WatchingRef) -> bool:
-        """Tell whether ``dead`` is this record's and not that of an earlier one with its key."""
-        return dead is self.ref or dead is self.info.function_ref
+    def owns(self, dead_ref: WatchingRef) -> bool:
+        """Return whether ``dead_ref`` belongs to this record, not to an earlier one of its key."""
+        return dead_ref is self.ref or dead_ref is self.info.function_ref
 
 
 class SenderRecord:
-    """One sender and all the connections for it; it stays as long as it has connections."""
+    """One sender and the connections for it."""
 
     __slots__ = ("held", "key", "links", "plan", "ref")
 
@@ -126,65 +126,65 @@ class SenderRecord:
         self.plan: Plan | None = None
 
     def get(self) -> Any:
-        """Return the sender, or ``None`` when it is dead."""
+        """Return the sender, or ``None`` if it is dead."""
         return self.held if self.ref is None else self.ref()
 
 
 class Connection(Link):
-    """A link of the call loop with what the registry knows of it.
+    """A link of the call loop, with the facts that the registry needs.
 
-    Once it is undone, ``live`` is false and it resolves to nothing: a send under way skips it.
+    After it is undone, it resolves to ``None``, so a send that has already begun skips it.
+
+    Attributes:
+        receiver: The record of the receiver.
+        sender: The record of the sender.
+        keep: The receiver, if an owner holds it strongly.
+        owners: The owners of the connection.
+        serial: The number of the connection, in connection order.
+        loss_message: The warning for a weak receiver that dies before its first call, in strict
+            mode.
     """
 
-    __slots__ = ("keep", "origin", "owners", "receiver", "sender", "serial")
+    __slots__ = ("keep", "loss_message", "owners", "receiver", "sender", "serial")
 
-    def __init__(self, receiver: ReceiverRecord, sender: SenderRecord, origin: str | None) -> None:
+    keep: Any
+    owners: Owners
+    serial: int
+
+    def __init__(
+        self, receiver: ReceiverRecord, sender: SenderRecord, loss_message: str | None
+    ) -> None:
         self.ref = receiver.lookup
         self.resolver = receiver.info.resolver
         self.receiver = receiver
         self.sender = sender
-        self.origin = origin
-        # Whoever makes a connection adds these.
-        self.keep: Any
-        self.owners: Owners
-        self.serial: int
+        self.loss_message = loss_message
 
     @property
     def live(self) -> bool:
-        """Whether the connection is still there, if perhaps with a dead receiver."""
+        """Whether the connection was not undone. Its receiver may be dead."""
         return self.ref is not DISCONNECTED
 
     @property
     def weak(self) -> bool:
-        """Whether nothing but the application keeps the receiver alive."""
+        """Whether every owner holds the receiver weakly."""
         return self.keep is None
 
-    @property
-    def is_async(self) -> bool:
-        """Whether the receiver has to be awaited."""
-        return self.receiver.is_async
-
-    @property
-    def relays(self) -> bool:
-        """Whether the receiver is another signal's ``send``."""
-        return self.receiver.relays
-
-    @property
-    def needs_send_id(self) -> bool:
-        """Whether what is called asks which send it is part of."""
-        return self.receiver.needs_send_id
-
     def owned_weakly(self, owner: object) -> bool | None:
-        """Return whether ``owner`` holds the receiver weakly, or ``None`` if it is no owner."""
+        """Return whether ``owner`` holds the receiver weakly; ``None`` if it is not an owner."""
         for each, weak in self.owners:
             if each is owner:
                 return weak
         return None
 
     def owners_with(self, owner: object, weak: bool | None) -> Owners:
-        """Return the owners with ``owner`` holding it as ``weak`` says; ``None`` leaves it out."""
+        """Return the owners after ``owner`` was added as ``weak`` says; ``None`` removes it."""
         others = tuple([each for each in self.owners if each[0] is not owner])
         return others if weak is None else (*others, (owner, weak))
+
+
+def _any_strong(owners: Owners) -> bool:
+    return not all([weak for _, weak in owners])  # noqa: C419 - a list is faster than a generator
 
 
 class Plan:
@@ -192,8 +192,8 @@ class Plan:
 
     Attributes:
         links: The connections.
-        base: For a sender's own plan: the plan of every sender that it was merged with.
-        plain: Whether the call loop can walk it without looking at anything else.
+        base: The plan for any sender that this plan of one sender was merged with, or ``None``.
+        plain: Whether the call loop can walk the links without the slow path.
     """
 
     __slots__ = ("base", "links", "plain")
@@ -204,70 +204,60 @@ class Plan:
         self.plain = plain
 
 
-def any_strong(owners: Owners) -> bool:
-    """Tell whether one of the owners holds the receiver strongly."""
-    return not all([weak for _, weak in owners])  # noqa: C419 - faster here than a generator
-
-
-def _disconnected(*_: object) -> None:
-    return None
-
-
-#: Stands in for the references of a connection that was undone: there is nothing to call.
-DISCONNECTED: Final[Callable[..., None]] = _disconnected
-
-
-def _same(anchor: Any) -> Any:
-    return anchor
-
-
 class Registry:
     """The connections of one signal.
 
     Args:
-        signal_ref: Gives the signal, for receivers that bind themselves to it.
+        signal_ref: A weak reference to the signal, for receivers with a delivery mode.
     """
 
+    lock: RLock
+    """The lock under which the tables change."""
+
     def __init__(self, signal_ref: ref[Any]) -> None:
-        self.signal_ref = signal_ref
-        self._lock = ForkSafeLock()
-        self.version = 0
-        self.serial = 0
         self.receivers: dict[object, ReceiverRecord] = {}
         self.senders: dict[object, SenderRecord] = {}
         self.everyone = SenderRecord(ANY, ANY, None)
+        self.signal_ref = signal_ref
+        self.version = 0
+        self.serial = 0
         self.dead: deque[WatchingRef] = deque()
         self._queue_dead = self.dead.append
         self.routes = Routes(self.dead)
         self.publishing = True
         self.lost: list[str] = []
+        renew_lock_after_fork(self)
 
     def __del__(self) -> None:
-        # Records, connections and plans know each other; without this, what they hold would stay
-        # until the collector comes by.
-        for record in list(self.receivers.values()):
+        # Records, connections and plans refer to each other. Without this, the objects that they
+        # hold would stay alive until the garbage collector runs.
+        tables = vars(self)  # an interrupted __init__ leaves some of them out
+        for record in list(tables.get("receivers", {}).values()):
             record.links.clear()
-        for source in (self.everyone, *self.senders.values()):
-            source.links.clear()
-            source.plan = None
-
-    @property
-    def lock(self) -> RLock:
-        """The lock under which the tables change, for a ``with`` statement."""
-        return self._lock.of_this_process()
+        for source in (tables.get("everyone"), *tables.get("senders", {}).values()):
+            if source is not None:
+                source.links.clear()
+                source.plan = None
 
     # -- changing ------------------------------------------------------------------------------
 
     def connect(
-        self, receiver: Any, sender: Any, *, weak: bool, owner: object, origin: str | None = None
+        self,
+        receiver: Any,
+        sender: Any,
+        *,
+        weak: bool,
+        owner: object,
+        loss_message: str | None = None,
     ) -> tuple[Connection, bool | None]:
-        """Let ``owner`` own the connection of ``receiver`` for ``sender``, new if there is none.
+        """Make ``owner`` an owner of the connection of ``receiver`` for ``sender``.
 
         Returns:
-            The connection, and whether ``owner`` held it weakly before; ``None`` if not at all.
+            The connection, and whether ``owner`` held the receiver weakly before; ``None`` if it
+            was not an owner.
 
         Raises:
-            ReceiverError: ``receiver`` shall be held weakly, and cannot be.
+            ReceiverError: ``weak`` is true and the receiver allows no weak reference.
         """
         key = receiver_key(receiver)
         spare: ReceiverRecord | None = None
@@ -276,55 +266,68 @@ class Registry:
             if self.dead:
                 self.sweep()
             if spare is None and key not in self.receivers:
-                # Not under the lock: the receiver is asked how it shall be reached, and may wait
-                # for another thread that connects, or connect something itself.
-                spare = self._record(key, receiver)
-            with self._lock.of_this_process():
+                # Outside the lock, because a ``__bind_signal__`` may connect, or wait for another
+                # thread that does.
+                spare = self._new_receiver(key, receiver)
+            with self.lock:
                 version = self.version
                 record = self.receivers.get(key, spare)
-                if record is None:
+                if record is None:  # another thread disconnected it since it was looked up
                     continue
                 weakly = weak and not record.info.strong
                 if weakly and record.ref is None:
                     raise weakref_error(receiver)
-                source = self._source(sender)
+                source = self._sender_record(sender)
                 link = record.links.get(source.key)
-                new = link is None
                 if link is None:
-                    link = Connection(record, source, origin)
-                    before = None
-                    owners = BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
-                    strong = not weakly
+                    link = Connection(record, source, loss_message)
+                    link.owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
+                    link.keep = None if weakly else receiver
                     keep_alive.append(source.plan)
+                    if self._add(link, version):
+                        return link, None
                 else:
                     before = link.owned_weakly(owner)
                     owners = link.owners_with(owner, weakly)
-                    strong = any_strong(owners)
                     keep_alive.append(link.keep)
-                if self.version != version:
-                    continue
-                # Nothing can come between the stores from here on.
-                link.owners = owners
-                link.keep = receiver if strong else None
-                self.version += 1
-                if new:
-                    self.serial = link.serial = self.serial + 1
-                    record.links[source.key] = link
-                    source.links[key] = link
-                    self.receivers[key] = record
-                    source.plan = None
-                    if source is self.everyone:
-                        self.routes.everyone = None
-                    else:
-                        self.senders[source.key] = source
-                        self.routes.scoped[source.key] = None
-            return link, before
+                    if self._set_owners(link, owners, receiver, version):
+                        return link, before
+
+    def _add(self, link: Connection, version: int) -> bool:
+        """Add a new connection to the tables; return False if they changed since ``version``."""
+        record, source = link.receiver, link.sender
+        if self.version != version:
+            return False
+        # Only stores from here on.
+        self.version += 1
+        self.serial = link.serial = self.serial + 1
+        record.links[source.key] = link
+        source.links[record.key] = link
+        self.receivers[record.key] = record
+        source.plan = None
+        if source is self.everyone:
+            self.routes.everyone = None
+        else:
+            self.senders[source.key] = source
+            self.routes.scoped[source.key] = None
+        return True
+
+    def _set_owners(self, link: Connection, owners: Owners, receiver: Any, version: int) -> bool:
+        """Set the owners of ``link``; return False if the tables changed since ``version``."""
+        keep = receiver if _any_strong(owners) else None
+        if self.version != version:
+            return False
+        # Only stores from here on.
+        self.version += 1
+        link.owners = owners
+        link.keep = keep
+        return True
 
     def disown(self, link: Connection, owner: object) -> bool:
-        """Take ``owner`` from ``link``; its last owner takes the connection along.
+        """Remove ``owner`` from ``link``; undo the connection if it was the last owner.
 
         Returns:
-            Whether the connection is DISCONNECTED by this.
+            Whether this undid the connection.
         """
         keep_alive: list[object] = []
         with self.lock:
@@ -334,24 +337,20 @@ class Registry:
                 if not link.live:
                     return False
                 owners = link.owners_with(owner, None)
-                strong = any_strong(owners)
-                keep_alive.append(link.keep)
-                if self.version == version:
+                keep = link.keep
+                keep_alive.append(keep)
+                if self._set_owners(link, owners, keep, version):
                     break
-            link.owners = owners
-            if not strong:
-                link.keep = None
-            self.version += 1
             if owners:
                 return False
             self._drop(link, keep_alive)
             return True
 
     def disconnect(self, receiver: Any, sender: Any) -> bool:
-        """Undo the connection of ``receiver`` for ``sender``; with ``ANY``, all of its connections.
+        """Undo the connection of ``receiver`` for ``sender``; with ``ANY``, all its connections.
 
         Returns:
-            Whether there was one.
+            Whether there was a connection.
         """
         keep_alive: list[object] = []
         with self.lock:
@@ -378,40 +377,42 @@ class Registry:
                 self._drop(link, keep_alive)
 
     def sweep(self) -> None:
-        """Forget what has died, and what dies of that."""
+        """Remove dead receivers and senders, and the objects that die because of that."""
         while self.dead:
             keep_alive: list[object] = []
             with self.lock:
                 self._sweep(keep_alive)
-            del keep_alive  # the receivers that only a dead sender's connections kept alive
+            del keep_alive  # receivers that only the connections of a dead sender kept alive
 
     def _sweep(self, keep_alive: list[object]) -> None:
         dead = self.dead
         while True:
             try:
                 dead_ref = dead[0]
-            except IndexError:  # the collector may have swept, since a test could have told
+            except IndexError:  # the garbage collector may sweep between a test and this look-up
                 return
-            for link in self._left_by(dead_ref):
-                if link.origin is not None and type(dead_ref) is ReceiverRef:
-                    self.lost.append(link.origin)
+            for link in self._links_of(dead_ref):
+                if link.loss_message is not None and type(dead_ref) is ReceiverRef:
+                    self.lost.append(link.loss_message)
                 self._drop(link, keep_alive)
-            # Not earlier: while it waits here, no send takes a stranger with its id for it.
+            # Removed only now: while it is queued, no send uses the id of the dead object, which
+            # may belong to another object already.
             if dead and dead[0] is dead_ref:
                 dead.popleft()
 
-    def _left_by(self, dead_ref: WatchingRef) -> tuple[Connection, ...]:
-        record: ReceiverRecord | SenderRecord | None
+    def _links_of(self, dead_ref: WatchingRef) -> tuple[Connection, ...]:
         if type(dead_ref) is ReceiverRef:
             record = self.receivers.get(dead_ref.key)
-            return (
-                () if record is None or not record.owns(dead_ref) else self._snapshot(record.links)
-            )
-        record = self.senders.get(dead_ref.key)
-        return () if record is None or record.ref is not dead_ref else self._snapshot(record.links)
+            if record is None or not record.owns(dead_ref):
+                return ()
+            return self._snapshot(record.links)
+        source = self.senders.get(dead_ref.key)
+        if source is None or source.ref is not dead_ref:
+            return ()
+        return self._snapshot(source.links)
 
     def _drop(self, link: Connection, keep_alive: list[object]) -> None:
-        """Take ``link`` out of every table; a second time does nothing."""
+        """Remove ``link`` from every table. A second call does nothing."""
         record, source = link.receiver, link.sender
         while True:
             version = self.version
@@ -428,7 +429,7 @@ class Registry:
                 break
         if link.ref is DISCONNECTED:
             return
-        # As above: only stores, and whatever they let go of is kept alive by the keep_alive.
+        # Only stores from here on. The list keeps alive the objects that they release.
         link.owners = ()
         link.keep = None
         link.ref = DISCONNECTED
@@ -438,7 +439,8 @@ class Registry:
         del source.links[record.key]
         if not record.links:
             del self.receivers[record.key]
-            # Plans of other senders may refer to the link for a while; not to what it called.
+            # Plans of other senders may refer to the link for some time. They must not keep the
+            # receiver alive.
             record.info = PLAIN
             record.lookup = DISCONNECTED
         self.version += 1
@@ -454,27 +456,27 @@ class Registry:
             self._shrink()
 
     def _shrink(self) -> None:
-        # A dict does not do it by itself: what had 100,000 entries is 5 MB of nothing.
+        # An emptied dict keeps its memory: 5 MB after 100,000 entries. Only clear() releases it.
         for table in (self.receivers, self.senders, self.routes.scoped, self.everyone.links):
-            if not table:  # the collector may have connected somebody since the last one
+            if not table:  # the garbage collector may have connected a receiver in between
                 table.clear()
 
-    def _record(self, key: object, receiver: Any) -> ReceiverRecord:
-        """Return a record of ``receiver``; it is not in the table."""
+    def _new_receiver(self, key: object, receiver: Any) -> ReceiverRecord:
+        """Return a record of ``receiver`` that is not in the table yet."""
         info = analyze(receiver, self.signal_ref(), partial(self._watch, key))
-        anchor = referent_of(receiver)
-        return ReceiverRecord(key, anchor, self._watch(key, anchor), info)
+        referent = referent_of(receiver)
+        return ReceiverRecord(key, referent, self._watch(key, referent), info)
 
-    def _watch(self, key: object, target: Any) -> ReceiverRef | None:
+    def _watch(self, key: object, referent: Any) -> ReceiverRef | None:
         try:
-            made = ReceiverRef(target, self._queue_dead)
-        except TypeError:  # what it is of allows no weak references
+            made = ReceiverRef(referent, self._queue_dead)
+        except TypeError:  # its type allows no weak references
             return None
         made.key = key
         return made
 
-    def _source(self, sender: Any) -> SenderRecord:
-        """Return the record of ``sender``, a new one if need be; it is not in the table then."""
+    def _sender_record(self, sender: Any) -> SenderRecord:
+        """Return the record of ``sender``. A new record is not in the table yet."""
         if sender is ANY:
             return self.everyone
         key = sender_key(sender)
@@ -487,27 +489,24 @@ class Registry:
                 made = SenderRef(sender, self._queue_dead)
                 made.key = key
             except TypeError:
-                pass  # it is held instead, so that its id is not given to a stranger
+                pass  # the record holds the sender, so that no other object gets its id
         return SenderRecord(key, sender, made)
 
     # -- planning ------------------------------------------------------------------------------
 
     def links_for(self, sender: Any) -> tuple[Connection, ...]:
         """Return the connections that a send from ``sender`` walks, in connection order."""
-        return self._plan_for(sender).links
-
-    def _plan_for(self, sender: Any) -> Plan:
         keep_alive: list[object] = []
         with self.lock:
             self._sweep(keep_alive)
             everyone = self._plan_everyone()
             record = self.senders.get(sender_key(sender))
             if record is None:
-                return everyone
+                return everyone.links
             plan = record.plan
             if plan is None or plan.base is not everyone:
                 plan = self._plan_merged(record, everyone)
-            return plan
+            return plan.links
 
     def _plan_everyone(self) -> Plan:
         plan = self.everyone.plan
@@ -538,10 +537,12 @@ class Registry:
         return plan
 
     def publish(self, *, allowed: bool) -> None:
-        """Let the call loop walk plain links by itself, or send everything through the rules."""
+        """Let the call loop walk plain links itself, or send everything through the slow path."""
         with self.lock:
             self.publishing = allowed
             self.routes.everyone = None
+
+    # -- looking -------------------------------------------------------------------------------
 
     def all(self) -> tuple[Connection, ...]:
         """Return every living connection, in connection order."""
@@ -561,7 +562,7 @@ class Registry:
             return self._snapshot(self.receivers)
 
     def _snapshot(self, table: dict[object, Any]) -> tuple[Any, ...]:
-        """Copy the values, although the collector may change the table while they are copied."""
+        """Copy the values, although the garbage collector may change the table meanwhile."""
         while True:
             version = self.version
             try:
@@ -578,4 +579,5 @@ _serial = attrgetter("serial")
 
 
 def _plain(links: Iterable[Connection]) -> bool:
-    return not any(link.is_async or link.relays or link.needs_send_id for link in links)
+    records = [link.receiver for link in links]
+    return not any(each.is_async or each.relays or each.needs_send_id for each in records)

@@ -1,44 +1,33 @@
-"""Who a sender or a receiver is.
+"""The identity of a sender.
 
-Senders are told apart by identity, except ``str`` and ``int``, which are told apart by value. The
-two never meet: a sender's key is an ``int`` (the ``id`` of an object), a ``str``, or a tuple around
-an ``int`` value.
+Signals tell senders apart by identity, except ``str`` and ``int``, which they tell apart by value.
+The key spaces never meet: a sender's key is an ``int`` (the ``id`` of an object), a ``str``, or a
+tuple with one ``int`` (a number as sender).
 """
 
 from __future__ import annotations
 
-from types import MethodType
 from typing import Any, ClassVar, Final
-from weakref import WeakMethod, ref
 
 from aldis.errors import UnboundSenderError
 
-__all__ = [
-    "ANY",
-    "ANY_ID",
-    "Symbol",
-    "is_proxy",
-    "make_id",
-    "make_ref",
-    "real_sender",
-    "sender_key",
-]
+__all__ = ["ANY", "Symbol", "describe_sender", "is_proxy", "real_sender", "sender_key"]
 
 PROXY_ATTRIBUTE: Final = "_get_current_object"
 
 
 class Symbol:
-    """A named constant: equal names give the same object, pickling included.
+    """A named constant: equal names give the same object, also after pickling.
 
     Args:
-        name: What the symbol is called, and printed as.
+        name: The name of the symbol and its ``repr``.
     """
 
     symbols: ClassVar[dict[str, Symbol]] = {}
     name: str
 
-    def __new__(cls, name: str) -> Symbol:  # noqa: PYI034 - the same for equal names
-        """Return the symbol of that name, making it if there is none."""
+    def __new__(cls, name: str) -> Symbol:  # noqa: PYI034 - an equal name gives an existing symbol
+        """Return the symbol called ``name``; make it if there is none."""
         symbol = super().__new__(cls)
         symbol.name = name
         return cls.symbols.setdefault(name, symbol)
@@ -53,20 +42,17 @@ class Symbol:
 #: The sender that stands for every sender.
 ANY: Final = Symbol("ANY")
 
-#: The key under which ``Signal._by_sender`` lists receivers of every sender.
-ANY_ID: Final = 0
-
 
 def is_proxy(sender: object) -> bool:
-    """Tell whether ``sender`` stands for another object, as Flask's ``current_app`` does."""
+    """Return whether ``sender`` stands for another object, as Flask's ``current_app`` does."""
     return hasattr(type(sender), PROXY_ATTRIBUTE)
 
 
 def real_sender(sender: Any) -> Any:
-    """Return the object that ``sender`` stands for, or ``sender`` itself when it is no proxy.
+    """Return the object that a proxy stands for, or ``sender`` itself if it is not a proxy.
 
     Raises:
-        UnboundSenderError: The proxy stands for nothing at the moment.
+        UnboundSenderError: The proxy stands for no object at the moment.
     """
     while is_proxy(sender):
         try:
@@ -81,10 +67,10 @@ def real_sender(sender: Any) -> Any:
 
 
 def sender_key(sender: object) -> object:
-    """Return the key that tells ``sender`` from every other living sender.
+    """Return the key that tells ``sender`` apart from every other living sender.
 
-    Subclasses of ``str`` and ``int`` (``StrEnum`` and ``IntEnum`` too) count by their plain value,
-    whatever they do to ``__hash__`` and ``__eq__``. ``bool`` is not a number here.
+    Subclasses of ``str`` and ``int``, such as ``StrEnum``, count by their plain value, whatever
+    their ``__hash__`` and ``__eq__`` do. A ``bool`` does not count as a number.
     """
     kind = type(sender)
     if kind is str:
@@ -98,16 +84,26 @@ def sender_key(sender: object) -> object:
     return id(sender)
 
 
-def make_id(obj: Any) -> Any:
-    """Return blinker's identifier of a sender or receiver, as its ``_utilities`` module does.
+def describe_sender(sender: Any) -> str:
+    """Return a short text for ``sender``, without calling its ``__repr__``.
 
-    The engine does not use it: in this key space an ``int`` sender can meet another object's id.
+    A ``__repr__`` may be slow or have side effects.
     """
-    if type(obj) is MethodType:
-        return id(obj.__func__), id(obj.__self__)
-    return obj if isinstance(obj, (str, int)) else id(obj)
+    if sender is ANY:
+        return "any sender"
+    if sender is None or isinstance(sender, (bool, int, str)):
+        text = repr(sender)
+        return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - it fits in a line
+    kind = type(sender).__qualname__
+    for attribute in ("name", "__name__"):
+        name = _attribute(sender, attribute)
+        if isinstance(name, str) and name:
+            return f"<{kind} {name!r}>"
+    return f"<{kind} at {id(sender):#x}>"
 
 
-def make_ref(obj: Any, callback: Any = None) -> Any:
-    """Return a weak reference to ``obj``, a bound method included, as blinker's ``_utilities``."""
-    return WeakMethod(obj, callback) if type(obj) is MethodType else ref(obj, callback)
+def _attribute(sender: Any, name: str) -> Any:
+    try:
+        return getattr(sender, name, None)
+    except Exception:  # noqa: BLE001 - a property may raise anything, and a description must not
+        return None

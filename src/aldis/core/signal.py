@@ -1,131 +1,68 @@
-"""Signals: what can be connected to and sent.
-
-Over 400 lines, because it is one class, and most of it is the reference that its users read.
-"""
+"""Signals: connect receivers to them, and send."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cached_property
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, overload
+from types import FunctionType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
+from warnings import warn
 from weakref import ref
 
-from aldis.core import slowpath, strict
+from aldis.core import observers, slowpath, strict
 from aldis.core._native import Emitter
 from aldis.core._typing import ConnectDecorator, P, R, Receiver
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
-from aldis.core.receiver import bound_call, check_receiver, original, receiver_key
+from aldis.core.inspection import Inspection
+from aldis.core.muting import Muting
+from aldis.core.receiver import bound_call, check_receiver, name_of, original, receiver_key
 from aldis.core.registry import CONNECT, Connection, Registry
-from aldis.core.sender import ANY, ANY_ID, Symbol, is_proxy, make_id, real_sender
+from aldis.core.sender import ANY, Symbol, is_proxy, real_sender
 from aldis.core.slowpath import Outcome
 from aldis.errors import ContractError, ContractWarning, SignalPickleError
 
-if TYPE_CHECKING:
-    from aldis.core.namespace import Namespace
+__all__ = ["Signal", "Subscription"]
 
-
-from collections.abc import ItemsView, Mapping, ValuesView
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-from aldis.core.receiver import name_of
-
-__all__ = [
-    "NamedSignal",
-    "ReceiversView",
-    "Signal",
-    "Subscription",
-]
-
-#: The receiver of a ``connect`` that is used as a decorator with arguments.
+#: The receiver in a ``connect`` call that is used as a decorator with arguments.
 _LATER: Final = Symbol("LATER")
 
 
-class Signal(Emitter, Generic[P, R]):
-    """Calls the receivers that are connected to it, in connection order, each time it is sent.
+class Signal(Muting, Inspection, Emitter, Generic[P, R]):
+    """Calls its connected receivers in connection order each time it is sent.
 
     Args:
-        doc: What the signal is for.
+        doc: The purpose of the signal.
 
     Attributes:
-        contract: What the signal carries, if it was declared with ``Namespace.define``.
-        every_receiver_runs: Whether a send goes on after a receiver has raised and raises the first
-            error at the end. For signals that are "always called", as Flask's at teardown.
+        contract: The declared payload, if the signal was declared with ``Namespace.define``.
+        continue_on_error: Whether a send calls the remaining receivers after one raised, and raises
+            the first error at the end. Flask's teardown signals do this. A subclass may set it.
+        sent: Whether the signal was ever sent.
     """
 
     ANY: ClassVar[Symbol] = ANY
-    #: Kept for those who set it, as blinker asked them to. Receivers run in connection order.
-    set_class: type[set[Any]] = set
 
     contract: Contract | None
-    every_receiver_runs: bool = False
+    continue_on_error: bool
+    sent: bool
 
     def __init__(self, doc: str | None = None) -> None:
         if doc:
             self.__doc__ = doc
         self._registry = Registry(ref(self))
         self._routes = self._registry.routes
+        self._routes.continue_on_error = bool(self._continue_on_error)
         self.contract = None
         self.sent = False
         self._muted = 0
-        self._muted_here: ContextVar[int] | None = None
-        self._on_attribute_set("every_receiver_runs")  # which a subclass may have set
-        self._watch_overrides()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        self._on_attribute_set(name)
-
-    def __delattr__(self, name: str) -> None:
-        super().__delattr__(name)
-        self._on_attribute_set(name)
-
-    def _on_attribute_set(self, name: str) -> None:
-        """Tell the call loop of a change that is its business."""
-        if name == "receivers_for":
-            self._watch_overrides()
-        elif name == "every_receiver_runs":
-            self._routes.continue_on_error = bool(self.every_receiver_runs)
-
-    def _watch_overrides(self) -> None:
-        """Let the call loop work by itself unless somebody wants a say in every send."""
-        # Under the lock, or a decision that another thread has outdated could be the last word.
-        with self._registry.lock:
-            self._overridden = (
-                "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
-            )
-            aside = self._overridden or self._muted or self._muted_here is not None
-            # The first send is one of them: that there was one is noted.
-            self._registry.publish(allowed=self.sent and not aside)
-
-    @cached_property
-    def receiver_connected(self) -> Signal:
-        """Sent after ``connect``: this signal is the sender, ``connect``'s arguments the payload.
-
-        A receiver that raises undoes the connection that it was told of.
-        """
-        return self._meta("receiver_connected", "Sent after a receiver was connected.")
-
-    @cached_property
-    def receiver_disconnected(self) -> Signal:
-        """Sent after ``disconnect`` undid something: this signal is the sender.
-
-        What the garbage collector takes is not announced.
-        """
-        return self._meta("receiver_disconnected", "Sent after a receiver was disconnected.")
-
-    def _meta(self, name: str, doc: str) -> Signal:
-        # On two threads at once, both get the one that was first: cached_property knows no lock.
-        meta: Signal = self.__dict__.setdefault(name, Signal(doc))
-        return meta
+        self._muted_in_contexts = 0
+        self._choose_path()
 
     # -- connecting ----------------------------------------------------------------------------
 
-    # The first three as in ConnectDecorator.
+    # The first three overloads are those of ConnectDecorator.
 
     @overload
     def connect(
@@ -149,30 +86,31 @@ class Signal(Emitter, Generic[P, R]):
     def connect(self, *, sender: Any = ..., weak: bool = ...) -> ConnectDecorator[P, R]: ...
 
     def connect(self, receiver: Any = _LATER, sender: Any = ANY, weak: bool = True) -> Any:
-        """Call ``receiver`` whenever this signal is sent by ``sender``.
+        """Call ``receiver`` whenever ``sender`` sends this signal.
 
-        Without a receiver it returns a decorator: ``@signal.connect(sender=x)``. Connecting the
-        same receiver for the same sender again changes only whether it is held weakly.
+        Without a receiver, return a decorator: ``@signal.connect(sender=x)``. If you connect a
+        receiver for a sender a second time, only ``weak`` may change.
 
         Args:
             receiver: Called with the sender and the keyword arguments of ``send``.
-            sender: Told by identity; ``str`` and ``int`` by value. ``ANY`` for every sender. A
-                proxy, such as Flask's ``current_app``, means the object it stands for.
+            sender: The signal compares senders by identity, but ``str`` and ``int`` by value.
+                ``ANY`` is every sender. A proxy, such as Flask's ``current_app``, stands for its
+                object.
             weak: Whether the connection ends when nothing else refers to the receiver. Use
-                ``False`` for a function defined inside another one.
+                ``False`` for a function that is defined inside another function.
 
         Returns:
             ``receiver``.
 
         Raises:
-            ReceiverError: ``receiver`` is not callable, cannot be weakly referenced, or is a
-                wrapper that hides the delivery mode of another receiver.
-            ContractError: ``receiver`` cannot be called with the contract's payload.
-            UnboundSenderError: ``sender`` is a proxy that stands for nothing at the moment.
+            ReceiverError: ``receiver`` is not callable, or a wrapper hides its delivery mode, or
+                ``weak`` is true and ``receiver`` allows no weak reference.
+            ContractError: ``receiver`` does not accept the payload of this signal.
+            UnboundSenderError: ``sender`` is a proxy that stands for no object at the moment.
         """
         if receiver is _LATER:
             return lambda function: self.connect(function, sender, weak)
-        if is_proxy(sender):
+        if sender is not ANY and is_proxy(sender):
             sender = real_sender(sender)
         link, before = self._connect(receiver, sender, weak, CONNECT)
         if "receiver_connected" not in self.__dict__:
@@ -198,12 +136,12 @@ class Signal(Emitter, Generic[P, R]):
     def subscribe(
         self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY, weak: bool = True
     ) -> Subscription:
-        """Connect ``receiver`` and return the handle that undoes exactly that.
+        """Connect ``receiver`` and return a handle that undoes exactly this subscription.
 
-        What two owners subscribed stays until both have let go.
+        If two owners subscribe one receiver, it stays connected until both have cancelled.
 
         Args:
-            receiver: See :meth:`connect`, as for what is raised.
+            receiver: See :meth:`connect`, also for the exceptions.
             sender: See :meth:`connect`.
             weak: See :meth:`connect`.
         """
@@ -221,23 +159,23 @@ class Signal(Emitter, Generic[P, R]):
     def connected_to(
         self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY
     ) -> Generator[None, None, None]:
-        """Connect ``receiver`` for the length of a ``with`` block, and undo exactly that.
+        """Connect ``receiver`` during a ``with`` block.
 
         Args:
-            receiver: Held strongly meanwhile; see :meth:`connect`.
+            receiver: The signal holds it strongly during the block; see :meth:`connect`.
             sender: See :meth:`connect`.
         """
         with self.subscribe(receiver, sender, weak=False):
             yield None
 
     def disconnect(self, receiver: Receiver, sender: Any = ANY) -> None:
-        """Undo the connection of ``receiver`` for ``sender``, whoever made it.
+        """Undo the connection of ``receiver`` for ``sender``, including all its subscriptions.
 
         Args:
-            receiver: What was connected. One that is not connected is no error.
-            sender: Only for this sender. By default, for all of them.
+            receiver: The receiver. If it is not connected, nothing happens.
+            sender: Only this sender. The default is every sender.
         """
-        if is_proxy(sender):
+        if sender is not ANY and is_proxy(sender):
             sender = real_sender(sender)
         undone = self._registry.disconnect(receiver, sender)
         if undone and "receiver_disconnected" in self.__dict__:
@@ -247,7 +185,7 @@ class Signal(Emitter, Generic[P, R]):
         self, receiver: Any, sender: Any, weak: bool, owner: object
     ) -> tuple[Connection, bool | None]:
         if type(receiver) is not FunctionType or hasattr(receiver, "__wrapped__"):
-            check_receiver(receiver)  # nothing can be wrong with a plain function
+            check_receiver(receiver)  # a plain function needs no check
         contract = self.contract
         if contract is not None:
             problem = contract.mismatch(receiver)
@@ -255,65 +193,45 @@ class Signal(Emitter, Generic[P, R]):
                 raise ContractError(problem)
             if problem is not None:
                 strict.warn(problem, ContractWarning)
-        weak = bool(weak)  # blinker takes anything that is true or false
-        origin = strict.loss_message(receiver, weak=weak) if strict.is_strict() else None
-        return self._registry.connect(receiver, sender, weak=weak, owner=owner, origin=origin)
+        weak = bool(weak)  # blinker accepts any object as a truth value
+        message = strict.loss_message(receiver, weak=weak) if observers.enabled else None
+        return self._registry.connect(
+            receiver, sender, weak=weak, owner=owner, loss_message=message
+        )
 
     def _cancel(self, link: Connection, owner: object) -> None:
         pair, sender = link.resolve(), link.sender.get()
         if self._registry.disown(link, owner) and pair is not None:
             self._announce("receiver_disconnected", receiver=pair[0], sender=sender)
 
+    # -- announcing connections ----------------------------------------------------------------
+
+    @cached_property
+    def receiver_connected(self) -> Signal:
+        """A signal that is sent after ``connect``, with its arguments and this signal as sender.
+
+        If a receiver of it raises, the connection is undone.
+        """
+        return self._meta("receiver_connected", "Sent after a receiver was connected.")
+
+    @cached_property
+    def receiver_disconnected(self) -> Signal:
+        """A signal that is sent after ``disconnect``, with this signal as sender.
+
+        It is not sent when a receiver or a sender dies.
+        """
+        return self._meta("receiver_disconnected", "Sent after a receiver was disconnected.")
+
+    def _meta(self, name: str, doc: str) -> Signal:
+        # cached_property has no lock. With setdefault, two threads get one signal.
+        meta: Signal = self.__dict__.setdefault(name, Signal(doc))
+        return meta
+
     def _announce(self, name: str, **payload: Any) -> None:
-        # Looked up, not made: most signals are never asked for theirs.
+        # Read from the dict, so that the attribute does not make a signal that nothing uses.
         meta = self.__dict__.get(name)
         if meta is not None and meta.receivers:
             meta.send(self, **payload)
-
-    # -- muting --------------------------------------------------------------------------------
-
-    @property
-    def is_muted(self) -> bool:
-        """Whether a send calls nobody at the moment, here."""
-        here = self._muted_here
-        return self._muted > 0 or (here is not None and here.get() > 0)
-
-    @is_muted.setter
-    def is_muted(self, muted: bool) -> None:
-        self._muted = int(bool(muted))
-        self._watch_overrides()
-
-    @contextmanager
-    def muted(self, *, everywhere: bool = True) -> Generator[None, None, None]:
-        """Call nobody while a ``with`` block runs; blocks may be nested and overlap.
-
-        Args:
-            everywhere: In every thread and task. ``False`` mutes only what is sent in this context,
-                and in the tasks that it starts.
-        """
-        if everywhere:
-            self._count_mute(1)
-            try:
-                yield None
-            finally:
-                self._count_mute(-1)
-            return
-        with self._registry.lock:
-            if self._muted_here is None:
-                self._muted_here = ContextVar("aldis_muted", default=0)
-                self._watch_overrides()
-        here = self._muted_here
-        here.set(here.get() + 1)
-        try:
-            yield None
-        finally:
-            # A generator may be closed in a context that has not been muted.
-            here.set(max(0, here.get() - 1))
-
-    def _count_mute(self, step: int) -> None:
-        with self._registry.lock:
-            self._muted = max(0, self._muted + step)
-            self._watch_overrides()
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -322,28 +240,80 @@ class Signal(Emitter, Generic[P, R]):
         def send(  # type: ignore[override]
             self, /, *args: P.args, **kwargs: P.kwargs
         ) -> list[tuple[Receiver, R]]:
-            """Call the receivers connected to the sender, and to any, in connection order.
+            """Call the receivers of the sender, and those of any sender, in connection order.
 
-            An exception of a receiver propagates, and the rest are not called.
+            If a receiver raises, the exception propagates and the remaining receivers are not
+            called.
 
             Args:
-                *args: The sender; ``None`` when it is left out.
-                **kwargs: The payload, handed to each receiver. ``_async_wrapper`` is not part of
-                    it: it makes an async receiver sync.
+                *args: The sender. Without it, the sender is ``None``.
+                **kwargs: The payload. ``_async_wrapper`` is not part of it: this function makes an
+                    async receiver sync.
 
             Returns:
-                The receivers, and what they returned.
+                Each receiver with the value that it returned.
 
             Raises:
-                AsyncReceiverError: A receiver is async and there is no ``_async_wrapper``; none has
-                    been called.
+                AsyncReceiverError: A receiver is async and there is no ``_async_wrapper``. No
+                    receiver was called.
             """
+
+    def send_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
+        """Call every receiver, even if one raises. Log the errors and return them.
+
+        Args:
+            *args: See :meth:`send`.
+            **kwargs: See :meth:`send`.
+
+        Returns:
+            An :class:`Outcome` for each receiver, in connection order.
+
+        Raises:
+            AsyncReceiverError: See :meth:`send`.
+        """
+        wrapper: Any = kwargs.pop("_async_wrapper", None)
+        send = self._prepare("send_robust", *args, payload=kwargs)
+        return slowpath.call_receivers(send, wrapper=wrapper, robust=True)
+
+    async def send_async(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
+        """Await the receivers one after the other, as blinker does.
+
+        Args:
+            *args: See :meth:`send`.
+            **kwargs: See :meth:`send`. ``_sync_wrapper`` is not part of the payload: this function
+                makes a sync receiver async.
+
+        Raises:
+            AsyncReceiverError: A receiver is sync and there is no ``_sync_wrapper``. No receiver
+                was called. :meth:`asend` accepts sync receivers.
+        """
+        wrapper: Any = kwargs.pop("_sync_wrapper", None)
+        send = self._prepare("send_async", *args, payload=kwargs)
+        adapt = slowpath.only_async(send, wrapper)
+        robust = self.continue_on_error
+        return slowpath.pairs(await slowpath.await_receivers(send, adapt=adapt, robust=robust))
+
+    async def asend(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
+        """Call sync receivers and await async ones, one after the other in connection order.
+
+        A sync receiver runs in the thread of the event loop. If a receiver raises, the exception
+        propagates and the remaining receivers are not called.
+        """
+        send = self._prepare("asend", *args, payload=kwargs)
+        adapt, robust = slowpath.mixed, self.continue_on_error
+        return slowpath.pairs(await slowpath.await_receivers(send, adapt=adapt, robust=robust))
+
+    async def asend_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
+        """Call or await every receiver, even if one raises. Log the errors and return them."""
+        send = self._prepare("asend_robust", *args, payload=kwargs)
+        return await slowpath.await_receivers(send, adapt=slowpath.mixed, robust=True)
 
     def _send_slowly(
         self, sender: Any, wrapper: Any, kwargs: dict[str, Any]
     ) -> list[tuple[Any, Any]]:
-        robust = self.every_receiver_runs
-        return _pairs(self._run("send", sender, payload=kwargs, wrapper=wrapper, robust=robust))
+        send = self._prepare("send", sender, payload=kwargs)
+        robust = self._routes.continue_on_error
+        return slowpath.pairs(slowpath.call_receivers(send, wrapper=wrapper, robust=robust))
 
     def _continue_after(
         self,
@@ -355,129 +325,119 @@ class Signal(Emitter, Generic[P, R]):
     ) -> None:
         pair = links[position].resolve()
         slowpath.log_error(self, pair and pair[0], error)
-        sending = slowpath.Sending(self, sender, kwargs, "send")
-        slowpath.deliver(sending, links[position + 1 :], robust=True)
+        rest = slowpath.Send(self, sender, kwargs, "send", links[position + 1 :])
+        slowpath.call_receivers(rest, robust=True)
 
-    def send_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
-        """Call every receiver, whatever the others raise; log the errors and return them.
-
-        Args:
-            *args: See :meth:`send`.
-            **kwargs: See :meth:`send`.
-
-        Returns:
-            An :class:`Outcome` for each receiver, in the order of their calls.
-
-        Raises:
-            AsyncReceiverError: As :meth:`send`.
-        """
-        wrapper = kwargs.pop("_async_wrapper", None)
-        return self._run("send_robust", *args, payload=kwargs, wrapper=wrapper, robust=True)
-
-    def _run(
-        self,
-        how: str,
-        sender: Any = None,
-        /,
-        *,
-        payload: dict[str, Any],
-        wrapper: Any,
-        robust: bool,
-    ) -> list[Outcome[Any]]:
+    def _prepare(
+        self, how: str, sender: Any = None, /, *, payload: dict[str, Any]
+    ) -> slowpath.Send:
+        """Find the receivers of a send from ``sender``. Every method that sends begins here."""
         sender = real_sender(sender)
-        sending = slowpath.Sending(self, sender, payload, how)
-        return slowpath.deliver(sending, self._steps(sender), wrapper=wrapper, robust=robust)
-
-    async def send_async(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
-        """Await the receivers one after the other, as blinker does.
-
-        Args:
-            *args: See :meth:`send`.
-            **kwargs: See :meth:`send`. ``_sync_wrapper`` is not part of the payload: it makes a
-                sync receiver async.
-
-        Raises:
-            AsyncReceiverError: A receiver is sync and there is no ``_sync_wrapper``; none has been
-                called. :meth:`asend` takes both kinds.
-        """
-        wrapper: Any = kwargs.pop("_sync_wrapper", None)
-        return await self._send_async(*args, payload=kwargs, wrapper=wrapper)
-
-    async def _send_async(
-        self, sender: Any = None, /, *, payload: dict[str, Any], wrapper: Any
-    ) -> list[tuple[Any, Any]]:
-        sender = real_sender(sender)
-        steps = self._steps(sender)
-        adapt = slowpath.adapt_async(self, steps, wrapper)
-        sending = slowpath.Sending(self, sender, payload, "send_async")
-        robust = self.every_receiver_runs
-        return _pairs(await slowpath.deliver_async(sending, steps, adapt=adapt, robust=robust))
-
-    async def asend(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
-        """Call sync and await async receivers, one after the other in connection order.
-
-        A sync receiver runs in the event loop's thread. An exception propagates, and the rest are
-        not called.
-        """
-        robust = self.every_receiver_runs
-        return _pairs(await self._arun("asend", *args, robust=robust, payload=kwargs))
-
-    async def asend_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
-        """Call or await every receiver, whatever the others raise; log and return the errors."""
-        return await self._arun("asend_robust", *args, robust=True, payload=kwargs)
-
-    async def _arun(
-        self,
-        how: str,
-        sender: Any = None,
-        /,
-        *,
-        robust: bool,
-        payload: dict[str, Any],
-    ) -> list[Outcome[Any]]:
-        sender = real_sender(sender)
-        sending = slowpath.Sending(self, sender, payload, how)
-        return await slowpath.deliver_async(
-            sending, self._steps(sender), adapt=slowpath.adapt_mixed, robust=robust
-        )
-
-    def _steps(self, sender: Any) -> Sequence[slowpath.Step]:
-        """Return whom a send from ``sender`` comes to now."""
         if not self.sent:
             self.sent = True
-            self._watch_overrides()
+            self._choose_path()
         links = self._registry.links_for(sender)
         if self._registry.lost:
-            strict.warn_lost(self, self._registry.lost)
+            strict.warn_lost(repr(self), self._registry.lost)
+        if self._muted_or_overridden:
+            return slowpath.Send(self, sender, payload, how, self._other_steps(sender, links))
+        if observers.enabled and strict.is_strict():
+            for link in links:
+                link.loss_message = None  # the receiver is about to be called
+        return slowpath.Send(self, sender, payload, how, links)
+
+    def _other_steps(self, sender: Any, links: Sequence[Connection]) -> Sequence[slowpath.Step]:
         if self.is_muted:
             return ()
         if not self._overridden:
-            if strict.is_strict():
-                for link in links:
-                    link.origin = None  # it has been heard: no obituary
             return links
         named = {receiver_key(call): receiver for receiver, call in _resolved(links)}
         return [
-            slowpath.Chosen(call, named.get(receiver_key(call), original(call)))
+            slowpath.ChosenStep(call, named.get(receiver_key(call), original(call)))
             for call in self.receivers_for(sender)
         ]
+
+    # -- choosing the path of a send -----------------------------------------------------------
+
+    def _choose_path(self) -> None:
+        """Let the call loop walk the receivers, or let every send take the slow path."""
+        # Under the lock, so that a decision from an outdated state is never the last one.
+        with self._registry.lock:
+            self._overridden = (
+                "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
+            )
+            self._muted_or_overridden = (
+                self._overridden or self._muted > 0 or self._muted_in_contexts > 0
+            )
+            # The first send takes the slow path, which sets ``sent``.
+            self._registry.publish(allowed=self.sent and not self._muted_or_overridden)
+
+    _continue_on_error: bool = False
+
+    if not TYPE_CHECKING:
+
+        @property
+        def continue_on_error(self) -> bool:
+            """Whether a send calls the remaining receivers after one raised.
+
+            The send raises the first error at the end. A subclass may set this attribute.
+            """
+            return self._routes.continue_on_error
+
+        @continue_on_error.setter
+        def continue_on_error(self, value: object) -> None:
+            self._routes.continue_on_error = bool(value)
+
+        @continue_on_error.deleter
+        def continue_on_error(self) -> None:
+            self._routes.continue_on_error = bool(self._continue_on_error)
+
+        # ``receivers_for`` is a plain function, not a descriptor that sees its replacement, because
+        # mock's autospec and wrapt need to find one. ``every_receiver_runs`` is an old name.
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(_current_name(name), value)
+            if name == "receivers_for":
+                self._choose_path()
+
+        def __delattr__(self, name: str) -> None:
+            super().__delattr__(_current_name(name))
+            if name == "receivers_for":
+                self._choose_path()
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "every_receiver_runs":
+                message = f"{type(self).__name__!r} object has no attribute {name!r}"
+                raise AttributeError(message, name=name, obj=self)
+            return getattr(self, _current_name(name))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("every_receiver_runs", "continue_on_error"):
+            value = cls.__dict__.get(name)
+            if isinstance(value, bool):
+                _current_name(name)
+                # The property stays in place, so that a signal may differ from its class.
+                delattr(cls, name)
+                cls._continue_on_error = value
 
     # -- looking -------------------------------------------------------------------------------
 
     def has_receivers_for(self, sender: Any) -> bool:
-        """Tell whether a send from ``sender`` would find a receiver that is alive.
+        """Return whether a send from ``sender`` would find a living receiver.
 
         Args:
-            sender: ``ANY`` asks for receivers of every sender.
+            sender: ``ANY`` counts only receivers of every sender.
         """
         links = self._registry.links_for(real_sender(sender))
         return any(link.resolve() is not None for link in links)
 
     def receivers_for(self, sender: Any) -> Iterator[Receiver]:
-        """Yield what a send from ``sender`` calls, in its order.
+        """Yield the callables that a send from ``sender`` calls, in order.
 
-        For a receiver with a delivery that is not the receiver itself: it has a ``__wrapped__``.
-        Overridden in a subclass or on an instance, it decides what a send calls.
+        For a receiver with a delivery mode, the callable is not the receiver; its ``__wrapped__``
+        is. If you override this method in a subclass or on an instance, a send calls the callables
+        that your method returns.
         """
         for receiver, call in _resolved(self._registry.links_for(real_sender(sender))):
             if call is receiver or hasattr(call, "__wrapped__"):
@@ -486,54 +446,31 @@ class Signal(Emitter, Generic[P, R]):
                 yield bound_call(call, receiver)
 
     def explain(self, sender: Any = ANY) -> Explanation:
-        """Say who would run for ``sender``, in which order, from where, how, and who would not.
+        """List the receivers that a send from ``sender`` would call, and the reason for the others.
 
         Args:
-            sender: ``ANY`` looks at all receivers, whatever sender they are connected for.
+            sender: ``ANY`` lists all receivers, whatever sender they are connected for.
         """
-        return explain(self, self._registry.all(), real_sender(sender))
-
-    @property
-    def receivers(self) -> ReceiversView:
-        """A live view of the receivers that are connected; empty, it is false."""
-        return ReceiversView(self._registry)
-
-    @property
-    def _by_sender(self) -> dict[Any, set[Any]]:
-        """For those who look: from a sender's identifier to those of its receivers."""
-        table: dict[Any, set[Any]] = {}
-        for link in self._registry.all():
-            sender = link.sender.get()
-            key = ANY_ID if sender is ANY else make_id(sender)
-            table.setdefault(key, self.set_class()).add(link.receiver.key)
-        return table
-
-    @property
-    def _by_receiver(self) -> dict[Any, set[Any]]:
-        """For those who look: from a receiver's identifier to those of its senders."""
-        table: dict[Any, set[Any]] = {}
-        for link in self._registry.all():
-            sender = link.sender.get()
-            key = ANY_ID if sender is ANY else make_id(sender)
-            table.setdefault(link.receiver.key, self.set_class()).add(key)
-        return table
-
-    def _registered(self) -> list[Receiver]:
-        """Return every receiver that is alive, whatever sender it listens to."""
-        return [receiver for receiver, _ in _resolved(self._registry.all())]
+        notes = []
+        if self.is_muted:
+            notes.append("the signal is muted: a send calls no receiver")
+        if self._overridden:
+            notes.append("receivers_for is overridden and may choose other receivers than these")
+        return explain(repr(self), self._registry.all(), real_sender(sender), tuple(notes))
 
     @property
     def documented(self) -> bool:
-        """Whether this signal, and not only its class, has a doc."""
+        """Whether this signal has a doc of its own, not only its class."""
         return bool(self.__dict__.get("__doc__"))
 
-    def _cleanup_bookkeeping(self) -> None:
-        """Forget what has died, now instead of at the next operation."""
-        self._registry.sweep()
+    def _living_receivers(self) -> list[Receiver]:
+        """Return every living receiver, whatever sender it is connected for."""
+        return [receiver for receiver, _ in _resolved(self._registry.all())]
 
-    def _clear_state(self) -> None:
-        """Disconnect every receiver, for the tests of applications."""
-        self._registry.clear()
+    def _lost_receivers(self) -> list[str]:
+        """Return strict mode's warnings about receivers that died since the last send."""
+        self._registry.sweep()
+        return list(self._registry.lost)
 
     def __reduce__(self) -> Any:
         message = (
@@ -543,74 +480,12 @@ class Signal(Emitter, Generic[P, R]):
         raise SignalPickleError(message)
 
 
-class NamedSignal(Signal[P, R]):
-    """A signal with a name.
-
-    The name is for people; a signal made by ``Namespace.signal`` is found under it.
-
-    Args:
-        name: What it is called.
-        doc: What it is for.
-    """
-
-    def __init__(self, name: str, doc: str | None = None) -> None:
-        super().__init__(doc)
-        self.name: str = name
-        self._namespace: Callable[[], Namespace | None] = _no_namespace
-
-    @property
-    def namespace(self) -> Namespace | None:
-        """The namespace that the signal belongs to."""
-        return self._namespace()
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}; {self.name!r}>"
-
-    def __reduce__(self) -> Any:
-        namespace = self.namespace
-        if namespace is None or namespace.home is None:
-            return super().__reduce__()
-        return _signal_of, (namespace, self.name)
-
-
-def _no_namespace() -> None:
-    return None
-
-
-def _signal_of(namespace: Namespace, name: str) -> NamedSignal:
-    return namespace.signal(name)
-
-
-def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
-    """Yield each living receiver once, with what is called instead of it."""
-    seen = set()
-    for link in links:
-        pair = link.resolve()
-        if pair is not None and link.receiver not in seen:
-            seen.add(link.receiver)
-            yield pair
-
-
-def _pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
-    """Return who answered what, or raise the first error."""
-    error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
-    if error is None:
-        return [(outcome.receiver, outcome.value) for outcome in outcomes]
-    try:
-        raise error
-    finally:
-        del error, outcomes  # which this frame, and so the error, would refer to: a cycle
-
-
-_receivers_for = Signal.receivers_for
-
-
 class Subscription:
-    """What ``subscribe`` returned: ``cancel()`` undoes exactly this one.
+    """The handle that ``subscribe`` returns. ``cancel()`` undoes exactly this subscription.
 
-    The receiver stays connected while anybody owns the connection: another subscription of the same
-    receiver and sender, or ``connect``. Letting a handle be collected cancels nothing. As a context
-    manager it cancels at the end of the block.
+    The receiver stays connected while another owner remains: another subscription of this receiver
+    and sender, or ``connect``. If the handle itself is collected, the subscription remains. As a
+    context manager, the handle cancels at the end of the block.
     """
 
     __slots__ = ("__weakref__", "_link", "_owner", "_signal")
@@ -622,23 +497,23 @@ class Subscription:
 
     @property
     def signal(self) -> Signal[..., Any]:
-        """The signal that is subscribed to."""
+        """The signal."""
         return self._signal
 
     @property
     def receiver(self) -> Any:
-        """The receiver, or ``None`` once it is disconnected or dead."""
+        """The receiver, or ``None`` if it is disconnected or dead."""
         pair = self._link.resolve()
         return None if pair is None else pair[0]
 
     @property
     def sender(self) -> Any:
-        """The sender, ``ANY`` for every one, or ``None`` once it is dead."""
+        """The sender; ``ANY`` for every sender, or ``None`` if it is dead."""
         return self._link.sender.get()
 
     @property
     def active(self) -> bool:
-        """Whether this subscription still holds, and its receiver and sender live."""
+        """Whether this subscription was not cancelled, and its receiver and sender live."""
         link = self._link
         if not link.live or link.owned_weakly(self._owner) is None:
             return False
@@ -647,8 +522,8 @@ class Subscription:
         return alive and link.resolve() is not None
 
     def cancel(self) -> None:
-        """Undo this subscription. Doing so again does nothing."""
-        self._signal._cancel(self._link, self._owner)  # noqa: SLF001 - the other half of it
+        """Undo this subscription. A second call does nothing."""
+        self._signal._cancel(self._link, self._owner)  # noqa: SLF001 - in this module
 
     def __enter__(self) -> Self:
         return self
@@ -670,45 +545,22 @@ class Subscription:
         )
 
 
-class ReceiversView(Mapping[Any, Any]):
-    """A live mapping from receivers' identifiers to receivers: weak references, or themselves.
+def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
+    """Yield each living receiver once, with its callable."""
+    seen = set()
+    for link in links:
+        pair = link.resolve()
+        if pair is not None and link.receiver not in seen:
+            seen.add(link.receiver)
+            yield pair
 
-    Only what is alive counts. Its truth and size are what blinker's users ask for.
-    """
 
-    __slots__ = ("_registry",)
+def _current_name(attribute: str) -> str:
+    if attribute != "every_receiver_runs":
+        return attribute
+    message = "Signal.every_receiver_runs is now called continue_on_error"
+    warn(message, DeprecationWarning, stacklevel=3)
+    return "continue_on_error"
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
 
-    def __getitem__(self, key: Any) -> Any:
-        self._registry.sweep()
-        return self._registry.receivers[key].held()
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter([record.key for record in self._registry.records()])
-
-    def __len__(self) -> int:
-        return len(self._registry.records())
-
-    def __bool__(self) -> bool:
-        return len(self) > 0
-
-    def values(self) -> ValuesView[Any]:
-        """Return the receivers as they are now: whoever goes on to look sees no change."""
-        return self._copy().values()
-
-    def items(self) -> ItemsView[Any, Any]:
-        """Return the identifiers and receivers as they are now; see :meth:`values`."""
-        return self._copy().items()
-
-    def _copy(self) -> dict[Any, Any]:
-        # Not by way of the keys: a receiver may die between its key and its turn.
-        return {record.key: record.held() for record in self._registry.records()}
-
-    def clear(self) -> None:
-        """Disconnect every receiver."""
-        self._registry.clear()
-
-    def __repr__(self) -> str:
-        return f"<receivers: {self._copy()!r}>"
+_receivers_for: Final = Signal.receivers_for

@@ -1,7 +1,7 @@
-"""Sending by the whole of the rules: what the call loop's short cut leaves out.
+"""The sends that the call loop does not handle itself.
 
-Async receivers and wrappers, relays, observers, strict mode, errors that do not stop a send, and
-receivers that an overridden ``receivers_for`` chose.
+These are sends with async receivers or wrappers, relays, observers, strict mode, errors that do not
+end the send, and receivers that an overridden ``receivers_for`` returned.
 """
 
 from __future__ import annotations
@@ -9,37 +9,43 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from aldis.core import observers, strict
-from aldis.core.receiver import describe, is_async
+from aldis.core.receiver import describe, is_async, needs_send_id
 from aldis.errors import AsyncReceiverError
 
 __all__ = [
-    "Chosen",
+    "ChosenStep",
     "Outcome",
-    "Sending",
+    "Send",
     "Step",
-    "adapt_async",
-    "adapt_mixed",
-    "deliver",
-    "deliver_async",
+    "await_receivers",
+    "call_receivers",
+    "log_error",
+    "mixed",
+    "only_async",
+    "pairs",
 ]
 
+_log = logging.getLogger("aldis")
+
 R = TypeVar("R")
+
+Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[R]):
-    """What one receiver answered: a value, or the exception that it raised.
+    """The result of one receiver: a value, or the exception that it raised.
 
     Attributes:
         receiver: The receiver, as it was connected.
-        value: What it returned; ``None`` when it raised.
-        error: What it raised, or ``None``. A *returned* exception is a value.
+        value: The value that it returned; ``None`` if it raised.
+        error: The exception that it raised, or ``None``. A *returned* exception is a value.
     """
 
     receiver: Callable[..., Any]
@@ -58,95 +64,103 @@ class Outcome(Generic[R]):
         return cast("R", self.value)
 
 
-_log = logging.getLogger("aldis")
+class Facts(Protocol):
+    """The facts about a receiver that a send needs. Equal facts mean the same receiver."""
 
-Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+    @property
+    def is_async(self) -> bool:
+        """Whether the callable must be awaited."""
+
+    @property
+    def relays(self) -> bool:
+        """Whether the receiver is the ``send`` of another signal."""
+
+    @property
+    def needs_send_id(self) -> bool:
+        """Whether the callable reads the id of the send."""
 
 
 class Step(Protocol):
-    """A receiver that a send may come to."""
+    """A receiver that a send may call."""
 
     @property
     def live(self) -> bool:
         """Whether it is still connected."""
 
     @property
-    def receiver(self) -> object:
-        """What tells it from other receivers: one is called once."""
-
-    @property
-    def is_async(self) -> bool:
-        """Whether it has to be awaited."""
-
-    @property
-    def relays(self) -> bool:
-        """Whether it is another signal's ``send``."""
-
-    @property
-    def needs_send_id(self) -> bool:
-        """Whether what it calls asks which send it is part of."""
+    def receiver(self) -> Facts:
+        """The facts about the receiver. A send calls each receiver once."""
 
     def resolve(self) -> tuple[Any, Any] | None:
-        """Return the receiver and what to call, or ``None`` if it is dead."""
+        """Return the receiver and its callable, or ``None`` if it is dead or disconnected."""
 
 
-class Chosen:
-    """A step for a callable that an overridden ``receivers_for`` yielded."""
+class ChosenStep:
+    """A callable that an overridden ``receivers_for`` returned.
+
+    Args:
+        call: The callable.
+        receiver: The receiver that the results of ``send`` name.
+    """
 
     live = True
     relays = False
 
-    def __init__(self, call: Callable[..., Any], named: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., Any], receiver: Callable[..., Any]) -> None:
         self.receiver = self
         self.is_async = is_async(call)
-        self.needs_send_id = getattr(getattr(call, "func", call), "needs_send_id", None) is True
-        self._pair = (named, call)
+        self.needs_send_id = needs_send_id(getattr(call, "func", call))
+        self._pair = (receiver, call)
 
     def resolve(self) -> tuple[Any, Any]:
-        """Return the receiver that ``send`` names, and what to call."""
+        """Return the receiver and the callable."""
         return self._pair
 
 
-class Sending(NamedTuple):
-    """What is sent: the signal, its real sender, the keyword arguments, and by which method."""
+class Send(NamedTuple):
+    """One send.
+
+    Attributes:
+        signal: The signal.
+        sender: The sender; it is not a proxy.
+        payload: The keyword arguments.
+        how: The name of the method that sends.
+        steps: The receivers, in order.
+    """
 
     signal: Any
     sender: Any
     payload: dict[str, Any]
     how: str
+    steps: Sequence[Step]
 
 
-def deliver(
-    sending: Sending,
-    steps: Sequence[Step],
-    *,
-    wrapper: Wrapper | None = None,
-    robust: bool = False,
+def call_receivers(
+    send: Send, *, wrapper: Wrapper | None = None, robust: bool = False
 ) -> list[Outcome[Any]]:
-    """Call the receivers of ``steps`` one after the other.
+    """Call the receivers one after the other.
 
     Args:
-        sending: What is sent.
-        steps: The receivers, in order.
+        send: The send.
         wrapper: Makes an async receiver sync.
-        robust: Collect errors instead of stopping at the first.
+        robust: Whether to collect errors instead of stopping at the first one.
 
     Raises:
-        AsyncReceiverError: A receiver is async and there is no ``wrapper``; none has run.
+        AsyncReceiverError: A receiver is async and there is no ``wrapper``. No receiver was called.
     """
-    if not steps and not observers.is_enabled():
+    signal, sender, payload, _, steps = send
+    if not steps and not observers.enabled:
         return []
-    signal, sender, payload, _ = sending
-    with observers.observe_send(*sending) as emission, _known(steps):
+    with _emission(send) as emission, _send_id(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
-        watch = strict.watch_payload(signal, payload)
+        watch = strict.watch_payload(signal, payload) if observers.enabled else None
         outcomes: list[Outcome[Any]] = []
         try:
-            for step, receiver, call in _turns(steps, emission):
-                run = _as_sync(step, call, wrapper)
+            for step, receiver, call in _live_calls(steps, emission):
+                run = call if wrapper is None else _as_sync(step.receiver, call, wrapper)
                 try:
-                    with observers.observe_call(emission, receiver, is_async=step.is_async):
+                    with _call(emission, receiver, step):
                         value = run(sender, **payload)
                 except Exception as error:
                     if not robust:
@@ -158,39 +172,34 @@ def deliver(
                     watch.compare(receiver)
             return outcomes
         finally:
-            del outcomes  # which the frames of its errors refer to: a cycle
+            del outcomes  # the frames of its errors refer to this frame, which would be a cycle
 
 
-async def deliver_async(
-    sending: Sending,
-    steps: Sequence[Step],
-    *,
-    adapt: Callable[[Step, Any], Callable[..., Any]],
-    robust: bool = False,
+async def await_receivers(
+    send: Send, *, adapt: Callable[[Facts, Any], Callable[..., Any]], robust: bool = False
 ) -> list[Outcome[Any]]:
-    """Call or await the receivers of ``steps`` one after the other.
+    """Call or await the receivers one after the other.
 
-    A task that is cancelled ends the send, except for a signal whose every receiver runs: there it
-    interrupts the receiver that is waiting, and is raised when the rest have run.
+    A cancelled task ends the send. If the signal has ``continue_on_error``, the cancellation only
+    interrupts the receiver that is waiting. It is raised after the remaining receivers ran.
 
     Args:
-        sending: What is sent.
-        steps: The receivers, in order.
-        adapt: From a step and what it calls to what is called here.
-        robust: Collect errors instead of stopping at the first.
+        send: The send.
+        adapt: Returns the callable to use for the callable of a receiver.
+        robust: Whether to collect errors instead of stopping at the first one.
     """
-    if not steps and not observers.is_enabled():
+    signal, sender, payload, _, steps = send
+    if not steps and not observers.enabled:
         return []
-    signal, sender, payload, _ = sending
     cancellation: BaseException | None = None
-    with observers.observe_send(*sending) as emission, _known(steps):
-        watch = strict.watch_payload(signal, payload)
+    with _emission(send) as emission, _send_id(steps):
+        watch = strict.watch_payload(signal, payload) if observers.enabled else None
         outcomes: list[Outcome[Any]] = []
         try:
-            for step, receiver, call in _turns(steps, emission):
-                run = adapt(step, call)
+            for step, receiver, call in _live_calls(steps, emission):
+                run = adapt(step.receiver, call)
                 try:
-                    with observers.observe_call(emission, receiver, is_async=step.is_async):
+                    with _call(emission, receiver, step):
                         value = run(sender, **payload)
                         if isinstance(value, Awaitable):
                             value = await value
@@ -198,8 +207,8 @@ async def deliver_async(
                     if not robust:
                         raise
                     outcomes.append(_failed(signal, receiver, error))
-                except BaseException as error:  # noqa: BLE001 - raised again, here or later
-                    cancellation = _put_off(signal, error)
+                except BaseException as error:  # noqa: BLE001 - it is raised here or after the loop
+                    cancellation = _postpone(signal, error)
                 else:
                     outcomes.append(Outcome(receiver, value))
                 if watch is not None:
@@ -208,83 +217,106 @@ async def deliver_async(
                 raise cancellation
             return outcomes
         finally:
-            del outcomes  # as above
+            del outcomes  # the frames of its errors refer to this frame, which would be a cycle
 
 
-def _known(steps: Sequence[Step]) -> AbstractContextManager[object]:
-    """Make this send known to what its receivers call, where one of them asks."""
-    return observers.SendId() if any(step.needs_send_id for step in steps) else nullcontext()
+def pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
+    """Return the receivers and their values, or raise the first error."""
+    error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+    if error is None:
+        return [(outcome.receiver, outcome.value) for outcome in outcomes]
+    try:
+        raise error
+    finally:
+        del error, outcomes  # the error refers to this frame, which would be a cycle
 
 
-def _turns(
+# -- the parts of a send -------------------------------------------------------------------------
+
+
+def _emission(send: Send) -> AbstractContextManager[observers.Emission | None]:
+    if not observers.enabled:
+        return observers.NOT_OBSERVED
+    return observers.observe_send(send.signal, send.sender, send.payload, send.how)
+
+
+def _call(
+    emission: observers.Emission | None, receiver: Any, step: Step
+) -> AbstractContextManager[object]:
+    if emission is None:
+        return observers.NOT_OBSERVED
+    return observers.Call(emission, receiver, is_async=step.receiver.is_async)
+
+
+def _send_id(steps: Sequence[Step]) -> AbstractContextManager[object]:
+    if any([step.receiver.needs_send_id for step in steps]):  # noqa: C419 - faster
+        return observers.SendId()
+    return observers.NOT_OBSERVED
+
+
+def _live_calls(
     steps: Sequence[Step], emission: observers.Emission | None
 ) -> Iterator[tuple[Step, Any, Any]]:
-    """Yield who is called and what is called, looking at each when its turn has come.
+    """Yield each receiver and its callable, just before it is called.
 
-    A receiver connected both for this sender and for any is called once, at the first of its
-    connections that is still there.
+    A receiver that is connected both for this sender and for any sender is called once, at the
+    first of its connections that still exists.
     """
     seen = set()
     for step in steps:
         if step.receiver in seen:
             continue
-        pair = step.resolve() if step.live else None
+        pair = step.resolve()
         if pair is not None:
             seen.add(step.receiver)
             yield step, *pair
         elif emission is not None:
-            reason = "dead" if step.live else "disconnected during this send"
-            emission.skip(None, reason)
+            emission.skip(None, "dead" if step.live else "disconnected during this send")
 
 
-def _as_sync(step: Step, call: Any, wrapper: Wrapper | None) -> Callable[..., Any]:
-    if wrapper is None:
-        return call  # type: ignore[no-any-return]
-    if step.relays:
+def _as_sync(facts: Facts, call: Any, wrapper: Wrapper) -> Callable[..., Any]:
+    if facts.relays:
         return partial(call, _async_wrapper=wrapper)
-    return wrapper(call) if step.is_async else call
+    return wrapper(call) if facts.is_async else call
 
 
-def adapt_mixed(step: Step, call: Any) -> Callable[..., Any]:
-    """Leave sync and async receivers as they are; a relay goes on as ``asend``."""
-    return call.__self__.asend if step.relays else call  # type: ignore[no-any-return]
+def mixed(facts: Facts, call: Any) -> Callable[..., Any]:
+    """Adapt a callable for ``asend``: a relay calls ``asend``, everything else stays as it is."""
+    return call.__self__.asend if facts.relays else call  # type: ignore[no-any-return]
 
 
-def adapt_async(
-    signal: Any, steps: Sequence[Step], wrapper: Wrapper | None
-) -> Callable[[Step, Any], Callable[..., Any]]:
-    """Return what makes every receiver awaitable, as ``send_async`` promises.
+def only_async(send: Send, wrapper: Wrapper | None) -> Callable[[Facts, Any], Callable[..., Any]]:
+    """Return the function that makes every callable async, for ``send_async``.
 
     Raises:
         AsyncReceiverError: A receiver is sync and there is no ``wrapper``.
     """
     if wrapper is None:
-        for step in steps:
-            if step.live and not (step.is_async or step.relays) and (pair := step.resolve()):
-                raise _mixed(
-                    signal, pair[0], "is sync: use asend, or give send_async a _sync_wrapper"
-                )
+        for step in send.steps:
+            facts = step.receiver
+            if not (facts.is_async or facts.relays) and (pair := step.resolve()):
+                problem = "is sync: use asend, or give send_async a _sync_wrapper"
+                raise _not_sent(send.signal, pair[0], problem)
 
-    def adapt(step: Step, call: Any) -> Callable[..., Any]:
-        if step.relays:
+    def adapt(facts: Facts, call: Any) -> Callable[..., Any]:
+        if facts.relays:
             return partial(call.__self__.send_async, _sync_wrapper=wrapper)
-        return call if step.is_async or wrapper is None else wrapper(call)
+        return call if facts.is_async or wrapper is None else wrapper(call)
 
     return adapt
 
 
 def _refuse_async(signal: Any, steps: Sequence[Step]) -> None:
     for step in steps:
-        if step.is_async and step.live and (pair := step.resolve()):
-            raise _mixed(
-                signal,
-                pair[0],
+        if step.receiver.is_async and (pair := step.resolve()):
+            problem = (
                 "is async: await asend or send_async, or give send an _async_wrapper (in Flask: "
-                "app.ensure_sync)",
+                "app.ensure_sync)"
             )
+            raise _not_sent(signal, pair[0], problem)
 
 
-def _mixed(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
+def _not_sent(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
     return AsyncReceiverError(f"{signal!r} was not sent: receiver {describe(receiver)} {problem}")
 
 
@@ -294,14 +326,14 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
 
 
 def log_error(signal: Any, receiver: Any, error: Exception) -> None:
-    """Log what a receiver raised where it does not end the send."""
+    """Log an error of a receiver that does not end the send."""
     _log.error("receiver %s of %r raised", describe(receiver), signal, exc_info=error)
 
 
-def _put_off(signal: Any, error: BaseException) -> BaseException:
-    """Return ``error`` if it is a cancellation that has to wait for the rest; else raise it."""
-    exceptions = sys.modules.get("asyncio.exceptions")  # the engine itself does without asyncio
+def _postpone(signal: Any, error: BaseException) -> BaseException:
+    """Return ``error`` if it is a cancellation and the signal continues; otherwise raise it."""
+    exceptions = sys.modules.get("asyncio.exceptions")  # aldis.core does not import asyncio
     cancelled = exceptions is not None and isinstance(error, exceptions.CancelledError)
-    if cancelled and signal.every_receiver_runs:
+    if cancelled and signal.continue_on_error:
         return error
     raise error

@@ -1,6 +1,6 @@
-"""Strict mode: the "never"s and "should"s of signals, as warnings that say where.
+"""Strict mode: warnings, each with a location, for uses of a signal that are probably mistakes.
 
-Off, it costs nothing: what it looks at is only reached when the observers is awake.
+Strict mode costs nothing while it is off: only the slow path uses this module.
 """
 
 from __future__ import annotations
@@ -20,18 +20,11 @@ from aldis.core.process import is_set
 from aldis.core.receiver import describe
 from aldis.errors import AldisWarning, StrictWarning
 
-__all__ = [
-    "is_strict",
-    "loss_message",
-    "lost_receivers",
-    "set_strict",
-    "warn_lost",
-    "watch_payload",
-]
+__all__ = ["is_strict", "loss_message", "set_strict", "warn", "warn_lost", "watch_payload"]
 
 _enabled = False
 
-#: Whose frames are not the user's: aldis's own, and the one between a ``with`` block and aldis.
+#: Files whose frames do not belong to the user: aldis, and the frame of a ``with`` block.
 _NOT_THE_USERS: Final = (
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,  # noqa: PTH100, PTH120
     contextlib.__file__,
@@ -41,24 +34,25 @@ _CONTAINERS: Final = (dict, list, set, bytearray)
 
 
 def set_strict(enabled: bool = True) -> bool:
-    """Turn strict mode on or off for the whole process; ``ALDIS_STRICT=1`` does it at import.
+    """Switch strict mode on or off for the process. ``ALDIS_STRICT=1`` does it at import.
 
     Returns:
-        Whether it was on before.
+        Whether strict mode was on before.
     """
     global _enabled
     before, _enabled = _enabled, enabled
-    observers.enable("strict mode", wanted=enabled)
+    change = observers.enable if enabled else observers.disable
+    change("strict mode")
     return before
 
 
 def is_strict() -> bool:
-    """Tell whether strict mode is on."""
+    """Return whether strict mode is on."""
     return _enabled
 
 
 def warn(text: str, category: type[AldisWarning] = StrictWarning) -> None:
-    """Warn at the innermost line that is not aldis's own."""
+    """Warn at the innermost line that is not in aldis."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame = frame.f_back
@@ -72,14 +66,15 @@ def warn(text: str, category: type[AldisWarning] = StrictWarning) -> None:
     )
 
 
-# -- receivers that die lost --------------------------------------------------------------------
+# -- receivers that die before their first call ----------------------------------------------------
 
 
 def loss_message(receiver: Any, *, weak: bool) -> str | None:
-    """Describe ``receiver`` if it is of a kind that is easily lost, as an obituary would.
+    """Return the warning for the case that ``receiver`` dies before its first call.
 
     Returns:
-        ``None`` outside strict mode, and for what is held strongly or has a name to live by.
+        ``None`` if strict mode is off, if the signal holds the receiver strongly, or if the
+        receiver is not of a kind that dies by accident.
     """
     if not _enabled or not weak:
         return None
@@ -101,42 +96,37 @@ def loss_message(receiver: Any, *, weak: bool) -> str | None:
     )
 
 
-def lost_receivers(signal: Any) -> list[str]:
-    """Return the obituaries of the receivers of ``signal`` that died lost since the last one.
+def warn_lost(name: str, messages: list[str]) -> None:
+    """Warn about the receivers of a signal that died before their first call.
 
-    They are written in strict mode only. A send reports them, after which they are forgotten here.
+    Args:
+        name: The signal, as text.
+        messages: The results of :func:`loss_message`. This empties the list.
     """
-    registry = signal._registry  # noqa: SLF001 - part of the same engine
-    registry.sweep()
-    return list(registry.lost)
-
-
-def warn_lost(signal: Any, origins: list[str]) -> None:
-    """Report the receivers of ``signal`` that died lost, and forget them."""
     while True:
         try:
-            origin = origins.pop(0)
-        except IndexError:  # also when another thread has just reported the last
+            message = messages.pop(0)
+        except IndexError:  # another thread may have taken the last one
             return
         if _enabled:
-            warn(f"{signal!r}: {origin}")
+            warn(f"{name}: {message}")
 
 
 # -- payloads --------------------------------------------------------------------------------------
 
 
 class PayloadWatch:
-    """Notices a receiver that changes the built-in containers it was handed."""
+    """Notices when a receiver changes a built-in container of the payload."""
 
     def __init__(self, signal: Any, payload: dict[str, Any]) -> None:
         self._signal = signal
         self._payload = payload
-        self._before = {name: _picture(value) for name, value in payload.items()}
+        self._before = {name: _snapshot(value) for name, value in payload.items()}
 
     def compare(self, receiver: Any) -> None:
-        """Warn of what ``receiver``, which has just run, has changed."""
+        """Warn about the changes that ``receiver``, which has just run, made."""
         for name, value in self._payload.items():
-            now = _picture(value)
+            now = _snapshot(value)
             if now != self._before[name]:
                 self._before[name] = now
                 warn(
@@ -147,10 +137,11 @@ class PayloadWatch:
 
 
 def watch_payload(signal: Any, payload: dict[str, Any]) -> PayloadWatch | None:
-    """Check ``payload`` against the signal's contract, and watch over it during the send.
+    """Warn where ``payload`` breaks the signal's contract, and watch it during the send.
 
     Returns:
-        ``None`` outside strict mode, without a contract, and where receivers may change things.
+        ``None`` if strict mode is off, or if receivers may change the payload, or if the signal has
+        no contract.
     """
     contract: Contract | None = signal.contract
     if not _enabled or contract is None:
@@ -173,10 +164,10 @@ def _broken(contract: Contract, payload: dict[str, Any]) -> list[str]:
 
 
 def _may_be(value: Any, expected: Any) -> bool:
-    """Check plain classes only: what typing knows beyond them is a type checker's work."""
+    """Check plain classes. Every other type is left to type checkers."""
     if not isinstance(expected, type) or is_protocol(expected):
         return True
-    if expected is float:  # PEP 484: an int will do
+    if expected is float:  # PEP 484 accepts an int as a float
         return isinstance(value, (int, float))
     try:
         return isinstance(value, expected)
@@ -184,19 +175,18 @@ def _may_be(value: Any, expected: Any) -> bool:
         return True
 
 
-def _picture(value: Any, depth: int = 4) -> Any:
-    """Copy the built-in containers in ``value``; everything else is told by its identity."""
+def _snapshot(value: Any, depth: int = 4) -> Any:
+    """Copy the built-in containers in ``value``. Other objects count by their identity."""
     kind = type(value)
     if kind not in _CONTAINERS or depth == 0:
         return id(value) if kind not in (int, str, bytes, float, bool) else (kind, value)
     if kind is bytearray:
         return bytes(value)
-    # Of a copy, made in one step, which a loop is not, be it in C: the collector may let another
-    # thread in, and that may be changing a container that threads share.
+    # copy() is one step. During a loop, another thread may change a container that threads share.
     value = value.copy()
     if kind is dict:
-        return [(_picture(key, 0), _picture(item, depth - 1)) for key, item in value.items()]
-    items = [_picture(item, depth - 1) for item in value]
+        return [(_snapshot(key, 0), _snapshot(item, depth - 1)) for key, item in value.items()]
+    items = [_snapshot(item, depth - 1) for item in value]
     return sorted(items, key=repr) if kind is set else items
 
 

@@ -355,7 +355,7 @@ def _register(receiver: Durable[..., Any]) -> None:
     Raises:
         InvalidNameError: Another function has one of the names.
     """
-    with _registering.of_this_process():
+    with _registering.lock:
         for name in receiver.names:
             other = _receivers.get(name)
             if other is not None and not receiver.is_redefinition_of(other):
@@ -437,7 +437,7 @@ def restore_receivers(before: Mapping[str, Durable[..., Any]], keep: Container[i
         before: An earlier result of :func:`receivers_by_name`.
         keep: The ids of newer receivers that stay registered.
     """
-    with _registering.of_this_process():
+    with _registering.lock:
         for name, receiver in list(_receivers.items()):
             if name not in before and id(receiver) not in keep:
                 del _receivers[name]
@@ -446,7 +446,7 @@ def restore_receivers(before: Mapping[str, Durable[..., Any]], keep: Container[i
 
 def forget_receiver(receiver: Durable[..., Any]) -> None:
     """Remove a receiver from the registered ones, for example at the end of a test."""
-    with _registering.of_this_process():
+    with _registering.lock:
         for name in receiver.names:
             if _receivers.get(name) is receiver:
                 del _receivers[name]

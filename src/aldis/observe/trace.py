@@ -22,9 +22,9 @@ from os.path import relpath
 from threading import Lock, current_thread
 from typing import Any, Final, TextIO
 
-from aldis.core.explain import describe_sender
 from aldis.core.observers import Call, Emission, Observer, attach, detach
 from aldis.core.receiver import location, name_of
+from aldis.core.sender import describe_sender
 
 __all__ = ["CallNode", "EmissionNode", "Trace", "trace"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from aldis.core.namespace import Finding, Namespace
-from aldis.core.signal import NamedSignal
+from aldis.core.namespace import Finding, NamedSignal, Namespace
 from aldis.plugins.origins import origins
 
 __all__ = ["check_names", "check_prefixes", "quoted"]

@@ -9,7 +9,7 @@ from inspect import CO_VARKEYWORDS, Parameter, signature
 from types import FunctionType
 from typing import Any, Final, TypeAlias
 
-from aldis.core.receiver import ask, binder_of, check_receiver, is_async, location, name_of
+from aldis.core.receiver import bind_signal, binder_of, check_receiver, is_async, location, name_of
 from aldis.core.signal import Signal
 from aldis.errors import AldisError, ReceiverError
 
@@ -57,7 +57,7 @@ class Entry:
         # call an async receiver from a sync send, in a way of its own.
         if not (is_async(decider) or is_async(getattr(decider, "__wrapped__", None))):
             return False
-        return is_async(ask(decider, self.signal))
+        return is_async(bind_signal(decider, self.signal))
 
     def refusal(self) -> str | None:
         """Say why the receiver could not take any payload whatever, or ``None`` if it can."""

@@ -100,7 +100,7 @@ def origins(signal: Signal[..., Any]) -> list[Origin]:
     return [
         Origin(row, table.get((link.receiver.key, link.sender.key), ()))
         for link in signal._registry.all()  # noqa: SLF001 - part of the same engine
-        for row in explain(signal, (link,), ANY).rows
+        for row in explain(repr(signal), (link,), ANY).rows
     ]
 
 

@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, overload
 
-from aldis.core.explain import describe_sender
 from aldis.core.observers import Emission, Observer, attach, detach
-from aldis.core.sender import ANY, real_sender, sender_key
+from aldis.core.sender import ANY, describe_sender, real_sender, sender_key
 from aldis.core.signal import Signal
 
 __all__ = ["Recording", "Sent", "record"]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from typing import Any
 
-from aldis.core.explain import Row, describe_sender
+from aldis.core.explain import Row
 from aldis.core.namespace import namespaces
 from aldis.core.receiver import location, name_of, original, receiver_key, unwrap_once
-from aldis.core.sender import ANY, real_sender
+from aldis.core.sender import ANY, describe_sender, real_sender
 from aldis.core.signal import Signal
 
 __all__ = ["assert_wired"]
@@ -73,7 +73,7 @@ def _hints(signal: Signal[..., Any], receiver: Receiver) -> Iterator[str]:
 
 
 def _connected(signal: Signal[..., Any]) -> list[Receiver]:
-    return signal._registered()  # noqa: SLF001 - part of the same engine
+    return signal._living_receivers()  # noqa: SLF001 - part of the same engine
 
 
 def _named_signals() -> Iterator[Signal[..., Any]]:

@@ -307,7 +307,7 @@ def listen_to_sessions() -> None:
     for being changed while another thread goes through them.
     """
     global _listening  # noqa: PLW0603 - a fact about this process
-    with _changing.of_this_process():
+    with _changing.lock:
         if _listening:
             return
         from sqlalchemy import event  # noqa: PLC0415 - who has a session has imported it

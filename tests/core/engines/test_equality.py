@@ -43,7 +43,7 @@ def steps(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.just(("send_badly",)),
         st.tuples(st.just("drop"), RECEIVERS),
         st.tuples(st.just("observe"), st.booleans()),
-        st.tuples(st.just("every_receiver_runs"), st.booleans()),
+        st.tuples(st.just("continue_on_error"), st.booleans()),
     )
     return st.one_of(plain, plain, plain, st.tuples(st.just("mute"), plain))
 

@@ -135,9 +135,9 @@ class Machine:
         self.observer = getattr(self, "observer", None) or Observer()
         (attach if on else detach)(self.observer)
 
-    def do_every_receiver_runs(self, on: bool) -> None:
+    def do_continue_on_error(self, on: bool) -> None:
         """Go on after an error, or not."""
-        self.signal.every_receiver_runs = on
+        self.signal.continue_on_error = on
 
     def do_mute(self, step: list[Any]) -> Any:
         """Do something while muted."""

@@ -354,8 +354,8 @@ def test_an_outdated_decision_is_not_the_last_word():
     """A thread that begins to mute wins over one that was about to undo something else."""
     signal = Signal()
     signal.connect(quiet)
-    signal.every_receiver_runs = True
-    thread = threading.Thread(target=setattr, args=(signal, "every_receiver_runs", False))
+    signal.continue_on_error = True
+    thread = threading.Thread(target=setattr, args=(signal, "continue_on_error", False))
     block = signal.muted()
     with signal._registry.lock:
         thread.start()
