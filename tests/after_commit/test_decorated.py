@@ -44,14 +44,12 @@ class TestDecorated:
         for other in (once, robust, after_commit):
             name = plain.__qualname__
             text = f"{name} ({place}) cannot be after_commit as well as {other.__name__}: a "
-            with pytest.raises(
-                ReceiverError, match=exactly(text + "receiver has one delivery mode")
-            ):
+            text += "receiver has one delivery mode"
+            with pytest.raises(ReceiverError, match=exactly(text)):
                 decorate(other(plain))
             text = f"{name} ({place}) cannot be {other.__name__} as well as after_commit: a "
-            with pytest.raises(
-                ReceiverError, match=exactly(text + "receiver has one delivery mode")
-            ):
+            text += "receiver has one delivery mode"
+            with pytest.raises(ReceiverError, match=exactly(text)):
                 other(decorate(plain))
 
     @pytest.mark.parametrize("decorate", [after_commit, after_commit(session=Session())])

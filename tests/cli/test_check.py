@@ -75,8 +75,8 @@ def test_everything_wrong(wrong):
     assert lines[3].startswith("  wrong: receiver thank (wrong.py:8) does not fit <lambda>(")
     assert lines[3].endswith(": it does not take 'order_id'; add **extra")
     assert (
-        "  wrong: audit (wrong.py:10) listens to 'order_payed', which no code declares or has sent; "
-        "did you mean 'order_paid'?"
+        "  wrong: audit (wrong.py:10) listens to 'order_payed', which no code declares or has "
+        "sent; did you mean 'order_paid'?"
     ) == lines[4]
     assert (
         "  remark: audit (wrong.py:10) listens to 'lamps-lit', which no code declares or has sent"

@@ -7,8 +7,7 @@ from typing import Any, Final
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from aldis.core.namespace import Namespace
-from aldis.core.signal import NamedSignal
+from aldis.core.namespace import NamedSignal, Namespace
 
 __all__ = ["oauth_authorized", "oauth_before_login", "oauth_error", "oauth_signals"]
 
