@@ -69,7 +69,11 @@ def make(*words, **options):
     return subprocess.Popen(
         ["make", "--no-print-directory", *stamps, f"BIN={Path(sys.executable).parent}", *words],
         cwd=ROOT,
-        env={**os.environ, "PATH": os.defpath},  # so that the shop finds no Node.js
+        env={
+            **os.environ,
+            "PATH": os.defpath,  # without the Node.js that the shop would find
+            "MAKEFLAGS": "",  # without the variables of the make that runs these tests
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
