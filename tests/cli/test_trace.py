@@ -61,11 +61,11 @@ class TestFlask:
         """The status first, then what was sent, by whom, and who heard it."""
         assert re.fullmatch(
             r"GET / -> 200 OK, TIME\n"
-            r"├─ appcontext-pushed  nobody heard  sent by <Flask 'shop'>\n"
+            r"├─ appcontext-pushed  no receiver  sent by <Flask 'shop'>\n"
             r"├─ request-started  TIME  sent by <Flask 'shop'>\n"
             r"│  └─ greet  TIME  shop.py:\d+\n"
-            r"│     └─ shelf-empty  nobody heard  sent by 'shelf' \(left\)\n"
-            r"├─ request-finished  nobody heard  sent by <Flask 'shop'> \(response\)\n"
+            r"│     └─ shelf-empty  no receiver  sent by 'shelf' \(left\)\n"
+            r"├─ request-finished  no receiver  sent by <Flask 'shop'> \(response\)\n"
             r"├─ request-tearing-down  .*\n"
             r"├─ appcontext-tearing-down  .*\n"
             r"└─ appcontext-popped  .*\n",
@@ -188,9 +188,9 @@ class TestOtherApps:
         headers = ["-H", "X-Lamp: on", "-H", "Content-Type: text/plain"]
         assert (
             "PUT /a%20b?c=d -> 203 Non-Authoritative Information, TIME\n"
-            "├─ lit  nobody heard  sent by 'call' (much)\n"
-            "├─ lit  nobody heard  sent by 'body'\n"
-            "└─ lit  nobody heard  sent by 'close'\n"
+            "├─ lit  no receiver  sent by 'call' (much)\n"
+            "├─ lit  no receiver  sent by 'body'\n"
+            "└─ lit  no receiver  sent by 'close'\n"
         ) == trace(project, *headers, "-d", "much", "--", "PUT", "/a%20b?c=d", app="app")
 
     @pytest.mark.parametrize("knows_lifespan", [True, False])

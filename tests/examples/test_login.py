@@ -82,10 +82,10 @@ class TestDemo:
     def test_signals_of_the_login_are_in_the_trees(self, trees):
         """The first request has sent oauth_before_login, the second one oauth_authorized."""
         sender = "sent by <OAuthBlueprint 'lighthouse'>"
-        flashed = "message-flashed  nobody heard  sent by <Flask 'examples.shop'>"
+        flashed = "message-flashed  no receiver  sent by <Flask 'examples.shop'>"
         away, back, home = trees
 
-        assert f"├─ oauth-before-login  nobody heard  {sender} (url)" in away
+        assert f"├─ oauth-before-login  no receiver  {sender} (url)" in away
         start = back.index(f"├─ oauth-authorized  TIME  {sender} (token)")
         assert [
             "│  └─ greet  TIME  examples/shop/login.py",

@@ -317,7 +317,7 @@ class TestDrawing:
         assert sent.endswith("  by asend")
         assert "  async" in call
         assert "  muted" in muted
-        assert "  nobody heard" in unheard
+        assert "  no receiver" in unheard
 
     @pytest.mark.parametrize(
         ("nanoseconds", "words"),

@@ -181,7 +181,7 @@ class TestErrors:
         with paid.connected_to(listen), trace() as seen, pytest.raises(RuntimeError):
             paid.send("shop")
 
-        assert "nobody heard  raised AsyncReceiverError: " in str(seen)
+        assert "no receiver  raised AsyncReceiverError: " in str(seen)
 
     def test_an_error_of_several_lines(self, paid):
         """Its words stand on one line, which leaves the tree a tree."""

@@ -1,7 +1,8 @@
-"""Watching what signals do: ``aldis.observe.trace``."""
+"""Observes what signals do. Each observer has its own module; ``trace`` records sends as a tree."""
 
 from __future__ import annotations
 
-from aldis.observe.trace import CallNode, EmissionNode, Trace, trace
+from aldis.observe._trace import Trace, trace
+from aldis.observe._tree import CallNode, EmissionNode
 
 __all__ = ["CallNode", "EmissionNode", "Trace", "trace"]

@@ -1,0 +1,247 @@
+"""Records sends, the receivers that they call, and the sends inside these calls, as trees.
+
+::
+
+    with trace() as seen:
+        order_paid.send(shop, order_id=7)
+    seen.print()
+
+A server with many threads records one request with ``trace(everywhere=False)`` around it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from threading import Lock, current_thread
+from typing import Any, Final, TextIO
+
+from aldis.core.explain import describe_sender
+from aldis.core.observers import Call, Emission, Observer, attach, detach
+from aldis.core.receiver import location, name_of
+from aldis.observe._tree import CallNode, EmissionNode, rich_trees, text_lines
+
+__all__ = ["Trace", "trace"]
+
+DEFAULT_LIMIT: Final = 10_000
+
+#: The keys of the traces that record the sends of this context.
+_scopes: ContextVar[frozenset[object]] = ContextVar("aldis_trace_scopes", default=frozenset())
+
+
+class _RecordedTree:
+    """A root and the number of its nodes. A dropped tree may still grow, but is not counted."""
+
+    __slots__ = ("dropped", "root", "size")
+
+    def __init__(self, root: EmissionNode) -> None:
+        self.root: EmissionNode = root
+        self.size: int = 1
+        self.dropped: bool = False
+
+
+class Trace(Observer):
+    """Records sends as trees, until it is detached. ``str`` returns the trees as text.
+
+    A send inside a receiver becomes a child of that receiver's call. This includes sends in other
+    threads and tasks that run in a copy of the receiver's context.
+
+    Args:
+        limit: The number of sends and calls to keep. Beyond it, the oldest trees are dropped. If
+            one tree alone is larger, its last nodes are dropped.
+
+    Attributes:
+        dropped: The number of sends and calls that were dropped.
+
+    Raises:
+        ValueError: ``limit`` is not positive.
+    """
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        if limit < 1:
+            message = f"a trace must keep at least 1 emission, not {limit}"
+            raise ValueError(message)
+        self.limit: int = limit
+        self.dropped: int = 0
+        self._scope: object | None = None
+        self._trees: deque[_RecordedTree] = deque()
+        self._kept: int = 0
+        self._lock: Lock = Lock()
+
+    @property
+    def roots(self) -> list[EmissionNode]:
+        """The sends outside of any receiver, the oldest first."""
+        with self._lock:
+            return [tree.root for tree in self._trees]
+
+    def clear(self) -> None:
+        """Drop all recorded sends."""
+        with self._lock:
+            for tree in self._trees:
+                tree.dropped = True
+            self._trees.clear()
+            self._kept = self.dropped = 0
+
+    @contextmanager
+    def in_this_context(self) -> Iterator[None]:
+        """Record only the sends of this context, while a ``with`` block runs.
+
+        The sends inside their receivers are recorded too, in any thread.
+        """
+        self._scope = object()
+        _scopes.set(_scopes.get() | {self._scope})
+        try:
+            yield
+        finally:
+            # Without a token, because a generator may be closed in another context.
+            _scopes.set(_scopes.get() - {self._scope})
+
+    # -- observing -----------------------------------------------------------------------------
+
+    def emission_started(self, emission: Emission) -> None:
+        """Add a node for the send to the call that caused it."""
+        parent, tree = (emission.cause.spans if emission.cause else {}).get(self, (None, None))
+        if tree is None and self._scope is not None and self._scope not in _scopes.get():
+            return
+        node = EmissionNode(
+            signal=getattr(emission.signal, "name", None) or "unnamed signal",
+            sender=describe_sender(emission.sender),
+            how=emission.how,
+            arguments=tuple(emission.payload),
+            thread=current_thread().name,
+            muted=emission.muted,
+        )
+        added: EmissionNode | None = node
+        with self._lock:
+            if tree is None:
+                tree = _RecordedTree(node)
+                self._trees.append(tree)
+                self._kept += 1
+                self._drop_oldest()
+            elif self._has_room(tree, parent):
+                parent.emissions.append(node)
+            else:
+                added = None
+        emission.spans[self] = added, tree
+
+    def call_started(self, call: Call) -> None:
+        """Add a node for the receiver to the send."""
+        parent, tree = call.emission.spans.get(self, (None, None))
+        if tree is None:
+            return
+        node: CallNode | None = CallNode(
+            name_of(call.receiver), location(call.receiver), call.is_async
+        )
+        with self._lock:
+            if self._has_room(tree, parent):
+                parent.calls.append(node)
+            else:
+                node = None
+        call.spans[self] = node, tree
+
+    def call_finished(self, call: Call) -> None:
+        """Complete the receiver's node."""
+        node, _ = call.spans.get(self, (None, None))
+        if node is not None:
+            node.nanoseconds = call.elapsed
+            node.error = _error_text(call.error)
+
+    def receiver_skipped(
+        self,
+        emission: Emission,
+        receiver: Any,  # noqa: ARG002 - the protocol of observers
+        reason: str,
+    ) -> None:
+        """Record the reason why a receiver was not called."""
+        node, _ = emission.spans.get(self, (None, None))
+        if node is not None:
+            node.skipped.append(reason)
+
+    def emission_finished(self, emission: Emission) -> None:
+        """Complete the send's node."""
+        node, _ = emission.spans.get(self, (None, None))
+        if node is not None:
+            node.nanoseconds = emission.elapsed
+            node.error = _error_text(emission.error)
+            node.muted = emission.muted
+
+    def _has_room(self, tree: _RecordedTree, parent: EmissionNode | CallNode | None) -> bool:
+        """Count a new node, and drop old trees if there is no room. The caller holds the lock."""
+        if parent is None or tree.dropped or tree.size >= self.limit:
+            self.dropped += 1
+            return False
+        tree.size += 1
+        self._kept += 1
+        self._drop_oldest()
+        return True
+
+    def _drop_oldest(self) -> None:
+        while self._kept > self.limit and len(self._trees) > 1:
+            oldest = self._trees.popleft()
+            oldest.dropped = True
+            self._kept -= oldest.size
+            self.dropped += oldest.size
+
+    # -- printing ------------------------------------------------------------------------------
+
+    def print(self, title: str | None = None, file: TextIO | None = None) -> None:
+        """Print the trees: in colour on a terminal if rich is installed, else as plain text.
+
+        Args:
+            title: A title such as the request. The trees become the branches of one tree.
+            file: The file to print to. The default is ``sys.stdout``. If that is ``None``, nothing
+                is printed, as with the function ``print``.
+        """
+        file = file or sys.stdout
+        if file is None:
+            return
+        roots = self.roots
+        if file.isatty():
+            try:
+                from rich.console import Console, Group  # noqa: PLC0415 - rich is optional
+            except ModuleNotFoundError:
+                pass
+            else:
+                Console(file=file, highlight=False).print(Group(*rich_trees(roots, title)))
+                return
+        print("\n".join(text_lines(roots, title)), file=file)
+
+    def __str__(self) -> str:
+        return "\n".join(text_lines(self.roots))
+
+    def __rich__(self) -> Any:
+        """Return the trees for ``rich.print``."""
+        from rich.console import Group  # noqa: PLC0415 - rich is optional
+
+        return Group(*rich_trees(self.roots))
+
+
+@contextmanager
+def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Trace]:
+    """Record all sends while a ``with`` block runs.
+
+    Args:
+        limit: The number of sends and calls to keep; see :class:`Trace`.
+        everywhere: Whether to record every thread and task. ``False`` records only the sends of
+            this context and of the tasks that it starts, for example one request among others.
+    """
+    seen = Trace(limit)
+    with ExitStack() as stack:
+        if not everywhere:
+            stack.enter_context(seen.in_this_context())
+        attach(seen)
+        stack.callback(detach, seen)
+        yield seen
+
+
+def _error_text(error: BaseException | None) -> str | None:
+    if error is None:
+        return None
+    try:
+        text = " ".join(str(error).split())  # one line, because a line break would break the tree
+    except Exception:  # noqa: BLE001 - __str__ may raise anything, and a trace must not fail
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
