@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from tests import services
 from tests.processes import Guard
-from tests.sizes import SIZE
+from tests.sizes import SIZE, sized
 from tests.summary import lines_about_skips
 
 # A shell starts a background command with Ctrl-C ignored. Every process that a test starts and
@@ -24,8 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The gate fails only because of a change: no deadlines, and the same examples for the same code.
 # At home hypothesis looks for new examples.
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("home", deadline=None)
+settings.register_profile("home", deadline=None, max_examples=sized(25, 500))
+settings.register_profile("ci", settings.get_profile("home"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 guard = pytest.StashKey()

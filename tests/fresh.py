@@ -5,8 +5,10 @@ import subprocess
 import sys
 from textwrap import dedent
 
+from tests.processes import LIMIT
 
-def run(code, *, timeout=30):
+
+def run(code, *, timeout=LIMIT):
     """Run ``code`` with warnings as errors, and return what it printed.
 
     Raises:

@@ -17,6 +17,9 @@ from pathlib import Path
 
 VARIABLE = "TESTS_RUN_BY"
 
+#: Seconds after which a test takes a process as hung. It is long, because machines are busy.
+LIMIT = 120
+
 #: Seconds between two looks whether pytest is still there.
 INTERVAL = 0.2
 

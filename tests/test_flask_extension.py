@@ -46,7 +46,7 @@ class TestRegistration:
         assert extension is app.extensions["aldis"]
         extension.init_app(app)
         rows = flask.request_started.explain(app).rows
-        assert 2 == sum(row.runs and "Aldis" in row.receiver for row in rows)
+        assert 2 == sum(row.runs and "_update_strict" in row.receiver for row in rows)
 
     def test_current_app_is_the_app(self):
         """The proxy serves as well; outside of a context it is refused and changes nothing."""

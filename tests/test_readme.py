@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.docs.pages import Reader, free_address, visit
+from tests.processes import LIMIT
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,7 +36,7 @@ def run(block):
         input=block,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LIMIT,
         check=False,
     )
 
@@ -95,7 +96,7 @@ def test_make_demo_prints_trees():
     """``make demo`` ends by itself, and has printed such a tree."""
     pytest.importorskip("flask_login")
     done = make("demo")
-    printed, _ = done.communicate(timeout=100)
+    printed, _ = done.communicate(timeout=LIMIT)
 
     assert 0 == done.returncode, printed
     assert re.search(r"^POST /pay -> 200 OK, .*\n(?:.*\n)+?├─ order_paid  ", printed, re.MULTILINE)
@@ -111,14 +112,14 @@ def test_make_demo_serve_opens_the_shop():
         assert b"<h1>" in visit(opened.split()[-1])
     finally:
         os.killpg(served.pid, signal.SIGINT)
-        served.communicate(timeout=30)
+        served.communicate(timeout=LIMIT)
 
 
 @pytest.mark.slow
 def test_make_test_runs_the_tests():
     """``make test`` runs them: here one of this file, for the sake of brevity."""
     done = make("test", "ARGS=-q -p no:cacheprovider tests/test_readme.py -k each_link")
-    printed, _ = done.communicate(timeout=60)
+    printed, _ = done.communicate(timeout=LIMIT)
 
     assert 0 == done.returncode, printed
     assert "1 passed" in printed
@@ -127,7 +128,7 @@ def test_make_test_runs_the_tests():
 def test_make_docs_builds_the_pages():
     """``make docs`` begins with the folder whose pages are linked; the rest takes a minute."""
     asked = make("--dry-run", "docs")
-    printed, _ = asked.communicate(timeout=30)
+    printed, _ = asked.communicate(timeout=LIMIT)
 
     assert re.search(r"sphinx-build .* docs docs/_build/html\n", printed)
 
@@ -148,7 +149,7 @@ def test_what_pip_is_told_installs_here(tmp_path):
         cwd=clone,
         env={**os.environ, "ALDIS_NO_EXTENSIONS": "1"},
         text=True,
-        timeout=100,
+        timeout=LIMIT,
         check=False,
     )
 
@@ -185,13 +186,13 @@ class TestTheCommandLine:
                 visit(address)
         finally:
             served.terminate()
-            served.communicate(timeout=30)
+            served.communicate(timeout=LIMIT)
 
     @pytest.mark.slow
     def test_the_command_flask_alone(self, reader):
         """Alone, ``flask`` has imported itself first, and the program's first line says so."""
         alone = reader.start(sys.executable, "-m", "flask", "run", *free_address()[1])
-        printed, _ = alone.communicate(timeout=30)
+        printed, _ = alone.communicate(timeout=LIMIT)
 
         assert 0 != alone.returncode
         assert "start it with `aldis run -- COMMAND`" in printed

@@ -1,4 +1,4 @@
-"""The shop with its plugins: what is found, what fails and how it is named, and who listens."""
+"""The shop with its plugins: which are found, which fail and why, and who listens."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ from examples.plugins.install import installed
 from examples.shop import create_app, database
 from examples.shop.signals import order_paid
 
-#: What the shop is configured with.
+#: The plugins in the shop's configuration.
 PLUGINS = ("loyalty", "crane", "radio", "stocktake")
 
 
@@ -24,7 +24,7 @@ def say(text: str) -> None:
 
 
 def enable(manager: PluginManager) -> None:
-    """Enable what the shop is configured with; one that fails does not stop the others."""
+    """Enable the configured plugins; a plugin that fails does not stop the others."""
     for name in PLUGINS:
         try:
             manager.enable(name)
@@ -35,14 +35,14 @@ def enable(manager: PluginManager) -> None:
 
 
 def show_listeners() -> None:
-    """Show who listens to a paid order, and which plugin each came from."""
+    """Print each receiver of ``order_paid`` and its plugin."""
     for each in origins(order_paid):
         whose = ", ".join(each.plugins) or "the shop"
-        say(f"- {each.row.receiver}, of {whose}")
+        say(f"- {each.row.receiver}, from {whose}")
 
 
 def buy(app: Flask) -> list[str]:
-    """Buy a lamp, and return what was noted about the order."""
+    """Buy a lamp and return the journal of the order."""
     with app.test_client() as browser:
         browser.post("/cart", data={"product": "1", "quantity": "1"})
         browser.post("/pay", data={"branch": "Harbour"})
@@ -51,19 +51,19 @@ def buy(app: Flask) -> list[str]:
 
 
 def show(manager: PluginManager, app: Flask) -> None:
-    """Enable, look, buy, and disable."""
+    """Enable the plugins, buy a lamp, disable one plugin, and buy again."""
     say(f"Installed: {', '.join(manager.names)}. Configured: {', '.join(PLUGINS)}.")
     enable(manager)
-    print("\nWho listens when an order is paid:")
+    print("\nReceivers of a paid order:")
     show_listeners()
-    print("\nWhat was noted about an order:")
+    print("\nThe journal of an order:")
     for entry in buy(app):
         say(f"- {entry}")
-    print("\nWhat a check of the signals says:")
+    print("\nFindings of the check of the signals:")
     for finding in manager.check(extensions):
         say(f"- {finding}")
     manager.disable("loyalty")
-    print("\nWith loyalty disabled, what was noted about an order:")
+    print("\nThe journal of an order, with loyalty disabled:")
     for entry in buy(app):
         say(f"- {entry}")
 

@@ -1,6 +1,6 @@
-"""The signals of plugins, in a namespace that they share."""
+"""The namespace that all plugins share for their signals."""
 
 from aldis import Namespace
 
-#: Each signal begins with the name of the plugin that declares it, so that no two collide.
+#: Each name begins with the name of the plugin that declares the signal, so that names are unique.
 extensions = Namespace()

@@ -1,4 +1,4 @@
-"""Installing the distributions of this example, where nothing else is."""
+"""Installing the distributions of this example into a folder of their own."""
 
 import importlib
 import shutil
@@ -15,13 +15,13 @@ TIMEOUT = 120  # seconds, for pip
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Install the plugins into a directory of their own, on ``sys.path`` during a ``with`` block.
+    """Install the plugins into a new directory, which is on ``sys.path`` during the block.
 
     Raises:
-        subprocess.CalledProcessError: They cannot be installed; pip has said why.
+        subprocess.CalledProcessError: They cannot be installed. pip has printed the reason.
     """
     with TemporaryDirectory() as temporary:
-        # Copies, since building leaves files next to the source.
+        # pip builds copies, because a build leaves files next to the source.
         sources = shutil.copytree(DISTRIBUTIONS, Path(temporary, "sources"))
         target = Path(temporary, "installed")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]

@@ -10,11 +10,11 @@ from examples.shop.views import bp
 
 
 def create_app(file: Path) -> Flask:
-    """Make a shop that keeps what it knows in ``file``, an SQLite database."""
+    """Create a shop whose SQLite database is ``file``."""
     app = Flask("examples.shop")
     app.config.update(
         DATABASE=file,
-        PRINTER_SECONDS=0.0,  # how slow the receipt printer is
+        PRINTER_SECONDS=0.0,  # how long the printer needs for a receipt
         SECRET_KEY=secrets.token_bytes(),
         SESSION_COOKIE_SAMESITE="Lax",
     )

@@ -1,6 +1,6 @@
-"""A worker beside the shop: it runs the durable receivers.
+"""A worker in the shop's process, which runs the durable receivers.
 
-``aldis worker --app "examples.shop:create_app('shop.db')"`` is a process of its own for that.
+``aldis worker --app "examples.shop:create_app('shop.db')"`` runs one in a process of its own.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from flask import Flask
 
 from aldis.durable import Worker
 
-LEASE = 1.0  # seconds: how long a worker that is lost keeps what it had
+LEASE = 1.0  # seconds after which another worker may take the deliveries of a lost worker
 
 
 @contextmanager
 def working(app: Flask) -> Iterator[None]:
-    """Run a worker in a thread while the block does."""
+    """Run a worker in a thread while the block runs."""
     worker = Worker(
         app.extensions["aldis"].outbox,
         app=app,

@@ -1,7 +1,7 @@
-"""The shop in a process of its own, which is killed, and opened again.
+"""The shop in a process of its own, which the demo kills and starts again.
 
-The demo starts this module twice, on one database. The first time the printer is slow, and the
-process is killed while the worker prints a receipt; the second time the worker finds that receipt.
+The demo starts this module twice, on one database. The first time the printer is slow: the demo
+kills the process while the worker prints a receipt. The second time the worker prints that receipt.
 """
 
 import os
@@ -28,15 +28,17 @@ from examples.shop.visitor import Visitor
 SLOW = 60.0  # seconds
 PATIENCE = 20.0
 LAMP = "1"
-OPEN, PRINTING, PRINTED = "The shop is open: ", "The printer is at work", "The printer stopped"
+OPEN, PRINTING, PRINTED = "The shop is open: ", "The printer prints", "The printer is done"
 
 PAID = (
-    "The shop again, in another process, with a worker beside it. An order is paid; print_receipt "
-    "is durable: the send records it in the order's transaction, and the worker begins."
+    "The shop runs in another process, together with a worker. The visitor pays an order. "
+    "print_receipt is durable: the send records it in the order's transaction, and the worker "
+    "starts to run it."
 )
 KILLED = (
-    "Killed, by SIGKILL, in the middle of that, and opened again. The worker's lease has run out, "
-    "so a new one delivers what the first has not completed: the receipt is printed, once."
+    "The demo killed the process (SIGKILL) while print_receipt ran, and started the shop again. "
+    "The lease of the first worker has expired, so the second worker runs print_receipt. The "
+    "receipt is printed once."
 )
 
 
@@ -44,7 +46,7 @@ KILLED = (
 
 
 def show(number: int) -> bool:
-    """Pay, kill, open again, and print the trees; tell whether the receipt was printed, once."""
+    """Pay, kill, restart, and print the trees; return whether the receipt was printed once."""
     visitor = Visitor()
     with TemporaryDirectory(prefix="shop-") as folder:
         file = Path(folder, "shop.db")
@@ -66,7 +68,7 @@ def show(number: int) -> bool:
 
 @contextmanager
 def _process(file: Path, printer: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the shop in a process until the block ends, at the latest; give that and the address."""
+    """Run the shop in a process while the block runs; yield the process and its address."""
     with subprocess.Popen(
         [sys.executable, "-m", "examples.shop.crash", str(file), str(printer)],
         env={**os.environ, "PYTHONUTF8": "1"},
@@ -80,12 +82,12 @@ def _process(file: Path, printer: float) -> Iterator[tuple[subprocess.Popen[str]
 
 
 def _relay(process: subprocess.Popen[str], until: str) -> str:
-    """Print what the process prints, up to a line that begins so; return that line."""
+    """Print the output of the process up to a line that begins with ``until``; return that line."""
     for line in process.stdout or ():
         if line.startswith(until):
             return line.rstrip()
         print(line, end="")
-    message = f"the shop has ended before it said {until!r}"
+    message = f"the shop ended before it printed {until!r}"
     raise RuntimeError(message)
 
 
@@ -93,7 +95,7 @@ def _relay(process: subprocess.Popen[str], until: str) -> str:
 
 
 def main() -> None:
-    """Open the shop on a file, with a printer that takes some seconds for a receipt."""
+    """Open the shop on a database file, with a printer that needs some seconds for a receipt."""
     talk_quietly()
     file, printer = Path(sys.argv[1]), float(sys.argv[2])
     app = create_app(file)

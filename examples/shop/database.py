@@ -1,4 +1,4 @@
-"""Products, orders and a journal in SQLite, by way of SQLAlchemy."""
+"""Products, orders, the journal and the outbox, in SQLite through SQLAlchemy."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 
 
 class OutOfStockError(Exception):
-    """There is less of a product than somebody wants to buy."""
+    """A customer wants more pieces of a product than the shop has."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """Something on the shelf."""
+    """A product that the shop sells."""
 
     id: int
     name: str
@@ -34,28 +34,28 @@ class Product:
 
     @property
     def price(self) -> Decimal:
-        """What one of it costs."""
+        """The price of one piece."""
         return money(self.cents)
 
 
 def money(cents: int) -> Decimal:
-    """Write cents as people do: ``Decimal("12.50")``."""
+    """Convert cents to an amount such as ``Decimal("12.50")``."""
     return Decimal(cents).scaleb(-2)
 
 
 def prepare(app: Flask) -> None:
-    """Fill the database of ``app`` if it is new, and give the app an outbox in it."""
+    """Create the tables of ``app`` if its database is new, and give the app an outbox."""
     with closing(sqlite3.connect(app.config["DATABASE"])) as new:
         new.executescript(SCHEMA.read_text())
     engine = app.extensions["engine"] = create_engine(f"sqlite:///{app.config['DATABASE']}")
     upgrade(engine)  # the outbox's own tables; `aldis db upgrade` does the same
-    # Immediate: two who pay at the same moment wait for each other.
+    # Immediate: of two customers who pay at the same moment, one waits.
     Aldis(app, outbox=Outbox(session, engine=engine, immediate=True))
     app.teardown_appcontext(_close_session)
 
 
 def close(app: Flask) -> None:
-    """Let go of the database of ``app``, which serves nobody any more."""
+    """Close the database connections of ``app``."""
     app.extensions["engine"].dispose()
 
 
@@ -66,7 +66,7 @@ def _close_session(error: BaseException | None) -> None:
 
 
 def session() -> Session:
-    """Return the session of this request, or delivery, opened when it is first asked for."""
+    """Return the session of this request or delivery; the first call opens it."""
     found: Session | None = g.get("session")
     if found is None:
         found = g.session = Session(current_app.extensions["engine"])
@@ -74,29 +74,29 @@ def session() -> Session:
 
 
 def _execute(statement: str, **values: object) -> Sequence[Any]:
-    """Return the rows of a statement; none if it has no rows."""
+    """Execute a statement and return its rows, if it has any."""
     result = session().execute(text(statement), values)
     return result.all() if result.returns_rows else ()
 
 
 @contextmanager
 def transaction() -> Iterator[None]:
-    """Commit what is written in a ``with`` block, or nothing of it when something raises."""
+    """Commit the statements of a ``with`` block together, or roll them back on an error."""
     with session().begin():
         yield
 
 
 def products() -> list[Product]:
-    """Return all there is, sold out or not."""
+    """Return all products, sold out or not."""
     rows = _execute("SELECT id, name, cents, stock FROM product ORDER BY id")
     return [Product(*row) for row in rows]
 
 
 def take(product_id: int, quantity: int) -> int:
-    """Take something off the shelf and return how much is left.
+    """Reduce the stock of a product and return how many pieces are left.
 
     Raises:
-        OutOfStockError: There is not enough.
+        OutOfStockError: The stock is too small.
     """
     rows = _execute(
         "UPDATE product SET stock = stock - :quantity WHERE id = :id AND stock >= :quantity "
@@ -111,7 +111,7 @@ def take(product_id: int, quantity: int) -> int:
 
 
 def place_order(cart: Mapping[int, int]) -> tuple[int, Decimal]:
-    """Record an order of these quantities, and return its number and what it costs."""
+    """Record an order and return its id and its total."""
     cents = sum(product.cents * cart.get(product.id, 0) for product in products())
     ((order_id,),) = _execute(
         'INSERT INTO "order" (cents) VALUES (:cents) RETURNING id', cents=cents
@@ -120,12 +120,12 @@ def place_order(cart: Mapping[int, int]) -> tuple[int, Decimal]:
 
 
 def takings() -> list[Decimal]:
-    """Return what was paid for each order."""
+    """Return the total of each order."""
     return [money(cents) for (cents,) in _execute('SELECT cents FROM "order"')]
 
 
 def total(order_id: int) -> Decimal | None:
-    """Return what was paid for an order, if there is one."""
+    """Return the total of an order, or ``None`` if the order does not exist."""
     rows = _execute('SELECT cents FROM "order" WHERE id = :id', id=order_id)
     return money(rows[0][0]) if rows else None
 
@@ -140,6 +140,6 @@ def note(order_id: int, entry: str) -> None:
 
 
 def journal(order_id: int) -> list[str]:
-    """Return what was noted about an order."""
+    """Return the journal of an order."""
     rows = _execute("SELECT entry FROM journal WHERE order_id = :id ORDER BY id", id=order_id)
     return [entry for (entry,) in rows]

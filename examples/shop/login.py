@@ -1,6 +1,6 @@
-"""Logging in: what a visitor is told before and after it, in two receivers.
+"""Logging in with OpenID Connect: the blueprint, and a receiver for each outcome.
 
-It needs the extra ``oauth``. The token is kept in the visitor's session, which is the default.
+It needs the extra ``oauth``. The token is stored in the visitor's session, which is the default.
 """
 
 from typing import Any
@@ -13,14 +13,14 @@ from examples.shop.provider import Provider
 
 @oauth_authorized.connect
 def greet(sender: Blueprint, *, token: dict[str, Any], **extra: Any) -> None:
-    """Remember who it is. The provider says so in the id_token, which has been checked."""
+    """Store the visitor's name, which comes from the verified id_token."""
     session["visitor"] = token["userinfo"]["sub"]
     flash(f"Welcome aboard, {session['visitor']}")
 
 
 @oauth_error.connect
 def apologise(sender: Blueprint, *, error: object, **extra: Any) -> None:
-    """Say what went wrong: the visitor declined, perhaps. It is never an error 500."""
+    """Show the error, for example that the visitor cancelled the login. It is not a 500."""
     flash(f"You are not logged in: {error}")
 
 
@@ -32,7 +32,9 @@ def add_to(app: Flask, provider: Provider) -> None:
         client_secret=provider.client_secret,
         server_metadata_url=provider.metadata_url,
         scope="openid",
-        client_options={"trust_env": False},  # it is on this machine: no proxy leads there
+        client_options={
+            "trust_env": False
+        },  # the provider is on this machine, which a proxy cannot reach
     )
     app.register_blueprint(lighthouse)
     app.jinja_env.globals["login"] = "lighthouse.login"

@@ -1,6 +1,7 @@
-"""Whom visitors log in with: an OpenID Connect provider on loopback, while the shop is open.
+"""The OpenID Connect provider of the demo. It runs on loopback while the shop is open.
 
-It is npm's ``oidc-provider``, which needs Node.js. npm installs it once, into the user's cache.
+The provider is the npm package ``oidc-provider``, which needs Node.js. npm installs it once, into
+the user's cache.
 """
 
 import json
@@ -33,12 +34,12 @@ START_TIMEOUT = 20.0
 
 
 class NoLoginError(Exception):
-    """Nobody can log in here, and why."""
+    """Visitors cannot log in; the message says why."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider that runs, and the shop as its client."""
+    """A running provider, and the shop's credentials there."""
 
     address: str
     client_id: str
@@ -46,16 +47,16 @@ class Provider:
 
     @property
     def metadata_url(self) -> str:
-        """Where it describes itself."""
+        """The URL of its OpenID configuration."""
         return f"{self.address}/.well-known/openid-configuration"
 
 
 @contextmanager
 def open_provider(callbacks: Iterable[str]) -> Iterator[Provider]:
-    """Run a provider that sends visitors back to ``callbacks``.
+    """Run a provider that redirects visitors to ``callbacks``.
 
     Raises:
-        NoLoginError: It cannot be run here.
+        NoLoginError: The provider cannot run on this machine.
     """
     node = _find("node")
     folder = _cache() / f"{PACKAGE}-{VERSION}"
@@ -71,7 +72,7 @@ def open_provider(callbacks: Iterable[str]) -> Iterator[Provider]:
         try:
             address = _first_line(process)
             if not address:
-                message = f"this Node.js does not run what is in {folder}"
+                message = f"this Node.js cannot run the provider in {folder}"
                 raise NoLoginError(message)
             yield Provider(address, client_id, secret)
         finally:
@@ -82,14 +83,17 @@ def _started(node: str, folder: Path, client: dict[str, Any]) -> subprocess.Pope
     try:
         return subprocess.Popen(
             [node, str(SCRIPT), str(folder)],
-            env={**os.environ, "PROVIDER_CLIENT": json.dumps(client)},  # not for all to see
+            env={
+                **os.environ,
+                "PROVIDER_CLIENT": json.dumps(client),
+            },  # a secret, so not an argument
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
     except OSError as error:
-        message = f"{node} does not run: {error}"
+        message = f"{node} cannot be started: {error}"
         raise NoLoginError(message) from error
 
 
@@ -106,7 +110,7 @@ def _cache() -> Path:
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
-    """Return where the provider is, once it answers there; nothing if it never does."""
+    """Return the provider's address once it serves; return an empty string if it never does."""
     limit = Timer(START_TIMEOUT, process.kill)
     limit.start()
     try:
@@ -116,7 +120,7 @@ def _first_line(process: subprocess.Popen[str]) -> str:
 
 
 def _install(folder: Path) -> None:
-    """Make ``folder``, with the provider in it; it is either complete or not there."""
+    """Install the provider into a new ``folder``, which appears only once it is complete."""
     npm = _find("npm")
     print(f"npm installs {PACKAGE} {VERSION} into {folder}, once ...", flush=True)
     try:
@@ -137,9 +141,9 @@ def _run_npm(npm: str, folder: Path) -> None:
     (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
     command = [npm, "install", *NPM_OPTIONS, f"{PACKAGE}@{VERSION}"]
     with (
-        TemporaryFile() as said,  # not a pipe, which npm's children could keep open
+        TemporaryFile() as output,  # npm's children could keep a pipe open
         subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process,
     ):
         try:
@@ -150,8 +154,8 @@ def _run_npm(npm: str, folder: Path) -> None:
         finally:
             _end(process)
         if failed:
-            said.seek(0)
-            code = re.search(rb"code ([A-Z]\w+)", said.read())
+            output.seek(0)
+            code = re.search(rb"code ([A-Z]\w+)", output.read())
             why = code[1].decode() if code else f"exit code {failed}"
             message = f"npm could not install {PACKAGE} {VERSION} ({why})"
             raise NoLoginError(message)
@@ -159,12 +163,12 @@ def _run_npm(npm: str, folder: Path) -> None:
 
 def _end(process: subprocess.Popen[Any]) -> None:
     process.kill()
-    process.wait()  # by itself, Popen does not when it is interrupted
+    process.wait()  # Popen itself does not wait after an interrupt
 
 
 def _move(new: Path, folder: Path) -> None:
     try:
         new.rename(folder)
     except OSError:
-        if not folder.exists():  # else another demo was quicker
+        if not folder.exists():  # another demo may have installed it in the meantime
             raise

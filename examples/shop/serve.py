@@ -1,6 +1,6 @@
-"""``make demo-serve``: the shop, open until Ctrl-C.
+"""``make demo-serve``: the shop in your browser, until Ctrl-C.
 
-The tree of each request is printed as soon as it is answered.
+The tree of each request is printed after its answer.
 """
 
 import sys
@@ -12,23 +12,23 @@ from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
 WELCOME = """\
 The shop is open: {address}
 
-Buy something there, and watch what happens here. To try:
-  - {address}statistics before anything is sold
-  - more than there is, or the same product from two browsers at once
+Buy something in your browser, and watch the signals here. You can try:
+  - {address}statistics before the first order
+  - an order of more pieces than the shop has
   - a note on the parcel of more than 24 characters
-  - an order that is collected at the market
+  - an order that you collect at the market
   - {login}
 
-Ctrl-C closes it.
+Ctrl-C closes the shop.
 """
-LOGIN = "a login: any name and password will do, or cancel it half-way"
-NO_LOGIN = "but no login: {reason}"
+LOGIN = "a login with any name and password, or cancel it at the provider"
+NO_LOGIN = "no login, because {reason}"
 
 printing = Lock()
 
 
 def show(visit: Visit) -> None:
-    """Print one request's tree as a whole: requests are answered on many threads."""
+    """Print the tree of one request; the lock keeps the trees of other threads out of it."""
     with printing:
         visit.print()
         print(flush=True)
@@ -43,9 +43,9 @@ def main() -> int:
             login = NO_LOGIN.format(reason=shop.no_login) if shop.no_login else LOGIN
             print(WELCOME.format(address=shop.address, login=login), flush=True)
             with working(shop.app):
-                shop.server.serve_forever()  # it takes a KeyboardInterrupt for the end
+                shop.server.serve_forever()  # it returns on a KeyboardInterrupt
     except KeyboardInterrupt:
-        pass  # it came before, or after
+        pass  # it came before or after serve_forever
     print("\nThe shop is closed.")
     return 0
 

@@ -1,4 +1,4 @@
-"""The shop on a real WSGI server, each request answered on a thread of its own, and traced."""
+"""The shop on a real WSGI server, which answers and traces each request on its own thread."""
 
 import logging
 import os
@@ -24,12 +24,12 @@ from examples.shop import database
 from examples.shop.app import create_app
 from examples.shop.provider import NoLoginError, open_provider
 
-HOSTS = ("127.0.0.1", "localhost")  # as visitors may write it
+HOSTS = ("127.0.0.1", "localhost")  # a visitor may type either of them
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One request that was answered, and what was sent meanwhile."""
+    """One answered request, and the signals that were sent during it."""
 
     request: str
     status: str
@@ -37,14 +37,14 @@ class Visit:
     seen: Trace
 
     def print(self) -> None:
-        """Print the request, and below it the tree of what was sent."""
+        """Print the request, and below it the tree of its signals."""
         self.seen.print(f"{self.request} -> {self.status}, {self.seconds * 1000:.1f} ms")
 
 
 class Traced:
-    """A WSGI app around another one: it traces each request and hands over the visit.
+    """A WSGI middleware that traces each request and passes the visit to ``visited``.
 
-    Requests are answered at the same time on several threads, so a trace takes only what is sent in
+    The server answers requests on several threads at once, so a trace records only the signals of
     its own request.
     """
 
@@ -53,7 +53,7 @@ class Traced:
         self.visited = visited
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request, on the server's thread for it."""
+        """Answer one request on its thread of the server."""
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         status = ""
 
@@ -71,25 +71,25 @@ class Traced:
 
 @dataclass(frozen=True)
 class OpenShop:
-    """A shop, and what it has to be told: when to serve."""
+    """A shop whose server is ready to serve."""
 
     app: Flask
     server: BaseWSGIServer
-    no_login: str  # why nobody can log in; empty where everybody can
+    no_login: str  # why visitors cannot log in; empty if they can
 
     @property
     def address(self) -> str:
-        """Where it is."""
+        """The URL of the shop."""
         return f"http://{self.server.host}:{self.server.port}/"
 
 
 @contextmanager
 def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenShop]:
-    """Make a new shop and a server for it on this machine's loopback address.
+    """Create a new shop and its server on the loopback address.
 
     Args:
-        visited: Called on the server's threads with each visit.
-        port: 0 for any that is free.
+        visited: The server's threads call it with each visit.
+        port: The port; 0 chooses a free one.
     """
     with ExitStack() as until_closed:
         folder = until_closed.enter_context(TemporaryDirectory(prefix="shop-"))
@@ -108,19 +108,19 @@ def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenS
 
 
 def warm_up(app: Flask) -> None:
-    """Answer a first request, in which Flask and aldis set things up, before anything is traced."""
+    """Answer one untraced request, in which Flask and aldis initialise themselves."""
     app.test_client().get("/")
 
 
 @contextmanager
 def login_for(app: Flask, port: int) -> Iterator[None]:
-    """Let the visitors of ``app`` log in, with a provider that runs as long as the block.
+    """Let the visitors of ``app`` log in; the provider runs while the block runs.
 
     Raises:
-        MissingExtraError: What logins need in Python is not installed.
-        NoLoginError: What the provider needs is not there.
+        MissingExtraError: The extra ``oauth`` is not installed.
+        NoLoginError: The provider cannot run on this machine.
     """
-    from examples.shop import login  # noqa: PLC0415 - the shop opens without it, too
+    from examples.shop import login  # noqa: PLC0415 - the shop also opens without it
 
     callbacks = [f"http://{host}:{port}/login/lighthouse/authorized" for host in HOSTS]
     with open_provider(callbacks) as provider:
@@ -129,10 +129,10 @@ def login_for(app: Flask, port: int) -> Iterator[None]:
 
 
 class OneLine(logging.Formatter):
-    """A log record in one line: of a traceback, only the error and where it came from."""
+    """A log formatter that writes one line: of a traceback, only the error and its place."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one line, with the files named from here on."""
+        """Return the line, with paths relative to the current folder."""
         line = f"log: {record.getMessage()}".replace(f"{Path.cwd()}{os.sep}", "")
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
@@ -142,15 +142,15 @@ class OneLine(logging.Formatter):
 
 
 def end_when_told() -> None:
-    """Let SIGTERM end the program as Ctrl-C does: what was started is ended first."""
+    """Handle SIGTERM like Ctrl-C, so that the program ends its child processes first."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.default_int_handler)
 
 
 def talk_quietly() -> None:
-    """Log errors only, one line each, to where the trees are printed."""
+    """Log only errors, one line each, to the standard output."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # Where the encoding has no lines to draw a tree with, there will be question marks.
+        # An encoding without line-drawing characters gets question marks.
         sys.stdout.reconfigure(errors="replace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(OneLine())

@@ -1,8 +1,8 @@
-"""What can happen in the shop.
+"""The signals of the shop.
 
-Each function declares a signal: its name, its doc, who sends it and what it carries. None of them
-is ever called. A receiver that does not fit is refused when it connects, and a type checker knows
-both ends.
+Each function declares a signal: its name, its documentation, the type of its sender and its
+arguments. aldis never calls these functions. ``connect`` refuses a receiver that does not accept
+the arguments, and a type checker checks both the sends and the receivers.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ shop = Namespace()
 
 @dataclass(frozen=True)
 class Branch:
-    """A place where the shop hands out what it sold: the sender of its signals."""
+    """A place where customers collect their orders: the sender of the shop's signals."""
 
     name: str
 
@@ -25,30 +25,30 @@ HARBOUR = Branch("Harbour")
 MARKET = Branch("Market")
 BRANCHES = {branch.name: branch for branch in (HARBOUR, MARKET)}
 
-for branch in BRANCHES.values():  # so that a branch can be written down, and found by a worker
+for branch in BRANCHES.values():  # a worker finds a recorded sender by this name
     register_sender(branch.name, branch)
 
 
 @shop.define
 def cart_changed(sender: Branch, /, *, product_id: int, quantity: int) -> None:
-    """Sent when a visitor puts something into the cart or takes it out."""
+    """Sent when a visitor puts a product into the cart or takes it out."""
 
 
 @shop.define
 def order_paid(
     sender: Branch, /, *, order_id: int, total: Decimal, items: dict[int, int], note: str = ""
 ) -> None:
-    """Sent when an order is paid, before it is committed: a receiver that raises undoes it.
+    """Sent when an order is paid, before the commit: a receiver that raises rolls it back.
 
-    ``items`` has the quantity of each product, by the product's id.
+    ``items`` maps the id of each product to its quantity.
     """
 
 
 @shop.define
 def stock_changed(sender: Branch, /, *, product_id: int, left: int) -> None:
-    """Sent when there is less or more of a product than before."""
+    """Sent when the stock of a product changes."""
 
 
 @shop.define
 def stock_low(sender: Branch, /, *, product_id: int, left: int) -> None:
-    """Sent when a product will soon be sold out."""
+    """Sent when a product is nearly sold out."""

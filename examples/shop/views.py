@@ -1,4 +1,4 @@
-"""The pages. They say what happened; what follows from it is the receivers' business."""
+"""The pages. They send the signals; the receivers do everything else."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -18,13 +18,13 @@ bp = Blueprint("shop", __name__)
 
 @bp.get("/")
 def shelf() -> str:
-    """Show what there is."""
+    """Show the products."""
     return render_template("shelf.html", products=database.products())
 
 
 @bp.get("/cart")
 def cart() -> str:
-    """Show what the visitor wants to buy."""
+    """Show the visitor's cart."""
     products = {product.id: product for product in database.products()}
     lines = [(products[id_], quantity) for id_, quantity in _cart().items()]
     return render_template("cart.html", lines=lines, branches=BRANCHES)
@@ -32,7 +32,7 @@ def cart() -> str:
 
 @bp.post("/cart")
 def fill_cart() -> str:
-    """Set the quantity of one product; 0 takes it out. Sent again, it changes nothing."""
+    """Set the quantity of one product; 0 removes it. A repeated request changes nothing."""
     product = _chosen("product", {str(each.id): each for each in database.products()})
     quantity = min(max(0, request.form.get("quantity", default=1, type=int)), MOST)
     contents = {**_cart(), product.id: quantity}
@@ -44,7 +44,7 @@ def fill_cart() -> str:
 
 @bp.post("/pay")
 def pay() -> str | tuple[str, int]:
-    """Sell what is in the cart. The order, and what receivers write, is one transaction."""
+    """Sell the content of the cart. The order and the receivers' writes are one transaction."""
     branch = _chosen("branch", BRANCHES)
     note = request.form.get("note", "")
     items = _cart()
@@ -65,7 +65,7 @@ def pay() -> str | tuple[str, int]:
 
 @bp.get("/orders/<int:order_id>")
 def order(order_id: int) -> str:
-    """Show a paid order again, with what has become of it."""
+    """Show a paid order with its journal."""
     total = database.total(order_id)
     if total is None:
         raise NotFound
@@ -75,18 +75,18 @@ def order(order_id: int) -> str:
 
 @bp.get("/statistics")
 def statistics() -> str:
-    """Show the average order. Its mistake: before the first order there is no average."""
+    """Show the average order. It has a bug: before the first order there is no average."""
     takings = database.takings()
     return render_template("statistics.html", average=sum(takings) / len(takings))
 
 
 def _cart() -> dict[int, int]:
-    """Return the quantities in this visitor's cart, by the products' ids."""
+    """Return the quantity of each product in this visitor's cart, by its id."""
     return {int(id_): quantity for id_, quantity in session.get("cart", {}).items()}
 
 
 def _chosen(field: str, choices: Mapping[str, T]) -> T:
-    """Return what the form's ``field`` names, or answer that there is no such thing."""
+    """Return the choice that the form's ``field`` names, or answer 400."""
     try:
         return choices[request.form[field]]
     except KeyError:

@@ -1,4 +1,4 @@
-"""Somebody who visits the shop with real HTTP requests, and keeps the cookies."""
+"""A scripted browser, which sends real HTTP requests and keeps cookies."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ FORM = re.compile(r'<form[^>]* action="([^"]+)".*?name="prompt" value="([^"]+)"'
 
 @dataclass(frozen=True)
 class Page:
-    """What the visitor got to see, and where redirects led to."""
+    """The page that the visitor saw, after all redirects."""
 
     url: str
     status: int
@@ -21,7 +21,7 @@ class Page:
 
 
 class Visitor:
-    """A browser of one visitor."""
+    """The browser of one visitor."""
 
     def __init__(self) -> None:
         self._opener = build_opener(HTTPCookieProcessor(), ProxyHandler({}))
@@ -37,7 +37,7 @@ class Visitor:
                 return Page(error.url, error.code, error.read().decode())
 
     def log_in(self, url: str, name: str) -> Page:
-        """Begin a login at ``url``, and fill in the two forms of the provider."""
+        """Begin a login at ``url`` and fill in the provider's two forms."""
         page = self.open(url)
         for prompt, form in (
             ("login", {"login": name, "password": "any will do"}),

@@ -1,24 +1,21 @@
-"""Flask's signals, on this engine.
+"""Flask's signals on aldis, and the extension for Flask apps.
 
-Everything that Flask's documentation of signals names is here under the same name. Importing this
-module before Flask puts aldis in blinker's place; ``import aldis.as_blinker`` at the very top of a
-program does so whatever comes next.
+Everything in Flask's documentation of signals is here under its name there. If you import this
+module before Flask, it installs aldis as blinker. ``import aldis.as_blinker`` as the first line of
+a program does that too, in any order of the other imports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from aldis import signals
-from aldis.core import is_strict, set_strict
-from aldis.core.sender import real_sender
-from aldis.errors import MissingExtraError, OutboxError
-from aldis.receivers import once
+from aldis._extension import BaseExtension, outbox_of
+from aldis.core.signal import Signal
+from aldis.errors import MissingExtraError
 from aldis.signals import Namespace, signals_available
-from aldis.transactions import register_provider
 
 if signals_available:
     from aldis.blinker import install_as_blinker
@@ -70,104 +67,45 @@ __all__ = [
     "template_rendered",
 ]
 
-# "Always called": a receiver that raises must not keep the others from tearing down.
+# Flask promises that these are always sent to all, so a receiver that raises must not stop them.
 for _signal in (request_tearing_down, appcontext_tearing_down):
     _signal.continue_on_error = True  # type: ignore[attr-defined]
 
 
-class Aldis:
-    """The extension: what aldis is to one Flask app, or to each of several.
+class Aldis(BaseExtension["Flask"]):
+    """The extension of a Flask app, or of each of several apps.
 
-    It turns strict mode on for apps in debug mode, for the whole process, and never turns it off.
-    ``app.debug`` is often set late, by ``app.run(debug=True)``: it is looked at by ``init_app``,
-    with the first application context and with the first request. The commands of ``flask signals``
-    are there wherever aldis is installed, with this extension or without.
+    It turns strict mode on for apps in debug mode. Strict mode is then on in the whole process, and
+    the extension never turns it off. ``app.run(debug=True)`` sets ``app.debug`` late, so the
+    extension reads it in ``init_app``, at the first application context and at the first request.
+
+    The commands of ``flask signals`` do not need the extension.
 
     Args:
-        app: The app, unless a factory calls :meth:`init_app` later.
-        outbox: Where sends to durable receivers are recorded, and whose session ``after_commit``
-            waits for, while the app is the current one: ``Outbox(db.session)``.
-        strict: ``True`` or ``False`` decides. By default ``app.config["ALDIS_STRICT"]`` does, if it
-            is set, and else ``app.debug``.
+        app: The app. A factory leaves it out and calls :meth:`init_app` later.
+        outbox: The outbox of the app, ``Outbox(db.session)``. While the app is the current one,
+            sends to durable receivers are recorded in it, and ``after_commit`` waits for its
+            session.
+        strict: Whether strict mode is on. The default is ``app.config["ALDIS_STRICT"]`` if it is
+            set, and otherwise ``app.debug``.
 
     Raises:
-        OutboxError: ``outbox`` is none, or the app has another already.
+        OutboxError: ``outbox`` is not an outbox, or the app has another one already.
     """
 
-    def __init__(
-        self,
-        app: Flask | None = None,
-        *,
-        outbox: Outbox | None = None,
-        strict: bool | None = None,
-    ) -> None:
-        if outbox is not None:
-            from aldis.durable.outbox import check_outbox  # noqa: PLC0415 - it needs SQLAlchemy
-
-            check_outbox(outbox, "Aldis(app, outbox=Outbox(db.session))")
-        self.outbox = outbox
-        self._strict = strict
-        self._apps: WeakSet[Flask] = WeakSet()
-        if app is not None:
-            self.init_app(app)
-
-    def init_app(self, app: Flask) -> None:
-        """Serve ``app``: its ``app.extensions["aldis"]`` is the first that did.
-
-        For an app that is served already this does nothing but look at its settings again.
-
-        Raises:
-            OutboxError: The app has another outbox already.
-        """
-        app = real_sender(app)  # of current_app, which no connection could be for
-        first = app.extensions.setdefault("aldis", self)
-        if self.outbox is not None and first.outbox is not self.outbox:
-            message = (
-                f"the app {app.name!r} has an extension aldis already, "
-                + ("with another outbox" if first.outbox else "without an outbox")
-                + ": give its outbox to the first Aldis(app, outbox=...)"
-            )
-            raise OutboxError(message)
-        if app not in self._apps:
-            self._apps.add(app)
-            # One of its own for each app: what has been called once is disconnected from them all.
-            strict_in_debug = once(self._strict_in_debug)
-            appcontext_pushed.connect(strict_in_debug, app)
-            request_started.connect(strict_in_debug, app)
-            if self.outbox is not None:
-                self._offer_outbox(app, self.outbox)
-        self._strict_in_debug(app)
+    _example = "Aldis(app, outbox=Outbox(db.session))"
 
     @staticmethod
-    def _offer_outbox(app: Flask, outbox: Outbox) -> None:
-        from aldis.durable import add_app  # noqa: PLC0415 - who has an outbox has imported it
+    def _first_signals() -> tuple[Signal[..., Any], ...]:
+        return appcontext_pushed, request_started  # type: ignore[return-value]
 
-        add_app(app)
-        register_provider(_current_outbox)
+    @staticmethod
+    def _receiver(function: Callable[..., None]) -> Callable[..., Any]:
+        return function
 
-        def prepare(_: Flask, **__: Any) -> None:
-            # Before the first transaction. Where the session has no database yet, the first send
-            # to a durable receiver says so.
-            with suppress(Exception):
-                outbox.prepare()
-
-        appcontext_pushed.connect(once(prepare), app)
-
-    def _strict_in_debug(self, app: Flask, **_: Any) -> None:
-        """Turn strict mode on if the settings of ``app`` ask for it."""
-        wanted = self._strict
-        if wanted is None:
-            wanted = app.config.get("ALDIS_STRICT")
-        if wanted is None:
-            wanted = app.debug
-        if wanted and not is_strict():
-            set_strict()
-
-
-def _current_outbox() -> Outbox | None:
-    """Return the outbox of the current app."""
-    extension = current_app.extensions.get("aldis") if has_app_context() else None
-    return None if extension is None else extension.outbox
+    @staticmethod
+    def _current_outbox() -> Outbox | None:
+        return outbox_of(current_app) if has_app_context() else None
 
 
 @contextmanager
@@ -177,8 +115,8 @@ def captured_templates(
     """Record the templates that ``app`` renders while a ``with`` block runs.
 
     Args:
-        app: The application. Other applications' templates are not recorded.
-        recorded: A list of one's own to append to. By default, a new one.
+        app: The app. Templates of other apps are not recorded.
+        recorded: The list to append to. The default is a new list.
 
     Yields:
         The list of ``(template, context)``, in the order of rendering.

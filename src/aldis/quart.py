@@ -1,20 +1,20 @@
-"""Quart's signals, on this engine.
+"""Quart's signals on aldis, and the extension for Quart apps.
 
-Importing this module before Quart puts aldis in blinker's place; ``import aldis.as_blinker`` at the
-very top of a program does so whatever comes next.
+If you import this module before Quart, it installs aldis as blinker. ``import aldis.as_blinker`` as
+the first line of a program does that too, in any order of the other imports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aldis._extension import BaseExtension, outbox_of
 from aldis.blinker import install_as_blinker
-from aldis.core.sender import real_sender
-from aldis.errors import MissingExtraError, OutboxError
-from aldis.transactions import register_provider
+from aldis.core.signal import Signal
+from aldis.errors import MissingExtraError
 
 install_as_blinker()
 
@@ -77,67 +77,48 @@ __all__ = [
 ]
 
 
-class Aldis:
-    """The extension: what aldis is to one Quart app, or to each of several.
+class Aldis(BaseExtension["Quart"]):
+    """The extension of a Quart app, or of each of several apps.
+
+    It turns strict mode on for apps in debug mode. Strict mode is then on in the whole process, and
+    the extension never turns it off.
 
     Args:
-        app: The app, unless a factory calls :meth:`init_app` later.
-        outbox: Where sends to durable receivers are recorded, and whose session ``after_commit``
-            waits for, while the app is the current one.
+        app: The app. A factory leaves it out and calls :meth:`init_app` later.
+        outbox: The outbox of the app. While the app is the current one, sends to durable receivers
+            are recorded in it, and ``after_commit`` waits for its session.
+        strict: Whether strict mode is on. The default is ``app.config["ALDIS_STRICT"]`` if it is
+            set, and otherwise ``app.debug``.
+
+    Raises:
+        OutboxError: ``outbox`` is not an outbox, or the app has another one already.
     """
 
-    def __init__(self, app: Quart | None = None, *, outbox: Outbox | None = None) -> None:
-        if outbox is not None:
-            from aldis.durable.outbox import check_outbox  # noqa: PLC0415 - it needs SQLAlchemy
+    _example = "Aldis(app, outbox=Outbox(session))"
 
-            check_outbox(outbox, "Aldis(app, outbox=Outbox(session))")
-        self.outbox = outbox
-        if app is not None:
-            self.init_app(app)
+    @staticmethod
+    def _first_signals() -> tuple[Signal[..., Any], ...]:
+        return appcontext_pushed, request_started, websocket_started  # type: ignore[return-value]
 
-    def init_app(self, app: Quart) -> None:
-        """Serve ``app``: its ``app.extensions["aldis"]`` is this.
+    @staticmethod
+    def _receiver(function: Callable[..., None]) -> Callable[..., Any]:
+        # Quart would run a sync receiver in a thread. This one must run in the event loop.
+        async def receive(sender: Quart, **payload: Any) -> None:
+            function(sender, **payload)
 
-        Raises:
-            OutboxError: The app has another outbox already.
-        """
-        app = real_sender(app)
-        first = app.extensions.setdefault("aldis", self)
-        if first.outbox is not self.outbox:
-            message = f"the app {app.name!r} has an extension aldis with another outbox already"
-            raise OutboxError(message)
-        if self.outbox is not None:
-            from aldis.durable import add_app  # noqa: PLC0415 - who has an outbox has imported it
+        return receive
 
-            add_app(app)
-            register_provider(_current_outbox)
-            _prepare_early(app, self.outbox)
+    @staticmethod
+    def _current_outbox() -> Outbox | None:
+        return outbox_of(current_app) if has_app_context() else None
 
 
-def _prepare_early(app: Quart, outbox: Outbox) -> None:
-    """Set up the engine before the first transaction: SQLite's cannot be, once it has begun."""
-
-    async def prepare(_: Quart, **__: Any) -> None:
-        appcontext_pushed.disconnect(prepare, app)
-        # Where the session has no database yet, the first send to a durable receiver says so.
-        with suppress(Exception):
-            outbox.prepare()
-
-    appcontext_pushed.connect(prepare, app, weak=False)
-
-
-def _current_outbox() -> Outbox | None:
-    """Return the outbox of the current app."""
-    extension = current_app.extensions.get("aldis") if has_app_context() else None
-    return None if extension is None else extension.outbox
-
-
-# "Always called": a receiver that raises must not keep the others from tearing down.
+# Quart promises that these are always sent to all, so a receiver that raises must not stop them.
 for _signal in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):
     _signal.continue_on_error = True  # type: ignore[attr-defined]
 
-# Quart says how to await a sync receiver for every signal but these two, which would refuse it. It
-# runs in a thread, as those of the others do.
+# Quart passes `_sync_wrapper` when it sends its other signals, but not for these two. Without it,
+# they reject sync receivers. With it, sync receivers run in a thread, as for the other signals.
 for _signal in (websocket_received, websocket_sent):
     _signal.send_async = partial(  # type: ignore[method-assign]
         type(_signal).send_async, _signal, _sync_wrapper=run_sync
@@ -151,8 +132,8 @@ def captured_templates(
     """Record the templates that ``app`` renders while a ``with`` block runs.
 
     Args:
-        app: The application. Other applications' templates are not recorded.
-        recorded: A list of one's own to append to. By default, a new one.
+        app: The app. Templates of other apps are not recorded.
+        recorded: The list to append to. The default is a new list.
 
     Yields:
         The list of ``(template, context)``, in the order of rendering.

@@ -17,6 +17,7 @@ from benchmarks.durable.goals import flatness, goals
 from benchmarks.durable.systems import load
 from benchmarks.durable.tally import Mark, Tally, read
 from benchmarks.samples import Samples, Spread
+from tests.processes import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = {
@@ -38,7 +39,7 @@ def benchmark(*arguments, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=LIMIT,
         check=False,
     )
 
@@ -63,7 +64,7 @@ def start_worker(tmp_path, waiting):
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LIMIT
     while not read(tally) and time.monotonic() < deadline:
         time.sleep(0.02)
     with process, closing(system):
@@ -161,7 +162,7 @@ class TestEnding:
                 assert process.poll() is None
                 time.sleep(0.02)
             process.send_signal(number)
-            _, told = process.communicate(timeout=20)
+            _, told = process.communicate(timeout=LIMIT)
         finally:
             process.kill()
         assert process.returncode == 130
@@ -174,14 +175,14 @@ class TestEnding:
         with start_worker(tmp_path, 100_000) as (process, _, _):
             assert process.poll() is None
             process.stdin.close()
-            assert process.wait(timeout=10) == -signal.SIGKILL
+            assert process.wait(timeout=LIMIT) == -signal.SIGKILL
 
 
 class TestWorker:
     def test_a_loop_by_hand_runs_every_order_once_and_marks_it(self, tmp_path):
         """What the others are held against does its work."""
         with start_worker(tmp_path, 200) as (process, tally, system):
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=LIMIT) == 0
             assert [mark.order_id for mark in read(tally)] == list(range(0, 200, 10))
             assert system.left() == 0
 

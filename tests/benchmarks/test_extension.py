@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.tables import NONE
+from tests.processes import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 RATIO = rf"[\d.]+ \([\d.]+{NONE}[\d.]+\)"
@@ -22,7 +23,7 @@ def test_measures_flask_with_and_without_the_extension(tmp_path):
         capture_output=True,
         check=False,
         text=True,
-        timeout=100,
+        timeout=LIMIT,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == (tmp_path / "out.md").read_text(encoding="utf-8")

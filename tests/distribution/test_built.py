@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import LIMIT
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "aldis"
 BUILD = "from setuptools import build_meta; build_meta.build_{}({!r})"
@@ -31,7 +33,7 @@ def build(kind, tree, dist):
         check=True,
         cwd=tree,
         env={**os.environ, "ALDIS_NO_EXTENSIONS": "1"},
-        timeout=100,
+        timeout=LIMIT,
     )
 
 

@@ -13,6 +13,8 @@ from time import monotonic, sleep
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from tests.processes import LIMIT
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
@@ -148,10 +150,10 @@ def free_address():
 
 def visit(url):
     """Return what is answered, once somebody answers."""
-    deadline = monotonic() + 30
+    deadline = monotonic() + LIMIT
     while True:
         try:
-            with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            with urlopen(url, timeout=LIMIT) as answer:  # noqa: S310 - our own server
                 return answer.read()
         except HTTPError:
             raise

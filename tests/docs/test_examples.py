@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.docs.pages import blocks, unlike
+from tests.processes import LIMIT
 
 PAGES = [
     "index.md",
@@ -33,7 +34,11 @@ def test_the_examples_run_one_after_the_other(page, tmp_path):
     program.write_text("\n".join(text for language, text, _ in found if language == "python"))
     strict = ["-W", "error"] if page != "explanation/strict.md" else []
     done = subprocess.run(
-        [sys.executable, *strict, program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *strict, program],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
     )
     expected = [
         line for language, text, _ in found if language == "text" for line in text.splitlines()

@@ -8,6 +8,7 @@ import pytest
 from aldis import Namespace
 from aldis.testing import record
 from tests.docs.pages import Reader, blocks, steps
+from tests.processes import LIMIT
 
 EXTENSION = "how-to/use-in-an-extension.md"
 
@@ -24,7 +25,7 @@ def run(program, *arguments):
         input=program,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT,
         check=False,
     )
     assert 0 == done.returncode, done.stderr
@@ -85,7 +86,7 @@ def test_the_extension_of_ckan(tmp_path):
     reader.write("without.py", without)
     (shown,) = texts("ckan.md", "text")
     process = reader.start(sys.executable, "without.py")
-    assert shown == process.communicate(timeout=60)[0]
+    assert shown == process.communicate(timeout=LIMIT)[0]
 
 
 def test_the_message_of_an_assertion():

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, Reader, blocks, free_address, visit
+from tests.processes import LIMIT
 
 for each in ("click", "flask", "flask_sqlalchemy", "sqlalchemy"):
     pytest.importorskip(each)
@@ -55,7 +56,7 @@ def test_the_shop_can_be_served(tmp_path):
         assert b"welcome\n" == visit(address)
     finally:
         served.terminate()
-        served.communicate(timeout=30)
+        served.communicate(timeout=LIMIT)
 
 
 def test_what_is_to_be_installed_exists():

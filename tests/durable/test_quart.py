@@ -187,7 +187,7 @@ async def test_sends_inside_a_receiver(shop):
 def test_a_second_extension(tmp_path):
     """Another outbox for the same app is refused."""
     shop = Shop(create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"))
-    with pytest.raises(OutboxError, match="has an extension aldis with another outbox already"):
+    with pytest.raises(OutboxError, match="has an extension aldis already, with another outbox"):
         Aldis(shop.app, outbox=Outbox(shop.sessions))
 
 

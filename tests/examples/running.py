@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.processes import LIMIT
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,7 +25,7 @@ def run_demo(**changes):
         env=environment(**changes),
         capture_output=True,
         encoding="utf-8",
-        timeout=90,
+        timeout=LIMIT,
         check=False,
     )
 
@@ -46,5 +48,5 @@ def serving(**changes):
         finally:
             process.terminate()  # it takes its folder along
             with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
+                process.wait(timeout=LIMIT)
             process.kill()

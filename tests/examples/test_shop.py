@@ -1,4 +1,4 @@
-"""The example shop: what ``make demo`` prints, and ``make demo-serve``."""
+"""The example shop: the output of ``make demo``, and ``make demo-serve``."""
 
 import os
 import re
@@ -11,7 +11,9 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
 
+import aldis
 from tests.examples.running import ROOT, environment, run_demo, serving
+from tests.processes import LIMIT
 
 pytest.importorskip("flask")
 
@@ -22,13 +24,13 @@ HOME = "examples/shop/receivers.py"
 
 @pytest.fixture(scope="module")
 def demo():
-    """What the demo printed, and its exit code."""
+    """The finished demo."""
     return run_demo()
 
 
 @pytest.fixture(scope="module")
 def steps(demo):
-    """The lines of each numbered step; every duration is written as TIME."""
+    """The lines of each numbered step, with every duration as TIME."""
     printed = DURATION.sub("TIME", demo.stdout.replace(os.sep, "/"))
     parts = re.split(r"^(\d+)\. ", printed, flags=re.MULTILINE)
     return {
@@ -38,7 +40,7 @@ def steps(demo):
 
 
 def branch(lines, signal_name):
-    """Cut one signal's branch out of a tree."""
+    """Return the branch of one signal in a tree."""
     start = next(n for n, line in enumerate(lines) if line[3:].startswith(f"{signal_name}  "))
     end = next(n for n, line in enumerate(lines) if n > start and line[0] in "├└")
     return [line[3:] for line in lines[start:end]]
@@ -48,11 +50,38 @@ class TestDemo:
     """``python -m examples.shop.demo``."""
 
     def test_ends_by_itself(self, demo):
-        """It ends with exit code 0 and has nothing to complain of."""
+        """The demo ends with exit code 0 and prints no error."""
         assert (0, "") == (demo.returncode, demo.stderr)
 
+    @pytest.mark.parametrize(
+        ("without", "line"),
+        [
+            ("", "Engine: C"),
+            ("1", "Engine: Python. For the faster C engine: apt install gcc python3-dev, then "),
+        ],
+    )
+    def test_names_the_engine(self, without, line):
+        """The first line names the engine and, for the Python engine, the packages of the other."""
+        if not without and not aldis.COMPILED:
+            pytest.skip("there is no C engine")
+        code = "from examples.shop import demo; print(demo.engine())"
+        printed = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environment(ALDIS_NO_EXTENSIONS=without),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=True,
+        ).stdout
+        assert printed.startswith(line)
+
+    def test_begins_with_the_engine(self, demo):
+        """The first line of the demo names the engine that runs."""
+        assert demo.stdout.startswith("Engine: ")
+
     def test_says_what_to_look_at_next(self, demo):
-        """Its last lines name the next command and files that exist."""
+        """The last lines name the next command, and files that exist."""
         after = demo.stdout.partition("What to look at next:\n")[2]
         first, *paths = [line.split("  ")[1] for line in after.splitlines()]
 
@@ -60,7 +89,7 @@ class TestDemo:
         assert [] == [path for path in paths if not (ROOT / path).exists()]
 
     def test_each_request_has_its_tree(self, steps):
-        """Each step shows its request, the answer's status and how long it took."""
+        """Each step shows its request, the status of the answer and the duration."""
         assert [
             "GET / -> 200 OK, TIME",
             "GET /statistics -> 500 INTERNAL SERVER ERROR, TIME",
@@ -75,7 +104,7 @@ class TestDemo:
         ] == [line for lines in steps.values() for line in lines if " -> " in line]
 
     def test_flask_signals_run_on_the_engine(self, steps):
-        """Flask's own signals are in the tree: sent by the app, in their order, heard or not."""
+        """The tree shows Flask's own signals in order, with and without receivers."""
         assert [
             "GET / -> 200 OK, TIME",
             f"├─ appcontext-pushed  no receiver  {FLASK}",
@@ -90,7 +119,7 @@ class TestDemo:
         ] == steps[1][1:]
 
     def test_a_view_that_fails(self, steps):
-        """A failing view sends got_request_exception; its traceback is one line of the log."""
+        """A failing view sends got_request_exception, and its traceback is one line of the log."""
         assert [
             f"got-request-exception  TIME  {FLASK} (exception)",
             f"└─ count_failure  TIME  {HOME}",
@@ -99,12 +128,12 @@ class TestDemo:
         assert "Exception on /statistics [GET]: ZeroDivisionError: " in log
 
     def test_a_signal_that_nobody_hears(self, steps):
-        """A signal of the shop without a receiver is no error, and shown."""
+        """A signal of the shop without receivers is in the tree and is not an error."""
         heard = "cart_changed  no receiver  sent by <Branch 'Harbour'> (product_id, quantity)"
         assert [heard] == branch(steps[3], "cart_changed")
 
     def test_a_receiver_that_raises_ends_the_send(self, steps):
-        """A plain receiver's error reaches the sender, and no receiver after it is called."""
+        """The error of a plain receiver reaches the sender; later receivers are not called."""
         error = "OutOfStockError: there are no 99 pieces of product 1 left"
         assert [
             "order_paid  TIME  raised  sent by <Branch 'Harbour'> (order_id, total, items, note)",
@@ -112,7 +141,7 @@ class TestDemo:
         ] == branch(steps[4], "order_paid")
 
     def test_receivers_in_order_and_sends_inside_them(self, steps):
-        """Receivers run in connection order, and a nested send hangs on the one that sent it."""
+        """Receivers run in connection order, and a nested send is below its receiver."""
         assert [
             "order_paid  TIME  sent by <Branch 'Harbour'> (order_id, total, items, note)",
             f"├─ take_from_stock  TIME  {HOME}",
@@ -126,7 +155,7 @@ class TestDemo:
         ] == branch(steps[6], "order_paid")
 
     def test_robust_once_and_one_sender_only(self, steps):
-        """A robust receiver's error stays there, once is over, another sender has its receiver."""
+        """A robust error does not end the send, and a once receiver does not run again."""
         error = "ValueError: a label has room for 24 characters, not for 39"
         assert [
             "order_paid  TIME  sent by <Branch 'Market'> (order_id, total, items, note)",
@@ -140,7 +169,7 @@ class TestDemo:
         ] == branch(steps[8], "order_paid")
 
     def test_a_receipt_survives_a_crash(self, steps):
-        """Recorded by one process, which is killed while it runs, and delivered by another."""
+        """One process records the receipt and is killed; another process prints it."""
         recorded, delivered = (branch(steps[number], "order_paid") for number in (9, 10))
 
         sent = "sent by <Branch 'Harbour'> (order_id, total, items, note)"
@@ -151,11 +180,12 @@ class TestDemo:
         ] == delivered
 
     def test_no_traceback(self, demo):
-        """What fails on purpose does not drown the trees."""
+        """The demo prints no traceback, although steps fail on purpose."""
         assert "Traceback" not in demo.stdout
 
+    @pytest.mark.slow
     def test_a_reader_who_leaves(self):
-        """Cut off by ``head``, it ends without a complaint."""
+        """If ``head`` closes the pipe, the demo ends without an error."""
         with subprocess.Popen(
             [sys.executable, "-m", "examples.shop.demo"],
             cwd=ROOT,
@@ -168,8 +198,9 @@ class TestDemo:
             complaints = process.stderr.read()
             assert (0, b"") == (process.wait(60), complaints)
 
+    @pytest.mark.slow
     def test_letters_that_the_terminal_lacks(self):
-        """Where the encoding has no lines to draw with, it prints all the same."""
+        """In an encoding without line-drawing characters, the demo prints question marks."""
         plain = run_demo(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
 
         assert (0, "") == (plain.returncode, plain.stderr)
@@ -178,32 +209,33 @@ class TestDemo:
 
 @pytest.fixture
 def served():
-    """A running ``python -m examples.shop.serve`` and its address."""
+    """The process and address of a running ``python -m examples.shop.serve``."""
     with serving() as (process, address):
         yield process, address
 
 
 def status_of(browser, url, form=None):
-    """Send a request and return the status of its answer."""
+    """Send a request and return the status of the answer."""
     try:
-        with browser.open(url, form, timeout=10) as response:
+        with browser.open(url, form, timeout=LIMIT) as response:
             return response.status
     except HTTPError as error:
         error.close()
         return error.code
 
 
+@pytest.mark.slow
 class TestServe:
     """``python -m examples.shop.serve``."""
 
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
     def test_serves_until_interrupted(self, served, end):
-        """It prints its address, answers with a page, prints the tree, and ends with code 0."""
+        """It serves a page, prints the tree, and ends with exit code 0."""
         process, address = served
-        with build_opener(ProxyHandler({})).open(address, timeout=10) as response:
+        with build_opener(ProxyHandler({})).open(address, timeout=LIMIT) as response:
             page = response.read().decode()
         process.send_signal(end)
-        printed, _ = process.communicate(timeout=10)
+        printed, _ = process.communicate(timeout=LIMIT)
 
         assert "Signal lamp" in page
         assert "GET / -> 200 OK" in printed
@@ -212,7 +244,7 @@ class TestServe:
         assert 0 == process.returncode
 
     def test_an_order_that_a_receiver_refused_is_undone(self, served):
-        """A receiver that raises undoes the order: the statistics still know of none."""
+        """A receiver that raises rolls the order back: the statistics still have no order."""
         _, address = served
         browser = build_opener(ProxyHandler({}), HTTPCookieProcessor())
         refused = [("cart", b"product=1&quantity=6"), ("pay", b"branch=Harbour")]
@@ -224,18 +256,18 @@ class TestServe:
         assert 200 == status_of(browser, f"{address}statistics")
 
     def test_requests_at_once_have_trees_of_their_own(self, served):
-        """Requests that are answered at the same time never share a tree."""
+        """Requests that are answered at the same time have separate trees."""
         process, address = served
         opener = build_opener(ProxyHandler({}))
 
         def visit(number):
-            with opener.open(f"{address}?{number}", timeout=10) as response:
+            with opener.open(f"{address}?{number}", timeout=LIMIT) as response:
                 return response.status
 
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(visit, range(20)))
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=10)
+        printed, _ = process.communicate(timeout=LIMIT)
         trees = [each.strip().splitlines() for each in printed.split("\n\n") if " -> 200" in each]
 
         assert [200] * 20 == answers

@@ -20,7 +20,7 @@ import sqlalchemy.orm  # noqa: F401 - see above
 
 from aldis.cli import main
 
-LIMIT = 20  # seconds, after which a command is killed
+LIMIT = 60  # seconds, after which a command is killed
 
 
 def run(arguments):

@@ -48,8 +48,8 @@ def test_one_that_works_listens_and_leaves(printed):
     """The plugin is shown among those who listen, is heard, and is not when it is disabled."""
     enabled, disabled = printed.split("With loyalty disabled")
     assert "- loyalty: enabled" in enabled
-    assert "- Loyalty.give_points, of loyalty" in enabled
-    assert "- call_the_courier, of the shop" in enabled
+    assert "- Loyalty.give_points, from loyalty" in enabled
+    assert "- call_the_courier, from the shop" in enabled
     assert "- 18 points given" in enabled
     assert "taken at Harbour" in disabled
     assert "points" not in disabled

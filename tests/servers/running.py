@@ -17,7 +17,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, RejectConnection, Request, TextMessage
 
 HOST = "127.0.0.1"
-SECONDS = 20  # how long anything here may take before it counts as failed
+SECONDS = 60  # how long anything here may take before it counts as failed
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from tests.durable.kill.gale import binaries, gale_before, own_server
 from tests.durable.kill.nursery import Nursery
 from tests.durable.kill.scene import Scene
 from tests.durable.kill.storm import Storm, looking_at, prepare
+from tests.sizes import sized
 
-MISHAPS = 10
+MISHAPS = sized(4, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.service
 @pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
 def test_cut_at_random(nursery, engine, url, tmp_path):
@@ -30,7 +31,7 @@ def test_cut_at_random(nursery, engine, url, tmp_path):
     assert found.sends > 0
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.skipif(binaries() is None, reason="PostgreSQL's server is not installed here")
 def test_server_stopped(tmp_path):
     """A server that loses its memory, and starts again, has lost nothing that was committed."""
@@ -39,7 +40,7 @@ def test_server_stopped(tmp_path):
         with Nursery(tmp_path / "log") as nursery:
             storm = Storm(nursery, server.url, engine, tmp_path)
             storm.begin_all(workers=2)
-            for _ in range(3):
+            for _ in range(sized(1, 5)):
                 time.sleep(2)
                 server.stop()
                 time.sleep(0.5)
@@ -51,7 +52,7 @@ def test_server_stopped(tmp_path):
     assert found.sends > 0
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.service
 @pytest.mark.parametrize("engine", ["postgresql", "mariadb"], indirect=True)
 def test_end_without_a_database(nursery, engine, url, tmp_path):

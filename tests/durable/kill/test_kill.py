@@ -3,11 +3,12 @@
 import pytest
 
 from tests.durable.kill.storm import Storm
+from tests.sizes import sized
 
-KILLS = 12
+KILLS = sized(4, 100)
 
 
-@pytest.mark.slow
+@pytest.mark.stress
 def test_killed_at_random(nursery, engine, url, tmp_path):
     """Web processes and workers are killed again and again, and every promise is kept."""
     storm = Storm(nursery, url, engine, tmp_path)

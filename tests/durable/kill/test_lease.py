@@ -9,7 +9,7 @@ import pytest
 from aldis.durable.types import DEAD_AFTER, State
 from tests.durable.kill.scene import Scene
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.stress
 
 LEASE = 2.0
 

@@ -1,4 +1,4 @@
-"""A crane for heavy orders: a plugin that misspells what it listens to, and never hears it."""
+"""A crane for heavy orders: a plugin that misspells the name of its signal."""
 
 # ruff: noqa: INP001 - a distribution of this one module
 
@@ -9,11 +9,11 @@ from examples.shop.signals import Branch, shop
 
 
 class Crane:
-    """Would lift what was paid for."""
+    """Would lift the parcels of paid orders."""
 
     def get_signal_subscriptions(self) -> SignalMapping:
-        """Listen to ``order_payed``, which nobody sends."""
+        """Listen to ``order_payed``, which the shop never sends."""
         return {shop.signal("order_payed"): [self.lift]}
 
     def lift(self, sender: Branch, **extra: Any) -> None:
-        """Lift it."""
+        """Lift a parcel."""

@@ -17,19 +17,19 @@ def loyalty_points_given(sender: Branch, /, *, order_id: int, points: int) -> No
 
 
 class Loyalty:
-    """Gives a point for every ten that were paid."""
+    """Gives one point for every ten units of money."""
 
     def get_signal_subscriptions(self) -> SignalMapping:
-        """Listen to the shop, and to another plugin if that is there."""
-        # By its name: importing it from a plugin that is not installed would fail.
+        """Listen to the shop, and to another plugin that may be missing."""
+        # By name: an import from a plugin that is not installed would fail.
         stocktake_finished = extensions.signal("stocktake_finished")
         return {order_paid: [self.give_points], stocktake_finished: [self.start_anew]}
 
     def give_points(self, sender: Branch, *, order_id: int, total: Decimal, **extra: Any) -> None:
-        """Note the points of an order."""
+        """Record the points of an order."""
         points = int(total // 10)
         database.note(order_id, f"{points} points given")
         loyalty_points_given.send(sender, order_id=order_id, points=points)
 
     def start_anew(self, sender: Branch, **extra: Any) -> None:
-        """Let all points expire."""
+        """Expire all points."""

@@ -1,4 +1,4 @@
-"""News over the radio: a plugin that cannot be connected, half-way through its mapping."""
+"""News by radio: a plugin whose second subscription is invalid."""
 
 # ruff: noqa: INP001 - a distribution of this one module
 
@@ -9,18 +9,18 @@ from examples.shop.signals import Branch, order_paid, stock_low
 
 
 class Radio:
-    """Would tell all ships."""
+    """Would send news to all ships."""
 
     def get_signal_subscriptions(self) -> SignalMapping:
-        """Listen to one signal, and fail to listen to the next."""
+        """Listen to one signal; the second subscription misspells a key."""
         return {
             order_paid: [lambda sender, **extra: self.tell("An order!")],
             stock_low: [{"reciever": self.warn}],
         }
 
     def warn(self, sender: Branch, **extra: Any) -> None:
-        """Warn of empty shelves."""
+        """Warn that a product is nearly sold out."""
         self.tell("Hurry!")
 
     def tell(self, news: str) -> None:
-        """Say it over the radio."""
+        """Send the news."""

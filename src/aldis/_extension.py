@@ -1,0 +1,139 @@
+"""The base of the extensions for Flask and Quart."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakSet
+
+from aldis.core import is_strict, set_strict
+from aldis.core.sender import real_sender
+from aldis.core.signal import Signal
+from aldis.errors import OutboxError
+from aldis.receivers import once
+from aldis.transactions import register_provider
+
+if TYPE_CHECKING:
+    from flask.sansio.app import App
+
+    from aldis.durable import Outbox
+
+__all__ = ["BaseExtension", "outbox_of"]
+
+
+#: Flask and Quart apps have this base.
+AppT = TypeVar("AppT", bound="App")
+
+
+class BaseExtension(ABC, Generic[AppT]):
+    """Connects aldis to one app, or to each of several.
+
+    Args:
+        app: The app. A factory leaves it out and calls :meth:`init_app` later.
+        outbox: The outbox of the app. While the app is the current one, sends to durable receivers
+            are recorded in it, and ``after_commit`` waits for its session.
+        strict: Whether strict mode is on. The default is ``app.config["ALDIS_STRICT"]`` if it is
+            set, and otherwise ``app.debug``.
+
+    Raises:
+        OutboxError: ``outbox`` is not an outbox, or the app has another one already.
+    """
+
+    #: A correct call, for an error message.
+    _example: str
+
+    def __init__(
+        self,
+        app: AppT | None = None,
+        *,
+        outbox: Outbox | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        if outbox is not None:
+            from aldis.durable.outbox import check_outbox  # noqa: PLC0415 - SQLAlchemy is optional
+
+            check_outbox(outbox, self._example)
+        self.outbox: Outbox | None = outbox
+        self._strict: bool | None = strict
+        self._apps: WeakSet[Any] = WeakSet()
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: AppT) -> None:
+        """Connect to ``app`` and set ``app.extensions["aldis"]``.
+
+        If the app has an extension already, that one stays. Strict mode follows the settings of
+        both.
+
+        Raises:
+            OutboxError: The app has another outbox already.
+        """
+        app = real_sender(app)  # the object behind current_app
+        first = app.extensions.setdefault("aldis", self)
+        if self.outbox is not None and first.outbox is not self.outbox:
+            message = (
+                f"the app {app.name!r} has an extension aldis already, "
+                + ("with another outbox" if first.outbox else "without an outbox")
+                + ": give its outbox to the first Aldis(app, outbox=...)"
+            )
+            raise OutboxError(message)
+        if app not in self._apps:
+            self._apps.add(app)
+            # One `once` for each app, because a call for one app would disconnect it from all apps.
+            update_strict = once(self._receiver(self._update_strict))
+            for signal in self._first_signals():
+                signal.connect(update_strict, app)
+            if self.outbox is not None:
+                self._connect_outbox(app, self.outbox)
+        self._update_strict(app)
+
+    # -- the framework ---------------------------------------------------------------------------
+
+    @staticmethod
+    @abstractmethod
+    def _first_signals() -> tuple[Signal[..., Any], ...]:
+        """Return the signals that an app sends before it does any work, the app context first."""
+
+    @staticmethod
+    @abstractmethod
+    def _receiver(function: Callable[..., None]) -> Callable[..., Any]:
+        """Return ``function`` as the kind of receiver, sync or async, that the framework awaits."""
+
+    @staticmethod
+    @abstractmethod
+    def _current_outbox() -> Outbox | None:
+        """Return the outbox of the current app."""
+
+    # -- what it does ----------------------------------------------------------------------------
+
+    def _connect_outbox(self, app: AppT, outbox: Outbox) -> None:
+        from aldis.durable import add_app  # noqa: PLC0415 - SQLAlchemy is optional
+
+        add_app(app)
+        register_provider(self._current_outbox)
+
+        def prepare(_app: AppT, **_: Any) -> None:
+            # This must run before the first transaction. If the session has no database yet, the
+            # first send to a durable receiver raises the error.
+            with suppress(Exception):
+                outbox.prepare()
+
+        self._first_signals()[0].connect(once(self._receiver(prepare)), app)
+
+    def _update_strict(self, app: AppT, **_: Any) -> None:
+        """Turn strict mode on if the settings of ``app`` ask for it."""
+        wanted = self._strict
+        if wanted is None:
+            wanted = app.config.get("ALDIS_STRICT")
+        if wanted is None:
+            wanted = app.debug
+        if wanted and not is_strict():
+            set_strict()
+
+
+def outbox_of(app: App) -> Outbox | None:
+    """Return the outbox of ``app``."""
+    extension: BaseExtension[Any] | None = app.extensions.get("aldis")
+    return None if extension is None else extension.outbox
