@@ -19,9 +19,9 @@ from contextvars import ContextVar
 from threading import Lock, current_thread
 from typing import Any, Final, TextIO
 
-from aldis.core.explain import describe_sender
 from aldis.core.observers import Call, Emission, Observer, attach, detach
 from aldis.core.receiver import location, name_of
+from aldis.core.sender import describe_sender
 from aldis.observe._tree import CallNode, EmissionNode, rich_trees, text_lines
 
 __all__ = ["Trace", "trace"]
