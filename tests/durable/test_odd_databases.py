@@ -61,7 +61,7 @@ def test_a_payload_that_the_database_has_no_letters_for_is_the_senders_error(lat
     def receiver(sender, *, order_id):
         pass
 
-    with pytest.raises(OutboxError, match=r"not in UTF-8, and cannot take this: 'latin-1' codec"):
+    with pytest.raises(OutboxError, match=r"not in UTF-8 and cannot store this: 'latin-1' codec"):
         send(Outbox(engine=latin), 1, sender="\N{RIGHTWARDS ARROW}")
 
 

@@ -55,7 +55,7 @@ def test_extremes(outbox, found):
         send(outbox, 1001)
         until(lambda: 1001 in got)
         until(lambda: not left(outbox, rows))
-    assert outbox.store.loads()
+    assert outbox.store.stats()
     assert outbox.store.find(DeliveryFilter(), limit=100)
 
 

@@ -146,7 +146,7 @@ def test_a_hostile_row(served, found):
         send(outbox, 1001, 1002)
         until(lambda: {1001, 1002, -1001, -1002} <= set(got))
         until(lambda: not due(outbox))
-        outbox.store.loads()
+        outbox.store.stats()
         outbox.store.find(DeliveryFilter(), limit=1000)
 
 

@@ -70,7 +70,7 @@ class System:
     def left(self) -> int:
         return sum(
             count
-            for load in self._outbox.store.loads()
+            for load in self._outbox.store.stats()
             for state, count in load.counts.items()
             if state in UNFINISHED
         )

@@ -12,7 +12,7 @@ import click
 
 from aldis.cli.loading import load, load_object
 from aldis.cli.options import APP, app_option, traceback_option
-from aldis.errors import AldisError
+from aldis.errors import AldisError, OutboxError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -35,9 +35,6 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-#: The databases that can keep deliveries, as SQLAlchemy calls them.
-KINDS: Final = ("sqlite", "postgresql", "mariadb", "mysql")
 
 
 outbox_option = click.option(
@@ -212,10 +209,12 @@ def dialect_of(url: str) -> str:
         from sqlalchemy import make_url  # noqa: PLC0415 - may be missing
 
         dialect = make_url(url).get_dialect().name
-    if dialect not in KINDS:
-        raise DatabaseError(
-            f"an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {dialect!r}"
-        )
+    from aldis.durable.store.sql.connection import kind_of  # noqa: PLC0415 - it needs SQLAlchemy
+
+    try:
+        kind_of(dialect)
+    except OutboxError as error:
+        raise DatabaseError(str(error)) from None
     return dialect
 
 

@@ -79,7 +79,7 @@ class Desk:
 
     def loads(self) -> list[ReceiverStats]:
         """Return how much there is of each receiver."""
-        return self._call(self._store.loads)
+        return self._call(self._store.stats)
 
     def count(self, choice: DeliveryFilter) -> int:
         """Return how many are chosen."""

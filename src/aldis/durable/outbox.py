@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from aldis.durable.current import running
 from aldis.durable.store import Store
 from aldis.durable.store.sql import sqlite
-from aldis.durable.store.sql.store import SqlStore, engines_of
+from aldis.durable.store.sql.connection import engines_of
+from aldis.durable.store.sql.store import SqlStore
 from aldis.durable.types import NewDelivery
 from aldis.errors import NoSessionError, OutboxError
 from aldis.transactions import (

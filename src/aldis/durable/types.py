@@ -1,4 +1,4 @@
-"""What travels between an outbox, a store, a worker and those who look: plain facts."""
+"""Records and limits that senders, stores, workers and operators share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_PAYLOAD_BYTES: Final = 65_536
 
 
 class _StateType(EnumType):
-    """Keeps the former names of two states."""
+    """Keeps the former names of two states working."""
 
     def __getattr__(cls, name: str) -> Any:
         new = {"BEHIND": "BLOCKED", "SUSPECT": "QUARANTINED"}.get(name)
@@ -47,57 +47,57 @@ class _StateType(EnumType):
 
 
 class State(IntEnum, metaclass=_StateType):
-    """The states of a delivery; the numbers are in the database."""
+    """The states of a delivery. The database stores these numbers."""
 
     PENDING = 0
-    """Waits until it is due and a worker has time."""
+    """The delivery waits until it is due and a worker is free."""
     RUNNING = 1
-    """A worker has it."""
+    """A worker has claimed the delivery."""
     DONE = 2
     """The receiver has returned."""
     DEAD = 3
-    """A dead letter: it has failed for good, and waits for somebody to look at it."""
+    """The delivery is a dead letter: it failed for good and waits for an operator."""
     BLOCKED = 4
-    """Waits for an earlier one with the same ``key``."""
+    """The delivery waits for an earlier delivery with the same ordering key."""
     DISCARDED = 5
-    """Somebody has decided that it shall not run."""
+    """An operator decided that the delivery must not run."""
     QUARANTINED = 6
-    """Pending, but workers were lost with it: it runs with nothing beside it."""
+    """The delivery is pending, but workers died while they ran it: it runs alone."""
 
     @property
     def label(self) -> str:
-        """The state's name in the command line and in its JSON, where two have older names."""
+        """The state's name on the command line and in its JSON, where two states differ."""
         return {State.BLOCKED: "behind", State.QUARANTINED: "suspect"}.get(self, self.name.lower())
 
 
-#: What waits for a worker.
+#: The states of a delivery that waits for a worker.
 WAITING = (State.PENDING, State.QUARANTINED)
 
-#: What is over, and may be pruned.
+#: The states of a delivery that has ended and may be pruned.
 OVER = (State.DONE, State.DISCARDED)
 
-#: What stands before a later delivery with the same key.
+#: The states of a delivery that blocks later deliveries with its ordering key.
 UNFINISHED = tuple(state for state in State if state not in OVER)
 
-#: How often a worker may be lost with a delivery before that runs with nothing beside it.
+#: After this many lost workers, a delivery runs alone.
 QUARANTINE_AFTER = 2
 
-#: How often a worker may be lost with a delivery before that is a dead letter.
+#: After this many lost workers, a delivery is a dead letter.
 DEAD_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """One delivery to be recorded.
+    """A delivery to record.
 
     Attributes:
-        emission_id: The send's id, the same for all its receivers: 32 hexadecimal digits.
+        emission_id: The id of the send, 32 hexadecimal digits. All its deliveries share it.
         receiver: The durable receiver's name.
         signal: The signal's name.
-        payload: The sender and the arguments, encoded.
-        order_key: What it is ordered by, or ``None``.
-        delay: Seconds until it is due.
-        caused_by: The key of the delivery whose receiver sent, or ``None``.
+        payload: The encoded sender and arguments.
+        order_key: The ordering key, or ``None``.
+        delay: Seconds until the delivery is due.
+        caused_by: The key of the delivery whose receiver sent the signal, or ``None``.
         traceparent: The W3C trace context of the send, or ``None``.
     """
 
@@ -112,18 +112,18 @@ class NewDelivery:
 
     @property
     def key(self) -> str:
-        """What tells it from every other delivery, however often it is tried."""
+        """The idempotency key: every attempt of this delivery has it, and no other delivery."""
         return f"{self.emission_id}:{self.receiver}"
 
 
 @dataclass(frozen=True, slots=True)
 class DueReceiver:
-    """When a receiver has something to do.
+    """When a receiver's next delivery is due.
 
     Attributes:
-        receiver: Its name.
-        seconds: Until the first of its pending deliveries is due: zero or less means now.
-        alone: Whether that has to run with nothing beside it.
+        receiver: The receiver's name.
+        seconds: Seconds until its first waiting delivery is due; zero or less means now.
+        exclusive: Whether that delivery must run alone.
     """
 
     receiver: str
@@ -133,10 +133,10 @@ class DueReceiver:
 
 @dataclass(slots=True)
 class ClaimedDelivery:
-    """A delivery that a worker has.
+    """A delivery that a worker has claimed.
 
     Attributes:
-        id: Its number in the store.
+        id: The delivery's number in the store.
         emission_id: See :class:`NewDelivery`.
         receiver: See :class:`NewDelivery`.
         signal: See :class:`NewDelivery`.
@@ -144,9 +144,9 @@ class ClaimedDelivery:
         order_key: See :class:`NewDelivery`.
         caused_by: See :class:`NewDelivery`.
         traceparent: See :class:`NewDelivery`.
-        attempt: Which attempt this is; the first is 1.
-        lost_workers: How often a worker was lost that had it.
-        worker: The lease under which it was claimed: whoever completes it must still hold that.
+        attempt: The number of this attempt; the first is 1.
+        lost_workers: How many workers were lost while they ran the delivery.
+        worker: The lease of the claim. To complete the delivery, the worker must still hold it.
     """
 
     id: int
@@ -163,19 +163,19 @@ class ClaimedDelivery:
 
     @property
     def key(self) -> str:
-        """What tells it from every other delivery, however often it is tried."""
+        """The idempotency key: every attempt of this delivery has it, and no other delivery."""
         return f"{self.emission_id}:{self.receiver}"
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailure:
-    """Why a delivery was not completed, and what comes next.
+    """Why an attempt failed, and what happens next.
 
     Attributes:
-        reason: In one line.
-        traceback: In full, or ``None``.
-        retry_in: Seconds until it is tried again; ``None`` makes it a dead letter.
-        counts: Whether it was an attempt.
+        reason: The error in one line.
+        traceback: The full traceback, or ``None``.
+        retry_in: Seconds until the next attempt; ``None`` makes the delivery a dead letter.
+        counts: Whether the attempt counts against the receiver's limit.
     """
 
     reason: str
@@ -186,9 +186,9 @@ class AttemptFailure:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery as it is in the store, for those who look. Times are in UTC.
+    """A delivery as the store shows it to operators. Times are in UTC.
 
-    ``worker`` is the lease under which it runs, or was done.
+    ``worker`` is the lease of the worker that runs the delivery or completed it.
     """
 
     id: int
@@ -211,7 +211,7 @@ class Delivery:
 
     @property
     def key(self) -> str:
-        """What tells it from every other delivery, however often it is tried."""
+        """The idempotency key: every attempt of this delivery has it, and no other delivery."""
         return f"{self.emission_id}:{self.receiver}"
 
     @property
@@ -229,17 +229,17 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries are meant: those to which everything that is given applies.
+    """Selects deliveries. A delivery must match every attribute that is not ``None``.
 
     Attributes:
-        ids: Their numbers.
-        states: The states that they may be in.
+        ids: The deliveries' numbers.
+        states: The states to select.
         receiver: The durable receiver's name.
         signal: The signal's name.
-        emission_id: The send that they belong to.
-        error: Text that their last error contains, whatever the case of its letters.
-        since: They were recorded at that time or later.
-        until: They were recorded before that time.
+        emission_id: The id of the send.
+        error: Text in the last error; upper and lower case are equal.
+        since: The delivery was recorded at this time or later.
+        until: The delivery was recorded before this time.
     """
 
     ids: Sequence[int] | None = None
@@ -254,13 +254,13 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverStats:
-    """How much there is of one receiver.
+    """How many deliveries a receiver has.
 
     Attributes:
-        receiver: Its name.
-        counts: How many deliveries are in each state; states without any are left out.
-        oldest: For how many seconds the oldest pending one has been due; ``None`` if none is.
-        paused: Whether its deliveries are held back.
+        receiver: The receiver's name.
+        counts: The number of deliveries in each state; states without deliveries are left out.
+        oldest: Seconds since the oldest waiting delivery became due; ``None`` if none is due.
+        paused: Whether the receiver is paused.
     """
 
     receiver: str

@@ -62,18 +62,18 @@ class TestOnATerminal:
             "slow.py",
             """
             import time
-            from aldis.durable.store.sql.admin import OperatorSide
+            from aldis.durable.store.sql.store import SqlStore
             from aldis.cli import main
 
-            change = OperatorSide._change
+            replay = SqlStore.replay
 
             def slowly(*args, **options):
-                for number in change(*args, **options):
+                for number in replay(*args, **options):
                     yield number
                     print("a batch", flush=True)
                     time.sleep(0.5)
 
-            OperatorSide._change = slowly
+            SqlStore.replay = slowly
             main()
             """,
         )

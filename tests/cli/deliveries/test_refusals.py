@@ -41,7 +41,7 @@ class TestRefusals:
         assert (
             2,
             (
-                "Error: the outbox's database cannot be written to, it is read-only "
+                "Error: the outbox's database is read-only "
                 "(attempt to write "
                 "a readonly database); nothing was changed"
             ),

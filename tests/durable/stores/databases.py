@@ -19,7 +19,9 @@ SERVER_KINDS = [
 @contextmanager
 def sqlite(directory):
     """Give an engine on a new file, as SQLite makes one."""
-    engine = create_engine(f"sqlite:///{directory / 'aldis.db'}", pool_size=10)
+    # A busy machine can keep a writer waiting for longer than the default of five seconds.
+    url = f"sqlite:///{directory / 'aldis.db'}"
+    engine = create_engine(url, pool_size=10, connect_args={"timeout": 60})
     yield engine
     engine.dispose()
 

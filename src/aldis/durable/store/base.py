@@ -1,7 +1,7 @@
-"""What keeps deliveries: the seam between aldis and a database.
+"""The interface between aldis and the place where deliveries are kept.
 
-:mod:`aldis.testing.store` has the tests that every store must pass. All times that a store compares
-are its own clock's: workers on several machines never agree on one.
+:mod:`aldis.testing.store` has the tests that every store must pass. A store compares times by its
+own clock only, because the clocks of several machines never agree.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ __all__ = ["Notifier", "Store"]
 
 
 class Notifier(Protocol):
-    """Tells a worker that there may be something new."""
+    """Tells a worker that there may be new deliveries."""
 
     def wait(self, seconds: float) -> None:
-        """Return when something may be due, when woken, or after ``seconds``."""
+        """Return when a delivery may be due, after :meth:`wake`, or after ``seconds``."""
 
     def wake(self) -> None:
-        """Let :meth:`wait` return now, or the next time. May be called from any thread."""
+        """End the present or the next :meth:`wait`. Any thread may call this method."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the notifier's connections."""
 
 
 class Store(Protocol):
     """Keeps deliveries.
 
-    Every method is atomic and safe to call from any thread, and raises :class:`OutboxError
-    <aldis.errors.OutboxError>` when the database refuses. ``worker`` is a lease: 32 hexadecimal
-    digits that no two workers, and no two lives of one worker, share.
+    Every method is atomic, and any thread may call it. If the database refuses, every method raises
+    :class:`~aldis.errors.OutboxError`. ``worker`` is the id of a lease: 32 hexadecimal digits. A
+    worker that starts again, or begins a new lease, takes a new id.
     """
 
     def check(self) -> None:
-        """Make sure that the store can be used.
+        """Check that the store is ready.
 
         Raises:
             SchemaError: Its tables are missing, too old or too new.
@@ -54,111 +54,127 @@ class Store(Protocol):
     # -- senders ---------------------------------------------------------------------------------
 
     def add(self, handle: Any, deliveries: Sequence[NewDelivery]) -> None:
-        """Record ``deliveries`` in the transaction of ``handle``; ``None`` is one of its own."""
+        """Record deliveries.
+
+        Args:
+            handle: A session or connection whose transaction records them, or what
+                :meth:`transaction` yields. ``None`` records them in a new transaction.
+            deliveries: The deliveries.
+        """
 
     # -- workers ---------------------------------------------------------------------------------
 
     def kept_open(self) -> AbstractContextManager[None]:
-        """Keep what takes long to open for the calling thread, until a ``with`` block ends."""
+        """Keep the calling thread's connections open during a ``with`` block."""
 
     def register_worker(self, worker: str, name: str, lease: float) -> None:
-        """Begin a lease of ``lease`` seconds. ``name`` says to people who the worker is."""
+        """Begin a lease of ``lease`` seconds. Operators see ``name``."""
 
     def heartbeat(self, worker: str, lease: float) -> bool:
-        """Extend a lease to ``lease`` seconds from now; false if it has been taken away."""
+        """Renew a lease for ``lease`` seconds from now; return false if it was taken away."""
 
     def unregister_worker(self, worker: str) -> int:
-        """End a lease; what it still had is pending again, and not counted as an attempt."""
+        """End a lease and release its deliveries; return their number.
+
+        The deliveries are pending again, and the attempts do not count.
+        """
 
     def rescue(self) -> int:
-        """Take everything from workers whose lease has run out, and return how much it was.
+        """Take the deliveries of every worker whose lease has expired; return their number.
 
         The ``lost_workers`` of each delivery goes up by one. At first the delivery is pending again
         and the attempt does not count, because it may not have begun. After
-        :data:`~aldis.durable.types.QUARANTINE_AFTER` lost workers it must run with nothing beside
-        it. After :data:`~aldis.durable.types.DEAD_AFTER` it is a dead letter.
+        :data:`~aldis.durable.types.QUARANTINE_AFTER` lost workers the delivery runs alone. After
+        :data:`~aldis.durable.types.DEAD_AFTER` lost workers it is a dead letter.
         """
 
     def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
-        """Return which of ``receivers`` have something pending, and when; not those paused."""
+        """Return which of ``receivers`` have waiting deliveries, and when the first one is due.
+
+        Paused receivers are left out.
+        """
 
     def claim(
         self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
     ) -> list[ClaimedDelivery]:
-        """Give up to ``limit`` due deliveries to a worker, in the order in which they are due.
+        """Give due deliveries to a worker, those that became due first come first.
 
         Args:
-            worker: Its lease. Nothing is given to one that has run out.
-            receiver: Whose deliveries.
-            limit: How many at most.
-            ordered: Whether those with the same key run one after the other. Then one is given only
-                if no earlier one with its key is unfinished and none is running.
-            exclusive: Give what has to run with nothing beside it, and only that.
+            worker: The worker's lease. An expired lease gets nothing.
+            receiver: The receiver's name.
+            limit: The greatest number of deliveries to claim.
+            ordered: Whether deliveries with the same ordering key run one after the other. Then a
+                delivery is claimed only if its key has no earlier unfinished delivery and none that
+                is running.
+            exclusive: Whether to claim the deliveries that must run alone, and only those.
         """
 
     def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
-        """Complete deliveries that their worker still has, and return how many those were."""
+        """Complete the deliveries that their worker still holds; return their number."""
 
     def complete_in(self, session: Any, claimed: ClaimedDelivery) -> bool:
-        """Complete one in the transaction of ``session``; false if the worker has lost it.
+        """Complete a delivery in the transaction of ``session``; return false if it was lost.
 
-        Once more, by the same worker for the same attempt, is no error.
+        The same worker may complete the same attempt twice.
         """
 
     def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
-        """Have one tried again, or make it a dead letter; false if the worker has lost it."""
+        """Retry a delivery later, or make it a dead letter; return false if it was lost."""
 
     def release(self, claimed: Sequence[ClaimedDelivery]) -> int:
-        """Make deliveries pending again that were not begun; that is no attempt."""
+        """Make claimed deliveries pending again without counting an attempt; return their number.
+
+        The worker has not begun to run them.
+        """
 
     def repair_order(self) -> int:
-        """Free deliveries that wait behind nothing, as is left by a race; return how many."""
+        """Unblock deliveries that a race left blocked by nothing; return their number."""
 
     def notifier(self) -> Notifier:
-        """Return what waits for new deliveries."""
+        """Return a new notifier. The caller closes it."""
 
     # -- operators -------------------------------------------------------------------------------
 
-    def loads(self) -> list[ReceiverStats]:
-        """Return how much there is of each receiver that has anything, or is paused, by name."""
+    def stats(self) -> list[ReceiverStats]:
+        """Count the deliveries of each receiver that has any or is paused, sorted by name."""
 
     def find(
-        self, choice: DeliveryFilter, *, limit: int, newest_first: bool = False
+        self, where: DeliveryFilter, *, limit: int, newest_first: bool = False
     ) -> list[Delivery]:
-        """Return the chosen deliveries by number."""
+        """Return the selected deliveries in the order of their numbers."""
 
-    def count(self, choice: DeliveryFilter) -> int:
-        """Return how many are chosen."""
+    def count(self, where: DeliveryFilter) -> int:
+        """Count the selected deliveries."""
 
-    def replay(self, choice: DeliveryFilter) -> Iterator[int]:
-        """Make the chosen dead letters and discarded ones pending, with all their attempts again.
+    def replay(self, where: DeliveryFilter) -> Iterator[int]:
+        """Make the selected dead and discarded deliveries pending again, with all their attempts.
 
         Yields:
-            How many, after each batch that is committed.
+            The number of deliveries in each committed batch.
         """
 
-    def discard(self, choice: DeliveryFilter) -> Iterator[int]:
-        """Have the chosen that are pending, behind or dead never run.
+    def discard(self, where: DeliveryFilter) -> Iterator[int]:
+        """Discard the selected deliveries that are waiting, blocked or dead.
 
         Yields:
-            How many, after each batch that is committed.
+            The number of deliveries in each committed batch.
         """
 
     def pause(self, receiver: str) -> bool:
-        """Hold back a receiver's deliveries; false if they were already."""
+        """Stop claims for a receiver; return false if it was paused already."""
 
     def resume(self, receiver: str) -> bool:
-        """Deliver again; false if nothing was held back."""
+        """Allow claims for a receiver again; return false if it was not paused."""
 
     def prune(self, older_than: float) -> Iterator[int]:
-        """Delete what was done or discarded more than ``older_than`` seconds ago.
+        """Delete deliveries that were done or discarded more than ``older_than`` seconds ago.
 
         Yields:
-            How many, after each batch that is committed.
+            The number of deliveries in each committed batch.
         """
 
     def count_prunable(self, older_than: float) -> int:
-        """Return how many :meth:`prune` would delete."""
+        """Count the deliveries that :meth:`prune` would delete."""
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Begin a transaction; what it yields can be given to ``Outbox.using`` and :meth:`add`."""
+        """Begin a transaction. ``Outbox.using`` and :meth:`add` accept what it yields."""

@@ -1,4 +1,4 @@
-"""A store in memory: for tests, and to try things out. What it keeps is gone with the process."""
+"""A store in memory, for tests and experiments. Its deliveries are gone when the process ends."""
 
 from __future__ import annotations
 
@@ -36,37 +36,15 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class _Transaction:
-    """What is to be done at the end of a ``with`` block that ends well."""
-
-    def __init__(self) -> None:
-        self.steps: list[Callable[[], object]] = []
-
-
-class _Notifier:
-    def __init__(self, forget: Callable[[_Notifier], None]) -> None:
-        self._woken = Event()
-        self._forget = forget
-
-    def wait(self, seconds: float) -> None:
-        self._woken.wait(seconds)
-        self._woken.clear()
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def close(self) -> None:
-        self._forget(self)
-
-
 class MemoryStore:
-    """Keeps deliveries in the process: a :class:`Store <aldis.durable.store.Store>`.
+    """Keeps deliveries in the process.
 
-    What is recorded through a session of SQLAlchemy is there once that has committed, but a crash
-    in between loses it: memory has no part in the session's transaction.
+    :class:`~aldis.durable.store.Store` describes the methods. If you send in a session of
+    SQLAlchemy, the store records the deliveries after the commit. A crash in between loses them,
+    because memory takes no part in the session's transaction.
 
     Args:
-        clock: Returns the time, with its zone. For tests that do not want to wait.
+        clock: Returns the time with a time zone. Tests pass their own, so that they need not wait.
     """
 
     def __init__(self, clock: Callable[[], datetime] = _utc_now) -> None:
@@ -78,17 +56,17 @@ class MemoryStore:
         self._notifiers: list[_Notifier] = []
 
     def check(self) -> None:
-        """Do nothing: memory can always be used."""
+        """Do nothing: memory is always ready."""
 
     # -- senders ---------------------------------------------------------------------------------
 
     def add(self, handle: Any, deliveries: Sequence[NewDelivery]) -> None:
-        """Record ``deliveries`` when the transaction of ``handle`` ends well; at once for none."""
-        _at_commit(handle, lambda: self._add(tuple(deliveries)))
+        """Record deliveries when the transaction of ``handle`` has committed."""
+        _after_commit(handle, lambda: self._add(tuple(deliveries)))
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Begin a transaction; what it yields can be given to :meth:`add`."""
+        """Begin a transaction that :meth:`add` accepts."""
         begun = _Transaction()
         yield begun
         with self._lock:
@@ -103,16 +81,16 @@ class MemoryStore:
     # -- workers ---------------------------------------------------------------------------------
 
     def kept_open(self) -> AbstractContextManager[None]:
-        """Nothing takes long to open here."""
+        """Do nothing: memory has no connections."""
         return nullcontext()
 
-    def register_worker(self, worker: str, name: str, lease: float) -> None:  # noqa: ARG002 - nobody asks
-        """Begin a lease of ``lease`` seconds."""
+    def register_worker(self, worker: str, name: str, lease: float) -> None:  # noqa: ARG002 - no operator sees the name here
+        """Begin a lease."""
         with self._lock:
             self._leases[worker] = self._clock() + timedelta(seconds=lease)
 
     def heartbeat(self, worker: str, lease: float) -> bool:
-        """Extend a lease to ``lease`` seconds from now; false if it has been taken away."""
+        """Renew a lease; return false if it was taken away."""
         with self._lock:
             if worker not in self._leases:
                 return False
@@ -120,34 +98,32 @@ class MemoryStore:
             return True
 
     def unregister_worker(self, worker: str) -> int:
-        """End a lease; what it still had is pending again, and not counted as an attempt."""
+        """End a lease and release its deliveries; return their number."""
         with self._lock:
             self._leases.pop(worker, None)
             held = [row for row in self._rows.running.values() if row.worker == worker]
             for row in held:
-                self._wait_again(row, counts=False)
+                self._release(row, counts=False)
             return len(held)
 
     def rescue(self) -> int:
-        """Take everything from workers whose lease has run out, and return how much it was."""
+        """Take the deliveries of every worker whose lease has expired; return their number."""
         with self._lock:
             now = self._clock()
-            self._leases = {who: until for who, until in self._leases.items() if until > now}
+            self._leases = {worker: end for worker, end in self._leases.items() if end > now}
             lost = [row for row in self._rows.running.values() if row.worker not in self._leases]
             for row in lost:
                 row.lost_workers += 1
                 if row.lost_workers >= DEAD_AFTER:
-                    row.reason = (
-                        f"{row.lost_workers} workers were lost with it, one after the other"
-                    )
+                    row.reason = f"{row.lost_workers} workers were lost while they had the delivery"
                     row.traceback = None
                     self._rows.set(row, State.DEAD)
                 else:
-                    self._wait_again(row, counts=row.lost_workers >= QUARANTINE_AFTER)
+                    self._release(row, counts=row.lost_workers >= QUARANTINE_AFTER)
             return len(lost)
 
     def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
-        """Return which of ``receivers`` have something pending, and when; not those paused."""
+        """Return which receivers have waiting deliveries, and when the first one is due."""
         found = []
         with self._lock:
             now = self._clock()
@@ -162,7 +138,7 @@ class MemoryStore:
     def claim(
         self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
     ) -> list[ClaimedDelivery]:
-        """Give up to ``limit`` due deliveries to a worker, in the order in which they are due."""
+        """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
         claimed: list[ClaimedDelivery] = []
         with self._lock:
@@ -184,7 +160,7 @@ class MemoryStore:
         return claimed
 
     def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
-        """Complete deliveries that their worker still has, and return how many those were."""
+        """Complete the deliveries that their worker still holds; return their number."""
         with self._lock:
             held = self._rows.held(claimed)
             for row in held:
@@ -192,21 +168,21 @@ class MemoryStore:
             return len(held)
 
     def complete_in(self, session: Any, claimed: ClaimedDelivery) -> bool:
-        """Complete one when ``session`` has committed; false if the worker has lost it."""
+        """Complete a delivery when ``session`` has committed; return false if it was lost."""
         with self._lock:
             if not self._rows.held([claimed]):
                 return False
-        _at_commit(session, lambda: self.complete([claimed]))
+        _after_commit(session, lambda: self.complete([claimed]))
         return True
 
     def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
-        """Have one tried again, or make it a dead letter; false if the worker has lost it."""
+        """Retry a delivery later, or make it a dead letter; return false if it was lost."""
         with self._lock:
             for row in self._rows.held([claimed]):
                 row.reason, row.traceback = failure.reason, failure.traceback
                 if failure.retry_in is not None:
                     row.due_at = self._clock() + timedelta(seconds=failure.retry_in)
-                    self._wait_again(row, counts=failure.counts)
+                    self._release(row, counts=failure.counts)
                 else:
                     row.attempts -= not failure.counts
                     self._rows.set(row, State.DEAD)
@@ -214,19 +190,19 @@ class MemoryStore:
         return False
 
     def release(self, claimed: Sequence[ClaimedDelivery]) -> int:
-        """Make deliveries pending again that were not begun; that is no attempt."""
+        """Make claimed deliveries pending again without counting an attempt."""
         with self._lock:
             held = self._rows.held(claimed)
             for row in held:
-                self._wait_again(row, counts=False)
+                self._release(row, counts=False)
             return len(held)
 
     def repair_order(self) -> int:
-        """Free deliveries that wait behind nothing; there are none, as there are no races here."""
+        """Return 0: the lock prevents the race that blocks a delivery wrongly."""
         return 0
 
     def notifier(self) -> _Notifier:
-        """Return what waits for new deliveries."""
+        """Return a new notifier. The caller closes it."""
         with self._lock:
             notifier = _Notifier(self._forget)
             self._notifiers = [*self._notifiers, notifier]
@@ -238,13 +214,13 @@ class MemoryStore:
 
     # -- operators -------------------------------------------------------------------------------
 
-    def loads(self) -> list[ReceiverStats]:
-        """Return how much there is of each receiver that has anything, or is paused, by name."""
+    def stats(self) -> list[ReceiverStats]:
+        """Count the deliveries of each receiver that has any or is paused, sorted by name."""
         counts: dict[str, dict[State, int]] = {}
         oldest: dict[str, float] = {}
         with self._lock:
             now = self._clock()
-            for row in self._rows.chosen(DeliveryFilter()):
+            for row in self._rows.select(DeliveryFilter()):
                 of_receiver = counts.setdefault(row.receiver, {})
                 of_receiver[row.state] = of_receiver.get(row.state, 0) + 1
                 if row.state in WAITING and row.due_at <= now:
@@ -256,47 +232,47 @@ class MemoryStore:
             ]
 
     def find(
-        self, choice: DeliveryFilter, *, limit: int, newest_first: bool = False
+        self, where: DeliveryFilter, *, limit: int, newest_first: bool = False
     ) -> list[Delivery]:
-        """Return the chosen deliveries by number."""
+        """Return the selected deliveries in the order of their ids."""
         with self._lock:
-            rows = self._rows.chosen(choice)
+            rows = self._rows.select(where)
             return [
                 row.delivery() for row in islice(reversed(rows) if newest_first else rows, limit)
             ]
 
-    def count(self, choice: DeliveryFilter) -> int:
-        """Return how many are chosen."""
+    def count(self, where: DeliveryFilter) -> int:
+        """Count the selected deliveries."""
         with self._lock:
-            return len(self._rows.chosen(choice))
+            return len(self._rows.select(where))
 
-    def replay(self, choice: DeliveryFilter) -> Iterator[int]:
-        """Make the chosen dead letters and discarded ones pending, with all attempts again."""
+    def replay(self, where: DeliveryFilter) -> Iterator[int]:
+        """Make the selected dead and discarded deliveries pending again; yield batch sizes."""
         with self._lock:
-            rows = self._rows.chosen(choice, among=(State.DEAD, State.DISCARDED))
+            rows = self._rows.select(where, among=(State.DEAD, State.DISCARDED))
             for row in rows:
                 row.attempts = row.lost_workers = 0
                 row.due_at = self._clock()
                 self._rows.set(row, State.PENDING)
-            return _batches(len(rows))
+            return _one_batch(len(rows))
 
-    def discard(self, choice: DeliveryFilter) -> Iterator[int]:
-        """Have the chosen that are pending, behind or dead never run."""
+    def discard(self, where: DeliveryFilter) -> Iterator[int]:
+        """Discard the selected deliveries that are waiting, blocked or dead; yield batch sizes."""
         with self._lock:
-            rows = self._rows.chosen(choice, among=(*WAITING, State.BLOCKED, State.DEAD))
+            rows = self._rows.select(where, among=(*WAITING, State.BLOCKED, State.DEAD))
             for row in rows:
                 self._rows.set(row, State.DISCARDED)
-            return _batches(len(rows))
+            return _one_batch(len(rows))
 
     def pause(self, receiver: str) -> bool:
-        """Hold back a receiver's deliveries; false if they were already."""
+        """Stop claims for a receiver; return false if it was paused already."""
         with self._lock:
             before = len(self._paused)
             self._paused.add(receiver)
             return len(self._paused) > before
 
     def resume(self, receiver: str) -> bool:
-        """Deliver again; false if nothing was held back."""
+        """Allow claims for a receiver again; return false if it was not paused."""
         with self._lock:
             before = len(self._paused)
             self._paused.discard(receiver)
@@ -304,32 +280,32 @@ class MemoryStore:
             return len(self._paused) < before
 
     def prune(self, older_than: float) -> Iterator[int]:
-        """Delete what was done or discarded more than ``older_than`` seconds ago."""
+        """Delete deliveries that ended ``older_than`` seconds ago; yield batch sizes."""
         with self._lock:
             rows = self._prunable(older_than)
             for row in rows:
                 self._rows.delete(row)
-            return _batches(len(rows))
+            return _one_batch(len(rows))
 
     def count_prunable(self, older_than: float) -> int:
-        """Return how many :meth:`prune` would delete."""
+        """Count the deliveries that :meth:`prune` would delete."""
         with self._lock:
             return len(self._prunable(older_than))
 
     def pass_time(self, seconds: float) -> None:
-        """Have all that waits be due ``seconds`` sooner, as if they had passed; for tests."""
+        """Make every waiting and blocked delivery due ``seconds`` earlier, for tests."""
         with self._lock:
-            for row in self._rows.chosen(DeliveryFilter(), among=(*WAITING, State.BLOCKED)):
+            for row in self._rows.select(DeliveryFilter(), among=(*WAITING, State.BLOCKED)):
                 row.due_at -= timedelta(seconds=seconds)
                 self._rows.set(row, row.state)
 
-    def _wait_again(self, row: _Row, *, counts: bool) -> None:
+    def _release(self, row: _Row, *, counts: bool) -> None:
         row.attempts -= not counts
-        self._rows.set(row, row.waits_as)
+        self._rows.set(row, row.waiting_state)
 
     def _prunable(self, older_than: float) -> list[_Row]:
         before = self._clock() - timedelta(seconds=older_than)
-        rows = self._rows.chosen(DeliveryFilter(), among=OVER)
+        rows = self._rows.select(DeliveryFilter(), among=OVER)
         return [row for row in rows if row.finished_at is not None and row.finished_at <= before]
 
     def _wake(self) -> None:
@@ -337,8 +313,36 @@ class MemoryStore:
             notifier.wake()
 
 
-def _at_commit(handle: Any, step: Callable[[], object]) -> None:
-    """Take ``step`` when the transaction of ``handle`` is committed; now if there is none."""
+class _Notifier:
+    """Waits until the store wakes it."""
+
+    def __init__(self, forget: Callable[[_Notifier], None]) -> None:
+        self._woken = Event()
+        self._forget = forget
+
+    def wait(self, seconds: float) -> None:
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        self._forget(self)
+
+
+# -- transactions ----------------------------------------------------------------------------------
+
+
+class _Transaction:
+    """The steps to take when a ``with`` block ends without an error."""
+
+    def __init__(self) -> None:
+        self.steps: list[Callable[[], object]] = []
+
+
+def _after_commit(handle: Any, step: Callable[[], object]) -> None:
+    """Call ``step`` when the transaction of ``handle`` has committed, or now if there is none."""
     if isinstance(handle, _Transaction):
         handle.steps.append(step)
         return
@@ -349,13 +353,16 @@ def _at_commit(handle: Any, step: Callable[[], object]) -> None:
         step()
 
 
-def _batches(count: int) -> Iterator[int]:
+def _one_batch(count: int) -> Iterator[int]:
     return iter([count] if count else [])
+
+
+# -- rows ------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class _Row:
-    """A :class:`Delivery <aldis.durable.types.Delivery>` that changes."""
+    """A :class:`Delivery` that can change."""
 
     id: int
     emission_id: str
@@ -376,16 +383,16 @@ class _Row:
     traceback: str | None = None
 
     @property
-    def waits_as(self) -> State:
-        """How it waits for a worker: a suspect runs with nothing beside it."""
+    def waiting_state(self) -> State:
+        """The state in which the delivery waits for a worker."""
         return State.QUARANTINED if self.lost_workers >= QUARANTINE_AFTER else State.PENDING
 
     def delivery(self) -> Delivery:
-        """Return it as it is now, for those who look."""
-        return Delivery(*_facts(self))
+        """Copy the row for operators."""
+        return Delivery(*_fields_of(self))
 
     def claimed(self, worker: str) -> ClaimedDelivery:
-        """Return it as ``worker`` gets it."""
+        """Copy the row for ``worker``."""
         return ClaimedDelivery(
             id=self.id,
             emission_id=self.emission_id,
@@ -400,56 +407,56 @@ class _Row:
             worker=worker,
         )
 
-    def fits(self, choice: DeliveryFilter) -> bool:
-        """Tell whether it is one of those that are meant."""
+    def matches(self, where: DeliveryFilter) -> bool:
+        """Return whether the filter selects the row."""
         return (
-            (choice.ids is None or self.id in choice.ids)
-            and (choice.states is None or self.state in choice.states)
-            and choice.receiver in {None, self.receiver}
-            and choice.signal in {None, self.signal}
-            and choice.emission_id in {None, self.emission_id}
-            and (choice.error is None or choice.error.lower() in self.error.lower())
-            and (choice.since is None or self.created_at >= choice.since)
-            and (choice.until is None or self.created_at < choice.until)
+            (where.ids is None or self.id in where.ids)
+            and (where.states is None or self.state in where.states)
+            and where.receiver in {None, self.receiver}
+            and where.signal in {None, self.signal}
+            and where.emission_id in {None, self.emission_id}
+            and (where.error is None or where.error.lower() in self.error.lower())
+            and (where.since is None or self.created_at >= where.since)
+            and (where.until is None or self.created_at < where.until)
         )
 
     @property
     def error(self) -> str:
-        """All that is known of the last failure."""
+        """The text of the last error."""
         return f"{self.reason or ''}\n{self.traceback or ''}"
 
 
-_facts = attrgetter(*Delivery.__match_args__)
+_fields_of = attrgetter(*Delivery.__match_args__)
 
 
 @dataclass(slots=True)
-class _Chain:
-    """What has one receiver and one key."""
+class _OrderedRows:
+    """The rows with one receiver and one ordering key."""
 
-    ids: list[int] = field(default_factory=list)  # a heap; what is over goes when it comes up
+    ids: list[int] = field(default_factory=list)  # a heap; _Rows._head removes ended rows from it
     running: int = 0
 
 
 class _Rows:
-    """All rows. Not safe for threads: the store has the lock.
+    """All rows. The store's lock protects them.
 
-    After each change, the first unfinished row with a key is behind nothing but a running one.
+    After each change, nothing but a running row blocks the first unfinished row of a key.
 
     Args:
-        clock: Returns the time, with its zone.
-        waits: Called when there is something for a worker.
+        clock: Returns the time with a time zone.
+        wake: Called when a row waits for a worker.
     """
 
-    def __init__(self, clock: Callable[[], datetime], waits: Callable[[], None]) -> None:
+    def __init__(self, clock: Callable[[], datetime], wake: Callable[[], None]) -> None:
         self._clock = clock
-        self._waits = waits
+        self._wake = wake
         self._last_id = 0
-        self._all: dict[int, _Row] = {}  # by number, and so in this order
+        self._all: dict[int, _Row] = {}  # by id, in the order of ids
         self.running: dict[int, _Row] = {}
-        # Heaps of times and numbers; an entry that is no longer true goes when it comes up.
+        # Heaps of due times and ids. `first` removes the entries that are no longer true.
         self._waiting: defaultdict[tuple[str, State], list[tuple[datetime, int]]]
         self._waiting = defaultdict(list)
-        self._chains: defaultdict[tuple[str, str], _Chain] = defaultdict(_Chain)
+        self._ordered: defaultdict[tuple[str, str], _OrderedRows] = defaultdict(_OrderedRows)
 
     def add(self, new: NewDelivery) -> None:
         """Add a row."""
@@ -467,18 +474,18 @@ class _Rows:
             created_at=now,
             due_at=now + timedelta(seconds=new.delay),
         )
-        self._enter(row)
+        self._index(row)
 
     def delete(self, row: _Row) -> None:
-        """Delete a row that is over."""
+        """Delete a row that has ended."""
         del self._all[row.id]
 
-    def chosen(self, choice: DeliveryFilter, among: Sequence[State] = tuple(State)) -> list[_Row]:
-        """Return the rows that are meant and in one of the states, by number."""
-        return [row for row in self._all.values() if row.state in among and row.fits(choice)]
+    def select(self, where: DeliveryFilter, among: Sequence[State] = tuple(State)) -> list[_Row]:
+        """Return the selected rows that are in one of the states, in the order of their ids."""
+        return [row for row in self._all.values() if row.state in among and row.matches(where)]
 
     def held(self, claimed: Sequence[ClaimedDelivery]) -> list[_Row]:
-        """Return the rows that their worker still has, in the same attempt."""
+        """Return the rows that their worker still holds, for the same attempt."""
         rows = [(self.running.get(each.id), each) for each in claimed]
         return [
             row
@@ -487,7 +494,7 @@ class _Rows:
         ]
 
     def set(self, row: _Row, state: State) -> None:
-        """Change the state of a row, and of whatever waited for that."""
+        """Change the state of a row, and unblock the row that waited for it."""
         before, row.state = row.state, state
         row.finished_at = self._clock() if state in {*OVER, State.DEAD} else None
         if state is State.RUNNING:
@@ -496,22 +503,22 @@ class _Rows:
             del self.running[row.id]
             row.worker = row.worker if state is State.DONE else None
         if row.order_key is not None:
-            chain = self._chains[row.receiver, row.order_key]
-            chain.running += (state is State.RUNNING) - (before is State.RUNNING)
-        self._enter(row)
+            rows = self._ordered[row.receiver, row.order_key]
+            rows.running += (state is State.RUNNING) - (before is State.RUNNING)
+        self._index(row)
 
-    def _enter(self, row: _Row) -> None:
-        """Put a row where it is found: by its time if it waits, and by its key if it has one."""
+    def _index(self, row: _Row) -> None:
+        """Enter a row in the heaps: by due time if it waits, and by its ordering key."""
         if row.state in WAITING:
             heappush(self._waiting[row.receiver, row.state], (row.due_at, row.id))
-            self._waits()
+            self._wake()
         if row.order_key is not None:
             if row.state not in OVER:
-                heappush(self._chains[row.receiver, row.order_key].ids, row.id)
-            self._promote(row.receiver, row.order_key)
+                heappush(self._ordered[row.receiver, row.order_key].ids, row.id)
+            self._unblock_head(row.receiver, row.order_key)
 
     def first(self, receiver: str, state: State) -> _Row | None:
-        """Return what is due first of what waits."""
+        """Return the waiting row that is due first."""
         heap = self._waiting[receiver, state]
         while heap:
             due_at, number = heap[0]
@@ -522,15 +529,15 @@ class _Rows:
         return None
 
     def is_blocked(self, row: _Row) -> bool:
-        """Tell whether another one with its key has to come first, or runs."""
+        """Return whether another row with the same key runs or must come first."""
         if row.order_key is None:
             return False
         head = self._head(row.receiver, row.order_key)
-        return head is not row or self._chains[row.receiver, row.order_key].running > 0
+        return head is not row or self._ordered[row.receiver, row.order_key].running > 0
 
     def _head(self, receiver: str, key: str) -> _Row | None:
-        """Return the first unfinished row with a key."""
-        ids = self._chains[receiver, key].ids
+        """Return the first unfinished row of a key."""
+        ids = self._ordered[receiver, key].ids
         while ids:
             row = self._all.get(ids[0])
             if row and row.state not in OVER:
@@ -538,9 +545,9 @@ class _Rows:
             heappop(ids)
         return None
 
-    def _promote(self, receiver: str, key: str) -> None:
+    def _unblock_head(self, receiver: str, key: str) -> None:
         head = self._head(receiver, key)
         if head is None:
-            del self._chains[receiver, key]
-        elif head.state is State.BLOCKED and not self._chains[receiver, key].running:
-            self.set(head, head.waits_as)
+            del self._ordered[receiver, key]
+        elif head.state is State.BLOCKED and not self._ordered[receiver, key].running:
+            self.set(head, head.waiting_state)

@@ -400,7 +400,7 @@ class WorkerLoop:
                     describe(receiver),
                 )
         known = receivers_by_name()
-        for stats in self.store.loads():
+        for stats in self.store.stats():
             count = sum(stats.counts.get(state, 0) for state in UNFINISHED)
             if count and stats.receiver not in known:
                 _log.warning(

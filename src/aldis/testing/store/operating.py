@@ -41,7 +41,7 @@ class OperatorTests(Clock):
         store.fail(b, AttemptFailure("gave up"))
         add(store, "d", "e")
         self.later(0.1)
-        mine, late, paused = store.loads()
+        mine, late, paused = store.stats()
         assert [RECEIVER, "late", "paused"] == [each.receiver for each in (mine, late, paused)]
         expected = {State.PENDING: 2, State.RUNNING: 1, State.DONE: 1, State.DEAD: 1}
         assert expected == mine.counts
@@ -51,7 +51,7 @@ class OperatorTests(Clock):
         assert ({}, None, True) == (paused.counts, paused.oldest, paused.paused)
         assert not mine.paused
         store.resume("paused")
-        assert [RECEIVER, "late"] == [each.receiver for each in store.loads()]
+        assert [RECEIVER, "late"] == [each.receiver for each in store.stats()]
 
     def test_what_is_found_comes_by_number(self, store: Store) -> None:
         """The oldest or the newest come first, as many as are wanted."""

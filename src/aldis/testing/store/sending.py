@@ -34,7 +34,7 @@ class SenderTests(Clock):
         store.check()
         assert [] == store.find(DeliveryFilter(), limit=10)
         assert 0 == store.count(DeliveryFilter())
-        assert [] == store.loads()
+        assert [] == store.stats()
         assert [] == store.due([RECEIVER])
         assert [] == store.due([])
 

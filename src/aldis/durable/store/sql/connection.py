@@ -1,77 +1,142 @@
-"""One database: its transactions, what is tried again, and its errors in words."""
+"""Runs transactions on the application's database and explains the database's errors."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from random import uniform
 from threading import local
 from time import sleep
-from typing import Any, Final, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, func, true
+from sqlalchemy import URL, ColumnElement, Connection, Engine, func, true
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from aldis._compat import connections_of
 from aldis.durable.store.sql import sqlite
 from aldis.errors import OutboxError, SchemaError
 
-__all__ = ["Database", "in_words"]
+__all__ = [
+    "Database",
+    "async_commit",
+    "connection_of",
+    "engines_of",
+    "kind_of",
+    "translated",
+]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger("aldis")
 
-#: How often a transaction is begun anew after it met another one.
+#: The databases that can keep deliveries: SQLAlchemy's names, and the names of their kinds here.
+_KINDS: Final = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+}
+
+#: How often a transaction runs if it conflicts with others.
 TRIES: Final = 8
 
-#: What databases say when two transactions have met and one must begin anew: SQLSTATE of PostgreSQL
-#: (serialization failure, deadlock), error numbers of MariaDB (changed row, lock wait, deadlock).
+#: The codes of conflicts that a new transaction can resolve. PostgreSQL's SQLSTATE: serialization
+#: failure, deadlock. MariaDB's numbers: changed row, lock wait timeout, deadlock.
 _CONFLICTS: Final = frozenset({"40001", "40P01", 1020, 1205, 1213})
 
 _NO_TABLE: Final = ("no such table", "doesn't exist", "does not exist")
 _NO_COLUMN: Final = ("no such column", "has no column", "unknown column")
 
 
-class Database:
-    """The transactions of an outbox's own, on the application's database.
-
-    Args:
-        engine: The application's engine. Its pool is used, and nothing else of it is changed.
-
-    Attributes:
-        kind: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``, which MariaDB is as well.
+def kind_of(dialect: str) -> str:
+    """Return ``"sqlite"``, ``"postgresql"`` or ``"mysql"`` (MariaDB too) for a dialect's name.
 
     Raises:
-        OutboxError: Deliveries cannot be kept in a database of this kind.
+        OutboxError: This database cannot keep deliveries.
+    """
+    kind = _KINDS.get(dialect)
+    if kind is None:
+        message = f"an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {dialect!r}"
+        raise OutboxError(message)
+    return kind
+
+
+class Database:
+    """Runs the outbox's own transactions on the application's database.
+
+    Each method calls ``work(connection, *args)`` and returns its result. A conflict with another
+    transaction ends in a new transaction and a new call.
+
+    Args:
+        engine: The application's engine. Only its pool is used; its options do not change.
+
+    Attributes:
+        kind: The result of :func:`kind_of`.
+
+    Raises:
+        OutboxError: This database cannot keep deliveries.
     """
 
     def __init__(self, engine: Engine) -> None:
-        kind = {"mariadb": "mysql"}.get(engine.dialect.name, engine.dialect.name)
-        if kind not in ("sqlite", "postgresql", "mysql"):
-            message = f"an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {kind}"
-            raise OutboxError(message)
-        self.kind = kind
+        self.kind = kind_of(engine.dialect.name)
         self.engine = engine
-        if kind == "sqlite":
+        if self.kind == "sqlite":
             sqlite.prepare(engine, immediate=False)
             self._reading = engine.execution_options(**{sqlite.BEGIN: "DEFERRED"})
             self._writing = engine.execution_options(**{sqlite.BEGIN: "IMMEDIATE"})
         else:
-            # A statement that is a transaction by itself asks the server once, not three times.
+            # In autocommit mode, a single statement needs one round trip instead of three.
             self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
-            # With REPEATABLE READ, MariaDB's locks would cover the gaps that senders insert into.
+            # In REPEATABLE READ, MariaDB would also lock the gaps into which senders insert.
             self._writing = engine.execution_options(isolation_level="READ COMMITTED")
         self._kept = local()
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
+    def read(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call ``work`` with a connection for reading."""
+        return self._run(self._reading, lambda connection: work(connection, *args, **kwargs))
+
+    def write(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call ``work`` in a transaction and commit it."""
+        return self._run(self._writing, lambda connection: work(connection, *args, **kwargs))
+
+    def write_async_commit(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call ``work`` in a transaction whose commit does not wait for PostgreSQL's disk.
+
+        If the server crashes at once, it may forget the transaction. Claims and completions can
+        accept that: the delivery runs again.
+        """
+        if self.kind != "postgresql":
+            return self.write(work, *args, **kwargs)
+
+        def run(connection: Connection) -> T:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+            return work(connection, *args, **kwargs)
+
+        return self._run(self._writing, run)
+
+    def autocommit(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call ``work``, whose single statement is a transaction by itself."""
+        return self._run(self._reading, lambda connection: work(connection, *args, **kwargs))
+
     @contextmanager
     def kept_open(self) -> Iterator[None]:
-        """Keep connections for the calling thread while a ``with`` block runs.
+        """Keep the calling thread's connections open during a ``with`` block.
 
-        Setting up one that comes out of the pool may take longer than what it is for. What is
-        written through them must be async_commit, as all is that a worker writes of its own: SQLite
-        does not wait for the disk then.
+        Preparing a connection from the pool can take longer than the statement. On SQLite, commits
+        on these connections do not wait for the disk, so the block must only write claims and
+        completions.
         """
         connections: dict[Engine, Connection] = {}
         self._kept.connections = connections
@@ -80,45 +145,8 @@ class Database:
         finally:
             del self._kept.connections
             for connection in connections.values():
-                with suppress(Exception):  # whatever the driver raises: it is not needed any more
+                with suppress(Exception):  # any error of the driver: the connection is not needed
                     connection.close()
-
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Return what ``work`` returns, called with a connection to read from."""
-        return self._run(self._reading, work)
-
-    def write(self, work: Callable[[Connection], T], *, async_commit: bool = False) -> T:
-        """Return what ``work`` returns, called in a transaction that is then committed.
-
-        It is called again, in a new one, after a conflict with another transaction.
-
-        Args:
-            work: What to do.
-            async_commit: Nothing is lost if the server dies at once and forgets the transaction: it
-                need not wait for the disk. So are claims and completions: what was forgotten of
-                them is delivered again.
-        """
-        if not async_commit or self.kind != "postgresql":
-            return self._run(self._writing, work)
-
-        def work_asynchronously(connection: Connection) -> T:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
-            return work(connection)
-
-        return self._run(self._writing, work_asynchronously)
-
-    @property
-    def async_commit(self) -> ColumnElement[bool]:
-        """A condition, always true, that makes the one statement it is part of async_commit.
-
-        It is for PostgreSQL, and for statements in :meth:`autocommit`: it sets the option for their
-        transaction, in the same round trip.
-        """
-        return func.set_config("synchronous_commit", "off", true()) == "off"
-
-    def autocommit(self, work: Callable[[Connection], T]) -> T:
-        """Return what ``work`` returns, whose one statement is a transaction by itself."""
-        return self._run(self._reading, work)
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
         lenient = False
@@ -134,11 +162,11 @@ class Database:
                     if self.kind == "sqlite" and not lenient and sqlite.is_not_utf8(error):
                         lenient = True
                         continue
-                    if attempt + 1 == TRIES or not is_conflict(error):
+                    if attempt + 1 == TRIES or not _is_conflict(error):
                         raise
-                    sleep(uniform(0, 0.01 * 2**attempt))  # noqa: S311 - it spreads load
+                    sleep(uniform(0, 0.01 * 2**attempt))  # noqa: S311 - it only spreads the load
                 except self._driver_error as error:
-                    # SQLAlchemy lets those pass that come while it sets up a connection.
+                    # SQLAlchemy does not wrap the driver's errors while it prepares a connection.
                     said = " ".join(str(error).split())
                     message = f"the outbox's database ({self.kind}) cannot be reached ({said})"
                     raise OutboxError(message) from error
@@ -148,68 +176,122 @@ class Database:
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
         connections: dict[Engine, Connection] | None = getattr(self._kept, "connections", None)
         if connections is None and self.kind == "mysql":
-            # Not by an option of the connection: those are reset when it goes back to the pool, by
-            # statements. Where one of them fails, the pool has lost a place for good.
+            # Not an option of the connection: the pool resets options with statements, and if one
+            # of these fails, the pool loses a place for good.
             with self.engine.begin() as connection:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                connection.exec_driver_sql("START TRANSACTION")  # also where it is AUTOCOMMIT
+                connection.exec_driver_sql("START TRANSACTION")  # the engine may use AUTOCOMMIT
                 yield connection
         elif connections is None:
             with engine.begin() as connection:
                 yield connection
         else:
             known = connections.get(engine)
-            if known is None or known.invalidated:  # which would come back without its options
+            if known is None or known.invalidated:  # reconnecting would lose the options
                 known = connections[engine] = engine.connect()
-                known.detach()  # see below
+                known.detach()
                 if self.kind == "sqlite":
                     sqlite.sync_less(known)
             with known.begin():
                 yield known
 
 
-def is_conflict(error: DBAPIError) -> bool:
-    """Tell whether a transaction failed only because it met another one."""
+def async_commit() -> ColumnElement[bool]:
+    """Return a condition that is always true and makes its statement commit asynchronously.
+
+    It is for PostgreSQL and for :meth:`Database.autocommit`: it sets the option for the statement's
+    transaction in the same round trip.
+    """
+    return func.set_config("synchronous_commit", "off", true()) == "off"
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    """Return whether a transaction failed only because of another transaction."""
     original: Any = error.orig
     code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     number = original.args[0] if original is not None and original.args else None
     return code in _CONFLICTS or (isinstance(number, int) and number in _CONFLICTS)
 
 
+# -- sessions --------------------------------------------------------------------------------------
+
+
+def engines_of(session: Session) -> set[Engine]:
+    """Return the engines that take part in the transaction of ``session``."""
+    root = session.get_transaction()
+    if root is None:
+        return set()
+    return {connection.engine for connection in connections_of(root)}
+
+
+def connection_of(handle: Session | Connection, engine: Engine) -> Connection:
+    """Return the connection of a session, or a connection itself, to the database of ``engine``.
+
+    Raises:
+        OutboxError: The transaction uses another database, or several: no commit covers them all.
+    """
+    if isinstance(handle, Connection):
+        if handle.engine.url != engine.url:
+            raise OutboxError(_several_databases([handle.engine.url, engine.url]))
+        return handle
+    # The session's engine may be a copy of this one, with other options.
+    own = len(engines_of(handle)) == 1 or _is_bound_to(handle, engine)
+    connection = handle.connection(bind_arguments=None if own else {"bind": engine})
+    urls = {each.url for each in engines_of(handle)} | {engine.url}
+    if len(urls) > 1:
+        raise OutboxError(_several_databases(sorted(urls, key=str)))
+    return connection
+
+
+def _is_bound_to(session: Session, engine: Engine) -> bool:
+    bind = session.bind
+    return bind is not None and bind.engine.url == engine.url
+
+
+def _several_databases(urls: Sequence[URL]) -> str:
+    names = " and ".join(repr(url) for url in urls)
+    return (
+        f"a delivery cannot be recorded atomically across databases: this transaction uses {names};"
+        " record it in a session of the outbox's own database (with outbox.using(session): ...)"
+    )
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
 @contextmanager
 def translated(kind: str) -> Iterator[None]:
-    """Raise what the database says as an error of the outbox that says what to do.
+    """Raise the database's errors as errors of the outbox, with a remedy.
 
     Raises:
         SchemaError: A table or a column is missing.
-        OutboxError: Anything else that the database refuses.
+        OutboxError: The database refuses for another reason.
     """
     try:
         yield
     except DBAPIError as error:
-        raise in_words(error, kind) from error
+        raise _explained(error, kind) from error
     except SQLAlchemyError as error:
         message = f"the outbox cannot use its database: {error}"
         raise OutboxError(message) from error
-    except UnicodeEncodeError as error:  # of a driver that encodes as the database does
-        message = f"the outbox's database ({kind}) is not in UTF-8, and cannot take this: {error}"
+    except UnicodeEncodeError as error:  # from a driver that encodes text for the database
+        message = f"the outbox's database ({kind}) is not in UTF-8 and cannot store this: {error}"
         raise OutboxError(message) from error
 
 
-def in_words(error: DBAPIError, kind: str) -> OutboxError:
-    """Return the error of the outbox for what a database has said."""
+def _explained(error: DBAPIError, kind: str) -> OutboxError:
     said = " ".join(str(error.orig).split())
     lower = said.lower()
     if any(each in lower for each in _NO_COLUMN) or (
         "column" in lower and "does not exist" in lower
     ):
         return SchemaError(
-            f"the outbox's tables are of another version of aldis ({said}): run 'aldis db check', "
-            "which says which, and 'aldis db upgrade'"
+            f"the outbox's tables are of another version of aldis ({said}): run 'aldis db check' "
+            "to see the version, then 'aldis db upgrade'"
         )
     if any(each in lower for each in _NO_TABLE):
         return SchemaError(
-            f"the outbox's tables are not there ({said}): create them with 'aldis db upgrade', or "
+            f"the outbox's tables do not exist ({said}): create them with 'aldis db upgrade', or "
             "add them to your own migrations"
         )
     return OutboxError(f"{_cause(lower, kind)} ({said}); nothing was changed")
@@ -217,12 +299,12 @@ def in_words(error: DBAPIError, kind: str) -> OutboxError:
 
 def _cause(said: str, kind: str) -> str:
     if "readonly" in said or "read-only" in said or "read only" in said:
-        return "the outbox's database cannot be written to, it is read-only"
+        return "the outbox's database is read-only"
     if "database is locked" in said or "database table is locked" in said:
         return (
             "the outbox's database is locked by another connection; SQLite has one writer at a "
-            "time: keep transactions short, give the engine a longer timeout, or have it begin "
-            "with BEGIN IMMEDIATE (Outbox(immediate=True))"
+            "time: keep transactions short, give the engine a longer timeout, or begin them with "
+            "BEGIN IMMEDIATE (Outbox(immediate=True))"
         )
     if "is full" in said or "no space" in said or "disk full" in said:
         return "the outbox's database is full"

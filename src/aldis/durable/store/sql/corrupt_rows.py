@@ -1,4 +1,4 @@
-"""Rows that aldis has not written so: no worker stumbles over them, and operators can see them."""
+"""Rows that another program wrote and that do not fit: workers skip them, operators see them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aldis.durable.types import Delivery, State
 
 __all__ = ["as_delivery", "as_moment", "damage", "one_more"]
 
-#: The largest number that the columns for counting take on every database.
+#: The largest number that the counting columns can store on every database.
 LARGEST: Final = 2**31 - 1
 
-#: SQLite keeps in a column whatever it is given.
+#: SQLite stores a value of any type in any column.
 _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "emission_id": str,
     "receiver": str,
@@ -28,9 +28,14 @@ _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "lost": int,
 }
 
+#: One day away from the limits, so that every time zone can show the time.
+_FIRST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_LAST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
 
 def damage(row: Any) -> str | None:
-    """Say in words why a row cannot be delivered, or return ``None`` if it can."""
+    """Return why a row cannot be delivered, or ``None`` if it can."""
     for name, kind in _TYPES.items():
         value = getattr(row, name)
         if not isinstance(value, kind):
@@ -39,12 +44,12 @@ def damage(row: Any) -> str | None:
 
 
 def one_more(attempts: ColumnElement[int]) -> ColumnElement[int]:
-    """Return one attempt more; for a number that nobody can have counted, one that is the last."""
+    """Return the number of attempts plus one; an impossible number becomes the largest one."""
     return case((and_(attempts >= 0, attempts < LARGEST), attempts + 1), else_=LARGEST)
 
 
 def as_delivery(row: dict[str, Any]) -> Delivery:
-    """Return what a row says, as far as it says anything; its state is a known one."""
+    """Convert a row to a delivery. Replace each value of a wrong type; the state must be valid."""
     for name, kind in _TYPES.items():
         if not isinstance(row[name], kind):
             row[name] = 0 if kind is int else str(row[name])
@@ -58,14 +63,8 @@ def as_delivery(row: dict[str, Any]) -> Delivery:
     return Delivery(**row)
 
 
-#: A day less than there is, so that they can be shown in any zone.
-_FIRST: Final = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
-_LAST: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-
-
 def as_moment(micro: Any) -> datetime:
-    """Return the time of a column, or the nearest one that Python can represent."""
+    """Convert a time of the database to the nearest time that Python can represent."""
     if not isinstance(micro, (int, float)):
         return _EPOCH
     seconds = micro / MICRO

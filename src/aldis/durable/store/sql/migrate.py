@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, MetaData, column, inspect, select
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from aldis.durable.store.sql.connection import kind_of
 from aldis.durable.store.sql.tables import Tables, tables
 from aldis.errors import MissingExtraError, OutboxError, SchemaError
 from aldis.version import __version__
@@ -18,9 +19,6 @@ __all__ = ["REVISIONS", "check", "current", "sql", "upgrade"]
 
 #: The revisions of the tables that this aldis knows, the newest last.
 REVISIONS: Final = ("0001",)
-
-#: The databases that can keep deliveries, as SQLAlchemy calls them.
-_KINDS: Final = ("sqlite", "postgresql", "mariadb", "mysql")
 
 #: What databases add to what they say, in the words of a user's remedy.
 _REMEDIES: Final = {
@@ -59,7 +57,7 @@ def upgrade(
         ValueError: The prefix is no beginning of a name, or the revision unknown.
     """
     wanted = _known(revision)
-    _check_kind(bind.dialect.name)
+    kind_of(bind.dialect.name)  # which refuses other databases
     ours = tables(MetaData(schema=schema), prefix)
     running = _running()
     with (
@@ -98,7 +96,7 @@ def sql(
         revision: Up to which revision, or ``"head"``.
         start: The revision that they have; ``None`` if they are not there.
     """
-    _check_kind(dialect)
+    kind_of(dialect)  # which refuses other databases
     tables(MetaData(), prefix)  # which refuses what is no prefix
     return str(_running().script(dialect, prefix, schema, start, _known(revision)))
 
@@ -248,12 +246,6 @@ def _known(revision: str) -> str:
         message = f"there is no revision {revision!r}: there are {', '.join(REVISIONS)}"
         raise ValueError(message)
     return wanted
-
-
-def _check_kind(dialect: str) -> None:
-    if dialect not in _KINDS:
-        message = f"an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in {dialect!r}"
-        raise OutboxError(message)
 
 
 def _running() -> Any:

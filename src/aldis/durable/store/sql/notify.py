@@ -1,4 +1,4 @@
-"""How a worker learns that there is something new, without asking all the time."""
+"""How a worker learns of new deliveries without constant queries."""
 
 from __future__ import annotations
 
@@ -11,59 +11,72 @@ from threading import Event
 from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func
+from sqlalchemy import select as sql_select
 from sqlalchemy.exc import SQLAlchemyError
 
+from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql.connection import Database
 
-__all__ = ["make_notifier"]
+__all__ = ["PollNotifier", "PostgresNotifier", "SqliteNotifier", "make_notifier", "notify"]
 
 _log = logging.getLogger("aldis")
 
-#: Seconds between two looks at an SQLite file; a look costs microseconds.
+#: Seconds between two checks of an SQLite file. A check takes microseconds.
 GLANCE: Final = 0.01
 
-#: Seconds between two looks where nothing tells of news.
+#: Seconds between two polls if the database does not notify.
 POLL: Final = 0.1
 
-#: Seconds between two looks although PostgreSQL tells of news: a pooler may drop that in silence.
+#: Seconds between two polls although PostgreSQL notifies: a connection pooler may drop messages.
 POLL_ANYWAY: Final = 5.0
 
 
-def make_notifier(database: Database, channel: str, closed: Callable[[Any], None]) -> Any:
-    """Return the waker for a kind of database."""
-    if database.engine.dialect.is_async:
-        return PollNotifier(closed)  # whose own connection would be used from outside its loop
+def make_notifier(database: Database, channel: str, closed: Callable[[Any], None]) -> Notifier:
+    """Return the best notifier for a database.
+
+    Args:
+        database: The database.
+        channel: The name of PostgreSQL's channel.
+        closed: Called with the notifier when it is closed.
+    """
+    if database.engine.dialect.is_async:  # its connections work in their event loop only
+        return PollNotifier(closed)
     if database.kind == "sqlite":
         return SqliteNotifier(database, closed)
-    if database.kind == "postgresql" and listens(database):
+    if database.kind == "postgresql" and database.engine.dialect.driver in {"psycopg", "psycopg2"}:
         return PostgresNotifier(database, channel, closed)
     return PollNotifier(closed)
 
 
+def notify(connection: Connection, channel: str) -> None:
+    """Tell the workers that listen on PostgreSQL's ``channel``, when the transaction commits."""
+    connection.execute(sql_select(func.pg_notify(channel, "")))
+
+
 class PollNotifier:
-    """Looks every now and then; woken at once only within its own process."""
+    """Polls. Only its own process can wake it earlier."""
 
     def __init__(self, closed: Callable[[Any], None]) -> None:
         self._event = Event()
         self._closed = closed
 
     def wait(self, seconds: float) -> None:
-        """Return when woken, or it is time to look."""
+        """Return after :meth:`wake`, or when it is time to poll."""
         self._event.wait(min(seconds, POLL))
         self._event.clear()
 
     def wake(self) -> None:
-        """Let :meth:`wait` return."""
+        """End :meth:`wait`."""
         self._event.set()
 
     def close(self) -> None:
-        """Be woken no more."""
+        """Stop receiving wake-ups."""
         self._closed(self)
 
 
 class SqliteNotifier(PollNotifier):
-    """Asks SQLite whether another connection has committed: PRAGMA data_version."""
+    """Asks SQLite whether another connection has committed: ``PRAGMA data_version``."""
 
     def __init__(self, database: Database, closed: Callable[[Any], None]) -> None:
         super().__init__(closed)
@@ -73,26 +86,26 @@ class SqliteNotifier(PollNotifier):
         self._version: int | None = None
 
     def wait(self, seconds: float) -> None:
-        """Return when the file has changed, when woken, or after ``seconds``."""
+        """Return when the file has changed, after :meth:`wake`, or after ``seconds``."""
         end = monotonic() + seconds
         try:
             while not self._has_changed():
                 left = end - monotonic()
                 if left <= 0 or self._event.wait(min(left, GLANCE)):
                     break
-        except Exception:  # noqa: BLE001 - whatever the driver raises: the worker will meet it too
-            self._forget()
+        except Exception:  # noqa: BLE001 - the worker's next statement reports the driver's error
+            self._disconnect()
             self._event.wait(min(seconds, POLL))
         self._event.clear()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         super().close()
-        self._forget()
+        self._disconnect()
 
     def _has_changed(self) -> bool:
         if self._cursor is None:
-            # Its own connection for good, and the driver's own cursor: 100 times a second.
+            # It runs 100 times a second, so it keeps a connection and uses the driver's cursor.
             self._connection = self._database.engine.connect()
             self._connection.detach()
             raw: Any = self._connection.connection.dbapi_connection
@@ -103,17 +116,11 @@ class SqliteNotifier(PollNotifier):
         self._version = version
         return changed
 
-    def _forget(self) -> None:
+    def _disconnect(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             with suppress(SQLAlchemyError):
                 connection.close()
-
-
-def listens(database: Database) -> bool:
-    """Tell whether the driver's connection can be waited for: psycopg's and psycopg2's can."""
-    driver: str = database.engine.dialect.driver
-    return driver in {"psycopg", "psycopg2"}
 
 
 class PostgresNotifier:
@@ -124,41 +131,41 @@ class PostgresNotifier:
         self._channel = channel
         self._closed = closed
         self._connection: Connection | None = None
-        # Not a pipe: its number could be another file's when somebody is late to wake this.
+        # A late wake() on a closed pipe could write into another file that got the pipe's number.
         self._awake, self._alarm = socket.socketpair()
         self._awake.settimeout(0)
         self._alarm.settimeout(0)
 
     def wait(self, seconds: float) -> None:
-        """Return when notified, when woken, or after ``seconds``."""
-        listening: list[Any] = [self._awake]
-        with suppress(Exception):  # without it, there is still the time
-            listening.append(self._listen())
-        timeout = POLL_ANYWAY if len(listening) > 1 else POLL
+        """Return when PostgreSQL notifies, after :meth:`wake`, or after ``seconds``."""
+        sources: list[Any] = [self._awake]
+        with suppress(Exception):  # without a connection, it polls
+            sources.append(self._listen())
+        timeout = POLL_ANYWAY if len(sources) > 1 else POLL
         poll = select.poll()
-        for each in listening:
+        for each in sources:
             poll.register(each, select.POLLIN)
         ready = [number for number, _ in poll.poll(min(seconds, timeout) * 1000)]
         if self._awake.fileno() in ready:
             with suppress(BlockingIOError):
                 self._awake.recv(4096)
         if len(ready) > (self._awake.fileno() in ready):
-            self._take_notes()
+            self._consume()
 
     def wake(self) -> None:
-        """Let :meth:`wait` return."""
-        with suppress(OSError):  # full: it is awake; or closed
+        """End :meth:`wait`."""
+        with suppress(OSError):  # the buffer is full, so it is awake; or the notifier is closed
             self._alarm.send(b"!")
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._closed(self)
-        self._forget()
+        self._disconnect()
         self._awake.close()
         self._alarm.close()
 
     def _listen(self) -> int:
-        """Return the number of a socket on which PostgreSQL tells of news."""
+        """Return the number of the socket on which PostgreSQL notifies."""
         if self._connection is None:
             connection = self._database.engine.connect().execution_options(
                 isolation_level="AUTOCOMMIT"
@@ -166,12 +173,12 @@ class PostgresNotifier:
             connection.detach()
             connection.exec_driver_sql(f'LISTEN "{self._channel}"')
             self._connection = connection
-            self.wake()  # what was committed before this is not told
+            self.wake()  # there may have been commits before this LISTEN
         raw: Any = self._connection.connection.dbapi_connection
         return int(raw.fileno())
 
-    def _take_notes(self) -> None:
-        """Read what was told, or learn that the connection is gone."""
+    def _consume(self) -> None:
+        """Read the notifications, or notice that the connection is lost."""
         try:
             raw: Any = self._connection.connection.dbapi_connection  # type: ignore[union-attr]
             if hasattr(raw, "poll"):  # psycopg2
@@ -181,11 +188,11 @@ class PostgresNotifier:
                 raw.pgconn.consume_input()
                 while raw.pgconn.notifies() is not None:
                     pass
-        except Exception:  # noqa: BLE001 - whatever the driver raises
-            _log.info("the connection that listens for new deliveries is gone; opening another")
-            self._forget()
+        except Exception:  # noqa: BLE001 - any error of the driver means a lost connection
+            _log.info("lost the connection that listens for new deliveries; opening another")
+            self._disconnect()
 
-    def _forget(self) -> None:
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(SQLAlchemyError):

@@ -1,7 +1,8 @@
-"""The order of what has the same receiver and key, in the database.
+"""The order of deliveries with the same receiver and ordering key.
 
-One is given to a worker only if no earlier one is unfinished and none is running. What a worker
-finds blocked is put behind, so that nobody finds it again, until what it waits for has ended.
+A worker gets a delivery only if its key has no earlier unfinished delivery and none that is
+running. A claim marks the other deliveries as blocked, so that no claim finds them again before
+the delivery that blocks them has ended.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     Table,
     and_,
@@ -23,14 +25,20 @@ from sqlalchemy import (
     update,
 )
 
-from aldis.durable.store.sql.tables import among
+from aldis.durable.store.sql.tables import BATCH, among
 from aldis.durable.types import QUARANTINE_AFTER, UNFINISHED, WAITING, State
 
-__all__ = ["block", "clashing", "promote", "stranded", "unblock"]
+__all__ = [
+    "block",
+    "clashing",
+    "has_wrongly_blocked",
+    "unblock_next",
+    "unblock_wrongly_blocked",
+]
 
 
 def block(connection: Connection, rows: Table, found: Iterable[Any]) -> set[int]:
-    """Set aside those that are blocked, which nobody else may change now; return their numbers."""
+    """Mark those of the locked rows that must wait as blocked; return their ids."""
     keyed = [row.id for row in found if row.order_key is not None]
     if not keyed:
         return set()
@@ -46,19 +54,21 @@ def block(connection: Connection, rows: Table, found: Iterable[Any]) -> set[int]
     return blocked
 
 
-def clashing(rows: Table, ids: Sequence[int]) -> Select[Any]:
-    """Return what finds those of running rows whose key another one runs with."""
+def clashing(connection: Connection, rows: Table, ids: Sequence[int]) -> set[int]:
+    """Return the running deliveries that share their ordering key with another running one."""
     other = rows.alias("other")
     both = and_(_same_key(other, rows), other.c.state == State.RUNNING)
-    return select(rows.c.id).where(rows.c.id.in_(ids), exists().where(both))
+    found = select(rows.c.id).where(rows.c.id.in_(ids), exists().where(both))
+    return set(connection.scalars(found))
 
 
-def promote(connection: Connection, rows: Table, ended: Iterable[Any]) -> None:
-    """Free the next delivery of each key of which one has ended."""
+def unblock_next(connection: Connection, rows: Table, ended: Iterable[Any]) -> int:
+    """Unblock the next delivery of every key that just finished one; return their number."""
     keys: dict[str, set[str]] = {}
     for each in ended:
         if each.order_key is not None:
             keys.setdefault(each.receiver, set()).add(each.order_key)
+    count = 0
     for receiver, order_keys in keys.items():
         following = connection.scalars(
             select(func.min(rows.c.id))
@@ -69,14 +79,27 @@ def promote(connection: Connection, rows: Table, ended: Iterable[Any]) -> None:
             )
             .group_by(rows.c.order_key)
         ).all()
-        unblock(connection, rows, following)
+        count += _unblock(connection, rows, following)
+    return count
 
 
-def stranded(rows: Table) -> Select[Any]:
-    """Return what finds the rows that were put behind one that ended at that moment."""
+def has_wrongly_blocked(connection: Connection, rows: Table) -> bool:
+    """Return whether a delivery is blocked although nothing blocks it."""
+    return connection.scalars(_wrongly_blocked(rows).limit(1)).first() is not None
+
+
+def unblock_wrongly_blocked(connection: Connection, rows: Table) -> int:
+    """Unblock one batch of deliveries that nothing blocks; return its size.
+
+    A claim can block a delivery at the moment at which the earlier delivery ends.
+    """
+    return _unblock(connection, rows, connection.scalars(_wrongly_blocked(rows).limit(BATCH)).all())
+
+
+def _wrongly_blocked(rows: Table) -> Select[Any]:
     heads = (
         select(func.min(rows.c.id).label("id"))
-        # Both in the SQL itself, for PostgreSQL's index of what is unfinished and has a key.
+        # The state is part of the SQL, so that PostgreSQL uses its partial index.
         .where(rows.c.order_key.is_not(None), among(rows.c.state, (State.BLOCKED,)))
         .group_by(rows.c.receiver, rows.c.order_key)
         .subquery()
@@ -84,30 +107,29 @@ def stranded(rows: Table) -> Select[Any]:
     return select(rows.c.id).where(rows.c.id.in_(select(heads.c.id)), ~_is_blocked(rows))
 
 
-def unblock(connection: Connection, rows: Table, ids: Sequence[int]) -> int:
-    """Have rows wait for a worker again; return how many were still behind."""
+def _unblock(connection: Connection, rows: Table, ids: Sequence[int]) -> int:
     if not ids:
         return 0
-    suspect = rows.c.lost >= QUARANTINE_AFTER
+    quarantined = rows.c.lost >= QUARANTINE_AFTER
     return connection.execute(
         update(rows)
         .where(rows.c.id.in_(ids), rows.c.state == State.BLOCKED)
-        .values(state=case((suspect, int(State.QUARANTINED)), else_=int(State.PENDING)))
+        .values(state=case((quarantined, int(State.QUARANTINED)), else_=int(State.PENDING)))
     ).rowcount
 
 
 def _is_blocked(rows: Table) -> ColumnElement[bool]:
-    """Tell whether one with the same key runs, or an earlier one is unfinished."""
+    """Another delivery with the same key is running, or an earlier one is unfinished."""
     other = rows.alias("other")
     return exists().where(
         _same_key(other, rows),
-        # In the SQL itself, where PostgreSQL sees that its index has all of these.
+        # The states are part of the SQL, so that PostgreSQL uses its partial index.
         among(other.c.state, UNFINISHED),
         or_(other.c.state == State.RUNNING, other.c.id < rows.c.id),
     )
 
 
-def _same_key(other: Any, rows: Table) -> ColumnElement[bool]:
+def _same_key(other: FromClause, rows: Table) -> ColumnElement[bool]:
     return and_(
         other.c.receiver == rows.c.receiver,
         other.c.order_key == rows.c.order_key,

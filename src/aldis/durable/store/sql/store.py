@@ -1,29 +1,44 @@
-"""The store in an SQL database: SQLite, PostgreSQL, MariaDB or MySQL."""
+"""The store in an SQL database: SQLite, PostgreSQL, MariaDB or MySQL.
+
+This module chooses the transactions and wakes the workers. The modules beside it have the SQL.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, MetaData, Table, bindparam, insert
+from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, bindparam, insert
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
-from aldis.durable.store import Notifier
-from aldis.durable.store.sql.admin import OperatorSide
-from aldis.durable.store.sql.claim import WorkerSide
-from aldis.durable.store.sql.connection import Database, translated
-from aldis.durable.store.sql.notify import make_notifier
-from aldis.durable.store.sql.tables import MICRO, now, tables
-from aldis.durable.types import NewDelivery
+from aldis.durable.store.base import Notifier
+from aldis.durable.store.sql import admin, claim, leases, ordering
+from aldis.durable.store.sql.connection import Database, connection_of, translated
+from aldis.durable.store.sql.notify import make_notifier, notify
+from aldis.durable.store.sql.tables import BATCH, MICRO, now, tables
+from aldis.durable.types import (
+    AttemptFailure,
+    ClaimedDelivery,
+    Delivery,
+    DeliveryFilter,
+    DueReceiver,
+    NewDelivery,
+    ReceiverStats,
+    State,
+)
 from aldis.errors import OutboxError
 
-__all__ = ["SqlStore", "engines_of"]
+__all__ = ["SqlStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: The columns that a sender fills, and the attribute of :class:`NewDelivery` that each one holds.
-WRITTEN: Final = {
+_WRITTEN: Final = {
     "emission_id": "emission_id",
     "receiver": "receiver",
     "signal": "signal",
@@ -33,25 +48,34 @@ WRITTEN: Final = {
     "traceparent": "traceparent",
 }
 
-#: Up to how many rows there is a statement for every number of them.
-FEW: Final = 64
+#: Up to this many rows, there is an INSERT statement for each number of rows.
+_FEW: Final = 64
 
-#: How many rows one statement writes at most; a power of two.
-MANY: Final = 256
+#: The largest number of rows in one INSERT statement; a power of two.
+_MANY: Final = 256
 
 
-class SqlStore(WorkerSide, OperatorSide):
+class SqlStore:
     """Keeps deliveries in the application's own database.
+
+    :class:`~aldis.durable.store.Store` describes the methods.
 
     Args:
         engine: The application's engine.
-        prefix: What the names of the tables begin with.
-        schema: The tables' schema, where the database has such.
-        notify: Whether a commit wakes workers at once, on PostgreSQL. Its NOTIFY takes a lock that
-            all committing transactions share; without it workers look every now and then.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, on PostgreSQL.
+        notify: Whether each commit wakes the workers at once, on PostgreSQL. NOTIFY takes a lock
+            that all committing transactions share; without it, workers poll.
+
+    Attributes:
+        engine: The application's engine.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, or ``None``.
+        kind: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``.
+        channel: The name of PostgreSQL's channel for new deliveries.
 
     Raises:
-        OutboxError: Deliveries cannot be kept in a database of this kind.
+        OutboxError: This database cannot keep deliveries.
     """
 
     def __init__(
@@ -62,113 +86,163 @@ class SqlStore(WorkerSide, OperatorSide):
         schema: str | None = None,
         notify: bool = True,
     ) -> None:
-        super().__init__(Database(engine), tables(MetaData(schema=schema), prefix))
         self.engine = engine
         self.prefix = prefix
         self.schema = schema
-        self._notify = notify and self._db.kind == "postgresql"
-        self._statement = lru_cache(maxsize=2 * FEW)(self._statement_of)
+        self._db = Database(engine)
+        self.kind: str = self._db.kind
+        self._tables = tables(MetaData(schema=schema), prefix)
+        self.channel: str = self._tables.deliveries.name
+        self._notifies = notify and self.kind == "postgresql"
+        self._statements = claim.ClaimStatements(self.kind, self._tables)
+        self._insert_statement = lru_cache(maxsize=2 * _FEW)(self._build_insert)
         self._notifiers: list[Notifier] = []
 
-    @property
-    def kind(self) -> str:
-        """``"sqlite"``, ``"postgresql"`` or ``"mysql"``."""
-        return self._db.kind
-
-    @property
-    def channel(self) -> str:
-        """The channel on which PostgreSQL tells of new deliveries."""
-        return self._tables.deliveries.name
-
     def check(self) -> None:
-        """Make sure that the tables are there, and of this version."""
-        from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - it brings Alembic
+        """Check that the tables exist and have the version of this aldis."""
+        from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - only workers need it
 
         check(self.engine, self.prefix, self.schema)
 
-    def add(self, handle: Any, deliveries: Sequence[NewDelivery]) -> None:
-        """Record deliveries in the transaction of ``handle``, or in one of their own."""
+    # -- senders ---------------------------------------------------------------------------------
+
+    def add(self, handle: Session | Connection | None, deliveries: Sequence[NewDelivery]) -> None:
+        """Record deliveries in the transaction of ``handle``, or in a new one."""
         if handle is None:
-            self._db.write(lambda connection: self._insert(connection, deliveries))
+            self._db.write(self._insert, deliveries)
             self.wake()
             return
-        with translated(self._db.kind):
-            self._insert(self.connection_of(handle), deliveries)
-
-    def connection_of(self, handle: Any) -> Connection:
-        """Return the connection of a session or connection to this database.
-
-        Raises:
-            OutboxError: It has another database, or several: they are not committed as one.
-        """
-        if isinstance(handle, Connection):
-            if handle.engine.url != self.engine.url:
-                raise OutboxError(_elsewhere([handle.engine.url, self.engine.url]))
-            return handle
-        # The session's own engine is perhaps a copy of this one, with other options.
-        own = len(engines_of(handle)) == 1 or _is_bound_to(handle, self.engine)
-        connection: Connection = handle.connection(
-            bind_arguments=None if own else {"bind": self.engine}
-        )
-        engines = {each.url for each in engines_of(handle)} | {self.engine.url}
-        if len(engines) > 1:
-            raise OutboxError(_elsewhere(sorted(engines, key=str)))
-        return connection
+        with translated(self.kind):
+            self._insert(connection_of(handle, self.engine), deliveries)
 
     def _insert(self, connection: Connection, deliveries: Sequence[NewDelivery]) -> None:
         start = 0
-        for size in _sizes(len(deliveries)):
+        for size in _insert_sizes(len(deliveries)):
             batch = deliveries[start : start + size]
             start += size
-            late = any(each.delay for each in batch)
-            statement, names = self._statement(len(batch), late)
+            delayed = any(each.delay for each in batch)
+            statement, names = self._insert_statement(len(batch), delayed)
             values: dict[str, Any] = {}
             for number, each in enumerate(batch):
-                for column, attribute in WRITTEN.items():
+                for column, attribute in _WRITTEN.items():
                     values[f"{column}_{number}"] = getattr(each, attribute)
-                if late:
+                if delayed:
                     values[f"delay_{number}"] = int(each.delay * MICRO)
             bound: Any = tuple(values[name] for name in names) if names is not None else values
             connection.exec_driver_sql(statement, bound)
 
-    def _statement_of(self, count: int, late: bool) -> tuple[str, Sequence[str] | None]:
-        """Return one INSERT for ``count`` rows, and its parameters in order.
-
-        SQLAlchemy compiles an INSERT of several rows anew each time; this one is kept.
-        """
-        table: Table = self._rows
-        rows = []
-        for number in range(count):
-            row: dict[str, Any] = {
-                name: bindparam(f"{name}_{number}", type_=table.c[name].type) for name in WRITTEN
-            }
-            if late:
-                row["due_at"] = now() + bindparam(f"delay_{number}", type_=table.c.due_at.type)
-            rows.append(row)
-        statement = insert(table).values(rows)
-        compiled = statement.compile(dialect=self.engine.dialect)
-        text = str(compiled)
-        if self._notify:
+    def _build_insert(self, count: int, delayed: bool) -> tuple[str, Sequence[str] | None]:
+        text, names = _compiled_insert(
+            self._tables.deliveries, count, self.engine.dialect, delayed=delayed
+        )
+        if self._notifies:
             text += f" RETURNING pg_notify('{self.channel}', '')"
-        return text, compiled.positiontup
+        return text, names
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Begin a transaction, in a session."""
+        """Begin a transaction in a new session."""
         with Session(self.engine) as session, session.begin():
             yield session
 
+    # -- workers ---------------------------------------------------------------------------------
+
     def kept_open(self) -> AbstractContextManager[None]:
-        """Keep connections for the calling thread."""
+        """Keep the calling thread's connections open during a ``with`` block."""
         shared = isinstance(self.engine.pool, (StaticPool, SingletonThreadPool))
-        # One connection for everybody cannot be kept; nor one of an event loop, for a thread.
+        # A pool with one connection needs it back, and a thread cannot keep an event loop's one.
         return nullcontext() if shared or self.engine.dialect.is_async else self._db.kept_open()
 
-    # -- waking ----------------------------------------------------------------------------------
+    def register_worker(self, worker: str, name: str, lease: float) -> None:
+        """Begin a lease."""
+        self._db.write(leases.begin, self._tables, worker, name, lease)
+
+    def heartbeat(self, worker: str, lease: float) -> bool:
+        """Renew a lease; return false if it was taken away."""
+        return self._db.write(leases.renew, self._tables, worker, lease)
+
+    def unregister_worker(self, worker: str) -> int:
+        """End a lease and release its deliveries; return their number."""
+        return self._db.write(leases.end, self._tables, worker)
+
+    def rescue(self) -> int:
+        """Take the deliveries of every worker whose lease has expired; return their number."""
+        # A transaction that writes waits for other writers and for the disk, so this reads first.
+        if not self._db.read(leases.rescue_needed, self._tables):
+            return 0
+        return sum(iter(lambda: self._db.write(leases.rescue, self._tables), 0))
+
+    def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
+        """Return which receivers have waiting deliveries, and when the first one is due."""
+        return self._db.read(claim.due, self._statements, receivers) if receivers else []
+
+    def claim(
+        self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
+    ) -> list[ClaimedDelivery]:
+        """Give due deliveries of a receiver to a worker."""
+        state = State.QUARANTINED if exclusive else State.PENDING
+        wanted = {"receiver_": receiver, "lease": worker, "limit": limit}
+        if not ordered and self.kind == "postgresql":
+            return self._db.autocommit(claim.take_unordered, self._statements, state, wanted)
+        taken = self._db.write_async_commit(
+            claim.take, self._statements, state, wanted, ordered=ordered
+        )
+        return self._without_clashes(taken) if ordered else taken
+
+    def _without_clashes(self, claimed: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
+        """Release the deliveries whose key another worker claimed at the same time.
+
+        Neither worker sees the other's claim before it is committed. The worker that commits last
+        sees it here.
+        """
+        keyed = [each.id for each in claimed if each.order_key is not None]
+        if not keyed or self.kind == "sqlite":  # SQLite has one writer at a time
+            return claimed
+        clashing = self._db.read(ordering.clashing, self._tables.deliveries, keyed)
+        if clashing:
+            self.release([each for each in claimed if each.id in clashing])
+        return [each for each in claimed if each.id not in clashing]
+
+    def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
+        """Complete the deliveries that their worker still holds; return their number."""
+        count = 0
+        for batch, keyed in claim.alike(claimed):
+            if self.kind == "postgresql" and not keyed:
+                count += self._db.autocommit(claim.complete_unordered, self._statements, batch)
+            else:
+                count += self._db.write_async_commit(claim.complete, self._statements, batch)
+        return count
+
+    def complete_in(self, session: Session | Connection, claimed: ClaimedDelivery) -> bool:
+        """Complete a delivery in the transaction of ``session``; return false if it was lost."""
+        with translated(self.kind):
+            connection = connection_of(session, self.engine)
+            return claim.complete_one(connection, self._statements, claimed)
+
+    def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
+        """Retry a delivery later, or make it a dead letter; return false if it was lost."""
+        try:
+            return self._db.write(claim.fail, self._tables, claimed, failure, encoding="utf-8")
+        except OutboxError as error:
+            if not isinstance(error.__cause__, (UnicodeError, DataError)):
+                raise
+            # The database is not in UTF-8. An escaped error is better than a worker that stops.
+            return self._db.write(claim.fail, self._tables, claimed, failure, encoding="ascii")
+
+    def release(self, claimed: Sequence[ClaimedDelivery]) -> int:
+        """Make claimed deliveries pending again without counting an attempt."""
+        return self._db.write(claim.release, self._tables, claimed) if claimed else 0
+
+    def repair_order(self) -> int:
+        """Unblock deliveries that a race left blocked by nothing; return their number."""
+        rows = self._tables.deliveries
+        if not self._db.read(ordering.has_wrongly_blocked, rows):
+            return 0
+        return sum(iter(lambda: self._db.write(ordering.unblock_wrongly_blocked, rows), 0))
 
     def notifier(self) -> Notifier:
-        """Return what waits for new deliveries; close it."""
-        notifier: Notifier = make_notifier(self._db, self.channel, self._notifiers.remove)
+        """Return a new notifier. The caller closes it."""
+        notifier = make_notifier(self._db, self.channel, self._notifiers.remove)
         self._notifiers.append(notifier)
         return notifier
 
@@ -177,37 +251,105 @@ class SqlStore(WorkerSide, OperatorSide):
         for notifier in list(self._notifiers):
             notifier.wake()
 
+    # -- operators -------------------------------------------------------------------------------
 
-def _sizes(count: int) -> Iterator[int]:
-    """Divide ``count`` rows into statements of few sizes, since each is kept."""
-    while count > FEW:
-        size = min(MANY, 1 << (count.bit_length() - 1))
+    def stats(self) -> list[ReceiverStats]:
+        """Count the deliveries of each receiver that has any or is paused, sorted by name."""
+        return self._db.read(admin.stats, self._tables)
+
+    def find(
+        self, where: DeliveryFilter, *, limit: int, newest_first: bool = False
+    ) -> list[Delivery]:
+        """Return the selected deliveries in the order of their ids."""
+        return self._db.read(admin.find, self._tables, where, limit, newest_first=newest_first)
+
+    def count(self, where: DeliveryFilter) -> int:
+        """Count the selected deliveries."""
+        return self._db.read(admin.count, self._tables, where)
+
+    def replay(self, where: DeliveryFilter) -> Iterator[int]:
+        """Make the selected dead and discarded deliveries pending again; yield batch sizes."""
+        last = 0
+        while changed := self._write_and_notify(
+            admin.change, self._tables, admin.REPLAY, where, last
+        ):
+            last = changed[-1].id
+            yield len(changed)
+
+    def discard(self, where: DeliveryFilter) -> Iterator[int]:
+        """Discard the selected deliveries that are waiting, blocked or dead; yield batch sizes."""
+        last = 0
+        keys: dict[tuple[str, str | None], Any] = {}
+        while changed := self._db.write(admin.change, self._tables, admin.DISCARD, where, last):
+            last = changed[-1].id
+            keys |= {(row.receiver, row.order_key): row for row in changed}
+            yield len(changed)
+        # Only now: a delivery that this unblocks must not be selected, too. If the caller stopped
+        # before, the worker's repair_order() unblocks them.
+        ended = list(keys.values())
+        for start in range(0, len(ended), BATCH):
+            self._write_and_notify(
+                ordering.unblock_next, self._tables.deliveries, ended[start : start + BATCH]
+            )
+
+    def pause(self, receiver: str) -> bool:
+        """Stop claims for a receiver; return false if it was paused already."""
+        return self._db.write(admin.pause, self._tables, receiver)
+
+    def resume(self, receiver: str) -> bool:
+        """Allow claims for a receiver again; return false if it was not paused."""
+        return self._write_and_notify(admin.resume, self._tables, receiver)
+
+    def prune(self, older_than: float) -> Iterator[int]:
+        """Delete deliveries that ended ``older_than`` seconds ago; yield batch sizes."""
+        while deleted := self._db.write(admin.prune, self._tables, older_than):
+            yield deleted
+
+    def count_prunable(self, older_than: float) -> int:
+        """Count the deliveries that :meth:`prune` would delete."""
+        return self._db.read(admin.count_prunable, self._tables, older_than)
+
+    def _write_and_notify(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call ``work`` in a transaction. If it changed anything, wake the workers."""
+
+        def run(connection: Connection) -> T:
+            changed = work(connection, *args, **kwargs)
+            if changed and self._notifies:
+                notify(connection, self.channel)
+            return changed
+
+        changed = self._db.write(run)
+        if changed:
+            self.wake()
+        return changed
+
+
+def _insert_sizes(count: int) -> Iterator[int]:
+    """Divide ``count`` rows into INSERTs of few different sizes, because statements are cached."""
+    while count > _FEW:
+        size = min(_MANY, 1 << (count.bit_length() - 1))
         yield size
         count -= size
     if count:
         yield count
 
 
-def engines_of(session: Session) -> set[Engine]:
-    """Return the engines that take part in the transaction of ``session``."""
-    root = session.get_transaction()
-    if root is None:
-        return set()
-    known = getattr(root, "connections", None)  # new in SQLAlchemy 2.1
-    if known is None:
-        known = {each[0] for each in root._connections.values()}  # noqa: SLF001 - as 2.0 has it
-    return {connection.engine for connection in known}
+def _compiled_insert(
+    table: Table, count: int, dialect: Dialect, *, delayed: bool
+) -> tuple[str, Sequence[str] | None]:
+    """Compile an INSERT of ``count`` rows; return its text and the order of its parameters.
 
-
-def _is_bound_to(session: Session, engine: Engine) -> bool:
-    """Tell whether the engine of ``session`` has the database of ``engine``."""
-    bind = session.bind
-    return bind is not None and bind.engine.url == engine.url
-
-
-def _elsewhere(urls: Sequence[Any]) -> str:
-    names = " and ".join(repr(url) for url in urls)
-    return (
-        f"a delivery cannot be recorded atomically across databases: this transaction uses {names};"
-        " record it in a session of the outbox's own database (with outbox.using(session): ...)"
-    )
+    SQLAlchemy compiles an INSERT of several rows each time, so the store caches the result.
+    """
+    rows = []
+    for number in range(count):
+        row: dict[str, Any] = {
+            name: bindparam(f"{name}_{number}", type_=table.c[name].type) for name in _WRITTEN
+        }
+        if delayed:
+            row["due_at"] = now() + bindparam(f"delay_{number}", type_=table.c.due_at.type)
+        rows.append(row)
+    compiled = insert(table).values(rows).compile(dialect=dialect)
+    return str(compiled), compiled.positiontup

@@ -1,7 +1,7 @@
 """The tables of an outbox.
 
-Times are microseconds since 1970 in UTC, by the database's own clock: whole numbers compare and add
-in the same way on every database.
+A time is the number of microseconds since 1970 in UTC, by the database's own clock. Every database
+compares and adds whole numbers in the same way.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from aldis.durable.types import NAME_LENGTH, OVER, UNFINISHED, WAITING, State
 
-__all__ = ["MICRO", "Tables", "among", "now", "tables"]
+__all__ = ["BATCH", "MICRO", "Tables", "among", "microseconds", "now", "tables"]
 
-#: Seconds in the database's own unit.
+#: How many rows one statement changes at most.
+BATCH: Final = 500
+
+#: Microseconds in a second.
 MICRO: Final = 1_000_000
 
-#: What every number of a row fits in. SQLite numbers rows only in a column of its own kind.
+#: The type of ids. SQLite generates ids only in an INTEGER column.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
-#: MariaDB would take "Receipt" for "receipt".
+#: On MariaDB, other collations treat "Receipt" and "receipt" as equal.
 _Name = String(NAME_LENGTH).with_variant(
     VARCHAR(NAME_LENGTH, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )
 _Long = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
-#: Whatever the defaults of a MariaDB server and its database are: rows roll back, any text fits.
+#: On MariaDB, the server's defaults may lack transactions or Unicode.
 _OPTIONS: Final[dict[str, Any]] = {
     f"{dialect}_{option}": value
     for dialect in ("mysql", "mariadb")
@@ -52,7 +55,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 class now(FunctionElement[int]):  # noqa: N801 - SQL, in lower case like SQLAlchemy's own functions
-    """The database's time, the same for all of a statement."""
+    """The database's time at the start of the statement."""
 
     name = "now"
     inherit_cache = True
@@ -61,7 +64,7 @@ class now(FunctionElement[int]):  # noqa: N801 - SQL, in lower case like SQLAlch
 
 @compiles(now, "postgresql")
 def _now_postgresql(_element: now, _compiler: Any, **_: Any) -> str:
-    # Not now(), the start of the transaction; nor clock_timestamp(), which no index serves.
+    # now() is the start of the transaction, and an index cannot serve clock_timestamp().
     return "(extract(epoch from statement_timestamp()) * 1000000)::bigint"
 
 
@@ -87,21 +90,21 @@ class Tables:
 
     @property
     def ready_index(self) -> str:
-        """The name of the index by which workers find what is due."""
+        """The name of the index that finds due deliveries."""
         return f"ix_{self.deliveries.name}_ready"
 
 
 def tables(metadata: MetaData, prefix: str = "aldis_") -> Tables:
-    """Add the tables of an outbox to ``metadata``, or return those that are there.
+    """Add the tables of an outbox to ``metadata``, or return them if they exist there.
 
-    Give it the metadata of your models, and your own migrations create them.
+    Pass the metadata of your models, and your own migrations create the tables.
 
     Args:
-        metadata: Where they are described; its ``schema`` is theirs.
-        prefix: What their names begin with.
+        metadata: The metadata. Its ``schema`` is the schema of the tables.
+        prefix: The start of the tables' names.
 
     Raises:
-        ValueError: The prefix is no beginning of a table's name.
+        ValueError: A table's name cannot start with ``prefix``.
     """
     if not fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,29}", prefix):
         message = f"a prefix is up to 30 letters, digits and underscores, not {prefix!r}"
@@ -142,8 +145,8 @@ def _deliveries(metadata: MetaData, prefix: str) -> Table:
         **_OPTIONS,
     )
     state = table.c.state
-    # Where an index can leave rows out, completed ones cost the workers nothing. Not on SQLite: its
-    # planner forgets a partial index once ANALYZE has seen a long queue.
+    # In a partial index, completed rows cost nothing. SQLite gets full indexes, because its planner
+    # ignores a partial index after ANALYZE has seen a long queue.
     Index(
         f"ix_{name}_ready",
         state,
@@ -171,8 +174,13 @@ def _deliveries(metadata: MetaData, prefix: str) -> Table:
 
 
 def among(column: ColumnElement[int], states: Sequence[State]) -> ColumnElement[bool]:
-    """Return that ``column`` is one of ``states``, which become part of the SQL."""
+    """Return the condition that ``column`` is one of ``states``, written into the SQL itself."""
     return column.in_([literal_column(str(int(state))) for state in states])
+
+
+def microseconds(seconds: float) -> int:
+    """Convert seconds to the unit of the tables."""
+    return int(seconds * MICRO)
 
 
 def _workers(metadata: MetaData, prefix: str) -> Table:
