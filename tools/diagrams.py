@@ -1,6 +1,6 @@
 """Draw the diagrams in ``docs/pictures``: ``python tools/diagrams.py``.
 
-Each has a light ground of its own, so that it can be read on a light page and on a dark one.
+Each diagram has a light background, so that you can read it on a light page and on a dark page.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEAD: Final = f"""\
 
 
 class Drawing:
-    """An SVG that grows."""
+    """An SVG image to which the methods add shapes."""
 
     def __init__(self, width: int, height: int, title: str) -> None:
         self._parts = [
@@ -44,7 +44,7 @@ class Drawing:
     def box(
         self, x: int, y: int, width: int, height: int, lines: Sequence[str], colour: str = "plain"
     ) -> None:
-        """Draw a box around (x, y), its first line in bold."""
+        """Draw a box centred at (x, y), with its first line in bold."""
         fill, edge = COLOURS[colour]
         self._parts.append(
             f'<rect x="{x - width / 2}" y="{y - height / 2}" width="{width}" height="{height}" '
@@ -54,7 +54,7 @@ class Drawing:
         for number, line in enumerate(lines):
             self.text(x, top + number * 17, line, bold=number == 0, size=14 if number == 0 else 12)
 
-    def text(  # noqa: PLR0913 - where, what, and how
+    def text(  # noqa: PLR0913 - position, text and style
         self,
         x: float,
         y: float,
@@ -93,17 +93,17 @@ class Drawing:
 
 
 def states_of_a_delivery() -> Drawing:
-    """Draw the states that are in the database, and what leads from one to another."""
+    """Draw the states of a delivery in the database, and the transitions."""
     drawing = Drawing(960, 500, "The states of a delivery")
     drawing.labels(76, 84, "the sender's", "transaction", "is committed")
     drawing.arrow("M28 132H205")
     drawing.box(270, 132, 130, 52, ["PENDING", "until it is due"], "blue")
     drawing.box(560, 132, 130, 52, ["RUNNING", "a worker has it"], "yellow")
     drawing.box(850, 132, 130, 52, ["DONE", "until it is pruned"], "green")
-    drawing.box(270, 286, 130, 52, ["BLOCKED", "its turn will come"], "blue")
+    drawing.box(270, 286, 130, 52, ["BLOCKED", "waits for its key"], "blue")
     drawing.box(560, 286, 130, 52, ["QUARANTINED", "runs alone"], "blue")
     drawing.box(850, 286, 130, 52, ["DEAD", "a dead letter"], "red")
-    drawing.box(560, 422, 130, 52, ["DISCARDED", "shall not run"], "grey")
+    drawing.box(560, 422, 130, 52, ["DISCARDED", "will not run"], "grey")
 
     drawing.labels(415, 40, "a worker takes it")
     drawing.arrow("M300 106C340 36 490 36 530 106")
@@ -116,7 +116,7 @@ def states_of_a_delivery() -> Drawing:
     drawing.arrow("M270 158V258")
     drawing.labels(262, 196, "an earlier one", "with its key", "is unfinished", anchor="end")
     drawing.arrow("M300 260V160")
-    drawing.labels(308, 222, "that one is over", anchor="start")
+    drawing.labels(308, 222, "that one is finished", anchor="start")
     drawing.arrow("M545 158V258")
     drawing.labels(537, 196, "lost with", "its worker for", "the 2nd time", anchor="end")
     drawing.arrow("M575 260V160")
@@ -138,7 +138,7 @@ def states_of_a_delivery() -> Drawing:
 
 
 def life_of_a_signal() -> Drawing:
-    """Draw one send to four receivers: what happens when, with each of them."""
+    """Draw one send to four receivers, one for each delivery mode."""
     drawing = Drawing(960, 520, "The life of a signal: one send, four deliveries")
     for x, width, title in ((412, 290, "in send()"), (662, 150, "the commit"), (846, 180, "later")):
         drawing.text(x, 34, title, bold=True, size=14)
@@ -150,31 +150,40 @@ def life_of_a_signal() -> Drawing:
     drawing.text(40, 258, "order_paid.send(", size=14, anchor="start", code=True)
     drawing.text(40, 278, "  branch, order_id=7)", size=14, anchor="start", code=True)
     drawing.labels(
-        130, 334, "who listens to this sender,", "in connection order,", "as it was when it began"
+        130,
+        334,
+        "the receivers of this sender,",
+        "in connection order, as they",
+        "were when the send began",
     )
     for y in (104, 206, 308, 416):
         drawing.arrow(f"M240 262C262 262 254 {y} 280 {y}")
     drawing.box(350, 104, 136, 48, ["plain", "is called"], "plain")
     drawing.box(350, 206, 136, 48, ["@robust", "is called"], "blue")
-    drawing.box(350, 308, 136, 48, ["@after_commit", "is put off"], "yellow")
+    drawing.box(350, 308, 136, 48, ["@after_commit", "waits"], "yellow")
     drawing.box(350, 416, 136, 48, ["@durable", "is recorded"], "green")
     drawing.labels(
-        430, 92, "raises? the sender", "gets it, the rest", "are not called", anchor="start"
+        430,
+        92,
+        "raises? the sender gets",
+        "the error, the others",
+        "are not called",
+        anchor="start",
     )
-    drawing.labels(430, 202, "raises? it is logged,", "the send goes on", anchor="start")
+    drawing.labels(430, 202, "raises? the error is", "logged, the send goes on", anchor="start")
     drawing.labels(430, 440, "a row in the sender's", "own transaction", anchor="start")
     drawing.arrow("M418 308H592")
     drawing.box(662, 308, 136, 48, ["is called"], "yellow")
     drawing.labels(662, 350, "rolled back?", "never called")
     drawing.arrow("M418 416H592")
-    drawing.box(662, 416, 136, 48, ["is there"], "green")
-    drawing.labels(662, 458, "rolled back?", "the row is gone, too")
+    drawing.box(662, 416, 136, 48, ["is saved"], "green")
+    drawing.labels(662, 458, "rolled back?", "there is no row")
     drawing.arrow("M730 416H766")
     drawing.box(848, 416, 160, 48, ["a worker calls it"], "green")
     drawing.arrow("M890 392C910 340 790 340 806 390")
     drawing.labels(848, 336, "at least once:", anchor="middle")
     drawing.text(848, 351, "retried until it is done", colour=SOFT)
-    drawing.labels(848, 458, "or a dead letter,", "for somebody to look at")
+    drawing.labels(848, 458, "or a dead letter,", "which you inspect")
     return drawing
 
 
@@ -185,7 +194,7 @@ DRAWN: Final[dict[str, Callable[[], Drawing]]] = {
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw all diagrams."""
     for name, draw in DRAWN.items():
         path = PICTURES / f"{name}.svg"
         path.write_text(draw().svg(), encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Installs the wheel with no extra and with each extra alone, and looks at what can be imported.
+"""Install the wheel without extras and with each extra alone, and import every module.
 
-On each Python: what an extra promises is imported without a warning, and what needs another extra
-raises an error that says which one to install. `make extras` runs this, and prints a table.
+A module whose extra is installed must be imported without a warning. A module that needs another
+extra must raise an error that names this extra. `make extras` runs this on each Python and prints a
+table.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ SUPPORTED: Final = ("3.11", "3.12", "3.13")
 AT_ONCE: Final = 2  # environments
 INSTALLING: Final = 240.0  # seconds for one call of pip
 RUNNING: Final = 60.0  # seconds for one program in an environment
-MOST_MODULES: Final = 25  # of aldis's own, that `import aldis` may add
+MOST_MODULES: Final = 25  # modules of aldis that `import aldis` may import
 
-#: What the commands take for an app, on any Python.
+#: An object that the commands accept as an app, on any Python.
 AN_APP: Final = "operator:itemgetter(0)"
 
-#: Which extras let a module be imported, the one that its error names first; the longest name
-#: that a module's begins with counts. Without an extra: it is always there.
+#: The extras with which a module can be imported. Its error names the first of them. A module that
+#: is not listed follows the longest listed name that its own begins with. ``()`` means no extra.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "aldis": (),
-    "aldis.flask": ("flask", "quart", "oauth", "ckan"),  # each of the others brings Flask along
+    "aldis.flask": ("flask", "quart", "oauth", "ckan"),  # the others install Flask, too
     "aldis.quart": ("quart",),
     "aldis.oauth": ("oauth",),
     "aldis.plugins": ("plugins", "ckan"),
     "aldis.ckan": ("ckan",),
-    "aldis.cli:aldis": ("cli", "flask", "quart", "oauth", "ckan"),  # Flask brings click along
+    "aldis.cli:aldis": ("cli", "flask", "quart", "oauth", "ckan"),  # Flask installs click
     "aldis.durable": ("durable",),
     "aldis.testing.draining": ("durable",),
     "aldis.testing.pretending": ("durable",),
@@ -48,8 +49,8 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "aldis.testing:MemoryStore": ("durable",),
 }
 
-#: What is nobody's to import by itself: the commands, for which `aldis.cli` says what is missing;
-#: the revisions of the tables, for which `aldis db upgrade` does; and what pytest imports.
+#: Modules that users never import directly: `aldis.cli` reports a missing extra for the commands,
+#: `aldis db upgrade` reports it for the migrations, and pytest imports the others.
 PASSED_OVER: Final = (
     "aldis.cli.",
     "aldis.durable.store.sql.migrations.",
@@ -60,11 +61,11 @@ PASSED_OVER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is installed besides the wheel.
+    """The packages of one environment besides the wheel.
 
     Attributes:
         extras: The extras, as pip takes them.
-        without: Packages that are taken out again: each is optional for somebody.
+        without: Packages to uninstall afterwards, because they are optional.
     """
 
     extras: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ class Environment:
 
     @property
     def title(self) -> str:
-        """What the table calls it."""
+        """The name of the environment in the table."""
         return ",".join(self.extras) + "".join(f" -{each}" for each in self.without) or "no extra"
 
 
@@ -88,7 +89,7 @@ ENVIRONMENTS: Final = (
 
 @dataclass(slots=True)
 class Report:
-    """What was found in one environment on one Python."""
+    """The result for one environment on one Python."""
 
     environment: Environment
     python: str
@@ -99,7 +100,7 @@ class Report:
 
 
 class Python:
-    """One interpreter, with its wheel and a pip of its own that installs into all environments."""
+    """One interpreter with its wheel, and the pip that installs into all its environments."""
 
     def __init__(self, interpreter: str, work: Path) -> None:
         self.interpreter = interpreter
@@ -119,7 +120,7 @@ class Python:
         return wheel
 
     def install(self, wheel: Path, environment: Environment) -> Path:
-        """Return the folder of programs of a new environment with the wheel in it."""
+        """Install the wheel into a new environment and return the environment's ``bin`` folder."""
         folder = self.work / environment.title.replace(" ", "").replace(",", "-")
         run([self.interpreter, "-m", "venv", "--without-pip", str(folder)])
         pip = [*self.pip, "--python", str(folder / "bin" / "python")]
@@ -135,7 +136,7 @@ class Python:
 def run(
     command: Sequence[str], limit: float = RUNNING, *, cwd: Path = Path("/"), code: int = 0
 ) -> str:
-    """Return what a program prints, on both streams; its exit code has to be ``code``."""
+    """Run a program and return its output; raise if its exit code is not ``code``."""
     ours = ("ALDIS_", "PYTHON")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     ended = subprocess.run(
@@ -155,11 +156,11 @@ def run(
     return ended.stdout.strip() if code == 0 else said
 
 
-# -- what has to be true in an environment ---------------------------------------------------------
+# -- the checks of an environment ---------------------------------------------------------
 
 
 def look(bin_folder: Path, report: Report) -> None:
-    """Fill in a report on an environment."""
+    """Check an environment and complete its report."""
     python = str(bin_folder / "python")
     found = json.loads(run([python, str(TOOLS / "extras_probe.py")], INSTALLING))
     problems = list(_wrong_cost(found))
@@ -185,20 +186,20 @@ def _wrong_cost(found: dict[str, Any]) -> Iterator[str]:
     tops = {name.partition(".")[0] for name in found["cost"]}
     strangers = tops - {"aldis", *found["stdlib"]}
     if strangers:
-        yield f"import aldis brings along {', '.join(sorted(strangers))}"
+        yield f"import aldis imports {', '.join(sorted(strangers))}"
     own = [name for name in found["cost"] if name.partition(".")[0] == "aldis"]
     if len(own) > MOST_MODULES:
-        yield f"import aldis adds {len(own)} modules of its own"
+        yield f"import aldis imports {len(own)} modules of aldis, more than {MOST_MODULES}"
 
 
 def _wrong(name: str, error: str, environment: Environment) -> str | None:
-    """Say why what a module does is not what is promised."""
+    """Return what is wrong with the import of a module, or ``None``."""
     needs = NEEDS[max((each for each in NEEDS if _begins(name, each)), key=len)]
     if not needs or any(extra in environment.extras for extra in needs):
         return f"{name}: {error}" if error else None
     if error.startswith("MissingExtraError: ") and f"pip install 'aldis[{needs[0]}]'" in error:
         return None
-    return f"{name} should name the extra {needs[0]}: {error or 'it is imported'}"
+    return f"{name} must name the extra {needs[0]}: {error or 'its import succeeds'}"
 
 
 def _begins(name: str, beginning: str) -> bool:
@@ -206,7 +207,7 @@ def _begins(name: str, beginning: str) -> bool:
 
 
 def _command_line(bin_folder: Path, environment: Environment) -> None:
-    """The command line works where there is click, and else says what to install."""
+    """Check that the command line works with click, and names the extra without it."""
     aldis = str(bin_folder / "aldis")
     if set(environment.extras) & set(NEEDS["aldis.cli:aldis"]):
         run([aldis, "--help"])
@@ -216,7 +217,7 @@ def _command_line(bin_folder: Path, environment: Environment) -> None:
 
 
 def _tables(bin_folder: Path, environment: Environment) -> None:
-    """What creates tables does it, or names the extra that it lacks; so does the worker."""
+    """Check that `db upgrade` and `worker` work, or name the extra that they need."""
     url = ["--url", "sqlite:///" + str(bin_folder.parent / "upgraded.db")]
     if not set(environment.extras) & set(NEEDS["aldis.cli:aldis"]):
         return
@@ -231,7 +232,7 @@ def _tables(bin_folder: Path, environment: Environment) -> None:
 
 
 def _sending(bin_folder: Path, environment: Environment) -> None:
-    """With the extra durable alone, without greenlet too, a sync session's delivery arrives."""
+    """Check that a delivery of a sync session arrives with the extra durable alone."""
     if "durable" in environment.extras and not environment.without:
         program = str(TOOLS / "extras_durable.py")
         said = run([str(bin_folder / "python"), "-W", "error", program], cwd=bin_folder.parent)
@@ -240,7 +241,7 @@ def _sending(bin_folder: Path, environment: Environment) -> None:
 
 def _expect(said: str, words: str) -> None:
     if words not in said:
-        raise RuntimeError(f"{words!r} is not in {said!r}")
+        raise RuntimeError(f"the output must contain {words!r}: {said!r}")
 
 
 # -- the matrix ------------------------------------------------------------------------------------
@@ -263,12 +264,12 @@ def find_pythons() -> list[str]:
                 found.append(interpreter)
                 break
         else:
-            print(f"Python {version}: not here", flush=True)
+            print(f"Python {version}: not found", flush=True)
     return found
 
 
 def build_sdist(python: str, work: Path) -> Path:
-    """Return the sdist of the tree as it would be committed, without what builds have left."""
+    """Build the sdist of the tree as it would be committed, without files of earlier builds."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     tree = work / "tree"
     for name in filter(None, run(listing, cwd=ROOT).split("\0")):
@@ -287,7 +288,7 @@ def build_sdist(python: str, work: Path) -> Path:
 
 
 def examine(python: Python, wheel: Path, environment: Environment) -> Report:
-    """Install one environment, and report on it."""
+    """Install one environment, check it, and print its row of the table."""
     started = time.monotonic()
     report = Report(environment, python.version)
     try:
@@ -306,15 +307,17 @@ def examine(python: Python, wheel: Path, environment: Environment) -> Report:
 
 
 def main() -> int:
-    """Go through the matrix; return 1 if anything is not as promised."""
+    """Check every environment on every Python; return 1 if a check failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pythons", nargs="*", help="interpreters; by default all that are found")
-    parser.add_argument("--only", metavar="EXTRA", help="look at this environment only")
+    parser.add_argument(
+        "pythons", nargs="*", help="interpreters; default: each supported version that is found"
+    )
+    parser.add_argument("--only", metavar="EXTRA", help="check only this environment")
     options = parser.parse_args()
     chosen = [each for each in ENVIRONMENTS if options.only in (None, each.title)]
     interpreters = options.pythons or find_pythons()
     if not chosen or not interpreters:
-        print("There is nothing to look at: no such environment, or no such Python.")
+        print("There is no such environment, or no such Python.")
         return 1
     with tempfile.TemporaryDirectory(prefix="aldis-extras-") as folder:
         work = Path(folder)

@@ -1,4 +1,4 @@
-"""Sends to a durable receiver with the extra durable and nothing else; run by tools/extras.py."""
+"""Send to a durable receiver with the extra durable alone; tools/extras.py runs this."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ arrived: list[int] = []
 
 @shop.define
 def paid(sender: str, /, *, number: int) -> None:
-    """Sent once something is paid."""
+    """Sent when an order is paid."""
 
 
 @paid.connect
 @durable("extras.receipt")
 def receipt(sender: str, *, number: int, **extra: object) -> None:  # noqa: ARG001
-    """Take note, and end the worker."""
+    """Record the call and stop the worker."""
     arrived.append(number)
     worker.stop()
 

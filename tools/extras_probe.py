@@ -1,8 +1,8 @@
-"""Says what each module of an installed aldis does in this environment; run by tools/extras.py.
+"""Import each module of the installed aldis, and print the results; tools/extras.py runs this.
 
-Every module is imported in a process of its own, forked from one that has imported ``aldis`` and no
-adapter: what one import leaves behind would be found by the next. The answer is JSON: ``errors``,
-from each module to ``""`` or to what was raised, and ``cost``, the modules that ``aldis`` added.
+Each import runs in a new process, so that it cannot find the modules of another import. The process
+is a fork of one that has imported ``aldis`` without adapters. The output is JSON: ``errors`` maps
+each module to its error or to ``""``, and ``cost`` lists what ``import aldis`` imported.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-#: Large, and blind to who has been imported before: imported once, before the processes part.
+#: Large packages, imported once before the forks. Their import does not depend on other modules.
 SHARED = ("alembic", "click", "msgspec", "pytest", "rich", "sqlalchemy.orm")
 
-#: What has no module of its own and is asked of one.
+#: Names without a module of their own; they are attributes of a module.
 ATTRIBUTES = ("aldis.cli:aldis", "aldis.testing:drain", "aldis.testing:MemoryStore")
 
 
 def modules(package: Path) -> list[str]:
-    """Return the names of all modules, but those that do something when they are imported."""
+    """Return the names of all modules, except those whose import starts something."""
     found = []
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
@@ -35,7 +35,7 @@ def modules(package: Path) -> list[str]:
 
 
 def in_a_fork(ask: Callable[[], str]) -> str:
-    """Return what ``ask`` returns in a process of its own."""
+    """Call ``ask`` in a new process and return its result."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
@@ -51,33 +51,33 @@ def in_a_fork(ask: Callable[[], str]) -> str:
 
 
 def error_of(name: str) -> str:
-    """Return what the import of ``module`` or ``module:attribute`` raises, in words."""
+    """Return the error that the import of ``module`` or ``module:attribute`` raises."""
     module, _, attribute = name.partition(":")
     try:
         found = import_module(module)
         if attribute:
             getattr(found, attribute)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except BaseException as error:  # noqa: BLE001 - every error is a result
         return f"{type(error).__name__}: {error}"
     return ""
 
 
 def added() -> str:
-    """Return which modules ``import aldis`` adds."""
+    """Return the modules that ``import aldis`` imports."""
     before = set(sys.modules)
     import_module("aldis")
     return json.dumps(sorted(set(sys.modules) - before))
 
 
 def main() -> None:
-    """Print the answers."""
+    """Print the results."""
     warnings.simplefilter("error")
     spec = find_spec("aldis")
     if spec is None or spec.origin is None:
         sys.exit("aldis is not installed")
     package = Path(spec.origin).parent
     if not package.is_relative_to(sys.prefix):
-        sys.exit(f"aldis is not the installed one, but {package}")
+        sys.exit(f"aldis is not the installed package but {package}")
     cost = json.loads(in_a_fork(added))
     import_module("aldis")
     for name in SHARED:

@@ -1,8 +1,7 @@
-"""Breaks the engine on purpose, one way at a time, and demands that the tests notice.
+"""Break the engines on purpose, one fault at a time: the tests must notice each of them.
 
-Each mutant is one change to one file. It is made in a copy of the package, and the engine's quick
-tests run on that copy. A mutant that they let pass is a hole in the specification.
-`make mutants` runs this.
+A mutant is one change to one file. The script makes the change in a copy of the package and runs
+the fast tests of the engines on the copy. If they pass, a test is missing. `make mutants` runs it.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ TESTS: Final = (
     "--ignore=tests/core/engines/test_leaks.py",
     "--ignore=tests/core/engines/test_choice.py",
 )
-TIME_LIMIT: Final = 240.0  # seconds for one mutant: one that hangs is noticed as well
-FAILED: Final = 1  # pytest's exit code for "tests were collected and run, but some failed"
+TIME_LIMIT: Final = 240.0  # seconds for one mutant; a mutant that hangs counts as noticed
+FAILED: Final = 1  # pytest's exit code if some tests failed
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One way to break the engine.
+    """One fault.
 
     Attributes:
-        name: What is wrong with it.
-        file: The file below the package.
-        old: The text that is replaced, which stands there once.
-        new: What it is replaced by.
+        name: The behaviour of the broken engine.
+        file: The path of the file in the package.
+        old: The text to replace; the file contains it exactly once.
+        new: The replacement.
     """
 
     name: str
@@ -69,7 +68,7 @@ MUTANTS: Final = (
         "links = routes.everyone",
     ),
     Mutant(
-        "strings are told apart by identity",
+        "strings are compared by identity",
         "core/sender.py",
         "    if kind is str:\n        return sender\n",
         "    if kind is str:\n        return id(sender)\n",
@@ -136,7 +135,7 @@ MUTANTS: Final = (
         "        self.subscribe(receiver, sender, weak=False)\n        yield None\n",
     ),
     Mutant(
-        "one owner's leave ends what another one owns",
+        "the end of one owner ends the connection of another owner",
         "core/registry.py",
         "        others = tuple([each for each in self.owners if each[0] is not owner])\n",
         "        others = ()\n",
@@ -161,7 +160,7 @@ MUTANTS: Final = (
         "self._registry.links_for(sender))):\n",
     ),
     Mutant(
-        "what has died is not swept",
+        "dead receivers are not removed",
         "core/registry.py",
         "        while self.dead:\n            keep_alive: list[object] = []\n",
         "        while False:\n            keep_alive: list[object] = []\n",
@@ -179,7 +178,7 @@ MUTANTS: Final = (
         "    return False",
     ),
     Mutant(
-        "an async receiver is noticed only when its turn comes",
+        "an async receiver is refused only when it is reached",
         "core/slowpath.py",
         "            _refuse_async(signal, steps)\n",
         "            pass\n",
@@ -194,7 +193,7 @@ MUTANTS: Final = (
         "                else:\n",
     ),
     Mutant(
-        "a meta-receiver that raises leaves the connection",
+        "a meta-receiver that raises does not undo the connection",
         "core/signal.py",
         "            if before is None:\n                self._registry.disown(link, CONNECT)\n",
         "            if before is None:\n                pass\n",
@@ -206,13 +205,13 @@ MUTANTS: Final = (
         "                pass",
     ),
     Mutant(
-        "a wrapper may hide a delivery",
+        "a wrapper may hide a delivery mode",
         "core/receiver.py",
         "            _refuse_hidden(receiver, binder, inner)\n",
         "            pass\n",
     ),
     Mutant(
-        "the delivery is named instead of the receiver",
+        "results name the delivery mode instead of the receiver",
         "core/receiver.py",
         "        return receiver, MethodType(self.target, first)\n",
         "        return MethodType(self.target, first), MethodType(self.target, first)\n",
@@ -230,31 +229,31 @@ MUTANTS: Final = (
         "        if entry is None:",
     ),
     Mutant(
-        "dead senders are not swept before a look-up",
+        "dead senders are not removed before a look-up",
         "core/dispatch.py",
         "        if self.dead or (type(sender)",
         "        if (type(sender)",
     ),
     Mutant(
-        "compiled: the keyword names are shifted by the wrapper",
+        "C engine: the keyword names are shifted by the wrapper",
         "core/_dispatch.c",
         "PyTuple_GET_ITEM(names, i + (i >= position))",
         "PyTuple_GET_ITEM(names, i)",
     ),
     Mutant(
-        "compiled: a stale plan of a sender is used",
+        "C engine: a stale plan of a sender is used",
         "core/_dispatch.c",
         "                 && PyTuple_GET_ITEM(entry, 0) == everyone) {",
         "                 ) {",
     ),
     Mutant(
-        "compiled: dead senders are not swept before a look-up",
+        "C engine: dead senders are not removed before a look-up",
         "core/_dispatch.c",
         "PyObject_Size(self->dead) != 0 || !is_real(self, sender)",
         "!is_real(self, sender)",
     ),
     Mutant(
-        "compiled: each receiver is leaked",
+        "C engine: each receiver is leaked",
         "core/_dispatch.c",
         "        PyObject *receiver = dereference(link->ref), *value = NULL;\n",
         "        PyObject *receiver = dereference(link->ref), *value = NULL;\n"
@@ -264,10 +263,10 @@ MUTANTS: Final = (
 
 
 def make(mutant: Mutant | None, home: Path) -> None:
-    """Copy the package to ``home``, and break the copy if there is a ``mutant``.
+    """Copy the package to ``home`` and apply the mutant, if any, to the copy.
 
     Raises:
-        LookupError: The text to replace does not stand there exactly once.
+        LookupError: The file does not contain the text to replace exactly once.
     """
     shutil.copytree(PACKAGE, home / "aldis", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     if mutant is None:
@@ -283,7 +282,7 @@ def make(mutant: Mutant | None, home: Path) -> None:
 
 
 def compile_engine(source: Path) -> None:
-    """Compile the call loop beside its source."""
+    """Compile the C engine next to its source."""
     target = source.with_name(f"_dispatch{sysconfig.get_config_var('EXT_SUFFIX')}")
     include = sysconfig.get_path("include")
     subprocess.run(
@@ -293,7 +292,7 @@ def compile_engine(source: Path) -> None:
 
 
 def run_tests(home: Path, *, compiled: bool) -> int:
-    """Run the engine's quick tests on the package in ``home``; return pytest's exit code."""
+    """Run the engines' fast tests on the package in ``home``; return pytest's exit code."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(home),
@@ -315,7 +314,7 @@ def run_tests(home: Path, *, compiled: bool) -> int:
 
 
 def try_mutant(mutant: Mutant | None) -> int:
-    """Return the exit code of the tests on ``mutant``, or on the package as it is."""
+    """Return the exit code of the tests on ``mutant``, or on the unchanged package."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         compiled = mutant is not None and mutant.file.endswith(".c")
@@ -324,19 +323,21 @@ def try_mutant(mutant: Mutant | None) -> int:
 
 
 def main() -> int:
-    """Try every mutant that was named; return 1 if one survived."""
+    """Try the chosen mutants; return 1 if the tests did not notice one of them."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__.split("\n\n", 1)[0])
-    parser.add_argument("words", nargs="*", help="only the mutants whose name has one of these")
+    parser.add_argument(
+        "words", nargs="*", help="try only mutants whose name contains one of these"
+    )
     words = parser.parse_args().words
     chosen = [each for each in MUTANTS if not words or any(word in each.name for word in words)]
     if try_mutant(None) != 0:
-        print("the tests fail on the engine as it is: mend that first")
+        print("the tests fail on the unchanged engines: repair that first")
         return 1
     survivors = []
     for number, mutant in enumerate(chosen, 1):
         start = time.monotonic()
         code = try_mutant(mutant)
-        # A crash of the interpreter is noticed as well as a failed test.
+        # A crash of the interpreter counts as noticed.
         caught = code == FAILED or code < 0
         if not caught:
             survivors.append(mutant)

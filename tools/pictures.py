@@ -1,7 +1,7 @@
 """Draw the pictures of terminal output in ``docs/pictures``: ``python tools/pictures.py``.
 
-Each command runs for real, on the example shop and on a terminal of 80 columns; what it writes
-there is the picture.
+Each command really runs, on the example shop and in a terminal of 80 columns. The picture shows its
+output.
 """
 
 import fcntl
@@ -24,13 +24,14 @@ PICTURES = ROOT / "docs" / "pictures"
 COLUMNS = 80
 CELL = 12.2  # the width of a character in rich's pictures
 
-#: The shop with a database of its own, and with the mistakes that `check` is there for.
+#: The shop with a new database.
 SHOP = """
 import pathlib, tempfile
 from examples.shop.app import create_app
 app = create_app(pathlib.Path(tempfile.mkdtemp()) / "shop.db")
 """
 
+#: The shop with mistakes that `check` finds.
 BROKEN = """
 from shop import app
 from examples.shop.signals import shop
@@ -42,7 +43,7 @@ shop.signal("lamps-lit").connect(greet)
 shop["cart_changed"].connect(lambda sender, **extra: None)
 """
 
-#: A shop with durable receivers, of which one has failed for good, and what it has sent.
+#: A shop with durable receivers. One of them fails for order 3, which becomes a dead letter.
 HARBOUR = """
 import aldis.as_blinker
 from aldis import Namespace
@@ -105,14 +106,14 @@ FILES = {"shop": SHOP, "broken": BROKEN, "typo": TYPO, "harbour": HARBOUR}
 
 
 def main() -> None:
-    """Draw every picture, or those that are named."""
+    """Draw the pictures that the command line names, or all."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, source in FILES.items():
             (folder / f"{file}.py").write_text(source)
         subprocess.run([sys.executable, "-c", SENT], cwd=folder, check=True)
-        # Places are told relative to the folder that one works in: the clone's.
+        # The commands print paths relative to the current folder, which looks like the clone.
         (folder / "examples").symlink_to(ROOT / "examples")
         for title in sys.argv[1:] or TAKEN:
             seen = run(TAKEN[title].split(), folder)
@@ -122,7 +123,7 @@ def main() -> None:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """Return what ``command`` writes to a terminal."""
+    """Run ``command`` in a terminal and return its output."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     environ = {name: each for name, each in os.environ.items() if not name.startswith("ALDIS_")}
@@ -139,19 +140,21 @@ def run(command: list[str], folder: Path) -> str:
         try:
             while chunk := os.read(ours, 4096):
                 seen += chunk
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # Linux reports the closed terminal in this way
             pass
         os.close(ours)
     return seen.decode().replace("\r\n", "\n").replace("aldis -c", "aldis").replace("-c ", "aldis ")
 
 
 def draw(command: str, seen: str) -> str:
-    """Return the SVG of a terminal with ``command`` and what it wrote."""
+    """Return the SVG of a terminal with ``command`` and its output."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "green"), (command, "bold")))
     console.print(Text.from_ansi(seen.rstrip("\n")), soft_wrap=False)
     svg = console.export_svg(title="aldis", unique_id="terminal")
-    svg = re.sub(r"\s*@font-face \{.*?\}\s*", "\n", svg, flags=re.DOTALL)  # no fonts from afar
+    svg = re.sub(
+        r"\s*@font-face \{.*?\}\s*", "\n", svg, flags=re.DOTALL
+    )  # no fonts from other hosts
     svg = re.sub(r" *<!-- Generated.*?-->\n", "", svg)
     return re.sub(
         r' x="([\d.]+)"( y="[\d.]+") textLength="([\d.]+)"([^>]*)>((?:&#160;)+)', _move, svg
@@ -159,7 +162,7 @@ def draw(command: str, seen: str) -> str:
 
 
 def _move(match: re.Match[str]) -> str:
-    """Begin a text after its leading spaces: not every viewer draws these."""
+    """Start a text after its leading spaces, which some viewers do not draw."""
     width = match[5].count(";") * CELL
     x, length = float(match[1]) + width, float(match[3]) - width
     return f' x="{x:.5g}"{match[2]} textLength="{length:.5g}"{match[4]}>'
