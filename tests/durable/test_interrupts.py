@@ -10,11 +10,12 @@ from aldis.durable import Retry, current_delivery, durable
 from aldis.errors import TimeLimitError
 from tests.durable.scenes import counts, order_paid, rows, write, written
 from tests.durable.working import is_settled, run_all, send, until, working
+from tests.sizes import sized
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 #: How many are interrupted: on a busy machine most of them several times.
-COUNT = 100
+COUNT = sized(20, 200)
 
 
 @pytest.mark.skipif(

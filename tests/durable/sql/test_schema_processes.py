@@ -10,6 +10,8 @@ from sqlalchemy import inspect
 
 from aldis.durable.store.sql import migrate
 
+pytestmark = pytest.mark.slow
+
 UPGRADE = """
     import sys
     from sqlalchemy import create_engine, event
