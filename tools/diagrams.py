@@ -165,12 +165,12 @@ def life_of_a_signal() -> Drawing:
     drawing.labels(
         430,
         92,
-        "raises? the sender gets",
-        "the error, the others",
+        "an error reaches the",
+        "sender, the others",
         "are not called",
         anchor="start",
     )
-    drawing.labels(430, 202, "raises? the error is", "logged, the send goes on", anchor="start")
+    drawing.labels(430, 202, "an error is logged,", "the send goes on", anchor="start")
     drawing.labels(430, 440, "a row in the sender's", "own transaction", anchor="start")
     drawing.arrow("M418 308H592")
     drawing.box(662, 308, 136, 48, ["is called"], "yellow")
