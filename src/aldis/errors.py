@@ -217,7 +217,7 @@ class RetryLater(AldisError, RuntimeError):  # noqa: N818 - an instruction to th
     def __init__(self, reason: str = "asked to be called later", *, seconds: float) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.seconds = check_seconds(seconds)
+        self.seconds: float = check_seconds(seconds)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), seconds=self.seconds), self.args

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aldis import signals
 from aldis._extension import BaseExtension, outbox_of
+from aldis.core.namespace import NamedSignal
 from aldis.core.signal import Signal
 from aldis.errors import MissingExtraError
 from aldis.signals import Namespace, signals_available
@@ -23,31 +24,43 @@ if signals_available:
     install_as_blinker()
 
 try:
-    from flask import (
-        appcontext_popped,
-        appcontext_pushed,
-        appcontext_tearing_down,
-        before_render_template,
-        current_app,
-        got_request_exception,
-        has_app_context,
-        message_flashed,
-        request_finished,
-        request_started,
-        request_tearing_down,
-        template_rendered,
-    )
-except ModuleNotFoundError as missing:
-    if missing.name != "flask":
+    from flask import current_app, has_app_context
+except ModuleNotFoundError as _missing:
+    if _missing.name != "flask":
         raise
     _message = "aldis.flask needs Flask, which is not installed: pip install 'aldis[flask]'"
-    raise MissingExtraError(_message, name="flask") from missing
+    raise MissingExtraError(_message, name="flask") from _missing
 
 if TYPE_CHECKING:
     from flask import Flask
     from jinja2 import Template
 
     from aldis.durable import Outbox
+
+    # Flask annotates its signals with blinker's class. When it runs on aldis, they are these.
+    appcontext_popped: NamedSignal[..., Any]
+    appcontext_pushed: NamedSignal[..., Any]
+    appcontext_tearing_down: NamedSignal[..., Any]
+    before_render_template: NamedSignal[..., Any]
+    got_request_exception: NamedSignal[..., Any]
+    message_flashed: NamedSignal[..., Any]
+    request_finished: NamedSignal[..., Any]
+    request_started: NamedSignal[..., Any]
+    request_tearing_down: NamedSignal[..., Any]
+    template_rendered: NamedSignal[..., Any]
+else:
+    from flask import (
+        appcontext_popped,
+        appcontext_pushed,
+        appcontext_tearing_down,
+        before_render_template,
+        got_request_exception,
+        message_flashed,
+        request_finished,
+        request_started,
+        request_tearing_down,
+        template_rendered,
+    )
 
 __all__ = [
     "Aldis",
@@ -69,7 +82,7 @@ __all__ = [
 
 # Flask promises that these are always sent to all, so a receiver that raises must not stop them.
 for _signal in (request_tearing_down, appcontext_tearing_down):
-    _signal.continue_on_error = True  # type: ignore[attr-defined]
+    _signal.continue_on_error = True
 
 
 class Aldis(BaseExtension["Flask"]):
@@ -97,7 +110,7 @@ class Aldis(BaseExtension["Flask"]):
 
     @staticmethod
     def _first_signals() -> tuple[Signal[..., Any], ...]:
-        return appcontext_pushed, request_started  # type: ignore[return-value]
+        return appcontext_pushed, request_started
 
     @staticmethod
     def _receiver(function: Callable[..., None]) -> Callable[..., Any]:

@@ -13,13 +13,48 @@ from typing import TYPE_CHECKING, Any
 
 from aldis._extension import BaseExtension, outbox_of
 from aldis.blinker import install_as_blinker
+from aldis.core.namespace import NamedSignal
 from aldis.core.signal import Signal
 from aldis.errors import MissingExtraError
 
 install_as_blinker()
 
 try:
+    import quart.signals  # noqa: F401 - older versions of Quart do not have this module
     from quart import current_app, has_app_context
+    from quart.utils import run_sync
+except ModuleNotFoundError as _missing:
+    if _missing.name not in ("quart", "quart.signals"):
+        raise
+    _message = "aldis.quart needs Quart, which is not installed: pip install 'aldis[quart]'"
+    raise MissingExtraError(_message, name="quart") from _missing
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from quart import Quart
+
+    from aldis.durable import Outbox
+
+    # Quart annotates its signals with blinker's class. When it runs on aldis, they are these.
+    appcontext_popped: NamedSignal[..., Any]
+    appcontext_pushed: NamedSignal[..., Any]
+    appcontext_tearing_down: NamedSignal[..., Any]
+    before_render_template: NamedSignal[..., Any]
+    got_background_exception: NamedSignal[..., Any]
+    got_request_exception: NamedSignal[..., Any]
+    got_serving_exception: NamedSignal[..., Any]
+    got_websocket_exception: NamedSignal[..., Any]
+    message_flashed: NamedSignal[..., Any]
+    request_finished: NamedSignal[..., Any]
+    request_started: NamedSignal[..., Any]
+    request_tearing_down: NamedSignal[..., Any]
+    template_rendered: NamedSignal[..., Any]
+    websocket_finished: NamedSignal[..., Any]
+    websocket_received: NamedSignal[..., Any]
+    websocket_sent: NamedSignal[..., Any]
+    websocket_started: NamedSignal[..., Any]
+    websocket_tearing_down: NamedSignal[..., Any]
+else:
     from quart.signals import (
         appcontext_popped,
         appcontext_pushed,
@@ -40,18 +75,6 @@ try:
         websocket_started,
         websocket_tearing_down,
     )
-    from quart.utils import run_sync
-except ModuleNotFoundError as missing:
-    if missing.name not in ("quart", "quart.signals"):
-        raise
-    _message = "aldis.quart needs Quart, which is not installed: pip install 'aldis[quart]'"
-    raise MissingExtraError(_message, name="quart") from missing
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from quart import Quart
-
-    from aldis.durable import Outbox
 
 __all__ = [
     "Aldis",
@@ -98,7 +121,7 @@ class Aldis(BaseExtension["Quart"]):
 
     @staticmethod
     def _first_signals() -> tuple[Signal[..., Any], ...]:
-        return appcontext_pushed, request_started, websocket_started  # type: ignore[return-value]
+        return appcontext_pushed, request_started, websocket_started
 
     @staticmethod
     def _receiver(function: Callable[..., None]) -> Callable[..., Any]:
@@ -115,7 +138,7 @@ class Aldis(BaseExtension["Quart"]):
 
 # Quart promises that these are always sent to all, so a receiver that raises must not stop them.
 for _signal in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):
-    _signal.continue_on_error = True  # type: ignore[attr-defined]
+    _signal.continue_on_error = True
 
 # Quart passes `_sync_wrapper` when it sends its other signals, but not for these two. Without it,
 # they reject sync receivers. With it, sync receivers run in a thread, as for the other signals.

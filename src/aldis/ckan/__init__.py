@@ -6,11 +6,11 @@ from aldis.errors import MissingExtraError
 
 try:
     import pluggy as _pluggy  # noqa: F401 - CKAN's plugins are plugins, which need it
-except ModuleNotFoundError as missing:
-    if missing.name != "pluggy":
+except ModuleNotFoundError as _missing:
+    if _missing.name != "pluggy":
         raise
     _message = "aldis.ckan needs pluggy, which is not installed: pip install 'aldis[ckan]'"
-    raise MissingExtraError(_message, name="pluggy") from missing
+    raise MissingExtraError(_message, name="pluggy") from _missing
 
 from aldis.ckan import signals
 from aldis.ckan.check import check

@@ -62,7 +62,7 @@ if TYPE_CHECKING or theirs is None:
         """
 
         def __init__(self, *_: Any, name: str | None = None, **__: Any) -> None:
-            self.name = name or type(self).__name__
+            self.name: str = name or type(self).__name__
 
 else:
     _ckan_plugins = import_module("ckan.plugins")

@@ -155,7 +155,7 @@ class Emission(_Timed):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finished = perf_counter_ns()
+        self.finished: int = perf_counter_ns()
         self.error = error
         self.notify(lambda observer: observer.emission_finished, self)
 
@@ -186,7 +186,7 @@ class Call(_Timed):
         # This is the cause of the emission, unless the delivery mode calls the receiver later.
         self._outer = _current.get()
         _current.set(self)
-        self.started = perf_counter_ns()
+        self.started: int = perf_counter_ns()
         return self
 
     def __exit__(
@@ -195,9 +195,9 @@ class Call(_Timed):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finished = perf_counter_ns()
+        self.finished: int = perf_counter_ns()
         if error is not None:  # otherwise the error of report_error() stays
-            self.error = error
+            self.error: BaseException = error
         # No token, because Python may close an abandoned coroutine in another context.
         _current.set(self._outer)
         self.emission.notify(lambda observer: observer.call_finished, self)

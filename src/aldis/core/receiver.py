@@ -322,7 +322,7 @@ class BuiltinMethodResolver:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
 
     def __call__(self, referent: Any) -> tuple[Any, Any] | None:
         method = getattr(referent, self.name)
@@ -345,9 +345,9 @@ class ModeResolver:
     def __init__(
         self, inner: Resolver | None, target: Callable[..., Any], takes: str | None
     ) -> None:
-        self.inner = inner
-        self.target = target
-        self.takes = takes
+        self.inner: Resolver | None = inner
+        self.target: Callable[..., Any] = target
+        self.takes: str | None = takes
 
     def __call__(self, referent: Any) -> tuple[Any, Any] | None:
         receiver = referent

@@ -87,17 +87,17 @@ class ReceiverRecord:
     def __init__(
         self, key: object, referent: Any, referent_ref: ReceiverRef | None, info: ReceiverInfo
     ) -> None:
-        self.key = key
-        self.ref = referent_ref
+        self.key: object = key
+        self.ref: ReceiverRef | None = referent_ref
         # Not the reference with the callback, because a plain one is faster to call. Without a
         # weak reference, all connections are strong, and this keeps the referent alive for them.
         self.lookup: Callable[[], Any] = (
             partial(_same, referent) if referent_ref is None else ref(referent)
         )
-        self.info = info
-        self.is_async = info.is_async
-        self.relays = info.relays
-        self.needs_send_id = info.needs_send_id
+        self.info: ReceiverInfo = info
+        self.is_async: bool = info.is_async
+        self.relays: bool = info.relays
+        self.needs_send_id: bool = info.needs_send_id
         self.links: dict[object, Connection] = {}
 
     def held(self) -> Any:
@@ -119,9 +119,9 @@ class SenderRecord:
     __slots__ = ("held", "key", "links", "plan", "ref")
 
     def __init__(self, key: object, sender: Any, sender_ref: SenderRef | None) -> None:
-        self.key = key
-        self.ref = sender_ref
-        self.held = sender if sender_ref is None else None
+        self.key: object = key
+        self.ref: SenderRef | None = sender_ref
+        self.held: Any | None = sender if sender_ref is None else None
         self.links: dict[object, Connection] = {}
         self.plan: Plan | None = None
 
@@ -154,11 +154,11 @@ class Connection(Link):
     def __init__(
         self, receiver: ReceiverRecord, sender: SenderRecord, loss_message: str | None
     ) -> None:
-        self.ref = receiver.lookup
-        self.resolver = receiver.info.resolver
-        self.receiver = receiver
-        self.sender = sender
-        self.loss_message = loss_message
+        self.ref: Callable[[], Any] = receiver.lookup
+        self.resolver: Callable[[Any], tuple[Any, Any] | None] | None = receiver.info.resolver
+        self.receiver: ReceiverRecord = receiver
+        self.sender: SenderRecord = sender
+        self.loss_message: str | None = loss_message
 
     @property
     def live(self) -> bool:
@@ -199,9 +199,9 @@ class Plan:
     __slots__ = ("base", "links", "plain")
 
     def __init__(self, links: tuple[Connection, ...], base: Plan | None, *, plain: bool) -> None:
-        self.links = links
-        self.base = base
-        self.plain = plain
+        self.links: tuple[Connection, ...] = links
+        self.base: Plan | None = base
+        self.plain: bool = plain
 
 
 class Registry:
@@ -217,14 +217,14 @@ class Registry:
     def __init__(self, signal_ref: ref[Any]) -> None:
         self.receivers: dict[object, ReceiverRecord] = {}
         self.senders: dict[object, SenderRecord] = {}
-        self.everyone = SenderRecord(ANY, ANY, None)
+        self.everyone: SenderRecord = SenderRecord(ANY, ANY, None)
         self.signal_ref = signal_ref
-        self.version = 0
-        self.serial = 0
+        self.version: int = 0
+        self.serial: int = 0
         self.dead: deque[WatchingRef] = deque()
         self._queue_dead = self.dead.append
-        self.routes = Routes(self.dead)
-        self.publishing = True
+        self.routes: Routes = Routes(self.dead)
+        self.publishing: bool = True
         self.lost: list[str] = []
         renew_lock_after_fork(self)
 

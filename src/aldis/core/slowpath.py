@@ -108,8 +108,8 @@ class ChosenStep:
 
     def __init__(self, call: Callable[..., Any], receiver: Callable[..., Any]) -> None:
         self.receiver = self
-        self.is_async = is_async(call)
-        self.needs_send_id = needs_send_id(getattr(call, "func", call))
+        self.is_async: bool = is_async(call)
+        self.needs_send_id: bool = needs_send_id(getattr(call, "func", call))
         self._pair = (receiver, call)
 
     def resolve(self) -> tuple[Any, Any]:

@@ -68,13 +68,13 @@ class CurrentDelivery:
     def __init__(
         self, claimed: ClaimedDelivery, open_session: Callable[[], Any], store: Store | None
     ) -> None:
-        self.key = claimed.key
-        self.attempt = claimed.attempt
-        self.emission_id = claimed.emission_id
-        self.receiver = claimed.receiver
-        self.signal = claimed.signal
-        self.cause = claimed.caused_by
-        self.traceparent = claimed.traceparent
+        self.key: str = claimed.key
+        self.attempt: int = claimed.attempt
+        self.emission_id: str = claimed.emission_id
+        self.receiver: str = claimed.receiver
+        self.signal: str = claimed.signal
+        self.cause: str | None = claimed.caused_by
+        self.traceparent: str | None = claimed.traceparent
         self.completed = False
         self._claimed = claimed
         self._open_session = open_session

@@ -181,7 +181,7 @@ class Durable(Delivered[P, R]):
                 "so a delivery would be completed without any effect; remove the yield"
             )
             raise TypeError(message)
-        self.is_async = is_async(function)
+        self.is_async: bool = is_async(function)
         self._by_signal: dict[str, tuple[ref[Any], PayloadCodec]] = {}
 
     def __set_name__(self, owner: type, attribute: str) -> None:

@@ -14,17 +14,17 @@ try:
     from aldis.oauth._failures import ErrorText
     from aldis.oauth._responses import safe_next
     from aldis.oauth._storage import MemoryStorage, SessionStorage, TokenStorage
-except ModuleNotFoundError as missing:
-    if missing.name is None or missing.name.partition(".")[0] not in (
+except ModuleNotFoundError as _missing:
+    if _missing.name is None or _missing.name.partition(".")[0] not in (
         "authlib",
         "flask",
         "requests",
     ):
         raise
     _message = (
-        f"aldis.oauth needs {missing.name}, which is not installed: pip install 'aldis[oauth]'"
+        f"aldis.oauth needs {_missing.name}, which is not installed: pip install 'aldis[oauth]'"
     )
-    raise MissingExtraError(_message, name=missing.name) from missing
+    raise MissingExtraError(_message, name=_missing.name) from _missing
 
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error, oauth_signals
 

@@ -17,14 +17,14 @@ try:
     from sqlalchemy import select
     from sqlalchemy.exc import IntegrityError
     from sqlalchemy.orm import Session, scoped_session
-except ModuleNotFoundError as missing:
-    if missing.name not in ("flask_login", "sqlalchemy"):
+except ModuleNotFoundError as _missing:
+    if _missing.name not in ("flask_login", "sqlalchemy"):
         raise
     _message = (
-        f"aldis.oauth.linking needs {missing.name}, which is not installed: "
+        f"aldis.oauth.linking needs {_missing.name}, which is not installed: "
         "pip install 'aldis[oauth]'"
     )
-    raise MissingExtraError(_message, name=missing.name) from missing
+    raise MissingExtraError(_message, name=_missing.name) from _missing
 
 __all__ = ["UserLinker"]
 

@@ -15,13 +15,13 @@ try:
     from sqlalchemy.exc import IntegrityError
     from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, scoped_session
     from sqlalchemy.types import TypeDecorator
-except ModuleNotFoundError as missing:
-    if missing.name != "sqlalchemy":
+except ModuleNotFoundError as _missing:
+    if _missing.name != "sqlalchemy":
         raise
     _message = (
         "aldis.oauth.sqla needs SQLAlchemy, which is not installed: pip install 'aldis[oauth]'"
     )
-    raise MissingExtraError(_message, name="sqlalchemy") from missing
+    raise MissingExtraError(_message, name="sqlalchemy") from _missing
 
 __all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText"]
 
@@ -40,8 +40,8 @@ class _Hidden(str):
 class TokenText(TypeDecorator[Token]):
     """A token as JSON text. It never appears in SQLAlchemy's log and error messages."""
 
-    impl = Text
-    cache_ok = True
+    impl: type[Text] = Text
+    cache_ok: bool | None = True
 
     def process_bind_param(self, value: Token | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return the text for the database."""

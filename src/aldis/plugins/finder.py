@@ -13,11 +13,11 @@ from aldis.errors import MissingExtraError, PluginError, UnknownPluginError
 
 try:
     import pluggy
-except ModuleNotFoundError as missing:
-    if missing.name != "pluggy":
+except ModuleNotFoundError as _missing:
+    if _missing.name != "pluggy":
         raise
     _message = "aldis.plugins needs pluggy, which is not installed: pip install 'aldis[plugins]'"
-    raise MissingExtraError(_message, name="pluggy") from missing
+    raise MissingExtraError(_message, name="pluggy") from _missing
 
 __all__ = ["Finder"]
 

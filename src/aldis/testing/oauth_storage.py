@@ -23,7 +23,7 @@ from typing import Any, Final
 
 __all__ = ["ForgivingTokenStorageSuite", "TokenStorageSuite"]
 
-FIRST: Final = {
+FIRST: Final[dict[str, Any]] = {
     "access_token": "first",
     "refresh_token": "again",
     "token_type": "Bearer",
@@ -31,7 +31,7 @@ FIRST: Final = {
     "scope": ["openid", "user:email"],
     "nested": {"kept": True, "none": None, "text": "\u017elut\u00fd"},
 }
-SECOND: Final = {"access_token": "second", "token_type": "Bearer", "scope": []}
+SECOND: Final[dict[str, Any]] = {"access_token": "second", "token_type": "Bearer", "scope": []}
 
 
 def _blueprint(name: str = "provider") -> Any:

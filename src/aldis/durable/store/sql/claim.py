@@ -8,7 +8,7 @@ Each function runs SQL on a connection. The store chooses the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Update,
     and_,
     bindparam,
     cast,
@@ -72,19 +73,25 @@ class ClaimStatements:
         self.tables = tables
         rows = tables.deliveries
         attempt = one_more(rows.c.attempts).label("attempt")
-        self.find = {state: _find(tables, state, *_columns(rows), attempt) for state in WAITING}
-        self.first_due = lru_cache(maxsize=8)(self._first_due)
+        self.find: dict[State, Select[Any]] = {
+            state: _find(tables, state, *_columns(rows), attempt) for state in WAITING
+        }
+        self.first_due: Callable[[tuple[str, ...]], Select[Any]] = lru_cache(maxsize=8)(
+            self._first_due
+        )
         fence = (rows.c.worker == bindparam("lease"), rows.c.attempts == bindparam("attempt"))
         done = update(rows).values(state=State.DONE, finished_at=now())
-        self.complete = done.where(
+        self.complete: Update = done.where(
             rows.c.id.in_(bindparam("ids", expanding=True)), rows.c.state == State.RUNNING, *fence
         )
         # A worker may complete a delivery twice in one transaction, so DONE is accepted, too.
         states = among(rows.c.state, (State.RUNNING, State.DONE))
-        self.complete_one = done.where(rows.c.id == bindparam("id_"), states, *fence)
+        self.complete_one: Update = done.where(rows.c.id == bindparam("id_"), states, *fence)
         if kind == "postgresql":  # the statements that are a transaction by themselves
-            self.take = {state: _take(tables, state) for state in WAITING}
-            self.complete_unordered = self.complete.where(async_commit())
+            self.take: dict[State, ReturningUpdate[Any]] = {
+                state: _take(tables, state) for state in WAITING
+            }
+            self.complete_unordered: Update = self.complete.where(async_commit())
 
     def _first_due(self, receivers: tuple[str, ...]) -> Select[Any]:
         """Select each receiver's first due time, with one index lookup per receiver and state."""

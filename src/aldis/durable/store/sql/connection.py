@@ -81,7 +81,7 @@ class Database:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.kind = kind_of(engine.dialect.name)
+        self.kind: str = kind_of(engine.dialect.name)
         self.engine = engine
         if self.kind == "sqlite":
             sqlite.prepare(engine, immediate=False)

@@ -58,8 +58,8 @@ class now(FunctionElement[int]):  # noqa: N801 - SQL, in lower case like SQLAlch
     """The database's time at the start of the statement."""
 
     name = "now"
-    inherit_cache = True
-    type = BigInteger()
+    inherit_cache: bool = True
+    type: BigInteger = BigInteger()
 
 
 @compiles(now, "postgresql")
