@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt setup.py $(wildcard src/aldis/core/*.[ch])
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# The number of processes that run tests. With 0, and with ARGS, pytest runs them itself.
+JOBS ?= $(if $(ARGS),0,auto)
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal
+
 # The tests of a contributor, and all tests but those of other projects.
 FAST := -m "not slow and not service and not stress and not downstream"
 ALL := -m "not downstream"
@@ -39,17 +43,17 @@ demo-serve: $(VENV)/.demo  ## serve the example shop on this machine
 
 test: $(VENV)/.test  ## run the fast tests (ARGS="-k word" chooses)
 	@$(BIN)/python tools/announce.py fast
-	$(BIN)/python -m pytest $(FAST) $(ARGS)
+	$(PYTEST) $(FAST) $(ARGS)
 
 check: lint types test  ## run lint, types and the fast tests; do it before a pull request
 
 test-python-engine: $(VENV)/.test  ## run the fast tests of the engines on the Python engine
-	ALDIS_NO_EXTENSIONS=1 $(BIN)/python -m pytest $(FAST) $(ENGINE_TESTS)
+	ALDIS_NO_EXTENSIONS=1 $(PYTEST) $(FAST) $(ENGINE_TESTS)
 
 test-all: $(VENV)/.test  ## run all tests, on both engines (needs PostgreSQL, MariaDB and Node.js)
 	@$(BIN)/python tools/announce.py all
-	$(BIN)/python -m pytest $(ALL) $(ARGS)
-	$(if $(ARGS),,ALDIS_NO_EXTENSIONS=1 $(BIN)/python -m pytest $(ALL) $(ENGINE_TESTS))
+	$(PYTEST) $(ALL) $(ARGS)
+	$(if $(ARGS),,ALDIS_NO_EXTENSIONS=1 $(PYTEST) $(ALL) $(ENGINE_TESTS))
 
 nightly:  ## run the long checks, one after the other (takes hours; ARGS="mutants extras" chooses)
 	.ci/nightly $(ARGS)

@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 TOOLS: Final = ROOT / "tools"
 SUPPORTED: Final = ("3.11", "3.12", "3.13")
 AT_ONCE: Final = 2  # environments
-INSTALLING: Final = 240.0  # seconds for one call of pip
+INSTALLING: Final = 240.0  # seconds for one call of pip or venv
 RUNNING: Final = 60.0  # seconds for one program in an environment
 MOST_MODULES: Final = 25  # modules of aldis that `import aldis` may import
 
@@ -110,7 +110,7 @@ class Python:
 
     def build(self, sdist: Path) -> Path:
         """Return the wheel, built from ``sdist``."""
-        run([self.interpreter, "-m", "venv", str(self.work / "pip")])
+        run([self.interpreter, "-m", "venv", str(self.work / "pip")], INSTALLING)
         pinned = ["--quiet", "-c", str(ROOT / "constraints.txt")]
         run([*self.pip, "install", *pinned, "setuptools"], INSTALLING)
         dist = self.work / "dist"
@@ -277,7 +277,7 @@ def build_sdist(python: str, work: Path) -> Path:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, tree / name)
     builder = work / "builder"
-    run([python, "-m", "venv", str(builder)])
+    run([python, "-m", "venv", str(builder)], INSTALLING)
     interpreter = str(builder / "bin" / "python")
     pinned = ["-c", str(ROOT / "constraints.txt"), "setuptools"]
     run([interpreter, "-m", "pip", "install", "--quiet", *pinned], INSTALLING)
