@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import create_engine, text
 
+from aldis.durable.store.sql.connection import use_wal
 from aldis.durable.store.sql.migrate import upgrade
-from aldis.durable.store.sql.sqlite import use_wal
 from tests.cli.support import ALDIS, PYTHON
 
 #: The states of deliveries, as they stand in the database.

@@ -16,7 +16,7 @@ OLD_PATHS = [
     ("aldis.durable.facts", "SUSPECT_AFTER", "aldis.durable.types", "QUARANTINE_AFTER"),
     ("aldis.durable.memory", "MemoryStore", "aldis.durable.store.memory", "MemoryStore"),
     ("aldis.durable.sql.schema", "upgrade", "aldis.durable.store.sql.migrate", "upgrade"),
-    ("aldis.durable.sql.sqlite", "use_wal", "aldis.durable.store.sql.sqlite", "use_wal"),
+    ("aldis.durable.sql.sqlite", "use_wal", "aldis.durable.store.sql.connection", "use_wal"),
     ("aldis.durable.sql.store", "SqlStore", "aldis.durable.store.sql.store", "SqlStore"),
     ("aldis.durable.sql.tables", "now", "aldis.durable.store.sql.tables", "now"),
     ("aldis.durable.store", "Waker", "aldis.durable.store", "Notifier"),

@@ -158,7 +158,7 @@ def _turn_on_wal(place: Place) -> None:
     if engine.dialect.name != "sqlite" or engine.dialect.is_async:
         raise click.UsageError("--wal is for an SQLite file, with a driver that is not async")
     with refusals():
-        from aldis.durable.store.sql.sqlite import use_wal  # noqa: PLC0415 - it needs SQLAlchemy
+        from aldis.durable.store.sql.connection import use_wal  # noqa: PLC0415 - it needs SQLAlchemy
 
         try:
             use_wal(engine)

@@ -325,7 +325,7 @@ def refuse_memory(place: Place, why: str = GONE) -> None:
     """
     if place.engine.dialect.name != "sqlite":
         return
-    from aldis.durable.store.sql.sqlite import is_in_memory  # noqa: PLC0415 - it needs SQLAlchemy
+    from aldis.durable.store.sql.connection import is_in_memory  # noqa: PLC0415 - it needs SQLAlchemy
 
     if is_in_memory(place.engine):
         raise DatabaseError(

@@ -15,7 +15,7 @@ _MOVED: Final = {
     "aldis.durable.memory": "aldis.durable.store.memory",
     "aldis.durable.sql": "aldis.durable.store.sql",
     "aldis.durable.sql.schema": "aldis.durable.store.sql.migrate",
-    "aldis.durable.sql.sqlite": "aldis.durable.store.sql.sqlite",
+    "aldis.durable.sql.sqlite": "aldis.durable.store.sql.connection",
     "aldis.durable.sql.store": "aldis.durable.store.sql.store",
     "aldis.durable.sql.tables": "aldis.durable.store.sql.tables",
 }

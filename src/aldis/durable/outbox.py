@@ -15,8 +15,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from aldis.durable.current import running
 from aldis.durable.store import Store
-from aldis.durable.store.sql import sqlite
-from aldis.durable.store.sql.connection import engines_of
+from aldis.durable.store.sql.connection import (
+    SQLITE_BEGIN,
+    adopt_sqlite_transaction,
+    engines_of,
+    prepare_sqlite,
+)
 from aldis.durable.store.sql.store import SqlStore
 from aldis.durable.types import NewDelivery
 from aldis.errors import NoSessionError, OutboxError
@@ -177,7 +181,7 @@ class Outbox:
         engine = self.engine
         if engine.dialect.name != "sqlite":
             return engine
-        return engine.execution_options(**{sqlite.BEGIN: "IMMEDIATE"})
+        return engine.execution_options(**{SQLITE_BEGIN: "IMMEDIATE"})
 
     def close_session(self, session: Any) -> Any:
         """Let go of a session; one that is async answers with something to await."""
@@ -307,7 +311,7 @@ class _SqlStores:
         recorder = self._recorders.get(engine)
         if recorder is None:
             if engine.dialect.name == "sqlite":
-                sqlite.prepare(engine, immediate=self._immediate)
+                prepare_sqlite(engine, immediate=self._immediate)
             store = SqlStore(engine, prefix=self._prefix, schema=self._schema, notify=self._notify)
             recorder = self._recorders.setdefault(engine, _Recorder(store))
         return recorder
@@ -372,7 +376,7 @@ def _adopt(handle: Any, *, is_async: bool) -> None:
             )
             raise OutboxError(message)
         handle = handle.connection()
-    sqlite.adopt(handle)
+    adopt_sqlite_transaction(handle)
 
 
 def _engine_of(handle: Any) -> Engine:

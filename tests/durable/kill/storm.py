@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.pool import NullPool
 
+from aldis.durable.store.sql.connection import use_wal
 from aldis.durable.store.sql.migrate import upgrade
-from aldis.durable.store.sql.sqlite import use_wal
 from aldis.durable.types import UNFINISHED, State
 from tests.durable.kill.app import Effect, Order, db, deliveries
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url
 
-from aldis.durable.store.sql.sqlite import use_wal
+from aldis.durable.store.sql.connection import use_wal
 from tests.services import MARIADB, POSTGRESQL
 
 #: The kinds that need a server, for tests that have the kind as a parameter.

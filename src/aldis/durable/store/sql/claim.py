@@ -32,8 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from aldis.durable.store.sql.connection import async_commit
-from aldis.durable.store.sql.corrupt_rows import damage, one_more
-from aldis.durable.store.sql.leases import one_less, unbegun
+from aldis.durable.store.sql.corrupt_rows import damage
+from aldis.durable.store.sql.leases import one_less, one_more, unbegun
 from aldis.durable.store.sql.ordering import block, unblock_next
 from aldis.durable.store.sql.tables import BATCH, MICRO, Tables, among, microseconds, now
 from aldis.durable.types import (
@@ -270,7 +270,8 @@ def complete(
 ) -> int:
     """Complete a batch of :func:`alike` deliveries and unblock those that waited for them."""
     count = connection.execute(statements.complete, _fence(claimed)).rowcount
-    unblock_next(connection, statements.tables.deliveries, claimed)
+    if claimed[0].order_key is not None:
+        unblock_next(connection, statements.tables.deliveries, claimed)
     return count
 
 

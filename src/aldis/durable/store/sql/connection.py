@@ -1,4 +1,9 @@
-"""Runs transactions on the application's database and explains the database's errors."""
+"""Runs transactions on the application's database and explains the database's errors.
+
+SQLite needs preparation. Python's ``sqlite3`` begins a transaction only before the first INSERT,
+UPDATE or DELETE. It commits a savepoint that was released earlier, and a later rollback does not
+undo it. So the engine runs BEGIN itself, as SQLAlchemy's documentation of the dialect describes.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,25 @@ from threading import local
 from time import sleep
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, func, true
+from sqlalchemy import URL, ColumnElement, Connection, Engine, event, func, true
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aldis._compat import connections_of
-from aldis.durable.store.sql import sqlite
 from aldis.errors import OutboxError, SchemaError
 
 __all__ = [
+    "SQLITE_BEGIN",
     "Database",
+    "adopt_sqlite_transaction",
     "async_commit",
     "connection_of",
     "engines_of",
+    "is_in_memory",
     "kind_of",
+    "prepare_sqlite",
     "translated",
+    "use_wal",
 ]
 
 P = ParamSpec("P")
@@ -39,6 +48,12 @@ _KINDS: Final = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
+
+#: The execution option that chooses how SQLite begins a transaction: "DEFERRED" or "IMMEDIATE".
+SQLITE_BEGIN: Final = "aldis_begin"
+
+#: The key in a connection's ``info`` if this module begins its transactions.
+_BEGINS_HERE: Final = "aldis.begins"
 
 #: How often a transaction runs if it conflicts with others.
 TRIES: Final = 8
@@ -84,9 +99,9 @@ class Database:
         self.kind: str = kind_of(engine.dialect.name)
         self.engine = engine
         if self.kind == "sqlite":
-            sqlite.prepare(engine, immediate=False)
-            self._reading = engine.execution_options(**{sqlite.BEGIN: "DEFERRED"})
-            self._writing = engine.execution_options(**{sqlite.BEGIN: "IMMEDIATE"})
+            prepare_sqlite(engine, immediate=False)
+            self._reading = engine.execution_options(**{SQLITE_BEGIN: "DEFERRED"})
+            self._writing = engine.execution_options(**{SQLITE_BEGIN: "IMMEDIATE"})
         else:
             # In autocommit mode, a single statement needs one round trip instead of three.
             self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -155,11 +170,11 @@ class Database:
                 try:
                     with (
                         self._transaction(engine) as connection,
-                        sqlite.lenient_text(connection) if lenient else nullcontext(),
+                        _lenient_text(connection) if lenient else nullcontext(),
                     ):
                         return work(connection)
                 except DBAPIError as error:
-                    if self.kind == "sqlite" and not lenient and sqlite.is_not_utf8(error):
+                    if self.kind == "sqlite" and not lenient and _is_not_utf8(error):
                         lenient = True
                         continue
                     if attempt + 1 == TRIES or not _is_conflict(error):
@@ -191,7 +206,7 @@ class Database:
                 known = connections[engine] = engine.connect()
                 known.detach()
                 if self.kind == "sqlite":
-                    sqlite.sync_less(known)
+                    _commit_without_sync(known)
             with known.begin():
                 yield known
 
@@ -254,6 +269,124 @@ def _several_databases(urls: Sequence[URL]) -> str:
         f"a delivery cannot be recorded atomically across databases: this transaction uses {names};"
         " record it in a session of the outbox's own database (with outbox.using(session): ...)"
     )
+
+
+# -- SQLite ----------------------------------------------------------------------------------------
+
+
+def prepare_sqlite(engine: Engine, *, immediate: bool) -> None:
+    """Make an SQLite engine begin its transactions with BEGIN, unless it does so already.
+
+    Args:
+        engine: The engine. If its application configured how transactions begin, that stays.
+        immediate: Whether to take the write lock with BEGIN. Otherwise a transaction that reads
+            first fails with "database is locked" if it writes after another commit.
+    """
+    if not event.contains(engine, "begin", _begin):
+        event.listen(engine, "begin", _begin)
+    if immediate:
+        engine.update_execution_options(**{SQLITE_BEGIN: "IMMEDIATE"})
+
+
+def _begin(connection: Connection) -> None:
+    raw: Any = connection.connection.dbapi_connection
+    if not connection.info.get(_BEGINS_HERE):
+        if not _begins_late(raw):
+            return
+        raw.isolation_level = None
+        connection.info[_BEGINS_HERE] = True
+    how = connection.get_execution_options().get(SQLITE_BEGIN, "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {how}")
+
+
+def adopt_sqlite_transaction(connection: Connection) -> None:
+    """Make a transaction that began before :func:`prepare_sqlite` roll back as a whole.
+
+    Raises:
+        OutboxError: The transaction is inside a savepoint, which SQLite would commit by itself.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    if connection.info.get(_BEGINS_HERE) or not _begins_late(raw):
+        return
+    if connection.in_nested_transaction():
+        message = (
+            "this transaction of SQLite may have begun with a savepoint, and would not roll back "
+            "as a whole; name the engine to the outbox: Outbox(session, engine=engine)"
+        )
+        raise OutboxError(message)
+    if not connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+        raw.isolation_level = None
+        connection.info[_BEGINS_HERE] = True
+        connection.exec_driver_sql("BEGIN")
+
+
+def _begins_late(raw: Any) -> bool:
+    """Return whether the driver begins transactions in its default way, only before a write."""
+    autocommit = getattr(raw, "autocommit", -1)  # new in Python 3.12; -1 is the default way
+    return raw.isolation_level is not None and autocommit in (-1, None)
+
+
+def is_in_memory(engine: Engine) -> bool:
+    """Return whether an SQLite database is in memory, so that no other process can see it."""
+    name = engine.url.database
+    return not name or ":memory:" in name or "mode=memory" in str(engine.url)
+
+
+def use_wal(engine: Engine) -> None:
+    """Switch an SQLite file to a write-ahead log, so that readers and the writer do not wait.
+
+    The change is permanent and holds for every program that opens the file.
+
+    Raises:
+        OutboxError: The file cannot be switched.
+    """
+    with engine.connect() as connection:
+        mode = str(_pragma(connection, "journal_mode = WAL"))
+    if mode.lower() != "wal":
+        message = f"the SQLite database {engine.url.database!r} stays in journal mode {mode!r}"
+        raise OutboxError(message)
+
+
+def _commit_without_sync(connection: Connection) -> None:
+    """Let commits not wait for the disk if the file uses a write-ahead log.
+
+    Such a file stays intact: at worst, a power cut takes back the last commits.
+    """
+    if _pragma(connection, "journal_mode") == "wal":
+        _pragma(connection, "synchronous = NORMAL")
+
+
+def _pragma(connection: Connection, what: str) -> Any:
+    """Run a PRAGMA with the driver's cursor, outside of any transaction; return its answer."""
+    raw: Any = connection.connection.dbapi_connection
+    cursor = raw.cursor()
+    cursor.execute(f"PRAGMA {what}")
+    answer = cursor.fetchone()
+    cursor.close()
+    return None if answer is None else answer[0]
+
+
+def _is_not_utf8(error: DBAPIError) -> bool:
+    return "Could not decode to UTF-8" in str(error.orig)
+
+
+@contextmanager
+def _lenient_text(connection: Connection) -> Iterator[None]:
+    """Read text in a ``with`` block even if its bytes are not UTF-8; escape such bytes.
+
+    SQLite stores any bytes as text. One such row would fail every statement that reads it.
+    """
+    raw: Any = connection.connection.driver_connection
+    before = raw.text_factory
+    raw.text_factory = _decode
+    try:
+        yield
+    finally:
+        raw.text_factory = before
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -5,15 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case
-
 from aldis.durable.store.sql.tables import MICRO
 from aldis.durable.types import Delivery, State
 
-__all__ = ["as_delivery", "as_moment", "damage", "one_more"]
-
-#: The largest number that the counting columns can store on every database.
-LARGEST: Final = 2**31 - 1
+__all__ = ["as_delivery", "as_moment", "damage"]
 
 #: SQLite stores a value of any type in any column.
 _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
@@ -41,11 +36,6 @@ def damage(row: Any) -> str | None:
         if not isinstance(value, kind):
             return f"the row is damaged: its {name} is of type {type(value).__name__}"
     return None
-
-
-def one_more(attempts: ColumnElement[int]) -> ColumnElement[int]:
-    """Return the number of attempts plus one; an impossible number becomes the largest one."""
-    return case((and_(attempts >= 0, attempts < LARGEST), attempts + 1), else_=LARGEST)
 
 
 def as_delivery(row: dict[str, Any]) -> Delivery:

@@ -5,7 +5,7 @@ Each function runs SQL on a connection. The store chooses the transaction.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,7 +24,10 @@ from sqlalchemy import (
 from aldis.durable.store.sql.tables import BATCH, Tables, microseconds, now
 from aldis.durable.types import DEAD_AFTER, QUARANTINE_AFTER, State
 
-__all__ = ["begin", "end", "one_less", "renew", "rescue", "rescue_needed", "unbegun"]
+__all__ = ["begin", "end", "one_less", "one_more", "renew", "rescue", "rescue_needed", "unbegun"]
+
+#: The largest number that the counting columns can store on every database.
+LARGEST: Final = 2**31 - 1
 
 _LOST = "the worker was lost while it had the delivery"
 _LOST_FOR_GOOD = f"{DEAD_AFTER} workers were lost while they had the delivery"
@@ -120,6 +123,11 @@ def unbegun(rows: Table) -> dict[str, Any]:
         "attempts": one_less(rows),
         "worker": None,
     }
+
+
+def one_more(attempts: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the number of attempts plus one; an impossible number becomes the largest one."""
+    return case((and_(attempts >= 0, attempts < LARGEST), attempts + 1), else_=LARGEST)
 
 
 def one_less(rows: Table) -> ColumnElement[int]:
