@@ -8,7 +8,7 @@ Each function runs SQL on a connection. The store chooses the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -250,19 +250,21 @@ def _claimed(row: Any, worker: str, attempt: int) -> ClaimedDelivery:
 # -- results ---------------------------------------------------------------------------------------
 
 
-def alike(claimed: Sequence[ClaimedDelivery]) -> Iterator[tuple[Sequence[ClaimedDelivery], bool]]:
+def alike(claimed: Sequence[ClaimedDelivery]) -> list[tuple[Sequence[ClaimedDelivery], bool]]:
     """Divide deliveries into batches that one statement can complete.
 
-    Yields:
+    Returns:
         Deliveries of one lease at one attempt, and whether they have an ordering key.
     """
     groups: dict[tuple[str, int, bool], list[ClaimedDelivery]] = {}
     for each in claimed:
         keyed = each.order_key is not None
         groups.setdefault((each.worker, each.attempt, keyed), []).append(each)
-    for (*_, keyed), group in groups.items():
-        for start in range(0, len(group), BATCH):
-            yield group[start : start + BATCH], keyed
+    return [
+        (group[start : start + BATCH], keyed)
+        for (*_, keyed), group in groups.items()
+        for start in range(0, len(group), BATCH)
+    ]
 
 
 def complete(

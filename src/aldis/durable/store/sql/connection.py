@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from random import uniform
 from threading import local
 from time import sleep
@@ -114,13 +114,13 @@ class Database:
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call ``work`` with a connection for reading."""
-        return self._run(self._reading, lambda connection: work(connection, *args, **kwargs))
+        return self._run(self._reading, work, *args, **kwargs)
 
     def write(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call ``work`` in a transaction and commit it."""
-        return self._run(self._writing, lambda connection: work(connection, *args, **kwargs))
+        return self._run(self._writing, work, *args, **kwargs)
 
     def write_async_commit(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -131,7 +131,7 @@ class Database:
         accept that: the delivery runs again.
         """
         if self.kind != "postgresql":
-            return self.write(work, *args, **kwargs)
+            return self._run(self._writing, work, *args, **kwargs)
 
         def run(connection: Connection) -> T:
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
@@ -143,7 +143,7 @@ class Database:
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call ``work``, whose single statement is a transaction by itself."""
-        return self._run(self._reading, lambda connection: work(connection, *args, **kwargs))
+        return self._run(self._reading, work, *args, **kwargs)
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:
@@ -163,52 +163,60 @@ class Database:
                 with suppress(Exception):  # any error of the driver: the connection is not needed
                     connection.close()
 
-    def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        lenient = False
-        with translated(self.kind):
-            for attempt in range(TRIES):
-                try:
-                    with (
-                        self._transaction(engine) as connection,
-                        _lenient_text(connection) if lenient else nullcontext(),
-                    ):
-                        return work(connection)
-                except DBAPIError as error:
-                    if self.kind == "sqlite" and not lenient and _is_not_utf8(error):
-                        lenient = True
-                        continue
-                    if attempt + 1 == TRIES or not _is_conflict(error):
-                        raise
+    def _run(
+        self,
+        engine: Engine,
+        work: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        attempt = 0
+        while True:
+            try:
+                return self._run_once(engine, work, *args, **kwargs)
+            except DBAPIError as error:
+                if attempt + 1 < TRIES and _is_conflict(error):
                     sleep(uniform(0, 0.01 * 2**attempt))  # noqa: S311 - it only spreads the load
-                except self._driver_error as error:
-                    # SQLAlchemy does not wrap the driver's errors while it prepares a connection.
-                    said = " ".join(str(error).split())
-                    message = f"the outbox's database ({self.kind}) cannot be reached ({said})"
-                    raise OutboxError(message) from error
-        raise AssertionError  # the last attempt returns or raises
+                    attempt += 1
+                elif _is_not_utf8(error):
+                    with translated(self.kind):
+                        return self._run_once(engine, _with_lenient_text, work, args, kwargs)
+                else:
+                    raise _explained(error, self.kind) from error
+            except (SQLAlchemyError, UnicodeEncodeError) as error:
+                raise _explained(error, self.kind) from error
+            except self._driver_error as error:
+                # SQLAlchemy does not wrap the driver's errors while it prepares a connection.
+                said = " ".join(str(error).split())
+                message = f"the outbox's database ({self.kind}) cannot be reached ({said})"
+                raise OutboxError(message) from error
 
-    @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+    def _run_once(
+        self,
+        engine: Engine,
+        work: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         connections: dict[Engine, Connection] | None = getattr(self._kept, "connections", None)
-        if connections is None and self.kind == "mysql":
+        if connections is not None:
+            connection = connections.get(engine)
+            if connection is None or connection.invalidated:  # reconnecting would lose the options
+                connection = connections[engine] = engine.connect()
+                connection.detach()
+                if self.kind == "sqlite":
+                    _commit_without_sync(connection)
+            with connection.begin():
+                return work(connection, *args, **kwargs)
+        if self.kind == "mysql":
             # Not an option of the connection: the pool resets options with statements, and if one
             # of these fails, the pool loses a place for good.
             with self.engine.begin() as connection:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 connection.exec_driver_sql("START TRANSACTION")  # the engine may use AUTOCOMMIT
-                yield connection
-        elif connections is None:
-            with engine.begin() as connection:
-                yield connection
-        else:
-            known = connections.get(engine)
-            if known is None or known.invalidated:  # reconnecting would lose the options
-                known = connections[engine] = engine.connect()
-                known.detach()
-                if self.kind == "sqlite":
-                    _commit_without_sync(known)
-            with known.begin():
-                yield known
+                return work(connection, *args, **kwargs)
+        with engine.begin() as connection:
+            return work(connection, *args, **kwargs)
 
 
 def async_commit() -> ColumnElement[bool]:
@@ -370,9 +378,10 @@ def _is_not_utf8(error: DBAPIError) -> bool:
     return "Could not decode to UTF-8" in str(error.orig)
 
 
-@contextmanager
-def _lenient_text(connection: Connection) -> Iterator[None]:
-    """Read text in a ``with`` block even if its bytes are not UTF-8; escape such bytes.
+def _with_lenient_text(
+    connection: Connection, work: Callable[..., T], args: Sequence[Any], kwargs: dict[str, Any]
+) -> T:
+    """Call ``work`` and read text even if its bytes are not UTF-8; escape such bytes.
 
     SQLite stores any bytes as text. One such row would fail every statement that reads it.
     """
@@ -380,7 +389,7 @@ def _lenient_text(connection: Connection) -> Iterator[None]:
     before = raw.text_factory
     raw.text_factory = _decode
     try:
-        yield
+        return work(connection, *args, **kwargs)
     finally:
         raw.text_factory = before
 
@@ -402,17 +411,17 @@ def translated(kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
+    except (SQLAlchemyError, UnicodeEncodeError) as error:
         raise _explained(error, kind) from error
-    except SQLAlchemyError as error:
-        message = f"the outbox cannot use its database: {error}"
-        raise OutboxError(message) from error
-    except UnicodeEncodeError as error:  # from a driver that encodes text for the database
-        message = f"the outbox's database ({kind}) is not in UTF-8 and cannot store this: {error}"
-        raise OutboxError(message) from error
 
 
-def _explained(error: DBAPIError, kind: str) -> OutboxError:
+def _explained(error: SQLAlchemyError | UnicodeEncodeError, kind: str) -> OutboxError:
+    if isinstance(error, UnicodeEncodeError):  # from a driver that encodes text for the database
+        return OutboxError(
+            f"the outbox's database ({kind}) is not in UTF-8 and cannot store this: {error}"
+        )
+    if not isinstance(error, DBAPIError):
+        return OutboxError(f"the outbox cannot use its database: {error}")
     said = " ".join(str(error.orig).split())
     lower = said.lower()
     if any(each in lower for each in _NO_COLUMN) or (
