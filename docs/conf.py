@@ -62,7 +62,7 @@ nitpick_ignore = [
     ("py:class", "aldis.durable.outbox._Recorder"),
     ("py:class", "aldis.oauth._protocol.Provider"),
     ("py:class", "aldis.receivers.after_commit"),
-    ("py:class", "aldis.durable.codec.codec.PayloadCodec"),
+    ("py:class", "aldis.durable.codec.PayloadCodec"),
     ("py:class", "aldis.durable.store.sql.tables.Tables"),
 ]
 

@@ -62,38 +62,38 @@ class Model(pydantic.BaseModel):
     x: int
 
 
-REMEDY = "give durable a payload= function that returns what is to be recorded instead"
+REMEDY = "give durable a payload= function that returns other values to record"
 
 
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Any, "argument 'value' is Any, which says nothing about what travels"),
-        (object, "argument 'value' is object, which says nothing about what travels"),
-        (list[Any], "argument 'value' is Any, which says nothing"),
-        (Widget, "argument 'value' is Widget, which cannot travel"),
-        (Holder, r"argument 'value'\.widgets is Widget, which cannot travel"),
-        (dict[str, Widget | None], "argument 'value' is Widget, which cannot travel"),
+        (Any, "argument 'value' is Any, which can be anything"),
+        (object, "argument 'value' is object, which can be anything"),
+        (list[Any], "argument 'value' is Any, which can be anything"),
+        (Widget, "argument 'value' is Widget, which cannot be encoded"),
+        (Holder, r"argument 'value'\.widgets is Widget, which cannot be encoded"),
+        (dict[str, Widget | None], "argument 'value' is Widget, which cannot be encoded"),
         (Loose, r"argument 'value'\.it is object"),
         (Keyed, r"argument 'value'\.it is Any"),
         (collections.namedtuple("Bare", "x"), r"argument 'value'\.x has no annotation"),  # noqa: PYI024 - that is tested
-        (list, "is a bare list, which does not say what is in it"),
-        (dict, "is a bare dict, which does not say what is in it"),
-        (collections.OrderedDict[str, int], r"OrderedDict\[str, int\], which cannot travel"),
-        (Iterable[int], r"Iterable\[int\], which cannot travel"),
-        (Callable[[], None], "Callable.*, which cannot travel"),
-        (type[Widget], "type.*Widget.*, which cannot travel"),
-        (complex, "is complex, which cannot travel"),
-        (Box[int], r"Box\[int\], which cannot travel"),
-        (T, "is ~T, which cannot travel"),
-        (Literal[b"x"], "is no None, bool, int or str: declare its type"),
-        (Seeded, "Seeded cannot be made from its fields .*'seed'"),
-        (Decimal | str, r"Decimal and str look alike in JSON, so that their union is ambiguous"),
-        (Left | Holder, "is Widget, which cannot travel"),
-        (Left | Model, "Left and Model look alike in JSON"),
-        (Left | dict[str, int], r"Left and dict\[str, int\] look alike in JSON"),
-        (Red | AlsoRed, "Red and AlsoRed look alike in JSON"),
-        (list[int] | set[int], r"list\[int\] and set\[int\] look alike in JSON"),
+        (list, "is list without the type of its values"),
+        (dict, "is dict without the type of its values"),
+        (collections.OrderedDict[str, int], r"OrderedDict\[str, int\], which cannot be encoded"),
+        (Iterable[int], r"Iterable\[int\], which cannot be encoded"),
+        (Callable[[], None], "Callable.*, which cannot be encoded"),
+        (type[Widget], "type.*Widget.*, which cannot be encoded"),
+        (complex, "is complex, which cannot be encoded"),
+        (Box[int], r"Box\[int\], which cannot be encoded"),
+        (T, "is ~T, which cannot be encoded"),
+        (Literal[b"x"], "has the value b'x' in Literal, which is not None, a bool, int or str"),
+        (Seeded, "is a Seeded, which its fields alone cannot make .*'seed'"),
+        (Decimal | str, "is a union of Decimal and str, which look alike in JSON"),
+        (Left | Holder, "is Widget, which cannot be encoded"),
+        (Left | Model, "Left and Model, which look alike in JSON"),
+        (Left | dict[str, int], r"Left and dict\[str, int\], which look alike in JSON"),
+        (Red | AlsoRed, "Red and AlsoRed, which look alike in JSON"),
+        (list[int] | set[int], r"list\[int\] and set\[int\], which look alike in JSON"),
         ("Nowhere", "is Nowhere, which cannot be resolved at run time .*name 'Nowhere'"),
     ],
     ids=str,
@@ -133,7 +133,7 @@ def test_one_name_for_type_checkers_does_not_spoil_the_others():
 @pytest.mark.parametrize("kind", [dict, list[int], float | bool, Decimal])
 def test_a_sender_that_cannot_be_one(kind):
     """Plain values other than None, str and int are nobody."""
-    message = "the sender is .*, which cannot travel; senders that can are None, str, int, the app"
+    message = "the sender is .*, which cannot be encoded: a sender is None, a str, an int, the app"
     with pytest.raises(PayloadTypeError, match=message):
         codec_of(int, kind)
 
@@ -168,13 +168,13 @@ class TestProjection:
 
         async def project(sender, *, value): ...
 
-        message = r"payload=.*project \(.*\) is async, and a send does not wait for it"
+        message = r"payload=.*project \(.*\) is async, but a send cannot await it"
         with pytest.raises(PayloadTypeError, match=message):
             self.of(project)
 
     def test_not_callable(self):
         """It is called, so it must be a function."""
-        with pytest.raises(PayloadTypeError, match=r"payload=.* is no function"):
+        with pytest.raises(PayloadTypeError, match=r"payload=.* is not a function"):
             self.of({"value": 1})
 
     def test_returns_something_else(self):
@@ -182,7 +182,7 @@ class TestProjection:
 
         def project(sender, *, value) -> int: ...
 
-        with pytest.raises(PayloadTypeError, match="returns int; it must return a dict, TypedDict"):
+        with pytest.raises(PayloadTypeError, match="returns int: it must return a dict, TypedDict"):
             self.of(project)
 
     def test_returns_a_dict_without_names(self):
@@ -208,7 +208,7 @@ class TestProjection:
 
         def picky(sender, *, y): ...
 
-        message = "does not return what the receiver takes: receiver .*picky .* does not fit"
+        message = "does not return the arguments that the receiver takes: .*picky .* does not fit"
         with pytest.raises(PayloadTypeError, match=message) as caught:
             self.of(project, picky)
         assert "it requires 'y', which this signal does not carry" in str(caught.value)

@@ -63,7 +63,7 @@ class TestArguments:
 
     def test_one_that_may_not(self):
         """The send is refused, as a plain receiver would refuse it."""
-        message = "argument 'total' is missing; the signal's contract requires it"
+        message = "argument 'total' is missing, but the signal's contract requires it"
         with pytest.raises(PayloadError, match=message):
             self.codec.encode("shop", {"order_id": 7})
 
@@ -76,9 +76,9 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("value", "message"),
         [
-            (Decimal(1), "argument 'more' is of type Decimal, and none is declared: so only None"),
-            ([(1,)], r"argument 'more'\[0\] is of type tuple, and none is declared"),
-            ({"a": {1: 2}}, r"argument 'more'\['a'\] among its keys is an int, and str is decl"),
+            (Decimal(1), "argument 'more' is of type Decimal, and no type is declared: send None"),
+            ([(1,)], r"argument 'more'\[0\] is of type tuple, and no type is declared"),
+            ({"a": {1: 2}}, r"argument 'more'\['a'\]\[1\] is an int, but str is decl"),
             ([float("nan")], r"argument 'more'\[0\] is the float nan"),
         ],
     )
@@ -118,7 +118,7 @@ class TestArguments:
         """The error says size and limit."""
         codec = PayloadCodec(receipt, order_lost, max_bytes=100)
         assert 100 == len(codec.encode("shop", {"order_id": 7, "more": "x" * 48}))
-        message = r"the payload takes 101 bytes, and 100 is the limit: give durable a payload="
+        message = r"the payload takes 101 bytes, and the limit is 100: give durable a payload="
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {"order_id": 7, "more": "ä" * 24 + "x"})
 
@@ -169,7 +169,7 @@ class TestProjection:
             return Data(order)
 
         codec = PayloadCodec(receipt, signal("untyped"), project=project)
-        message = r"what payload=.*project .* returned: it\.total is a float, and Decimal is decl"
+        message = r"the result of payload=.*project .*\.total is a float, but Decimal is decl"
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {"order": 1.5})
 
@@ -185,7 +185,7 @@ class TestProjection:
         codec = PayloadCodec(receipt, signal("untyped"), project=project)
 
         assert ("shop", {"a": [1]}) == travel(codec, a=[1])
-        message = "argument 'a' is of type Decimal, and none is declared"
+        message = "argument 'a' is of type Decimal, and no type is declared"
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {"a": Decimal(1)})
 
@@ -198,14 +198,14 @@ class TestProjection:
         codec = PayloadCodec(receipt, signal("untyped"), project=project)
 
         assert ("shop", {"a": Decimal(1)}) == travel(codec, a=Decimal(1))
-        with pytest.raises(PayloadError, match="argument 'a' is an int, and Decimal is declared"):
+        with pytest.raises(PayloadError, match="argument 'a' is an int, but Decimal is declared"):
             codec.encode("shop", {"a": 1})
 
     @pytest.mark.parametrize("result", [None, 7, Data(Decimal(1)), {1: 2}])
     def test_returns_no_dict(self, result):
         """Without an annotation it must be a dict."""
         codec = PayloadCodec(receipt, signal("untyped"), project=lambda sender: result)
-        message = "returned .*, no dict of str: annotate what it returns"
+        message = "returned .*, not a dict with keys of str: return such a dict"
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {})
 
@@ -229,8 +229,8 @@ class TestUpgrade:
         """The error says what, where, and what to do."""
         message = (
             r"the payload of signal 'order_paid' recorded for receipt \(.*\) does not fit: "
-            "argument 'order_id' is missing, and required; "
-            "give durable an upgrade= that makes what fits of it"
+            "argument 'order_id' is missing, but required; "
+            "give durable an upgrade= function that returns a payload that fits"
         )
         with pytest.raises(PayloadMismatchError, match=message):
             PayloadCodec(receipt, order_paid).decode(self.text, Rows())
@@ -260,10 +260,10 @@ class TestUpgrade:
         ("upgrade", "message"),
         [
             (lambda payload: payload["nope"], "its upgrade= raised KeyError: 'nope'"),
-            (lambda payload: None, "its upgrade= returned NoneType, no dict"),
-            (lambda payload: {"order_id": "7"}, "argument 'order_id' is a string, which is no int"),
-            (lambda payload: {1: 2}, "'order_id' is missing.*; and that is what upgrade= has made"),
-            (lambda payload: {"order_id": {1, 2}}, "argument 'order_id' is .*, which is no int"),
+            (lambda payload: None, "its upgrade= returned NoneType, not a dict"),
+            (lambda payload: {"order_id": "7"}, "argument 'order_id' is a string, not an int"),
+            (lambda payload: {1: 2}, "'order_id' is missing.*, after upgrade= has changed it"),
+            (lambda payload: {"order_id": {1, 2}}, "argument 'order_id' is .*, not an int"),
         ],
     )
     def test_that_does_not_help(self, upgrade, message):

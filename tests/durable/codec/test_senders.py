@@ -85,14 +85,14 @@ def test_a_flask_app_becomes_the_app_of_the_worker():
 
 def test_a_blueprint_is_no_app():
     """It has an import name as well, but nobody calls it."""
-    with pytest.raises(PayloadError, match="the sender is a Blueprint, which cannot travel"):
+    with pytest.raises(PayloadError, match="the sender is a Blueprint, which cannot be encoded"):
         text_of(Blueprint("b", "shop"))
 
 
 def test_another_app_is_introduced():
     """``add_app`` says so, and does not keep it alive."""
     app = Asgi()
-    with pytest.raises(PayloadError, match="the sender is an Asgi, which cannot travel"):
+    with pytest.raises(PayloadError, match="the sender is an Asgi, which cannot be encoded"):
         text_of(app)
     add_app(app)
     count = sys.getrefcount(app)
@@ -110,7 +110,7 @@ def test_an_app_that_cannot_be_held_weakly():
 
 def test_a_worker_without_an_app():
     """The sender cannot be loaded then."""
-    message = "the sender is the app, and the worker has none: start it with --app"
+    message = "the sender is the app, but the worker has no app: start it with --app"
     with pytest.raises(PayloadMismatchError, match=message):
         arrive(Flask("shop"))
 
@@ -133,7 +133,7 @@ def test_a_second_name_is_read_and_not_written():
 def test_a_name_twice():
     """The same object again is nothing new, another one is an error."""
     register_sender("tests.plain", REGISTERED)
-    message = "the sender 'tests.plain' is <.*Plain object at .*> already, not <.*Plain object"
+    message = "the sender 'tests.plain' is already <.*Plain object at .*>, not <.*Plain object"
     with pytest.raises(InvalidNameError, match=message):
         register_sender("tests.plain", Plain())
 
@@ -141,13 +141,13 @@ def test_a_name_twice():
 @pytest.mark.parametrize("sender", [None, "shop", 7, True, Branch.NORTH])
 def test_senders_that_need_no_name(sender):
     """None, str and int travel as they are."""
-    with pytest.raises(InvalidNameError, match="needs no name: None, str and int travel as they"):
+    with pytest.raises(InvalidNameError, match="needs no name: None, str and int are recorded"):
         register_sender("tests.value", sender)
 
 
 def test_an_empty_name():
     """A name is what is found again."""
-    with pytest.raises(InvalidNameError, match="a sender is registered by a name, and it is empty"):
+    with pytest.raises(InvalidNameError, match="the name of a sender is empty"):
         register_sender("", Plain())
 
 
@@ -156,7 +156,7 @@ def test_any_other_sender(sender):
     """The error says what can be done."""
     message = (
         r"signal 'shop_changed' cannot be recorded for receipt \(.*\): the sender is an? "
-        r"[\w.]+, which cannot travel: send None, a str or an int, or name it with "
+        r"[\w.]+, which cannot be encoded: send None, a str or an int, or name it with "
         "aldis.durable.register_sender"
     )
     with pytest.raises(PayloadError, match=message):
@@ -165,14 +165,14 @@ def test_any_other_sender(sender):
 
 def test_a_sender_that_is_no_text():
     """A lone surrogate is no Unicode, in a sender either."""
-    with pytest.raises(PayloadError, match="the sender holds text that is no valid Unicode"):
+    with pytest.raises(PayloadError, match="the sender holds text that is not valid Unicode"):
         text_of("\ud800")
 
 
 def test_a_name_that_nobody_registered():
     """The worker does not import what registers it."""
     text = text_of(REGISTERED).replace("tests.plain", "gone")
-    message = "the sender is the object 'gone', which nobody has registered here: import the module"
+    message = "the sender is the object 'gone', which is not registered here: import the module"
     with pytest.raises(PayloadMismatchError, match=message):
         CODEC.decode(text, Rows())
 
@@ -180,6 +180,6 @@ def test_a_name_that_nobody_registered():
 def test_a_row_that_is_not_declared():
     """Names that were recorded are never looked up anywhere."""
     text = '{"sender":{"row":"Order","key":[1]},"payload":{"value":1}}'
-    message = "the sender is a row of 'Order', which its annotation does not say"
+    message = "the sender is a row of 'Order', which the sender's annotation does not name"
     with pytest.raises(PayloadMismatchError, match=message):
         CODEC.decode(text, Rows())

@@ -1,0 +1,509 @@
+"""The codecs of values: scalars, times, enums, collections and unions.
+
+msgspec encodes what ``dump`` returns, and decodes what ``load`` gets. It also converts collections
+of its own types at once. A value that JSON would change is refused before msgspec sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, Flag
+from functools import partial, reduce
+from itertools import repeat
+from math import isfinite
+from operator import or_
+from typing import Any, Final, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec import ValidationError, convert
+
+from aldis.core.sender import is_proxy, real_sender
+from aldis.durable.codec._errors import at_step, reject_raw, reject_value, type_name
+from aldis.errors import PayloadError, PayloadTypeError, UnboundSenderError
+
+#: Python itself refuses to write or read integers that are much longer.
+HUGE: Final = 10**1000
+
+#: msgspec converts a collection with more values at once. For fewer values, a loop is faster.
+FEW: Final = 6
+
+ARRAY: Final = frozenset({list})
+OBJECT: Final = frozenset({dict})
+TEXT: Final = frozenset({str})
+
+
+class Loader(Protocol):
+    """Gives the codecs the worker's app and its rows."""
+
+    @property
+    def app(self) -> Any:
+        """The worker's app, or ``None``."""
+        ...
+
+    def load(self, model: type, identity: tuple[Any, ...]) -> Any | None:
+        """Return the instance of a mapped class by its primary key, or ``None`` if it is gone."""
+        ...
+
+
+def _accepts_none(_values: Collection[Any]) -> bool:
+    return False
+
+
+@dataclass(eq=False, slots=True)
+class TypeCodec:
+    """Writes and reads the values of one type.
+
+    Attributes:
+        name: The type, for error messages.
+        types: The Python types of the values.
+        kinds: The JSON types that ``dump`` writes, as the Python types that msgspec decodes.
+        dump: Returns what msgspec encodes for a value, or raises ``PayloadError``.
+        load: Returns the value for a JSON value, or raises ``PayloadMismatchError`` or
+            ``LostRowError``.
+        wire: The type to which msgspec alone can convert the JSON values, if there is one.
+        accepts_all: Tells quickly that ``dump`` would return each of several values unchanged.
+        tag: The key and the value by which a union recognises the codec's JSON objects.
+        takes_subclasses: Whether a value of a subclass is accepted.
+    """
+
+    name: str
+    types: tuple[type, ...]
+    kinds: frozenset[type]
+    dump: Callable[[Any], Any]
+    load: Callable[[Any, Loader], Any]
+    wire: Any = None
+    accepts_all: Callable[[Collection[Any]], bool] = _accepts_none
+    tag: tuple[str, str | int] | None = None
+    takes_subclasses: bool = False
+
+
+def behind_proxy(value: Any) -> Any:
+    """Return the object behind a proxy such as ``current_user``, and any other value itself."""
+    try:
+        return real_sender(value) if is_proxy(value) else value
+    except UnboundSenderError as error:
+        kind = type(value).__name__
+        raise PayloadError(f"is a {kind} that stands for no object here") from error
+
+
+# -- scalars ---------------------------------------------------------------------------------------
+
+
+def _plain(kind: Any) -> TypeCodec:
+    """Return the codec of a type that JSON has."""
+    name, kinds = type_name(kind), frozenset({kind})
+
+    def dump(value: Any) -> Any:
+        return value if type(value) is kind else reject_value(value, (kind,), name)
+
+    def load(raw: Any, _loader: Loader) -> Any:
+        return raw if type(raw) is kind else reject_raw(raw, kinds, name)
+
+    return TypeCodec(name, (kind,), kinds, dump, load, kind, partial(_are_all, kind))
+
+
+def _are_all(kind: type, values: Collection[Any]) -> bool:
+    return {kind}.issuperset(map(type, values))
+
+
+def _written(
+    kind: Any,
+    parse: Callable[[Any], Any],
+    write: Callable[[Any], Any] | None = None,
+    written: type = str,
+) -> TypeCodec:
+    """Return the codec of a type that is written as another one. By default, msgspec writes it."""
+    name, kinds = type_name(kind), frozenset({written})
+
+    def dump(value: Any) -> Any:
+        if type(value) is not kind:
+            reject_value(value, (kind,), name)
+        return value if write is None else write(value)
+
+    def load(raw: Any, _loader: Loader) -> Any:
+        if type(raw) is not written:
+            reject_raw(raw, kinds, name)
+        try:
+            return parse(raw)
+        except (ValueError, ArithmeticError, TypeError) as error:
+            reject_raw(raw, kinds, name, error)
+
+    accepts_all = partial(_are_all, kind) if write is None else _accepts_none
+    # msgspec would make a Decimal of a number too.
+    wire = kind if write is None and kind is not Decimal else None
+    return TypeCodec(name, (kind,), kinds, dump, load, wire, accepts_all)
+
+
+def _dump_int(value: Any) -> Any:
+    if type(value) is not int:
+        reject_value(value, (int,), "int")
+    if not -HUGE < value < HUGE:
+        raise PayloadError("is an int of more than 1,000 digits: send it as bytes or str")
+    return value
+
+
+def _are_ints(values: Collection[Any]) -> bool:
+    return _are_all(int, values) and (not values or -HUGE < min(values) <= max(values) < HUGE)
+
+
+def _dump_float(value: Any) -> Any:
+    if type(value) is not float:
+        return _dump_int(value) if type(value) is int else reject_value(value, (float,), "float")
+    if not isfinite(value):
+        raise PayloadError(f"is the float {value}, which JSON cannot express: send None")
+    return value
+
+
+def _load_float(raw: Any, _loader: Loader) -> Any:
+    kind = type(raw)
+    return raw if kind is float or kind is int else reject_raw(raw, _NUMBER, "float")
+
+
+def _dump_json(value: Any) -> Any:
+    """Return a value without a declared type. It must be exactly of a type that JSON has."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int or kind is float:
+        return _dump_float(value)
+    if kind is list:
+        return _dump_all(repeat(_dump_json), value)
+    if kind is dict:
+        return _JSON_OBJECT.dump(value)
+    raise PayloadError(
+        f"is of type {type_name(kind)}, and no type is declared: send None, bool, int, float, str, "
+        "list or dict, or declare a type"
+    )
+
+
+def _write_datetime(value: datetime) -> str:
+    """Return RFC 9557 with the zone's name: ``2026-03-01T12:00:00+01:00[Europe/Berlin]``."""
+    if value.utcoffset() is None:
+        raise PayloadError(
+            "is a datetime without a zone, which means another instant elsewhere: send one with "
+            "a zone, such as datetime.now(UTC)"
+        )
+    zone = value.tzinfo
+    return value.isoformat() + (f"[{zone.key}]" if type(zone) is ZoneInfo and zone.key else "")
+
+
+def _parse_datetime(text: str) -> datetime:
+    text, bracket, name = text.partition("[")
+    value = datetime.fromisoformat(text)
+    if value.utcoffset() is None:
+        raise ValueError("no offset")
+    if not bracket:
+        return value
+    try:
+        zone = ZoneInfo(name.removesuffix("]"))
+    except (KeyError, OSError) as error:
+        raise ValueError("not the name of a zone") from error
+    for fold in (0, 1):
+        local = value.replace(tzinfo=zone, fold=fold)
+        if local.utcoffset() == value.utcoffset():
+            return local
+    return value.astimezone(zone)  # The zone's rules have changed. The instant stays.
+
+
+def _write_time(value: time) -> str:
+    if value.fold or (value.tzinfo is not None and value.utcoffset() is None):
+        raise PayloadError(
+            "is a time with a fold, or in a zone that has no offset without a date: send a "
+            "datetime, or a time without a zone"
+        )
+    return value.isoformat()
+
+
+def _write_timedelta(value: timedelta) -> list[int]:
+    return [value.days, value.seconds, value.microseconds]
+
+
+def _parse_timedelta(raw: list[int]) -> timedelta:
+    if [int, int, int] != [type(each) for each in raw]:
+        raise TypeError("not three integers")
+    return timedelta(*raw)
+
+
+_INTEGER: Final = frozenset({int})
+_NUMBER: Final = frozenset({float, int})
+
+NONE: Final = _plain(type(None))
+BOOL: Final = _plain(bool)
+STR: Final = _plain(str)
+INT: Final = TypeCodec("int", (int,), _INTEGER, _dump_int, _plain(int).load, int, _are_ints)
+#: Type checkers accept an int for a float. It arrives as an int.
+FLOAT: Final = TypeCodec("float", (float, int), _NUMBER, _dump_float, _load_float, int | float)
+JSON: Final = TypeCodec("JSON", (), frozenset(), _dump_json, lambda raw, _: raw)
+
+#: The codecs of the classes that have no arguments.
+SCALARS: Final[dict[Any, TypeCodec]] = {
+    type(None): NONE,
+    bool: BOOL,
+    int: INT,
+    float: FLOAT,
+    str: STR,
+    bytes: _written(bytes, partial(convert, type=bytes)),
+    Decimal: _written(Decimal, Decimal),
+    UUID: _written(UUID, partial(convert, type=UUID)),
+    date: _written(date, date.fromisoformat),
+    datetime: _written(datetime, _parse_datetime, _write_datetime),
+    time: _written(time, time.fromisoformat, _write_time),
+    timedelta: _written(timedelta, _parse_timedelta, _write_timedelta, list),
+}
+
+
+def choice(name: str, pairs: list[tuple[Any, Any]]) -> TypeCodec:
+    """Return the codec of a few values, each with its JSON value."""
+    # The types are part of the keys, because True equals 1.
+    raws = {(type(value), value): raw for value, raw in pairs}
+    values = {(type(raw), raw): value for value, raw in pairs}
+    types = tuple(dict.fromkeys(type(value) for value, _ in pairs))
+    kinds = frozenset(type(raw) for _, raw in pairs)
+
+    def dump(value: Any) -> Any:
+        if type(value) not in types:
+            reject_value(value, types, name)
+        if (type(value), value) not in raws:
+            raise PayloadError(f"is not one of {name}")
+        return raws[type(value), value]
+
+    def load(raw: Any, _loader: Loader) -> Any:
+        try:
+            return values[type(raw), raw]
+        except (KeyError, TypeError) as error:
+            reject_raw(raw, kinds, name, error)
+
+    return TypeCodec(name, types, kinds, dump, load)
+
+
+def enum(cls: type[Enum]) -> TypeCodec:
+    """Return the codec of an enum: by value if each value is a ``str`` or ``int``, else by name.
+
+    A flag is written as a number, because it can combine several members.
+    """
+    if issubclass(cls, Flag):
+        return _written(cls, partial(_parse_flag, cls), lambda flag: int(flag.value), int)
+    by_value = all(type(each.value) in (str, int) for each in cls)
+    return choice(type_name(cls), [(each, each.value if by_value else each.name) for each in cls])
+
+
+def _parse_flag(cls: type[Flag], number: int) -> Flag:
+    value = cls(number)
+    if type(value) is not cls or value.value != number:
+        raise ValueError("not a combination of its members")
+    return value
+
+
+# -- collections -----------------------------------------------------------------------------------
+
+
+def _dump_all(dumps: Iterable[Callable[[Any], Any]], values: Iterable[Any]) -> list[Any]:
+    dumped: list[Any] = []
+    try:
+        for dump, each in zip(dumps, values):  # noqa: B905 - dumps may repeat without end
+            dumped.append(dump(each))
+    except PayloadError as error:
+        raise at_step(error, f"[{len(dumped)}]") from None
+    return dumped
+
+
+def _load_all(
+    loads: Iterable[Callable[[Any, Loader], Any]], raws: Iterable[Any], loader: Loader
+) -> list[Any]:
+    loaded: list[Any] = []
+    try:
+        for load, each in zip(loads, raws):  # noqa: B905 - loads may repeat without end
+            loaded.append(load(each, loader))
+    except PayloadError as error:
+        raise at_step(error, f"[{len(loaded)}]") from error.__cause__
+    return loaded
+
+
+def _convert(raw: Any, wire: Any) -> Any:
+    """Let msgspec convert a collection, or return ``None`` if the caller has to do it."""
+    if wire is not None and len(raw) > FEW:
+        with suppress(ValidationError, TypeError):  # The caller finds the place of the error.
+            return convert(raw, wire)
+    return None
+
+
+def array(kind: Any, item: TypeCodec) -> TypeCodec:
+    """Return the codec of a list, tuple, set or frozenset of values of one type."""
+    name = f"{kind.__name__}[{item.name}{', ...' if kind is tuple else ''}]"
+    wire = item.wire and (kind[item.wire, ...] if kind is tuple else kind[item.wire])
+
+    def dump(value: Any) -> Any:
+        if type(value) is not kind:
+            reject_value(value, (kind,), name)
+        if item.accepts_all(value):
+            return value
+        return _dump_all(repeat(item.dump), value)
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not list:
+            reject_raw(raw, ARRAY, name)
+        converted = _convert(raw, wire)
+        if converted is not None:
+            return converted
+        try:
+            return kind(_load_all(repeat(item.load), raw, loader))
+        except TypeError as error:  # A set cannot hold the values.
+            reject_raw(raw, ARRAY, name, error)
+
+    return TypeCodec(name, (kind,), ARRAY, dump, load, wire)
+
+
+def fixed_tuple(items: list[TypeCodec]) -> TypeCodec:
+    """Return the codec of a tuple that has a type for each of its values."""
+    name = f"tuple[{', '.join(each.name for each in items) or '()'}]"
+    dumps, loads = [each.dump for each in items], [each.load for each in items]
+
+    def dump(value: Any) -> Any:
+        if type(value) is not tuple:
+            reject_value(value, (tuple,), name)
+        if len(value) != len(dumps):
+            raise PayloadError(f"is a tuple of {len(value)}, but {name} is declared")
+        return _dump_all(dumps, value)
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not list or len(raw) != len(loads):
+            reject_raw(raw, ARRAY, name)
+        return tuple(_load_all(loads, raw, loader))
+
+    wires = tuple(each.wire for each in items)
+    wire = tuple.__class_getitem__(wires) if None not in wires else None
+    return TypeCodec(name, (tuple,), ARRAY, dump, load, wire)
+
+
+def named_array(item: TypeCodec) -> TypeCodec:
+    """Return the codec of an array with the type's name around it: ``{"tuple": […]}``."""
+    key = item.types[0].__name__
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not dict or raw.keys() != {key}:
+            reject_raw(raw, OBJECT, item.name)
+        return item.load(raw[key], loader)
+
+    return TypeCodec(item.name, item.types, OBJECT, lambda value: {key: item.dump(value)}, load)
+
+
+def dictionary(key: TypeCodec, item: TypeCodec) -> TypeCodec:
+    """Return the codec of a dict: an object if its keys are written as text, else pairs."""
+    name = f"dict[{key.name}, {item.name}]"
+    if key.kinds == TEXT:
+        return _object(name, key, item)
+    pairs = array(list, fixed_tuple([key, item]))
+
+    def dump(value: Any) -> Any:
+        if type(value) is not dict:
+            reject_value(value, (dict,), name)
+        return pairs.dump(list(value.items()))
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not list:
+            reject_raw(raw, ARRAY, name)
+        try:
+            return dict(pairs.load(raw, loader))
+        except TypeError as error:  # A dict cannot hold the keys.
+            reject_raw(raw, ARRAY, name, error)
+
+    return TypeCodec(name, (dict,), ARRAY, dump, load)
+
+
+def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:  # noqa: C901 - two functions
+    wire = dict.__class_getitem__((str, item.wire)) if key is STR and item.wire else None
+
+    def dump(value: Any) -> Any:
+        if type(value) is not dict:
+            reject_value(value, (dict,), name)
+        has_plain_keys = key.accepts_all(value)
+        if has_plain_keys and item.accepts_all(value.values()):
+            return value
+        dumped = {}
+        each = None
+        try:
+            for each, content in value.items():
+                dumped[each if has_plain_keys else key.dump(each)] = item.dump(content)
+        except PayloadError as error:
+            raise at_step(error, f"[{each!r:.50}]") from None
+        return dumped
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not dict:
+            reject_raw(raw, OBJECT, name)
+        converted = _convert(raw, wire)
+        if converted is not None:
+            return converted
+        has_plain_keys = key is STR and STR.accepts_all(raw)
+        loaded = {}
+        each = None
+        try:
+            for each, content in raw.items():
+                loaded_key = each if has_plain_keys else key.load(each, loader)
+                loaded[loaded_key] = item.load(content, loader)
+        except PayloadError as error:
+            raise at_step(error, f"[{each!r:.50}]") from error.__cause__
+        return loaded
+
+    return TypeCodec(name, (dict,), OBJECT, dump, load, wire)
+
+
+_JSON_OBJECT: Final = dictionary(STR, JSON)
+
+
+# -- unions ----------------------------------------------------------------------------------------
+
+
+def union(members: list[TypeCodec]) -> TypeCodec:
+    """Return the codec of a union, which tells its members apart by JSON type or by tag.
+
+    Raises:
+        PayloadTypeError: Two members look alike in JSON.
+    """
+    members = list(dict.fromkeys(members))
+    if FLOAT in members and INT in members:
+        members.remove(INT)
+    if len(members) == 1:
+        return members[0]
+    name = " | ".join(each.name for each in members)
+    by_type = {kind: each for each in members for kind in each.types}
+    by_kind: dict[type, TypeCodec] = {}
+    by_tag: dict[Any, TypeCodec] = {}
+    for each in members:
+        _add_member(each, by_kind, by_tag)
+    types, kinds = tuple(by_type), frozenset(by_kind)
+
+    def dump(value: Any) -> Any:
+        codec = by_type.get(type(value))
+        if codec is None:
+            value = behind_proxy(value)
+            bases = (by_type.get(each) for each in type(value).__mro__)
+            codec = next((each for each in bases if each and each.takes_subclasses), None)
+        return codec.dump(value) if codec else reject_value(value, types, name)
+
+    def load(raw: Any, loader: Loader) -> Any:
+        codec = by_kind.get(type(raw))
+        if type(raw) is dict and len(by_tag) > 1:
+            codec = next((each for (key, tag), each in by_tag.items() if raw.get(key) == tag), None)
+        return codec.load(raw, loader) if codec else reject_raw(raw, kinds, name)
+
+    wires = [each.wire for each in members]
+    return TypeCodec(name, types, kinds, dump, load, reduce(or_, wires) if all(wires) else None)
+
+
+def _add_member(
+    member: TypeCodec, by_kind: dict[type, TypeCodec], by_tag: dict[Any, TypeCodec]
+) -> None:
+    for kind in member.kinds:
+        known = by_kind.setdefault(kind, member)
+        has_tags = known.tag and member.tag and known.tag[0] == member.tag[0]
+        if known is not member and (not has_tags or member.tag in by_tag):
+            message = f"is a union of {known.name} and {member.name}, which look alike in JSON"
+            raise PayloadTypeError(message)
+    if member.tag:
+        by_tag[member.tag] = member

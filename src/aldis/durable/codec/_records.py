@@ -1,0 +1,230 @@
+"""The codecs of objects with named fields."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from inspect import signature
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aldis.durable.codec._codecs import OBJECT, Loader, TypeCodec
+from aldis.durable.codec._errors import at_step, reject_raw, reject_value, with_article
+from aldis.errors import PayloadError, PayloadMismatchError, PayloadTypeError
+
+_MISSING = object()
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Field(NamedTuple):
+    """A named value.
+
+    Attributes:
+        name: The name of the attribute, key or argument, and the name in JSON.
+        codec: The codec of its values.
+        required: Whether there must be a value.
+        parameter: The name of the constructor's parameter, or ``None`` if it has none.
+    """
+
+    name: str
+    codec: TypeCodec
+    required: bool
+    parameter: str | None = None
+
+
+class Fields(dict[str, Field]):
+    """Fields by name. They are added later, because a field can be of the record's own type."""
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """The names of the fields that must have a value."""
+        return frozenset(name for name, each in self.items() if each.required)
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The constructor's parameters by the names of their fields."""
+        return {name: each.parameter for name, each in self.items() if each.parameter is not None}
+
+    @cached_property
+    def is_direct(self) -> bool:
+        """Whether each field has a parameter of its own name."""
+        return all(name == each.parameter for name, each in self.items())
+
+    @cached_property
+    def loads(self) -> list[tuple[str, Callable[[Any, Loader], Any]]]:
+        """The names of the fields, and what reads their values."""
+        return [(name, each.codec.load) for name, each in self.items()]
+
+    def load(self, raw: dict[str, Any], loader: Loader) -> dict[str, Any]:
+        """Return the values in a JSON object. Unknown names are left out."""
+        values: dict[str, Any] = {}
+        name = ""
+        try:
+            for name, load in self.loads:
+                if name in raw:
+                    values[name] = load(raw[name], loader)
+        except PayloadError as error:
+            raise at_step(error, f".{name}") from error.__cause__
+        if len(values) < len(self):
+            for name in sorted(self.required - values.keys()):
+                raise PayloadMismatchError(f"has no {name!r}, which is now required")
+        return values
+
+
+def record(cls: Any, fields: Fields) -> TypeCodec:
+    """Return the codec of a class with fields: a dataclass, attrs class, Struct or named tuple.
+
+    The constructor makes the objects, so that the class's own checks run. A field that the
+    constructor does not take or changes is then set to the recorded value.
+    """
+    name = cls.__qualname__
+    config = getattr(cls, "__struct_config__", None)
+    tag = (config.tag_field, config.tag) if config and config.tag is not None else None
+
+    def dump(value: Any) -> Any:
+        if type(value) is not cls:
+            reject_value(value, (cls,), name)
+        dumped: dict[str, Any] = {} if tag is None else {tag[0]: tag[1]}
+        field = ""
+        try:
+            for field, each in fields.items():
+                dumped[field] = each.codec.dump(getattr(value, field))
+        except PayloadError as error:
+            raise at_step(error, f".{field}") from None
+        except AttributeError:
+            raise PayloadError(f"has no {field!r}: it was never set") from None
+        return dumped
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not dict:
+            reject_raw(raw, OBJECT, name)
+        return _make(cls, fields, fields.load(raw, loader))
+
+    return TypeCodec(name, (cls,), OBJECT, dump, load, tag=tag)
+
+
+def _make(cls: Any, fields: Fields, values: dict[str, Any]) -> Any:
+    parameters = fields.parameters
+    try:
+        if fields.is_direct:
+            made = cls(**values)
+        else:
+            made = cls(**{parameters[name]: values[name] for name in values if name in parameters})
+        for name, value in values.items():
+            if getattr(made, name, _MISSING) is not value:
+                _set(made, name, value)
+    except Exception as error:
+        problem = f"its constructor raised {type(error).__name__}: {error}"
+        raise PayloadMismatchError(f"is not a valid {cls.__qualname__}: {problem}") from error
+    return made
+
+
+def _set(made: Any, name: str, value: Any) -> None:
+    if isinstance(made, tuple):
+        raise TypeError(f"its constructor changes {name!r}")
+    if isinstance(made, msgspec.Struct):
+        msgspec.structs.force_setattr(made, name, value)
+    else:
+        object.__setattr__(made, name, value)
+
+
+def check_constructor(cls: Any, fields: Fields) -> None:
+    """Refuse a class that its fields alone cannot make.
+
+    Raises:
+        PayloadTypeError: The constructor requires something else.
+    """
+    try:
+        signature(cls).bind(**dict.fromkeys(fields.parameters.values()))
+    except (TypeError, ValueError) as error:
+        name = with_article(cls)
+        raise PayloadTypeError(
+            f"is {name}, which its fields alone cannot make ({error})"
+        ) from error
+
+
+def typed_dict(cls: Any, fields: Fields) -> TypeCodec:
+    """Return the codec of a dict with known keys."""
+    name = cls.__qualname__
+
+    def dump(value: Any) -> Any:
+        if type(value) is not dict:
+            reject_value(value, (dict,), name)
+        for key in fields.required - value.keys():
+            raise PayloadError(f"has no key {key!r}, which {name} requires")
+        dumped = {}
+        for key, each in value.items():
+            if key not in fields:
+                raise PayloadError(f"has the key {key!r:.50}, which {name} does not have")
+            try:
+                dumped[key] = fields[key].codec.dump(each)
+            except PayloadError as error:
+                raise at_step(error, f"[{key!r}]") from None
+        return dumped
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) is not dict:
+            reject_raw(raw, OBJECT, name)
+        values = fields.load(raw, loader)
+        return {key: values[key] for key in raw if key in values}
+
+    return TypeCodec(name, (dict,), OBJECT, dump, load)
+
+
+def is_model(cls: Any) -> bool:
+    """Tell whether a class is a pydantic model, without importing pydantic."""
+    base = getattr(sys.modules.get("pydantic"), "BaseModel", None)
+    return base is not None and issubclass(cls, base)
+
+
+def model(cls: Any) -> TypeCodec:
+    """Return the codec of a pydantic model.
+
+    A model can write something that it cannot read. So each value is read back before it is
+    recorded. All fields of the model that arrives can count as set.
+    """
+    name = cls.__qualname__
+    is_root = getattr(cls, "__pydantic_root_model__", False)
+    kinds = frozenset({type(None), bool, int, float, str, list, dict}) if is_root else OBJECT
+    # By name, if pydantic can (from 2.11 on): the aliases for writing and reading can differ.
+    by_name = "by_name" in signature(cls.model_validate_json).parameters
+    options = {"by_name": True, "by_alias": False} if by_name else {}
+
+    def dump(value: Any) -> Any:
+        if type(value) is not cls:
+            reject_value(value, (cls,), name)
+        try:
+            text = value.model_dump_json(by_alias=not by_name, round_trip=True, warnings=False)
+            is_unchanged = _same(value, cls.model_validate_json(text, **options))
+        except Exception as error:
+            message = f"is {with_article(name)} that cannot be written and read ({error})"
+            raise PayloadError(message) from error
+        if not is_unchanged:
+            raise PayloadError(f"is {with_article(name)} that JSON would change")
+        return msgspec.Raw(text.encode())
+
+    def load(raw: Any, _loader: Loader) -> Any:
+        if type(raw) not in kinds:
+            reject_raw(raw, kinds, name)
+        try:
+            return cls.model_validate_json(_encode(raw), **options)
+        except Exception as error:
+            raise PayloadMismatchError(f"is not a valid {name}: {error}") from error
+
+    return TypeCodec(name, (cls,), kinds, dump, load)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two values and all their parts are equal and of equal types."""
+    if type(one) is not type(other) or one != other:
+        return False
+    if isinstance(one, (list, tuple)):
+        return all(map(_same, one, other))
+    if isinstance(one, dict):
+        return _same([*one.items()], [*other.items()])
+    if isinstance(one, (set, frozenset)):
+        return {(type(each), each) for each in one} == {(type(each), each) for each in other}
+    return not is_model(type(one)) or _same(vars(one), vars(other))
