@@ -1,4 +1,8 @@
-"""aldis: signals for Python web applications, in blinker's place."""
+"""aldis: the signal layer for Python web applications, a drop-in replacement for blinker.
+
+PYTEST_DONT_REWRITE: aldis has a pytest plugin, and programs import aldis before pytest. Without
+this word, pytest warns that it cannot rewrite the assertions of this module, which has none.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class TestCommands:
         assert ("", OURS, 0) == (ended.stderr, ended.stdout, ended.returncode)
 
     def test_without_it_blinker_is_blinker(self, project):
-        """The same without ``aldis run``: the tests here can fail."""
+        """Without ``aldis run``, the program runs on blinker: the tests here can fail."""
         assert project.run(*PYTHON, "-c", WHOSE).stdout == BLINKERS
 
     def test_a_child_process_too(self, project):
@@ -190,15 +190,53 @@ class TestSitecustomize:
         assert OURS == ended.stdout
         assert "Error in sitecustomize" in ended.stderr
 
-    def test_blinker_imported_even_earlier_is_said(self, project):
-        """Where something got blinker before any ``sitecustomize``, it is said why and by whom."""
+    def test_a_receiver_from_before_that_cannot_be_taken_over_is_named(self, project):
+        """If a receiver connected to blinker before ``sitecustomize``, the warning names it."""
         code = (
-            f"import blinker, runpy, sys; sys.path.insert(0, {STARTUP!r}); "
+            "import blinker; sender = []; "
+            "blinker.signal('lit').connect(print, sender, weak=False); "
+            f"import runpy, sys; sys.path.insert(0, {STARTUP!r}); "
             f"runpy.run_path({STARTUP!r} + '/sitecustomize.py', run_name='sitecustomize')"
         )
         ended = project.run(*PYTHON, "-c", code, ALDIS_RUN_PREFIX=sys.prefix)
-        assert ended.stderr.startswith("aldis run: aldis cannot stand in for blinker any more")
+        assert "aldis run: " in ended.stderr
+        assert "is connected to 'lit' of blinker" in ended.stderr
         assert ended.returncode == 0
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            "os.execv(command[0], command)",
+            "os.execvpe(command[0], command, dict(os.environ))",
+            "sys.exit(subprocess.call(command))",
+            "sys.exit(subprocess.call(command, env=dict(os.environ)))",
+            "os.waitpid(os.posix_spawn(command[0], command, dict(os.environ)), 0)",
+            "sys.exit(os.system(shlex.join(command)))",
+        ],
+        ids=["execv", "execvpe", "Popen", "Popen with env", "posix_spawn", "system"],
+    )
+    def test_a_launcher_with_its_own_sitecustomize(self, project, start):
+        """A launcher puts its ``sitecustomize`` in front: both run, on aldis."""
+        project.write("theirs/sitecustomize.py", "print('theirs')")
+        project.write(
+            "launch.py",
+            f"""
+            import os, shlex, subprocess, sys
+            folder = os.path.abspath("theirs")
+            os.environ["PYTHONPATH"] = folder + os.pathsep + os.environ["PYTHONPATH"]
+            command = [sys.executable, "-c", {WHOSE!r}]
+            {start}
+            """,
+        )
+        ended = project.run(*RUN, *PYTHON, "launch.py")
+        assert (f"theirs\n{OURS}", "") == (ended.stdout, ended.stderr)
+
+    @pytest.mark.slow
+    def test_pytest_with_warnings_as_errors(self, project):
+        """A run of pytest finds aldis imported and does not warn about it."""
+        project.write("test_it.py", "def test_it(): ...")
+        ended = project.run(*RUN, *PYTHON, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio")
+        assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
 
     def test_the_path_goes_on(self, project):
         """What PYTHONPATH had stays in its order, and running twice adds nothing twice."""

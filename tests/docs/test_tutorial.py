@@ -47,11 +47,10 @@ def test_the_shop_can_be_served(tmp_path):
     reader = Reader(tmp_path)
     (_, shop, _), *_ = blocks("tutorial/first-receiver.md")
     (command,) = (text for kind, text, _ in blocks("tutorial/first-receiver.md") if kind == "sh")
-    assert "aldis run -- flask --app shop run\n" == command
+    assert "flask --app shop run\n" == command
     reader.write("shop.py", shop)
     address, options = free_address()
-    words = command.split()[1:]
-    served = reader.start(sys.executable, "-m", "aldis", *words, *options)
+    served = reader.start(sys.executable, "-m", *command.split(), *options)
     try:
         assert b"welcome\n" == visit(address)
     finally:

@@ -27,11 +27,6 @@ def ensure_stand_in(ctx: click.Context) -> None:
     """
     if stands_in():
         return
-    if "flask.cli" in sys.modules:
-        raise NotInPlaceError(
-            f"this `{ctx.find_root().command_path}` has loaded Flask with plain blinker, so aldis "
-            f"sees none of its signals. Start it like this:\n\n  {_command(ctx)}"
-        )
     try:
         install_as_blinker()
     except StandInError as error:

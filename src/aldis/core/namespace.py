@@ -84,8 +84,7 @@ class Namespace(dict[str, NamedSignal]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.__module__ = _caller()
-        _living.append(ref(self, _living.remove))
+        register(self, _caller())
 
     def signal(self, name: str, doc: str | None = None) -> NamedSignal:
         """Return the signal called ``name``; make it if there is none.
@@ -237,6 +236,12 @@ class Namespace(dict[str, NamedSignal]):
 
     def __repr__(self) -> str:
         return f"<Namespace {self.__module__}.{self.home or '?'}: {', '.join(self) or 'empty'}>"
+
+
+def register(namespace: Namespace, module: str) -> None:
+    """Let :func:`namespaces` list a namespace that belongs to ``module``."""
+    namespace.__module__ = module
+    _living.append(ref(namespace, _living.remove))
 
 
 def namespaces() -> list[Namespace]:

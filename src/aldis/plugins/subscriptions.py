@@ -150,10 +150,10 @@ class Subscriptions:
         keys = [
             link_key(handle)
             for handle in self._handles
-            if handle.signal is signal and handle.active
+            if handle.signal == signal and handle.active
         ]
         for entry in self._entries if self._lent else ():
-            if entry.signal is signal:
+            if entry.signal == signal:
                 with suppress(UnboundSenderError):
                     keys.append(key_of(entry.receiver, entry.options.get("sender", ANY)))
         return keys

@@ -84,8 +84,8 @@ class Recording(Sequence[Sent], Observer):
             message = f"{_name(signal)} is not recorded here, only {self._title}"
             raise ValueError(message)
         part = Recording((signal,), self._sender)
-        part._sent += [each for each in self._sent if each.signal is signal]
-        part._by_others += [each for each in self._by_others if each.signal is signal]
+        part._sent += [each for each in self._sent if each.signal == signal]
+        part._by_others += [each for each in self._by_others if each.signal == signal]
         return part
 
     def emission_started(self, emission: Emission) -> None:
@@ -97,7 +97,7 @@ class Recording(Sequence[Sent], Observer):
         (self._sent if wanted else self._by_others).append(sent)
 
     def _records(self, signal: Signal[..., Any]) -> bool:
-        return any(each is signal for each in self._signals)
+        return any(each == signal for each in self._signals)
 
     # -- what was expected ---------------------------------------------------------------------
 

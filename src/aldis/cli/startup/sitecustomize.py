@@ -22,6 +22,7 @@ if os.environ.get("ALDIS_RUN_PREFIX") == sys.prefix:
     elif not os.path.samefile(os.path.dirname(_spec.origin), _aldis):
         _reason = "which finds another aldis (%s) than was started (%s)" % (_spec.origin, _aldis)
     else:
+        from aldis._startup import stay_first
         from aldis.blinker import install_as_blinker
         from aldis.errors import StandInError
 
@@ -29,6 +30,7 @@ if os.environ.get("ALDIS_RUN_PREFIX") == sys.prefix:
             install_as_blinker()
         except StandInError as _error:
             sys.stderr.write("aldis run: %s\n" % _error)
+        stay_first(_folder)
 else:
     _reason = "which belongs to another environment (%s) than aldis (%s)" % (
         sys.prefix,

@@ -1,0 +1,55 @@
+"""Reach the Python programs that a command under ``aldis run`` starts."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["stay_first"]
+
+
+def stay_first(folder: str) -> None:
+    """Keep a folder in front of ``PYTHONPATH`` in every program that this process starts.
+
+    A launcher, such as ``opentelemetry-instrument``, puts a folder with a ``sitecustomize`` in
+    front and starts Python again. Python imports only the first ``sitecustomize``. The one of
+    ``aldis run`` imports the next one, so it must be the first.
+
+    Args:
+        folder: An entry of ``PYTHONPATH``. An environment without it stays as it is.
+    """
+
+    def before_a_program(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in ("os.exec", "os.system", "subprocess.Popen"):
+            _put_first(folder, os.environ)
+        if event == "subprocess.Popen":
+            _put_first(folder, arguments[-1])
+
+    def wrapped(start: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(start)
+        def call(path: Any, argv: Any, env: Any, *args: Any, **kwargs: Any) -> Any:
+            if env is not os.environ:
+                env = dict(env)
+            _put_first(folder, env)
+            return start(path, argv, env, *args, **kwargs)
+
+        return call
+
+    sys.addaudithook(before_a_program)
+    # Python has read the environment of these three when it raises their event.
+    for name in ("execve", "posix_spawn", "posix_spawnp"):
+        if hasattr(os, name):
+            setattr(os, name, wrapped(getattr(os, name)))
+
+
+def _put_first(folder: str, environment: Any) -> None:
+    try:
+        entries = environment["PYTHONPATH"].split(os.pathsep)
+        if folder in entries[1:]:
+            entries.remove(folder)
+            environment["PYTHONPATH"] = os.pathsep.join([folder, *entries])
+    except (KeyError, TypeError, AttributeError):
+        pass  # the environment has no PYTHONPATH, or it cannot be changed
