@@ -20,9 +20,10 @@ class TestWhoseSession:
         def wait(sender): ...
 
         message = (
-            f"{wait.__qualname__} ({line_of(wait.__wrapped__)}) waits for a commit: whose session "
-            "is it? There is no current app with an outbox; give the app one (Aldis(app, "
-            "outbox=Outbox(db.session))), or say it: with outbox.using(session): ...; or give the "
+            f"{wait.__qualname__} ({line_of(wait.__wrapped__)}) waits for a commit: there is no "
+            "current app with an outbox, so aldis does not know the session; give the app an "
+            "outbox, Aldis(app, outbox=Outbox(db.session)), or name the session: with "
+            "outbox.using(session): ...; or give the "
             "receiver its session: @after_commit(session=db.session)"
         )
         with pytest.raises(NoSessionError, match=exactly(message)):
@@ -90,7 +91,7 @@ class TestWhoseSession:
         receiver = after_commit(session=lambda: None)(lambda sender: None)
         signal.connect(receiver)
         with pytest.raises(
-            NoSessionError, match="that is no session or connection of SQLAlchemy: None; or"
+            NoSessionError, match="None is not a session or connection of SQLAlchemy; or"
         ):
             signal.send()
 

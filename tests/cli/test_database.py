@@ -57,8 +57,8 @@ MISTAKES = {
     "--outbox other": "'other' is not of the form module:name",
     "--outbox other:outbux": "module 'other' has no 'outbux'; did you mean 'outbox'?",
     "--outbox other:nowhere": (
-        "other:nowhere does not say which database it is in: this outbox has no session of its "
-        "own; say which is the caller's: with outbox.using(session): ..."
+        "other:nowhere does not say which database it is in: this outbox was made without a "
+        "session; name the caller's session: with outbox.using(session): ..."
     ),
     "--url sqlite://": (
         "an SQLite database in memory is gone when this command ends: name a file, as in "

@@ -62,20 +62,20 @@ class TestArguments:
 class TestWhoseSession:
     def test_a_session_class(self):
         """It makes a new session each time, as a sessionmaker does."""
-        with pytest.raises(OutboxError, match="a class makes a new one each time; give it a"):
+        with pytest.raises(OutboxError, match="a class makes a new one at each call; give it a"):
             Outbox(Session)
 
     @pytest.mark.parametrize("address", ["sqlite://", make_url("sqlite://:secret@/x")])
     def test_an_address(self, address):
         """It is no session, and no engine either; a password in it is not shown."""
-        with pytest.raises(OutboxError, match=r"Outbox\(engine=engine\), not an address$"):
+        with pytest.raises(OutboxError, match=r"Outbox\(engine=engine\), not a URL$"):
             Outbox(address)
 
     @pytest.mark.parametrize("make", [create_engine, create_async_engine])
     def test_an_engine(self, make):
         """An engine in the session's place is answered with where it belongs."""
         engine = make("sqlite+aiosqlite://" if make is create_async_engine else "sqlite://")
-        with pytest.raises(OutboxError, match=r"an engine by name, Outbox\(engine=engine\), not"):
+        with pytest.raises(OutboxError, match=r"an engine by keyword, Outbox\(engine=engine\)"):
             Outbox(engine)
 
 

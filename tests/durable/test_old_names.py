@@ -8,6 +8,7 @@ import pytest
 
 import aldis.durable
 from aldis.durable import types
+from aldis.testing import delivering
 from tests.durable.scenes import rows
 
 OLD_PATHS = [
@@ -67,3 +68,12 @@ def test_old_attributes_of_a_delivery(outbox):
         assert 0 == row.lost
     with pytest.warns(DeprecationWarning, match=r"Delivery\.cause is now Delivery\.caused_by;"):
         assert row.cause is None
+
+
+def test_the_old_attribute_of_the_current_delivery():
+    """``CurrentDelivery.cause`` gives the new attribute, and warns."""
+    with (
+        delivering(caused_by="a:billing.receipt") as delivery,
+        pytest.warns(DeprecationWarning, match=r"cause is now CurrentDelivery\.caused_by;"),
+    ):
+        assert "a:billing.receipt" == delivery.cause

@@ -358,7 +358,7 @@ class TestCurrentDelivery:
             @durable("test.receipt", retry=Retry(attempts=3))
             def receipt(sender, *, order_id):
                 d = current_delivery()
-                seen.append((d.attempt, d.key, d.emission_id, d.receiver, d.signal, d.cause))
+                seen.append((d.attempt, d.key, d.emission_id, d.receiver, d.signal, d.caused_by))
                 raise ConnectionError
 
             with Session(engine) as session, outbox.using(session), session.begin():

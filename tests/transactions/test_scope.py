@@ -8,7 +8,7 @@ from werkzeug.local import LocalProxy
 
 from aldis.errors import NoSessionError
 from aldis.transactions import current_scope, register_provider, sync_counterpart, use_session
-from aldis.transactions.scope import _providers
+from aldis.transactions.scope import _find_provider
 from tests.core.support import exactly, run_python
 
 
@@ -26,24 +26,25 @@ class Box:
 @pytest.fixture(autouse=True)
 def no_providers():
     """Start without any current app."""
-    before = _providers[:]
-    _providers.clear()
+    before = _find_provider[:]
+    _find_provider.clear()
     yield
-    _providers[:] = before
+    _find_provider[:] = before
 
 
-class TestCaller:
-    def test_nobody_knows(self):
-        """Without an app and without ``using`` the error says how to give a session."""
+class TestCurrentScope:
+    def test_without_an_app(self):
+        """Without an app and without ``using``, the error explains how to name a session."""
         text = (
-            "whose session is it? There is no current app with an outbox; give the app one "
-            "(Aldis(app, outbox=Outbox(db.session))), or say it: with outbox.using(session): ..."
+            "there is no current app with an outbox, so aldis does not know the session; give the "
+            "app an outbox, Aldis(app, outbox=Outbox(db.session)), or name the session: with "
+            "outbox.using(session): ..."
         )
         with pytest.raises(NoSessionError, match=exactly(text)):
             current_scope()
 
     def test_the_current_apps(self):
-        """What a finder finds is asked for the session; a finder given twice is one."""
+        """The current app's outbox provides the session; registering twice has no effect."""
         box, session = Box(), Session()
         box.handle = session
         find = lambda: box
@@ -52,19 +53,19 @@ class TestCaller:
         register_provider(lambda: None)
         assert (box, session) == current_scope()
 
-    def test_two_apps_are_one_too_many(self):
-        """It is never guessed."""
+    def test_two_apps(self):
+        """With two current apps, the error asks for a session; aldis does not guess."""
         for box in (Box(), Box()):
             register_provider(lambda box=box: box)
         text = (
-            "whose session is it? 2 apps are current that have an outbox; say it: "
-            "with outbox.using(session): ..."
+            "2 current apps have an outbox, so aldis does not know the session; name it: with "
+            "outbox.using(session): ..."
         )
         with pytest.raises(NoSessionError, match=exactly(text)):
             current_scope()
 
     def test_using(self):
-        """The innermost ``using`` counts, and before the current app."""
+        """The innermost ``use_session`` comes before the current app."""
         register_provider(lambda: Box(Session()))
         outer, inner, box = Session(), Session(), Box()
         with use_session(box, outer):
@@ -74,7 +75,7 @@ class TestCaller:
         assert inner is not current_scope().handle is not outer
 
     def test_using_ends_with_its_block(self):
-        """An error ends it, too."""
+        """``use_session`` ends with its block, also after an error."""
         with pytest.raises(KeyError), use_session(Box(), Session()):
             raise KeyError
         with pytest.raises(NoSessionError):
@@ -83,7 +84,7 @@ class TestCaller:
 
 class TestCounterpart:
     def test_sessions(self):
-        """A session, scoped or async or behind a proxy, is the session behind it."""
+        """A scoped session, an async session and a proxy lead to the sync session behind them."""
         session, inner = Session(), AsyncSession()
         scoped = scoped_session(sessionmaker())
         async_scoped = async_scoped_session(lambda: inner, scopefunc=lambda: 1)
@@ -95,17 +96,17 @@ class TestCounterpart:
         assert scoped() is sync_counterpart(LocalProxy(lambda: scoped))
 
     def test_a_connection(self):
-        """A connection of Core is one of the things that can be the caller's."""
+        """A connection of SQLAlchemy Core is returned unchanged."""
         engine = create_engine("sqlite://")
         with engine.connect() as connection:
             assert connection is sync_counterpart(connection)
         engine.dispose()
 
     async def test_an_async_connection(self):
-        """It is refused, with what can be had instead."""
+        """An async connection is refused, and the error names two alternatives."""
         text = (
-            "an AsyncConnection cannot be written to without await; use an AsyncSession, or the "
-            "connection that await connection.run_sync(...) hands to its function"
+            "an AsyncConnection cannot record a send, because that would need await; use an "
+            "AsyncSession, or the connection that await connection.run_sync(...) passes on"
         )
         engine = create_async_engine("sqlite+aiosqlite://")
         async with engine.connect() as connection:
@@ -116,8 +117,8 @@ class TestCounterpart:
         await engine.dispose()
 
     def test_something_else(self):
-        """It is named."""
-        text = "that is no session or connection of SQLAlchemy: 7"
+        """The error names an object that is not a session."""
+        text = "7 is not a session or connection of SQLAlchemy"
         with pytest.raises(NoSessionError, match=exactly(text)):
             sync_counterpart(7)
 

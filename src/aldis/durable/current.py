@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from aldis.durable._old_names import warn_renamed
 from aldis.durable.store import Store
 from aldis.durable.types import ClaimedDelivery
-from aldis.errors import LeaseLostError, NoDeliveryError
+from aldis.errors import LeaseLostError, NoDeliveryError, NoSessionError
 from aldis.transactions import buffer_of, sync_counterpart
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
 
 __all__ = ["CurrentDelivery", "current_delivery", "delivering", "running"]
 
@@ -54,47 +59,80 @@ class CurrentDelivery:
         store: The store that completes the delivery. ``None`` if a test only pretends it.
 
     Attributes:
-        key: An idempotency key for other systems. It is the same for every attempt at this
-            delivery, and no other delivery has it.
         attempt: The number of the attempt. The first is 1.
         emission_id: The id of the send. All deliveries of one send have it.
         receiver: The name of the durable receiver.
         signal: The name of the signal.
-        cause: The key of the delivery whose receiver sent the signal, or ``None``.
+        caused_by: The key of the delivery whose receiver sent the signal, or ``None``.
         traceparent: The W3C trace context of the send, or ``None``.
         completed: Whether the completion is already committed with the receiver's transaction.
     """
 
     def __init__(
-        self, claimed: ClaimedDelivery, open_session: Callable[[], Any], store: Store | None
+        self,
+        claimed: ClaimedDelivery,
+        open_session: Callable[[], Session | AsyncSession],
+        store: Store | None,
     ) -> None:
-        self.key: str = claimed.key
         self.attempt: int = claimed.attempt
         self.emission_id: str = claimed.emission_id
         self.receiver: str = claimed.receiver
         self.signal: str = claimed.signal
-        self.cause: str | None = claimed.caused_by
+        self.caused_by: str | None = claimed.caused_by
         self.traceparent: str | None = claimed.traceparent
-        self.completed = False
+        self.completed: bool = False
         self._claimed = claimed
         self._open_session = open_session
         self._store = store
         self._completion: _Completion | None = None
-        self.opened_session: Any = None
+        self.opened_session: Session | AsyncSession | None = None
         """The session, if the receiver has asked for it."""
 
     @property
-    def session(self) -> Any:
+    def key(self) -> str:
+        """An idempotency key for other systems.
+
+        It is the same for every attempt at this delivery, and no other delivery has it.
+        """
+        return self._claimed.key
+
+    @property
+    def cause(self) -> str | None:
+        """The old name of :attr:`caused_by`."""
+        warn_renamed("CurrentDelivery.cause", "CurrentDelivery.caused_by")
+        return self.caused_by
+
+    @property
+    def session(self) -> Session:
         """The session whose commit also completes the delivery.
 
         In Flask, this is ``db.session``. The worker commits it after the receiver has returned. If
         the receiver commits it itself, that commit completes the delivery, and the receiver is not
         called again even if it raises afterwards.
 
+        In an async receiver, this is the outbox's ``AsyncSession``. Type checkers see that under
+        the name :attr:`async_session`.
+
         Raises:
             NoSessionError: The outbox has no session for this receiver.
             LeaseLostError: Raised by the commit if another worker has the delivery by now.
         """
+        return cast("Session", self._session())
+
+    @property
+    def async_session(self) -> AsyncSession:
+        """The session for an async receiver if the outbox has async sessions.
+
+        Raises:
+            NoSessionError: The outbox has no async session for this receiver.
+        """
+        session = self._session()
+        if not hasattr(session, "sync_session"):
+            message = "the session of this delivery is not async: use current_delivery().session"
+            raise NoSessionError(message)
+        return cast("AsyncSession", session)
+
+    def _session(self) -> Session | AsyncSession:
         if self.opened_session is None:
             self.opened_session = self._open_session()
             self.complete_with_commit()
@@ -104,7 +142,7 @@ class CurrentDelivery:
         """Make the next commit of the session complete the delivery, unless it is completed."""
         if self._store is None or self.completed:
             return
-        session = sync_counterpart(self.opened_session)
+        session = cast("Session", sync_counterpart(self.opened_session))
         if not session.in_transaction():
             session.begin()
         if self._completion is None:

@@ -1,12 +1,12 @@
-"""The outbox: where sends to durable receivers are recorded, in the caller's own transaction."""
+"""The outbox: records sends to durable receivers in the caller's own transaction."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine
@@ -32,11 +32,24 @@ from aldis.transactions import (
     use_session,
 )
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import scoped_session
+
+    SessionSource = (
+        scoped_session[Any]
+        | async_scoped_session[Any]
+        | Callable[[], Session | AsyncSession | None]
+    )
+    SessionHandle = (
+        Session | AsyncSession | Connection | scoped_session[Any] | async_scoped_session[Any]
+    )
+
 __all__ = ["Outbox", "check_outbox"]
 
 _log = logging.getLogger("aldis")
 
-_NOT_FOR_SYNC: Final = "the outbox has async sessions: make the receiver async, too, to use one"
+_NOT_FOR_SYNC: Final = "the outbox has async sessions, which only an async receiver can use"
 
 
 class Outbox:
@@ -44,40 +57,39 @@ class Outbox:
 
     ::
 
-        Aldis(app, outbox=Outbox(db.session))       # a Flask app's, with Flask-SQLAlchemy
+        Aldis(app, outbox=Outbox(db.session))       # a Flask app with Flask-SQLAlchemy
 
         outbox = Outbox(engine=engine)              # anywhere else
         with Session(engine) as session, outbox.using(session):
             ...
 
     Args:
-        session: Where the current session comes from: a ``scoped_session``, an
-            ``async_scoped_session``, or a callable that returns the current session. Not a
-            ``sessionmaker``, whose every session is a new one.
-        engine: The engine of the application's database, sync or async. By default that of the
-            session.
-        prefix: What the names of the tables begin with.
-        schema: The tables' schema, on PostgreSQL.
-        no_transaction: What happens to a send while the session has begun no transaction: it is
-            recorded in one of its ``"own"``, at once, or it is an ``"error"``. An ``AsyncSession``
-            has no other choice than the error.
-        immediate: On SQLite, have every transaction of the engine take the write lock when it
-            begins. One that reads first and writes later fails otherwise when another has committed
-            in between.
-        notify: On PostgreSQL, tell workers of each commit. Its NOTIFY takes a lock that all
+        session: Provides the current session: a ``scoped_session``, an ``async_scoped_session``, or
+            a function that returns the current session. A ``sessionmaker`` cannot be used, because
+            it makes a new session at each call.
+        engine: The engine of the application's database, sync or async. The default is the engine
+            of the session.
+        prefix: The prefix of the table names.
+        schema: The schema of the tables, on PostgreSQL.
+        no_transaction: Decides about a send if the session has not begun a transaction. ``"own"``
+            records it at once, in a transaction of its own. ``"error"`` raises an error. With an
+            ``AsyncSession``, it is always an error.
+        immediate: On SQLite, make each transaction of the engine take the write lock when it
+            begins. Otherwise, a transaction that reads first and writes later fails if another
+            transaction has committed in between.
+        notify: On PostgreSQL, notify workers of each commit. NOTIFY takes one lock that all
             committing transactions share.
-        store: Where deliveries are kept, if not in the session's own database: for tests, a
-            ``MemoryStore``.
+        store: Keeps the deliveries outside the session's database, for tests: a ``MemoryStore``.
 
     Raises:
-        OutboxError: The session is none, or its database cannot keep deliveries.
+        OutboxError: ``session`` does not provide a session, or its database is not supported.
     """
 
-    def __init__(  # noqa: PLR0913 - each says one thing, and has a default
+    def __init__(  # noqa: PLR0913 - each option has a default and a meaning of its own
         self,
-        session: Any = None,
+        session: SessionSource | None = None,
         *,
-        engine: Any = None,
+        engine: Engine | AsyncEngine | None = None,
         prefix: str = "aldis_",
         schema: str | None = None,
         no_transaction: Literal["own", "error"] = "own",
@@ -87,11 +99,12 @@ class Outbox:
     ) -> None:
         _check_source(session)
         if no_transaction not in ("own", "error"):
-            message = f"no_transaction is 'own' or 'error', not {no_transaction!r}"
+            message = f"no_transaction must be 'own' or 'error', not {no_transaction!r}"
             raise ValueError(message)
-        listen_to_sessions()  # not in the middle of somebody's commit
-        self._source = session
-        self._engine: Engine | None = getattr(engine, "sync_engine", engine)
+        listen_to_sessions()  # now, because later a commit may be under way
+        self._source: Any = session
+        given: Any = engine
+        self._engine: Engine | None = getattr(given, "sync_engine", given)
         self._no_transaction = no_transaction
         self._immediate = immediate
         self._store = store
@@ -102,13 +115,13 @@ class Outbox:
     def __repr__(self) -> str:
         return f"<Outbox of {self._engine or self._source or self._store!r}>"
 
-    # -- whose session ---------------------------------------------------------------------------
+    # -- the session -----------------------------------------------------------------------------
 
-    def session(self) -> Any:
-        """Return the current session.
+    def session(self) -> Session | AsyncSession | None:
+        """Return the current session. ``None`` means that the store needs no session.
 
         Raises:
-            NoSessionError: There is none.
+            NoSessionError: There is no current session.
         """
         if self._source is None:
             if self._store is not None:
@@ -117,50 +130,51 @@ class Outbox:
             if delivery is not None:
                 return delivery.session
             message = (
-                "this outbox has no session of its own; say which is the caller's: with "
+                "this outbox was made without a session; name the caller's session: with "
                 "outbox.using(session): ..."
             )
             raise NoSessionError(message)
-        found = self._source()
+        found: Session | AsyncSession | None = self._source()
         if found is None:
             message = f"there is no current session: {self._source!r} returned None"
             raise NoSessionError(message)
         return found
 
     @contextmanager
-    def using(self, handle: Any = None) -> Iterator[None]:
-        """Record what is sent in a ``with`` block in the transaction of ``handle``.
+    def using(self, handle: SessionHandle | None = None) -> Iterator[None]:
+        """Record the sends of a ``with`` block in the transaction of ``handle``.
 
         Args:
-            handle: A ``Session``, an ``AsyncSession``, a ``Connection``, or a scoped session. By
-                default the outbox's own current session.
+            handle: A ``Session``, an ``AsyncSession``, a ``Connection``, or a scoped session. The
+                default is the outbox's own current session.
 
         Raises:
-            NoSessionError: It is none of these.
+            NoSessionError: ``handle`` is none of these.
         """
-        if handle is None and self._source is not None:
-            handle = self.session()
-        if handle is not None and self._store is None:
-            handle = sync_counterpart(handle)
-            self.store_of(handle)  # before the first transaction, if it can be
-        with use_session(self, handle):
+        used: Any = self.session() if handle is None and self._source is not None else handle
+        if used is not None and self._store is None:
+            used = sync_counterpart(used)
+            self.store_of(used)  # prepares the engine before its first transaction, if possible
+        with use_session(self, used):
             yield
 
-    def open_session(self, *, is_async: bool = False) -> Any:
-        """Return a session for a durable receiver: the current one of the app, else a new one.
+    def open_session(self, *, is_async: bool = False) -> Session | AsyncSession:
+        """Return a session for a durable receiver: the app's current session, or a new one.
 
         Args:
-            is_async: Whether the receiver awaits what it does with it.
+            is_async: Whether the receiver is async.
 
         Raises:
-            NoSessionError: There is none of that kind.
+            NoSessionError: There is no session that such a receiver can use.
         """
+        session: Any
         if self._source is not None:
-            if not is_async and _is_async_scoped(self._source):  # which only a task can call
+            # An async scoped session can be called in a task only.
+            if not is_async and _is_async_scoped(self._source):
                 raise NoSessionError(_NOT_FOR_SYNC)
             session = self.session()
         elif self._store is not None:
-            message = "the deliveries of this outbox are not in a database, and have no session"
+            message = "this outbox keeps its deliveries outside a database, so it has no session"
             raise NoSessionError(message)
         elif self.engine.dialect.is_async:
             from sqlalchemy.ext.asyncio import (  # noqa: PLC0415 - it needs greenlet
@@ -173,52 +187,56 @@ class Outbox:
             session = Session(self._for_receivers)
         if hasattr(session, "sync_session") and not is_async:
             raise NoSessionError(_NOT_FOR_SYNC)
-        return session
+        opened: Session | AsyncSession = session
+        return opened
 
     @cached_property
     def _for_receivers(self) -> Engine:
-        """The engine of new sessions: on SQLite they begin as those who will write, to complete."""
+        """The engine of new sessions. On SQLite, it takes the write lock when a transaction begins.
+
+        The transaction will write the completion, so a lock taken later could fail.
+        """
         engine = self.engine
         if engine.dialect.name != "sqlite":
             return engine
         return engine.execution_options(**{SQLITE_BEGIN: "IMMEDIATE"})
 
-    def close_session(self, session: Any) -> Any:
-        """Let go of a session; one that is async answers with something to await."""
+    def close_session(self, session: Session | AsyncSession) -> Any:
+        """Close a session of :meth:`open_session`. An async session returns an awaitable."""
         return getattr(self._source, "remove", session.close)()
 
-    # -- where -----------------------------------------------------------------------------------
+    # -- the store -------------------------------------------------------------------------------
 
     @property
     def engine(self) -> Engine:
-        """The engine of the database in which deliveries are kept.
+        """The engine of the database that keeps the deliveries.
 
         Raises:
-            NoSessionError: It is the current session's, and there is none.
+            NoSessionError: It is the engine of the current session, and there is no session.
             OutboxError: The session has several engines.
         """
         if self._engine is not None:
             return self._engine
-        if _is_async_scoped(self._source):  # its registry asks for the task, and there may be none
+        if _is_async_scoped(self._source):  # it can be called in a task only
             return _engine_of(self._source.session_factory().sync_session)
         return _engine_of(sync_counterpart(self.session()))
 
     @property
     def store(self) -> Store:
-        """Where deliveries are kept.
+        """The store that keeps the deliveries.
 
         Raises:
-            NoSessionError: It is in the current session's database, and there is none.
-            OutboxError: Deliveries cannot be kept there.
+            NoSessionError: It is in the database of the current session, and there is no session.
+            OutboxError: The database is not supported.
         """
         return self._store if self._store is not None else self._make(self.engine).store
 
     def prepare(self) -> None:
-        """Set up the engine before its first transaction; see :attr:`store` for what is raised."""
+        """Prepare the engine before its first transaction. Raises the errors of :attr:`store`."""
         _ = self.store
 
     def store_of(self, handle: Any) -> _Recorder:
-        """Return what records in the database of ``handle``."""
+        """Return the recorder for the database of ``handle``."""
         engine = self._engine or _engine_of(handle)
         recorder = self._make.known(engine)
         if recorder is None:
@@ -232,8 +250,8 @@ class Outbox:
     def record(self, handle: Any, delivery: NewDelivery) -> None:
         """Record a delivery in the transaction of ``handle``.
 
-        In a session it is written when the transaction is about to be committed, with all others;
-        in a connection at once.
+        With a session, all deliveries are written together just before the commit. With a
+        connection, the delivery is written at once.
 
         Raises:
             OutboxError: No transaction has begun (with ``no_transaction="error"``), or the database
@@ -255,16 +273,16 @@ class Outbox:
         if is_async or self._no_transaction == "error":
             how = "async with session.begin(): ..." if is_async else "with session.begin(): ..."
             message = (
-                f"{delivery.signal!r} was sent to durable receiver {delivery.receiver!r} while no "
-                f"transaction had begun in {handle!r}: begin one ({how})"
-                + ("" if is_async else ", or let the outbox use its own (no_transaction='own')")
+                f"{delivery.signal!r} was sent to durable receiver {delivery.receiver!r}, but no "
+                f"transaction has begun in {handle!r}: begin one ({how})"
+                + ("" if is_async else ", or use Outbox(no_transaction='own')")
             )
             raise OutboxError(message)
         recorder.store.add(None, [delivery])
 
     @staticmethod
     def _record_elsewhere(store: Store, handle: Any, delivery: NewDelivery) -> None:
-        """Record in a store that has no part in the session's transaction: once that is over."""
+        """Record in a store outside the session's database, once its transaction is committed."""
         if hasattr(handle, "in_transaction") and hasattr(handle, "get_nested_transaction"):
             if not isinstance(handle, Connection) and handle.in_transaction():
                 buffer_of(handle).call(handle, lambda: store.add(None, [delivery]))
@@ -274,7 +292,7 @@ class Outbox:
 
 
 class _Recorder:
-    """Writes what was collected in a session into one database."""
+    """Writes the deliveries of a session into one database."""
 
     def __init__(self, store: SqlStore) -> None:
         self.store = store
@@ -288,14 +306,14 @@ class _Recorder:
     def write_late(self, rows: Sequence[NewDelivery]) -> None:
         _log.warning(
             "%d durable deliveries were sent while their transaction was being committed; they are "
-            "recorded in one of their own",
+            "recorded in a transaction of their own",
             len(rows),
         )
         self.store.add(None, rows)
 
 
 class _SqlStores:
-    """One store for each engine: in tests, each app has its own."""
+    """The stores of an outbox, one for each engine. In tests, each app has its own engine."""
 
     def __init__(self, prefix: str, schema: str | None, *, notify: bool, immediate: bool) -> None:
         self._prefix = prefix
@@ -318,17 +336,17 @@ class _SqlStores:
 
 
 def check_outbox(outbox: Any, instead: str) -> None:
-    """Refuse what is no outbox where one is wanted.
+    """Check that ``outbox`` is an outbox.
 
     Args:
-        outbox: What was given.
-        instead: What to give, as code.
+        outbox: The argument of a call.
+        instead: The correct call, as code.
 
     Raises:
-        OutboxError: It is none.
+        OutboxError: ``outbox`` is not an outbox.
     """
     if not isinstance(outbox, Outbox):
-        message = f"an Outbox is wanted here, not {outbox!r}: {instead}"
+        message = f"this needs an Outbox, not {outbox!r}: {instead}"
         raise OutboxError(message)
 
 
@@ -338,21 +356,21 @@ def _check_source(source: Any) -> None:
     is_class = isinstance(source, type)
     if is_class or isinstance(source, makers):
         message = (
-            f"an outbox needs the session that its caller is using, and a "
-            f"{'class' if is_class else 'sessionmaker'} makes a new one each time; give it a "
-            f"scoped_session, or none and say which with outbox.using(...)"
+            f"an outbox needs the session that its caller uses, but a "
+            f"{'class' if is_class else 'sessionmaker'} makes a new one at each call; give it a "
+            f"scoped_session, or no session and use outbox.using(session)"
         )
         raise OutboxError(message)
     engines = (Engine,) if asyncio is None else (Engine, asyncio.AsyncEngine)
     if isinstance(source, (str, URL, *engines)):
         message = (
-            f"an outbox takes an engine by name, Outbox(engine=engine), not "
-            f"{'an address' if isinstance(source, (str, URL)) else repr(source)}"
+            f"an outbox takes an engine by keyword, Outbox(engine=engine), not "
+            f"{'a URL' if isinstance(source, (str, URL)) else repr(source)}"
         )
         raise OutboxError(message)
     if source is not None and not callable(source):
         message = (
-            f"an outbox takes a scoped session or a callable that returns the current one, not "
+            f"an outbox takes a scoped session or a function that returns the current session, not "
             f"{source!r}; for one session, use: with outbox.using(session): ..."
         )
         raise OutboxError(message)
@@ -364,15 +382,19 @@ def _is_async_scoped(source: Any) -> bool:
 
 
 def _adopt(handle: Any, *, is_async: bool) -> None:
-    """Have a transaction that has begun roll back as a whole, or refuse."""
+    """Make a transaction that has begun on SQLite roll back as a whole.
+
+    Raises:
+        OutboxError: This is not possible.
+    """
     if not isinstance(handle, Connection):
         if not engines_of(handle):
-            return  # the database has not heard of it yet
+            return  # the session has not used the database yet
         if is_async:
             message = (
-                "this transaction of an async session has used SQLite before the outbox was known "
-                "to the engine, and might not roll back as a whole; use the outbox earlier, or "
-                "name its engine: Outbox(session, engine=engine)"
+                "this async session has used SQLite in this transaction before the outbox prepared "
+                "the engine, so the transaction might not roll back as a whole; use the outbox "
+                "earlier, or give it the engine: Outbox(session, engine=engine)"
             )
             raise OutboxError(message)
         handle = handle.connection()
@@ -387,8 +409,8 @@ def _engine_of(handle: Any) -> Engine:
         bind: Any = handle.get_bind()
     except UnboundExecutionError as error:
         message = (
-            "the session has no engine for tables that no model stands for: say which database the "
-            "outbox is in, Outbox(session, engine=engine)"
+            "the session has no engine for tables without a model; name the engine of the outbox: "
+            "Outbox(session, engine=engine)"
         )
         raise OutboxError(message) from error
     engine: Engine = bind.engine

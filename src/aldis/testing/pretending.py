@@ -1,4 +1,4 @@
-"""Calling a durable receiver directly, as if it was being delivered to."""
+"""Call a durable receiver directly in a test, as if it were handling a delivery."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aldis.durable._old_names import warn_renamed
 from aldis.durable.current import CurrentDelivery
-from aldis.durable.current import delivering as running_as
+from aldis.durable.current import delivering as make_current
 from aldis.durable.types import ClaimedDelivery
 from aldis.errors import NoSessionError
 
@@ -16,32 +17,37 @@ __all__ = ["delivering"]
 
 
 @contextmanager
-def delivering(  # noqa: PLR0913 - each is one thing that a receiver can ask for
+def delivering(  # noqa: PLR0913 - a receiver can ask for each of these
     session: Any = None,
     attempt: int = 1,
     *,
     receiver: str = "a.receiver",
     signal: str = "a-signal",
     emission_id: str | None = None,
-    cause: str | None = None,
+    caused_by: str | None = None,
     traceparent: str | None = None,
+    cause: str | None = None,
 ) -> Iterator[CurrentDelivery]:
-    """Let a durable receiver ask ``current_delivery()`` when it is called directly, in a test.
+    """Provide a ``current_delivery()`` for a durable receiver that a test calls directly.
 
-    Nothing is recorded, and nobody commits ``session`` but the test.
+    Nothing is recorded, and only the test commits ``session``.
 
     Args:
-        session: What ``current_delivery().session`` is; without, asking for it is an error.
-        attempt: Which attempt it is.
-        receiver: The receiver's name, a part of ``key``.
+        session: The value of ``current_delivery().session``. Without it, asking for the session is
+            an error.
+        attempt: The number of the attempt.
+        receiver: The receiver's name, which is a part of ``key``.
         signal: The signal's name.
-        emission_id: The send's id; by default a new one.
-        cause: The key of the delivery whose receiver sent.
+        emission_id: The id of the send. The default is a new one.
+        caused_by: The key of the delivery whose receiver sent the signal.
         traceparent: The W3C trace context of the send.
+        cause: The old name of ``caused_by``.
 
     Yields:
         The delivery.
     """
+    if cause is not None:
+        warn_renamed("delivering(cause=)", "delivering(caused_by=)")
     claimed = ClaimedDelivery(
         id=0,
         emission_id=emission_id or os.urandom(16).hex(),
@@ -49,7 +55,7 @@ def delivering(  # noqa: PLR0913 - each is one thing that a receiver can ask for
         signal=signal,
         payload="",
         order_key=None,
-        caused_by=cause,
+        caused_by=caused_by or cause,
         traceparent=traceparent,
         attempt=attempt,
         lost_workers=0,
@@ -58,9 +64,9 @@ def delivering(  # noqa: PLR0913 - each is one thing that a receiver can ask for
 
     def open_session() -> Any:
         if session is None:
-            message = "this delivery has no session: with delivering(session): ..."
+            message = "this delivery has no session: use with delivering(session): ..."
             raise NoSessionError(message)
         return session
 
-    with running_as(CurrentDelivery(claimed, open_session, None)) as delivery:
+    with make_current(CurrentDelivery(claimed, open_session, None)) as delivery:
         yield delivery

@@ -1,4 +1,4 @@
-"""Which session is the caller's. SQLAlchemy is imported only where there is one already."""
+"""Finds the caller's session. Imports SQLAlchemy only if a session already exists."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aldis.errors import NoSessionError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
 
 __all__ = [
     "SessionProvider",
@@ -22,98 +26,101 @@ __all__ = [
 
 
 class SessionProvider(Protocol):
-    """Where the caller's session comes from: an outbox."""
+    """Provides the current session, as an outbox does."""
 
     def session(self) -> Any:
-        """Return the current session; ``None`` if this source does without.
+        """Return the current session. ``None`` means that this provider needs no session.
 
         Raises:
-            NoSessionError: There is none.
+            NoSessionError: There is no current session.
         """
 
 
 class SessionScope(NamedTuple):
-    """Whose session it is.
+    """The session in which the caller's sends are recorded.
 
     Attributes:
         provider: The outbox in use.
-        handle: A ``Session``, or a ``Connection`` of SQLAlchemy Core. Never an async one: what is
-            collected here goes through its sync counterpart. Or what else the source knows what to
-            do with; ``None`` is its current session.
+        handle: A ``Session`` or a ``Connection`` of SQLAlchemy, never an async one. A provider that
+            needs no session may have another object here. ``None`` means the provider's current
+            session.
     """
 
     provider: Any
     handle: Any
 
 
-_given: ContextVar[SessionScope | None] = ContextVar("aldis_transactions_given", default=None)
-_providers: list[Callable[[], SessionProvider | None]] = []
+_scope: ContextVar[SessionScope | None] = ContextVar("aldis_session_scope", default=None)
+_find_provider: list[Callable[[], SessionProvider | None]] = []
 
 
 @contextmanager
 def use_session(provider: SessionProvider, handle: Any) -> Iterator[None]:
-    """Make ``handle`` the caller's session, or connection, while a ``with`` block runs.
+    """Make ``handle`` the caller's session or connection while a ``with`` block runs.
 
     Args:
         provider: The outbox that the session belongs to.
         handle: See :class:`SessionScope`.
     """
-    outer = _given.get()
-    _given.set(SessionScope(provider, handle))
+    outer = _scope.get()
+    _scope.set(SessionScope(provider, handle))
     try:
         yield
     finally:
-        _given.set(outer)  # not by a token: a generator may be closed in another context
+        # Not reset() with a token: a generator may be closed in another context.
+        _scope.set(outer)
 
 
 def register_provider(find: Callable[[], SessionProvider | None]) -> None:
-    """Ask ``find`` for the outbox of whatever is current: of a framework, its current app."""
-    if find not in _providers:
-        _providers.append(find)
+    """Register a function that returns the outbox of a framework's current app, or ``None``."""
+    if find not in _find_provider:
+        _find_provider.append(find)
 
 
 def current_scope() -> SessionScope:
-    """Return the caller's session: that of the innermost ``use_session``, else the current app's.
+    """Return the scope of the innermost :func:`use_session`, or that of the current app.
 
     Raises:
-        NoSessionError: There is none, or several apps are current that have one.
+        NoSessionError: There is no session, or several current apps have an outbox.
     """
-    given = _given.get()
-    if given is not None:
-        return given if given.handle is not None else _current(given.provider)
-    providers = [found for find in _providers if (found := find()) is not None]
+    scope = _scope.get()
+    if scope is not None:
+        return scope if scope.handle is not None else _scope_of(scope.provider)
+    providers = [found for find in _find_provider if (found := find()) is not None]
     if not providers:
         message = (
-            "whose session is it? There is no current app with an outbox; give the app one "
-            "(Aldis(app, outbox=Outbox(db.session))), or say it: with outbox.using(session): ..."
+            "there is no current app with an outbox, so aldis does not know the session; give the "
+            "app an outbox, Aldis(app, outbox=Outbox(db.session)), or name the session: with "
+            "outbox.using(session): ..."
         )
         raise NoSessionError(message)
     if len(providers) > 1:
         message = (
-            f"whose session is it? {len(providers)} apps are current that have an outbox; say it: "
-            "with outbox.using(session): ..."
+            f"{len(providers)} current apps have an outbox, so aldis does not know the session; "
+            "name it: with outbox.using(session): ..."
         )
         raise NoSessionError(message)
-    return _current(providers[0])
+    return _scope_of(providers[0])
 
 
-def _current(provider: SessionProvider) -> SessionScope:
+def _scope_of(provider: SessionProvider) -> SessionScope:
     session = provider.session()
     return SessionScope(provider, None if session is None else sync_counterpart(session))
 
 
-def sync_counterpart(handle: Any) -> Any:
-    """Return the ``Session`` or ``Connection`` behind ``handle``, which may be scoped or async.
+def sync_counterpart(handle: Any) -> Session | Connection:
+    """Return the ``Session`` or ``Connection`` behind a scoped or async session.
 
     Raises:
-        NoSessionError: It is neither, or a connection that cannot be used without ``await``.
+        NoSessionError: ``handle`` is not a session, or is a connection that needs ``await``.
     """
-    from sqlalchemy.engine import Connection  # noqa: PLC0415 - who has a session has imported it
-    from sqlalchemy.orm import Session  # noqa: PLC0415 - the same
+    # Not at the top: who calls this has a session, and so has imported SQLAlchemy already.
+    from sqlalchemy.engine import Connection  # noqa: PLC0415 - aldis works without SQLAlchemy
+    from sqlalchemy.orm import Session  # noqa: PLC0415 - aldis works without SQLAlchemy
 
-    real = getattr(handle, "_get_current_object", None)  # of a proxy
-    if real is not None:
-        handle = real()
+    resolve_proxy = getattr(handle, "_get_current_object", None)
+    if resolve_proxy is not None:
+        handle = resolve_proxy()
     registry = getattr(handle, "registry", None)
     if registry is not None and not isinstance(handle, Session):  # a scoped session
         handle = registry()
@@ -123,17 +130,17 @@ def sync_counterpart(handle: Any) -> Any:
     asyncio = sqlalchemy_asyncio()
     if asyncio is not None and isinstance(handle, asyncio.AsyncConnection):
         message = (
-            "an AsyncConnection cannot be written to without await; use an AsyncSession, or the "
-            "connection that await connection.run_sync(...) hands to its function"
+            "an AsyncConnection cannot record a send, because that would need await; use an "
+            "AsyncSession, or the connection that await connection.run_sync(...) passes on"
         )
         raise NoSessionError(message)
-    message = f"that is no session or connection of SQLAlchemy: {handle!r}"
+    message = f"{handle!r} is not a session or connection of SQLAlchemy"
     raise NoSessionError(message)
 
 
 def sqlalchemy_asyncio() -> Any | None:
-    """Return ``sqlalchemy.ext.asyncio`` if somebody has imported it, who may have async sessions.
+    """Return ``sqlalchemy.ext.asyncio`` if it has been imported.
 
-    Importing it fails where greenlet is not installed.
+    If it has not been imported, there are no async sessions. Importing it fails without greenlet.
     """
     return sys.modules.get("sqlalchemy.ext.asyncio")

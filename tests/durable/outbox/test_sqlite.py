@@ -170,7 +170,7 @@ class TestAsyncSessions:
         engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
         async with AsyncSession(engine) as session:
             await session.execute(select(notes))
-            remedy = r"name its engine: Outbox\(session, engine=engine\)"
+            remedy = r"give it the engine: Outbox\(session, engine=engine\)"
             outbox = Outbox(lambda: session)
             with pytest.raises(OutboxError, match=remedy), outbox.using():
                 order_paid.send("harbour", order_id=7)
@@ -180,7 +180,7 @@ class TestAsyncSessions:
         """An AsyncConnection cannot be written to by a send."""
         outbox = Outbox(engine=async_engine)
         async with async_engine.begin() as connection:
-            why = "cannot be written to without await; use an AsyncSession"
+            why = "cannot record a send, because that would need await; use an AsyncSession"
             with pytest.raises(NoSessionError, match=why), outbox.using(connection):
                 order_paid.send("harbour", order_id=7)
 

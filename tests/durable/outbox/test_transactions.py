@@ -159,5 +159,5 @@ class TestNoTransaction:
 
     def test_a_setting_that_is_none(self):
         """Only these two exist."""
-        with pytest.raises(ValueError, match="no_transaction is 'own' or 'error', not 'silence'"):
+        with pytest.raises(ValueError, match="must be 'own' or 'error', not 'silence'"):
             Outbox(store=MemoryStore(), no_transaction="silence")

@@ -33,7 +33,7 @@ class TestDelivering:
         """One that asks for a session then is told how to give one."""
         with delivering() as delivery:
             assert delivery is current_delivery()
-            assert (1, None) == (delivery.attempt, delivery.cause)
+            assert (1, None) == (delivery.attempt, delivery.caused_by)
             with pytest.raises(NoSessionError, match=r"with delivering\(session\)"):
                 _ = delivery.session
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutine
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aldis.core import observers
 from aldis.core.receiver import describe
@@ -35,6 +35,9 @@ from aldis.errors import (
     TimeLimitError,
 )
 from aldis.transactions import sync_counterpart, use_session
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 __all__ = [
     "AttemptResult",
@@ -188,7 +191,7 @@ def _call(attempt: _Attempt, result: AttemptResult) -> None:
         with attempt.active():
             sender, arguments = attempt.decode()
             with attempt.observed(sender, arguments):
-                _refuse_coroutine(attempt.receiver, attempt.receiver(sender, **arguments))
+                _refuse_coroutine(attempt.receiver, attempt.function(sender, **arguments))
             attempt.commit()
     except BaseException:
         with suppress(Exception):
@@ -206,7 +209,7 @@ async def _await(attempt: _Attempt, result: AttemptResult) -> None:
         with attempt.active():
             sender, arguments = await call_in_greenlet(attempt.decode)
             with attempt.observed(sender, arguments):
-                await _awaited(attempt.receiver(sender, **arguments))
+                await _awaited(attempt.function(sender, **arguments))
             await _awaited(attempt.commit())
     except BaseException:
         with suppress(Exception):
@@ -226,6 +229,7 @@ class _Attempt:
 
     def __init__(self, job: Job, context: RunContext, *, is_async: bool) -> None:
         self.receiver = job.receiver
+        self.function = job.receiver.__wrapped__
         open_session = partial(context.outbox.open_session, is_async=is_async)
         self.delivery = CurrentDelivery(job.claimed, open_session, context.store)
         self.app = context.app  # read by the codec, like load()
@@ -252,7 +256,8 @@ class _Attempt:
 
     def load(self, model: type, identity: tuple[Any, ...]) -> Any | None:
         """Load a row that the payload names by its primary key."""
-        return sync_counterpart(self.delivery.session).get(model, identity)
+        session = cast("Session", sync_counterpart(self.delivery.session))
+        return session.get(model, identity)
 
     @contextmanager
     def observed(self, sender: Any, arguments: dict[str, Any]) -> Iterator[None]:

@@ -27,6 +27,9 @@ class Heartbeat:
         store: The store that keeps the leases.
         name: The worker's name, for people.
         seconds: The duration of a lease.
+
+    Attributes:
+        abandoned: The older leases that may still be in use.
     """
 
     def __init__(self, store: Store, name: str, seconds: float) -> None:
@@ -34,7 +37,7 @@ class Heartbeat:
         self._name = name
         self._seconds = seconds
         self._renewed: dict[str, float] = {}  # when each lease was renewed
-        self._abandoned: set[str] = set()
+        self.abandoned: set[str] = set()
         self._current: str | None = None
         self._stop = Event()
 
@@ -58,14 +61,14 @@ class Heartbeat:
     def abandon(self) -> None:
         """Claim nothing more under the current lease."""
         if self._current is not None:
-            self._abandoned.add(self._current)
+            self.abandoned.add(self._current)
             self._current = None
 
     def end_abandoned(self, in_use: Callable[[str], bool]) -> None:
         """End the abandoned leases that are no longer in use."""
-        for lease in [each for each in list(self._abandoned) if not in_use(each)]:
+        for lease in [each for each in list(self.abandoned) if not in_use(each)]:
             self._store.unregister_worker(lease)
-            self._abandoned.discard(lease)
+            self.abandoned.discard(lease)
             self._renewed.pop(lease, None)
 
     def stop(self) -> int:
@@ -97,7 +100,7 @@ class Heartbeat:
             _log.warning(
                 "a lease of this worker has run out; other workers may take its deliveries"
             )
-        self._abandoned.discard(lease)
+        self.abandoned.discard(lease)
         if self._current == lease:
             self._current = None
         return False

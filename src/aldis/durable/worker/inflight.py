@@ -57,6 +57,7 @@ class InFlight:
         completed: Successful deliveries whose completion is not saved yet.
         exclusive: Whether a job is running that must run alone.
         load: The expected duration of the jobs, in seconds, without the long ones.
+        free_threads: The number of threads that no long job holds.
     """
 
     def __init__(
@@ -70,7 +71,6 @@ class InFlight:
     ) -> None:
         self._store = store
         self._counts = counts
-        self._concurrency = concurrency
         self._claim_ahead = claim_ahead
         self._on_result = on_result
         self.results: deque[AttemptResult | None] = deque()
@@ -78,17 +78,12 @@ class InFlight:
         self.completed: list[ClaimedDelivery] = []
         self.exclusive = False
         self.load = 0.0
-        self._long = 0  # the number of jobs whose duration is long or unknown
+        self.free_threads = concurrency
         self._by_lease: Counter[str] = Counter()
         self._completed_since = 0.0
         self._not_started: list[ClaimedDelivery] = []
         self._failed: list[tuple[ClaimedDelivery, AttemptFailure]] = []
         self._average: dict[str, float] = {}  # seconds, by receiver
-
-    @property
-    def free_threads(self) -> int:
-        """The number of threads that no long job holds."""
-        return self._concurrency - self._long
 
     def expected_seconds(self, receiver: str) -> float | None:
         """Return the expected duration of a receiver. ``None`` means long or unknown."""
@@ -110,7 +105,7 @@ class InFlight:
             self.jobs[job.claimed.id] = job
             self._by_lease[job.claimed.worker] += 1
         if expected is None:
-            self._long += len(jobs)
+            self.free_threads -= len(jobs)
         else:
             self.load += len(jobs) * expected
 
@@ -186,7 +181,7 @@ class InFlight:
     def _forget(self, job: Job) -> None:
         self.exclusive = False
         if job.expected is None:
-            self._long -= 1
+            self.free_threads += 1
         else:
             self.load -= job.expected
         if not self.jobs:

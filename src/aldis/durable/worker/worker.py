@@ -324,7 +324,8 @@ class WorkerLoop:
             self._reported.clear()
             self._interrupt_overdue()
             self._in_flight.flush(everything=True)
-        self._heartbeat.end_abandoned(self._in_flight.is_in_use)
+        if self._heartbeat.abandoned:
+            self._heartbeat.end_abandoned(self._in_flight.is_in_use)
         return claims
 
     def cancel(self) -> None:
@@ -340,9 +341,11 @@ class WorkerLoop:
 
     def _round(self) -> float:
         """Save results, claim and submit. Return how many seconds there is nothing to do."""
-        self._interrupt_overdue()
+        if self._in_flight.jobs:
+            self._interrupt_overdue()
         self._in_flight.flush(everything=not self._in_flight.jobs)
-        self._heartbeat.end_abandoned(self._in_flight.is_in_use)
+        if self._heartbeat.abandoned:
+            self._heartbeat.end_abandoned(self._in_flight.is_in_use)
         if monotonic() - self._rescued_at > RESCUE_EVERY:
             self._rescued_at = monotonic()
             self._rescue()
