@@ -1,6 +1,7 @@
-"""Signals whose every receiver runs: what becomes of errors, and who may ask for it."""
+"""Signals that call the remaining receivers after one raised."""
 
 import logging
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -100,6 +101,33 @@ class TestASubclass:
         assert [] == self.send_twice(alarm)
         del alarm.continue_on_error
         assert ["north", "north"] == self.send_twice(alarm)
+
+
+class TestTheOldName:
+    def test_warns(self, signal):
+        """``every_receiver_runs`` still works, with a DeprecationWarning."""
+        with pytest.warns(DeprecationWarning, match="now called continue_on_error"):
+            signal.every_receiver_runs = True
+        assert signal.continue_on_error
+        with pytest.warns(DeprecationWarning, match="now called continue_on_error"):
+            assert signal.every_receiver_runs
+        with pytest.warns(DeprecationWarning, match="now called continue_on_error"):
+            del signal.every_receiver_runs
+        assert not signal.continue_on_error
+
+    def test_warns_in_a_subclass(self):
+        """A subclass that sets the old attribute gets the new one."""
+        with pytest.warns(DeprecationWarning, match="now called continue_on_error"):
+
+            class Alarm(aldis.Signal):
+                every_receiver_runs = True
+
+        assert Alarm().continue_on_error
+
+    def test_does_not_disturb_mock(self, signal):
+        """``create_autospec`` reads every attribute of a signal without a warning."""
+        create_autospec(signal).send("north")
+        create_autospec(aldis.Signal)
 
 
 def test_a_signal_initialized_anew_by_a_receiver(signal):

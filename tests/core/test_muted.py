@@ -137,6 +137,29 @@ class TestOnlyHere:
         signal.send("after")
         assert ["beside", "after"] == heard.senders
 
+    async def test_a_task_that_outlives_the_block(self, signal, heard):
+        """A task that was started in the block is not muted after the block."""
+        go = asyncio.Event()
+
+        async def send_later():
+            await go.wait()
+            signal.send("later")
+
+        with signal.muted(everywhere=False):
+            task = asyncio.create_task(send_later())
+            await asyncio.sleep(0)
+        go.set()
+        await task
+        assert ["later"] == heard.senders
+
+    def test_the_fast_path_is_back_after_the_block(self, signal, heard):
+        """After the block, sends are as fast as before it."""
+        with signal.muted(everywhere=False):
+            signal.send()
+            assert signal._routes.everyone is None
+        signal.send()
+        assert signal._routes.everyone is not None
+
     def test_only_this_signal(self, signal, heard):
         """Another signal is not muted."""
         other = type(signal)()

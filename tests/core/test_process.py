@@ -1,4 +1,7 @@
-"""Environment variables."""
+"""Environment variables and locks of the process."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -23,3 +26,17 @@ def test_a_variable_that_is_not_there_turns_nothing_on(monkeypatch):
     """Silence means no."""
     monkeypatch.delenv("ALDIS_TEST", raising=False)
     assert not is_set("ALDIS_TEST")
+
+
+def test_a_platform_without_fork():
+    """Python on Windows has no ``os.register_at_fork``. Signals work there."""
+    code = """
+import os
+del os.register_at_fork
+import aldis
+signal = aldis.Signal()
+signal.connect(print)
+signal.send("sent", end="")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ("sent", "", 0) == (done.stdout, done.stderr, done.returncode)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from aldis.core import Signal
 from aldis.core.observers import current_send_id
 
@@ -36,6 +38,30 @@ def test_every_receiver_of_a_send_sees_the_same_id_and_each_send_another():
     assert first.sends == second.sends
     assert 2 == len({*first.sends})
     assert [32, 32] == [len(each or "") for each in first.sends]
+
+
+def test_the_old_name_of_the_attribute_warns():
+    """A callable with ``asks_send`` still gets an id, with a DeprecationWarning."""
+    seen = []
+
+    class Old:
+        def __call__(self, sender):
+            """Do nothing."""
+
+        def __bind_signal__(self, signal):
+            """Return a callable with the old attribute."""
+
+            def note(sender):
+                seen.append(current_send_id())
+
+            note.asks_send = True
+            return note
+
+    signal, old = Signal(), Old()
+    with pytest.warns(DeprecationWarning, match="asks_send is now called needs_send_id"):
+        signal.connect(old)
+    signal.send("shop")
+    assert [32] == [len(each or "") for each in seen]
 
 
 async def test_async_sends_have_an_id_too():

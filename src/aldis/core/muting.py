@@ -35,8 +35,8 @@ class Muting:
     """The part of :class:`Signal <aldis.core.signal.Signal>` that mutes it."""
 
     _registry: Registry
-    _muted: int  # the open blocks that mute everywhere
-    _muted_in_contexts: int  # the open blocks that mute one context
+    _muted: int = 0  # the open blocks that mute everywhere
+    _muted_in_contexts: int = 0  # the open blocks that mute one context
 
     def _choose_path(self) -> None:
         raise NotImplementedError

@@ -20,6 +20,7 @@ class _HasLock(Protocol):
 
 #: The living objects with a lock. Adding and discarding are atomic, because neither calls Python.
 _holders: set[ref[_HasLock]] = set()
+_discard: Final = _holders.discard
 
 
 def renew_lock_after_fork(holder: _HasLock) -> None:
@@ -30,7 +31,7 @@ def renew_lock_after_fork(holder: _HasLock) -> None:
     may raise an exception at any instruction of Python, and must not leave it locked.
     """
     holder.lock = RLock()
-    _holders.add(ref(holder, _holders.discard))
+    _holders.add(ref(holder, _discard))
 
 
 class ForkSafeLock:

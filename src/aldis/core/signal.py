@@ -56,8 +56,6 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         self._routes.continue_on_error = bool(self._continue_on_error)
         self.contract = None
         self.sent = False
-        self._muted = 0
-        self._muted_in_contexts = 0
         self._choose_path()
 
     # -- connecting ----------------------------------------------------------------------------
@@ -349,7 +347,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
     def _other_steps(self, sender: Any, links: Sequence[Connection]) -> Sequence[slowpath.Step]:
         if self.is_muted:
             return ()
-        if not self._overridden:
+        if not self._is_overridden():
             return links
         named = {receiver_key(call): receiver for receiver, call in _resolved(links)}
         return [
@@ -363,14 +361,26 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         """Let the call loop walk the receivers, or let every send take the slow path."""
         # Under the lock, so that a decision from an outdated state is never the last one.
         with self._registry.lock:
-            self._overridden = (
-                "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
-            )
-            self._muted_or_overridden = (
-                self._overridden or self._muted > 0 or self._muted_in_contexts > 0
-            )
+            special = self._is_overridden() or self._muted > 0 or self._muted_in_contexts > 0
+            self._muted_or_overridden = special
             # The first send takes the slow path, which sets ``sent``.
-            self._registry.publish(allowed=self.sent and not self._muted_or_overridden)
+            self._registry.publish(allowed=self.sent and not special)
+
+    def _is_overridden(self) -> bool:
+        return "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
+
+    # ``receivers_for`` is a plain function, not a descriptor that notices its replacement, because
+    # mock's autospec and wrapt look for a plain function.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "receivers_for":
+            self._choose_path()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name == "receivers_for":
+            self._choose_path()
 
     _continue_on_error: bool = False
 
@@ -392,31 +402,33 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         def continue_on_error(self) -> None:
             self._routes.continue_on_error = bool(self._continue_on_error)
 
-        # ``receivers_for`` is a plain function, not a descriptor that sees its replacement, because
-        # mock's autospec and wrapt need to find one. ``every_receiver_runs`` is an old name.
+        @property
+        def every_receiver_runs(self) -> bool:
+            """The old name of ``continue_on_error``."""
+            _warn_old_name()
+            return self.continue_on_error
 
-        def __setattr__(self, name: str, value: Any) -> None:
-            super().__setattr__(_current_name(name), value)
-            if name == "receivers_for":
-                self._choose_path()
+        @every_receiver_runs.setter
+        def every_receiver_runs(self, value: object) -> None:
+            _warn_old_name()
+            self.continue_on_error = value
 
-        def __delattr__(self, name: str) -> None:
-            super().__delattr__(_current_name(name))
-            if name == "receivers_for":
-                self._choose_path()
+        @every_receiver_runs.deleter
+        def every_receiver_runs(self) -> None:
+            _warn_old_name()
+            del self.continue_on_error
 
-        def __getattr__(self, name: str) -> Any:
-            if name != "every_receiver_runs":
-                message = f"{type(self).__name__!r} object has no attribute {name!r}"
-                raise AttributeError(message, name=name, obj=self)
-            return getattr(self, _current_name(name))
+        def __dir__(self) -> list[str]:
+            # mock reads every attribute in the list, so the list has no old name that would warn.
+            return [name for name in super().__dir__() if name != "every_receiver_runs"]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("every_receiver_runs", "continue_on_error"):
             value = cls.__dict__.get(name)
             if isinstance(value, bool):
-                _current_name(name)
+                if name == "every_receiver_runs":
+                    _warn_old_name()
                 # The property stays in place, so that a signal may differ from its class.
                 delattr(cls, name)
                 cls._continue_on_error = value
@@ -454,7 +466,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         notes = []
         if self.is_muted:
             notes.append("the signal is muted: a send calls no receiver")
-        if self._overridden:
+        if self._is_overridden():
             notes.append("receivers_for is overridden and may choose other receivers than these")
         return explain(repr(self), self._registry.all(), real_sender(sender), tuple(notes))
 
@@ -555,12 +567,9 @@ def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
             yield pair
 
 
-def _current_name(attribute: str) -> str:
-    if attribute != "every_receiver_runs":
-        return attribute
+def _warn_old_name() -> None:
     message = "Signal.every_receiver_runs is now called continue_on_error"
     warn(message, DeprecationWarning, stacklevel=3)
-    return "continue_on_error"
 
 
 _receivers_for: Final = Signal.receivers_for
