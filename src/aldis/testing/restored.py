@@ -52,11 +52,20 @@ def _durable_receivers() -> Any:
 
 def _signals() -> list[Signal[..., Any]]:
     """Find every signal that is alive; the collector knows those without a name, too."""
-    # Not isinstance: among all objects may be a proxy that has nothing behind it.
-    found = [each for each in gc.get_objects() if issubclass(type(each), Signal)]
+    # Not isinstance: a proxy may have no object behind it. By id, because there may be a million
+    # objects, and a class may have a metaclass whose instances cannot be hashed.
+    classes = set(map(id, _classes(Signal)))
+    found = [each for each in gc.get_objects() if id(type(each)) in classes]
     for namespace in namespaces():  # of those that gc.freeze took out of its sight
         found += namespace.values()
     return list({id(each): each for each in found}.values())
+
+
+def _classes(base: type) -> Generator[type, None, None]:
+    """Yield a class and its subclasses."""
+    yield base
+    for each in type.__subclasses__(base):
+        yield from _classes(each)
 
 
 def _globals_of(modules: set[str]) -> set[int]:
