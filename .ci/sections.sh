@@ -78,7 +78,7 @@ tally() {
 finish() {
     local totals
     heading "$1, after $((SECONDS / 60)) min $((SECONDS % 60)) s"
-    cat "$work/verdicts"
+    cat "$work/verdicts" 2>/dev/null
     totals=$(tally)
     if [[ -e $work/failed ]]; then
         echo "Failed sections:"

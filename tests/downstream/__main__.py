@@ -23,12 +23,12 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the command line asks for and return the exit status.
+    """Run the suites that the command line names and return the exit status.
 
     Returns:
-        0 if nothing fails on aldis that does not fail on blinker, but for documented differences;
-        1 if something does, or a suite could not be run; 2 if the command line makes no sense; 130
-        if interrupted.
+        0 if every test that passes on blinker passes on aldis, apart from documented differences; 1
+        if one does not, or a suite could not run; 2 if the command line is wrong; 130 if the user
+        interrupted the run.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -61,13 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.downstream",
         description=(
             "Run other projects' test suites, from their source distributions, on plain blinker "
-            "and on aldis, and compare. Without a name the core suites are run. What is downloaded "
-            "and installed is kept in .downstream, the output of each step in .downstream/logs."
+            "and on aldis, and compare. Without a name the core suites run. .downstream keeps the "
+            "downloads and environments; .downstream/logs has the output of each step."
         ),
         epilog=(
-            "The exit status is 0 if nothing fails on aldis that passes on blinker, apart from the "
-            "differences documented in suites.py, and 1 otherwise. ALDIS_NO_EXTENSIONS=1 runs on "
-            "the Python twin."
+            "The exit status is 0 if every test that passes on blinker passes on aldis, apart from "
+            "the differences documented in suites.py, and 1 otherwise. ALDIS_NO_EXTENSIONS=1 runs "
+            "on the Python engine."
         ),
     )
     parser.add_argument("suites", nargs="*", metavar="NAME", help="a suite to run, see --list")
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_all(chosen: Sequence[Suite], *, fresh: bool) -> tuple[list[Comparison], list[NotRun]]:
-    """Run suite after suite; one that cannot be run does not keep the next from running."""
+    """Run each suite; a suite that cannot run does not stop the others."""
     comparisons: list[Comparison] = []
     unknown: list[NotRun] = []
     for suite in chosen:
@@ -102,9 +102,9 @@ def _run_both(suite: Suite, *, fresh: bool) -> Comparison:
 def _run_one(suite: Suite, engine: Engine) -> Result:
     _say(f"{suite.project} {suite.version}: running on {engine}")
     result = run_suite(suite, engine)
-    twin = {True: ", compiled twin", False: ", Python twin", None: ""}[result.compiled]
+    variant = {True: ", C engine", False: ", Python engine", None: ""}[result.compiled]
     _say(
-        f"{suite.project} {suite.version}: {counts(result)} on {engine}{twin}, "
+        f"{suite.project} {suite.version}: {counts(result)} on {engine}{variant}, "
         f"{result.processes} processes, {result.seconds:.0f} s"
     )
     return result
@@ -119,10 +119,10 @@ def _listing() -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hold `.downstream` for this run.
+    """Lock `.downstream` for this run.
 
     Raises:
-        DownstreamError: Another run holds it.
+        DownstreamError: Another run has locked it.
     """
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "lock").open("w", encoding="utf-8") as lock:
@@ -134,18 +134,18 @@ def _alone() -> Iterator[None]:
 
 
 def _stop(*_: object) -> NoReturn:
-    """End as on Ctrl-C, so that no suite goes on running by itself."""
+    """End as on Ctrl-C, so that no suite continues alone."""
     raise KeyboardInterrupt
 
 
 def _say(line: str) -> None:
-    """Tell how far it is."""
+    """Print a line about the progress."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def _show(text: str) -> None:
-    """Print what was asked for."""
+    """Print the result."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

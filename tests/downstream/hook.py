@@ -1,8 +1,8 @@
-"""Puts aldis in blinker's place in every process of a suite, and keeps a record of what was used.
+"""Installs aldis as blinker in every process of a suite, and records which of them ran.
 
-A copy of this file and a line that imports it lie in the environment of each suite, so that it runs
-when Python starts there, before anything can import blinker. It does nothing unless the runner's
-variables are set. It uses nothing but the standard library.
+The environment of each suite contains a copy of this file and a line that imports it. So this code
+runs when Python starts, before anything can import blinker. It does nothing unless the runner's
+variables are set. It needs the standard library only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RECORD = "ALDIS_DOWNSTREAM_RECORD"
 
 
 class Watch:
-    """Notices when blinker's own code is about to be imported in spite of the stand-in."""
+    """Records imports of the real blinker in a run on aldis."""
 
     def __init__(self) -> None:
         self.slipped: list[str] = []
@@ -36,14 +36,14 @@ class Watch:
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Remember a module of blinker that was not there already; find nothing."""
+        """Record an import of a blinker module, and find nothing."""
         if name == "blinker" or name.startswith("blinker."):
             self.slipped.append(name)
         return None
 
 
 def engine_in_use() -> str:
-    """Say what ``blinker`` is in this process: ``aldis``, ``blinker`` or ``none``."""
+    """Return what ``blinker`` is in this process: ``aldis``, ``blinker`` or ``none``."""
     blinker = sys.modules.get("blinker")
     if blinker is None:
         return "none"
@@ -52,7 +52,7 @@ def engine_in_use() -> str:
 
 
 def start(engine: str) -> None:
-    """Install the stand-in, if this is a run on aldis, and have the record written at exit."""
+    """Install aldis as blinker if this is a run on aldis; write the record at exit."""
     watch = Watch()
     if engine == "aldis":
         sys.path.append(os.environ[PACKAGE])

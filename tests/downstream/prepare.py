@@ -1,4 +1,4 @@
-"""The environment and the source of a suite, made once below ``.downstream`` and used again."""
+"""The environment and the source of a suite, created once in ``.downstream`` and reused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PIP_TIMEOUT = 900.0
 
 
 def home(suite: Suite) -> Path:
-    """Return the directory that holds all of a suite."""
+    """Return the directory of a suite."""
     return CACHE / suite.project
 
 
@@ -35,7 +35,7 @@ def python(suite: Suite) -> Path:
 
 
 def is_prepared(suite: Suite) -> bool:
-    """Tell whether the suite's environment is there and made from what is asked for now."""
+    """Return whether the suite's environment exists and matches the current requirements."""
     stamp = home(suite) / "prepared"
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == _fingerprint(suite)
 
@@ -45,7 +45,7 @@ def prepare(suite: Suite, *, fresh: bool = False) -> None:
 
     Args:
         suite: The suite to prepare.
-        fresh: Begin anew even if everything is there.
+        fresh: Install again even if the environment exists.
 
     Raises:
         DownstreamError: pip failed, or the distribution is not the one in the table.
@@ -62,10 +62,10 @@ def prepare(suite: Suite, *, fresh: bool = False) -> None:
 
 
 def unpack(suite: Suite, directory: Path) -> Path:
-    """Unpack the suite's source into an emptied `directory`, add its files, return where it is.
+    """Unpack the suite's source and its extra files into an emptied `directory`; return its path.
 
-    An empty pytest configuration is left above it, so that pytest, which looks upwards for one,
-    never finds ours.
+    The parent gets an empty pytest configuration: pytest searches the parents for one, and must not
+    find the configuration of aldis.
     """
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -81,12 +81,12 @@ def unpack(suite: Suite, directory: Path) -> Path:
 
 
 def copy_package(directory: Path) -> None:
-    """Copy the aldis that this interpreter imports into a directory that holds nothing else.
+    """Copy the aldis that this interpreter imports into a directory of its own.
 
-    A copy, so that an edit meanwhile does not reach a run half-way through.
+    An edit of the source during the run does not change the copy.
 
     Raises:
-        DownstreamError: There is no aldis, neither installed nor in the repository.
+        DownstreamError: aldis is neither installed nor in the repository.
     """
     spec = find_spec("aldis")
     origin = Path(spec.origin) if spec and spec.origin else ROOT / "src" / "aldis" / "__init__.py"
@@ -105,7 +105,7 @@ def new_log(name: str) -> Path:
 
 
 def constraints(suite: Suite) -> str:
-    """Return the shared constraints, if they hold, without what the suite pins itself."""
+    """Return the shared constraints for the suite, without the packages that it pins itself."""
     if not suite.constrained:
         return ""
     pinned = [requirement for requirement in suite.requirements if "==" in requirement]
@@ -136,7 +136,7 @@ def _sdist(suite: Suite) -> Path:
 
 
 def _fetch(suite: Suite, log: Path) -> None:
-    """Download the source distribution and make sure that it is the one in the table."""
+    """Download the source distribution and compare its hash with the table."""
     only = ("--no-deps", "--no-binary", suite.project)
     into = ("--dest", home(suite) / "sdist")
     _pip("download", *only, *into, f"{suite.project}=={suite.version}", suite=suite, log=log)
@@ -155,7 +155,7 @@ def _pip(*arguments: str | Path, suite: Suite, log: Path) -> None:
 
 
 def _run(command: list[str | Path], suite: Suite, log: Path) -> None:
-    """Run a step of the installation; the pins hold for what is built as well, hence a variable."""
+    """Run a step of the installation; the variable applies the pins to builds, too."""
     pins = home(suite) / "constraints.txt"
     pins.write_text(constraints(suite), encoding="utf-8")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
@@ -172,7 +172,7 @@ def _run(command: list[str | Path], suite: Suite, log: Path) -> None:
 
 
 def _put_hook(suite: Suite) -> None:
-    """Put the hook, as it is now, into the environment, with the line that runs it at start-up."""
+    """Copy the current hook into the environment, with the line that runs it at start-up."""
     (packages,) = (home(suite) / "venv" / "lib").glob("python*/site-packages")
     shutil.copyfile(HERE / "hook.py", packages / f"{HOOK}.py")
     (packages / f"{HOOK}.pth").write_text(f"import {HOOK}\n", encoding="utf-8")

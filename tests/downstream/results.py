@@ -27,7 +27,7 @@ class Result:
         seconds: How long the run took.
         log: Where its output is.
         processes: How many processes recorded which engine they used.
-        compiled: Whether aldis's compiled twin was in use; None for blinker.
+        compiled: Whether aldis's C engine ran; None for blinker.
     """
 
     tests: Mapping[str, Status]

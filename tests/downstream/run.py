@@ -73,7 +73,7 @@ def check_record(lines: Iterable[dict[str, Any]], pid: int, engine: Engine) -> b
         engine: What ``blinker`` should have been.
 
     Returns:
-        Whether aldis's compiled twin was in use; None if pytest's process did not import aldis.
+        Whether aldis's C engine ran; None if pytest's process did not import aldis.
 
     Raises:
         DownstreamError: Something else was used, or there is no telling.

@@ -192,7 +192,7 @@ class TestProof:
     LINE: ClassVar = {"pid": 1, "engine": "aldis", "compiled": True, "slipped": []}
 
     def test_accepts_a_run_on_the_right_engine(self):
-        """The answer is which twin of the call loop was in use."""
+        """A valid record says which engine ran."""
         unconcerned = {**self.LINE, "pid": 2, "engine": "none"}
         assert check_record([self.LINE, unconcerned], 1, "aldis") is True
 

@@ -127,7 +127,7 @@ class TestDemo:
         (log,) = [line for line in steps[2] if line.startswith("log: ")]
         assert "Exception on /statistics [GET]: ZeroDivisionError: " in log
 
-    def test_a_signal_that_nobody_hears(self, steps):
+    def test_a_signal_without_receivers(self, steps):
         """A signal of the shop without receivers is in the tree and is not an error."""
         heard = "cart_changed  no receiver  sent by <Branch 'Harbour'> (product_id, quantity)"
         assert [heard] == branch(steps[3], "cart_changed")

@@ -179,8 +179,8 @@ def _report(blinker: Result, aldis: Result) -> int:
         _say(f"{before:8} on blinker, {now:8} on aldis: {name}")
     for engine, result in zip(ENGINES, (blinker, aldis), strict=True):
         counts = ", ".join(f"{result.count(status)} {status}" for status in STATUSES)
-        twin = {True: ", compiled twin", False: ", Python twin", None: ""}[result.compiled]
-        _say(f"{engine}{twin}: {counts}, {result.seconds:.0f} s")
+        variant = {True: ", C engine", False: ", Python engine", None: ""}[result.compiled]
+        _say(f"{engine}{variant}: {counts}, {result.seconds:.0f} s")
     return int(worse > 0 or not aldis.tests)
 
 
