@@ -64,7 +64,8 @@ def _signals() -> list[Signal[..., Any]]:
 def _classes(base: type) -> Generator[type, None, None]:
     """Yield a class and its subclasses."""
     yield base
-    for each in type.__subclasses__(base):
+    subclasses: list[type] = type.__subclasses__(base)
+    for each in subclasses:
         yield from _classes(each)
 
 
