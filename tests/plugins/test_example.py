@@ -46,7 +46,7 @@ def test_what_is_installed_is_found(printed):
 
 def test_one_that_works_listens_and_leaves(printed):
     """The plugin is shown among those who listen, is heard, and is not when it is disabled."""
-    enabled, disabled = printed.split("With loyalty disabled")
+    enabled, disabled = printed.split("with loyalty disabled")
     assert "- loyalty: enabled" in enabled
     assert "- Loyalty.give_points, from loyalty" in enabled
     assert "- call_the_courier, from the shop" in enabled

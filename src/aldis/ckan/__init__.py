@@ -1,11 +1,11 @@
-"""CKAN's signals, with CKAN or without it, for authors of extensions."""
+"""CKAN's signals for authors of extensions. They work with and without CKAN."""
 
 from __future__ import annotations
 
 from aldis.errors import MissingExtraError
 
 try:
-    import pluggy as _pluggy  # noqa: F401 - CKAN's plugins are plugins, which need it
+    import pluggy as _pluggy  # noqa: F401 - aldis.plugins needs it
 except ModuleNotFoundError as _missing:
     if _missing.name != "pluggy":
         raise

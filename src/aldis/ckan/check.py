@@ -1,4 +1,4 @@
-"""What is wrong with the signals of CKAN and its extensions."""
+"""Checks the signals of CKAN and its extensions."""
 
 from __future__ import annotations
 
@@ -14,44 +14,45 @@ from aldis.plugins.origins import origins
 
 __all__ = ["check", "check_namespace"]
 
-#: The entry point groups that CKAN looks for plugins in.
+#: The entry point groups of CKAN's plugins.
 _GROUPS: Final = ("ckan.plugins", "ckan.test_plugins")
 
-#: The plugins of CKAN itself whose signals are among its core signals.
+#: CKAN's own plugins that have signals in the namespace of extensions.
 _OWN: Final = ("datastore",)
 
 
 def check(plugins: Iterable[str] = ()) -> list[Finding]:
-    """Look for listeners that will never hear anything, or do not fit, and for names that collide.
+    """Find receivers of signals that do not exist, receivers that do not fit, and name clashes.
 
-    All signals of CKAN itself are declared here, so that any other name in its namespace is a
-    mistake. In the namespace of extensions it may be the signal of one that is not installed, and
-    every signal has to begin with the name of the plugin that declares it.
+    aldis declares all signals of CKAN, so any other name in CKAN's namespace is a mistake. In the
+    namespace of extensions, an unknown name may belong to an extension that is not installed. The
+    name of each signal there must begin with the name of the plugin that declares it.
 
     Args:
-        plugins: The names of plugins besides those that are installed, and those that listen.
+        plugins: The names of more plugins. Plugins that are installed or have connected receivers
+            are known already.
     """
     names = tuple(plugins)
     return [each for space in (ckan, ckanext) for each in check_namespace(space, names)]
 
 
 def check_namespace(namespace: Namespace, plugins: Iterable[str] = ()) -> list[Finding]:
-    """Return what :func:`check` finds in one namespace; any other than CKAN's is looked at too.
+    """Return the findings of :func:`check` for one namespace. It need not be CKAN's.
 
     Args:
         namespace: The namespace.
-        plugins: The names of plugins besides those that are installed, and those that listen.
+        plugins: The names of more plugins.
     """
     findings = check_names(namespace)
     if namespace is ckan:
         return [replace(finding, remark=False) for finding in findings]
     if namespace is ckanext:
         installed = [entry.name for group in _GROUPS for entry in entry_points(group=group)]
-        findings += check_prefixes(ckanext, [*plugins, *installed, *_listening(), *_OWN])
+        findings += check_prefixes(ckanext, [*plugins, *installed, *_connected_plugins(), *_OWN])
     return findings
 
 
-def _listening() -> set[str]:
-    """Return the names of the plugins that listen to something of CKAN, installed or not."""
+def _connected_plugins() -> set[str]:
+    """Return the names of the plugins that connected receivers to CKAN's signals."""
     signals = [*ckan.values(), *ckanext.values()]
     return {name for signal in signals for each in origins(signal) for name in each.plugins}

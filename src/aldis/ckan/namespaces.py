@@ -1,4 +1,4 @@
-"""The two namespaces of CKAN's signals: CKAN's own where it is installed, else new ones."""
+"""The two namespaces of CKAN's signals. Without CKAN, they are new ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aldis.errors import StandInError
 
 __all__ = ["ckan", "ckanext", "theirs"]
 
-# CKAN, imported after this, makes its signals on aldis. Where blinker was there first, this raises.
+# If CKAN is imported after this, its signals are made by aldis.
 install_as_blinker()
 
 
@@ -19,23 +19,23 @@ def _find() -> ModuleType | None:
     try:
         found = import_module("ckan.lib.signals")
     except ModuleNotFoundError as missing:
-        # Not installed is what this module is for; a CKAN that is there but broken must be heard.
+        # Without CKAN, aldis makes the namespaces. The error of a broken CKAN propagates.
         if missing.name != "ckan":
             raise
         return None
     if not isinstance(found.ckan, Namespace):
         message = (
-            "CKAN's signals are blinker's own, since CKAN was imported before aldis; put `import "
-            "aldis.as_blinker` above every other import of your program"
+            "CKAN's signals are made by blinker, because CKAN was imported before aldis; put "
+            "`import aldis.as_blinker` above every other import of your program"
         )
         raise StandInError(message)
     return found
 
 
-#: CKAN's module of signals, or ``None`` where there is no CKAN.
+#: CKAN's module of signals, or ``None`` without CKAN.
 theirs: ModuleType | None = _find()
 
-#: The signals of CKAN itself.
+#: The signals of CKAN.
 ckan: Namespace = Namespace() if theirs is None else theirs.ckan
-#: The signals of extensions, each named after the plugin that declares it.
+#: The signals of extensions. Each name begins with the name of the plugin that declares it.
 ckanext: Namespace = Namespace() if theirs is None else theirs.ckanext

@@ -1,4 +1,4 @@
-"""A base for CKAN plugins that listen to signals."""
+"""A base class for CKAN plugins with receivers for signals."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ R = TypeVar("R")
 
 
 class propagating(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property
-    """Let what a listener of a :class:`SignalPlugin` raises reach the sender.
+    """Let the errors of a :class:`SignalPlugin`'s listener reach the sender.
 
-    For a signal that collects what its receivers return, or wants to be stopped by them.
+    Use it for a signal whose sender collects return values, or lets receivers stop it.
     """
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what a signal calls: the receiver."""
+        """Return the receiver itself."""
         return self.__wrapped__
 
 
 class isolated(robust[P, R]):  # noqa: N801 - a decorator, in lower case like property
-    """Log what a listener raises, where CKAN's configuration of logging shows it.
+    """Log the errors of a listener with a logger that CKAN's logging configuration shows.
 
-    That configuration switches off every logger that it does not name and that was there before,
-    as aldis's own is.
+    That configuration disables all loggers that exist already and that it does not name, such as
+    aldis's logger.
     """
 
     logger: ClassVar[logging.Logger] = logging.getLogger("ckanext.aldis")
 
 
-#: One for each listener, so that two plugins that share a listener have it called once.
+#: One for each listener, so that a listener of two plugins is called only once.
 _isolated: WeakValueDictionary[object, isolated[..., Any]] = WeakValueDictionary()
 
 
 def isolate(listener: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``listener`` with its errors logged instead of raised; the same one at each call."""
-    # The key holds as long as the value does, which holds the listener.
+    """Return ``listener`` with its errors logged. Each call returns the same object."""
+    # The key is valid as long as the value lives, because the value holds the listener.
     return _isolated.setdefault(receiver_key(listener), isolated(listener))
 
 
 if TYPE_CHECKING or theirs is None:
 
     class Plugin:
-        """What a plugin is where there is no CKAN.
+        """The base of plugins without CKAN.
 
         Args:
-            name: What it is called; the name of its class unless given.
+            name: The name of the plugin. The default is the name of its class.
         """
 
         def __init__(self, *_: Any, name: str | None = None, **__: Any) -> None:
@@ -68,31 +68,31 @@ else:
     _ckan_plugins = import_module("ckan.plugins")
 
     class Plugin(_ckan_plugins.SingletonPlugin):
-        """CKAN's base of plugins, with the interface for signals."""
+        """CKAN's base of plugins, with its interface for signals."""
 
         _ckan_plugins.implements(_ckan_plugins.ISignal)
 
 
 class SignalPlugin(Plugin):
-    """A CKAN plugin whose listeners cannot break the action that they listen to.
+    """A CKAN plugin whose listeners cannot break the action that sends the signal.
 
-    Write CKAN's mapping in :meth:`listeners`, and nothing else. A listener without a delivery is
-    isolated: what it raises is logged and nobody else notices. A listener with one, of whatever
-    kind, keeps it; :class:`propagating` is the one that lets errors through.
+    Return CKAN's mapping from :meth:`listeners`. The errors of a listener without a delivery mode
+    are logged and do not reach the sender. A listener with a delivery mode keeps it;
+    :class:`propagating` is a mode that lets errors through.
 
-    CKAN asks for the mapping when it loads the plugin, and again when it unloads it. It gets the
-    same receivers both times, held by the plugin: lambdas and partials work. CKAN sends nothing but
-    synchronously, so that an async listener is refused then; :attr:`subscriptions` takes one, for
-    those who await what they send.
+    CKAN calls the plugin for the mapping when it loads the plugin, and again when it unloads it.
+    Both times it gets the same receivers, and the plugin holds them, so lambdas and partials work.
+    CKAN only sends synchronously, so it gets no async listeners: they are an error.
+    :attr:`subscriptions` accepts async listeners for your own awaited sends.
     """
 
     def listeners(self) -> SignalMapping:
-        """Return CKAN's mapping of signals to listeners; to be overridden."""
+        """Return CKAN's mapping of signals to listeners. Override this method."""
         raise NotImplementedError
 
     @cached_property
     def subscriptions(self) -> Subscriptions:
-        """The plugin's subscriptions as a unit, for tests without a CKAN; async ones are taken.
+        """The plugin's subscriptions as a unit, for tests without CKAN. Listeners may be async.
 
         Raises:
             ReceiverError: An entry of the mapping cannot be connected.
@@ -100,10 +100,10 @@ class SignalPlugin(Plugin):
         return Subscriptions(self.listeners(), plugin=self.name, delivery=isolate)
 
     def get_signal_subscriptions(self) -> dict[Any, list[Any]]:
-        """Return what CKAN connects and disconnects.
+        """Return the mapping that CKAN connects and disconnects.
 
         Raises:
-            ReceiverError: An entry of the mapping cannot be connected, or is an async
-                listener, with which nothing that CKAN sends would reach anybody.
+            ReceiverError: An entry of the mapping cannot be connected, or a listener is async. With
+                an async listener, CKAN's sends would reach no listener.
         """
         return self.subscriptions.mapping()

@@ -1,11 +1,11 @@
-"""CKAN's signals, typed: what ``ckan.lib.signals`` has, under the same names.
+"""CKAN's signals with types, under their names in ``ckan.lib.signals``.
 
-Where CKAN is installed they are its own objects. Without it they are new ones in namespaces of the
-same names, and those that CKAN relays from Flask and Flask-Login are relayed here as well.
+With CKAN, they are CKAN's own objects. Without CKAN, they are new signals, and aldis relays to them
+the signals of Flask and Flask-Login that CKAN relays.
 
-CKAN guarantees nothing about the arguments, so the contracts are advisory, and open: a receiver
-that does not fit, or does not take other arguments besides, is warned about. A signal goes by the
-name of its function here; where ``define`` is given another one, that is its name in the namespace.
+CKAN guarantees nothing about the arguments, so the contracts are advisory and open: a receiver that
+does not fit, or that has no ``**kwargs``, causes a warning. The name of a function is the signal's
+name in this module. ``define(name=…)`` gives its name in the namespace, if that is another one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "user_logged_out",
 ]
 
-# What the documentation of CKAN says of each signal stays where it is.
+# The docs that CKAN gives its signals.
 _docs = {
     each: each.__doc__ for space in (ckan, ckanext) for each in space.values() if each.documented
 }
@@ -48,55 +48,55 @@ _docs = {
 
 @ckan.define(advisory=True)
 def request_started(sender: Flask, /) -> None:
-    """Sent by the app once the request context is there, before the request is handled."""
+    """Sent by the app after it pushed the request context, before it handles the request."""
 
 
 @ckan.define(advisory=True)
 def request_finished(sender: Flask, /, *, response: Response) -> None:
-    """Sent by the app just before the response goes out."""
+    """Sent by the app before it sends the response."""
 
 
 @ckan.define(advisory=True)
 def register_blueprint(sender: str, /, *, blueprint: Blueprint) -> None:
     """Sent before the blueprint of a custom type is registered.
 
-    The sender says what it is for: ``dataset``, ``resource``, ``group`` or ``organization``.
+    The sender is the kind of the type: ``dataset``, ``resource``, ``group`` or ``organization``.
     """
 
 
 @ckan.define(advisory=True)
 def resource_download(sender: str, /) -> None:
-    """Sent before an uploaded file is downloaded; the sender is the id of its resource."""
+    """Sent before an uploaded file is downloaded. The sender is the id of its resource."""
 
 
 @ckan.define(advisory=True)
 def failed_login(sender: str, /) -> None:
-    """Sent when somebody could not be logged in; the sender is the login as it was typed."""
+    """Sent after a failed login. The sender is the user name from the form."""
 
 
 @ckan.define(advisory=True)
 def user_created(sender: str, /, *, user: Any) -> None:
-    """Sent when there is a new user, before the commit; the sender is its name."""
+    """Sent after a user was created, before the commit. The sender is the user's name."""
 
 
 @ckan.define(advisory=True)
 def request_password_reset(sender: str, /, *, user: Any) -> None:
-    """Sent once a user was mailed a link for a new password; the sender is the user's name."""
+    """Sent after a user was mailed a link for a new password. The sender is the user's name."""
 
 
 @ckan.define(advisory=True)
 def perform_password_reset(sender: str | None, /, *, user: Any) -> None:
-    """Sent once a user has set a new password; the sender is the name in the form, if any."""
+    """Sent after a user set a new password. The sender is the name in the form, if any."""
 
 
 @ckan.define(name="logged_in", advisory=True)
 def user_logged_in(sender: Flask, /, *, user: Any) -> None:
-    """Sent by the app when a user has logged in."""
+    """Sent by the app after a user logged in."""
 
 
 @ckan.define(name="logged_out", advisory=True)
 def user_logged_out(sender: Flask, /, *, user: Any) -> None:
-    """Sent by the app when a user has logged out."""
+    """Sent by the app after a user logged out."""
 
 
 @ckan.define(name="action_succeed", advisory=True)
@@ -108,29 +108,29 @@ def action_succeeded(
     data_dict: dict[str, Any],
     result: Any,
 ) -> None:
-    """Sent after every action that raised nothing; the sender is the name of the action.
+    """Sent after every action that raised no error. The sender is the name of the action.
 
-    What the action wrote may not be committed yet, and may be rolled back.
+    The action's changes may not be committed yet, and may be rolled back.
     """
 
 
 @ckanext.define(advisory=True)
 def datastore_upsert(sender: str, /, *, records: Any) -> None:
-    """Sent after ``datastore_upsert``; the sender is the id of the resource."""
+    """Sent after ``datastore_upsert``. The sender is the id of the resource."""
 
 
 @ckanext.define(advisory=True)
 def datastore_delete(
     sender: str, /, *, result: Any, data_dict: dict[str, Any], **extra: Any
 ) -> None:
-    """Sent after ``datastore_delete``; the sender is the id of the resource."""
+    """Sent after ``datastore_delete``. The sender is the id of the resource."""
 
 
 def _open_contracts() -> None:
-    """Let every send carry more than is declared.
+    """Allow every send to carry more arguments than the contract declares.
 
-    Not by a ``**extra`` in the functions above: to a type checker it might bring a second
-    ``sender``, so that the ``def listener(sender, **kwargs)`` that CKAN asks for would not fit.
+    A ``**extra`` in the functions would be wrong for type checkers: it could contain a second
+    ``sender``, so the ``def listener(sender, **kwargs)`` of CKAN's docs would not fit.
     """
     for signal in (*ckan.values(), *ckanext.values()):
         if signal.contract is not None:
@@ -143,7 +143,7 @@ def _keep_docs() -> None:
 
 
 def _relay() -> None:
-    """Send Flask's and Flask-Login's signals on, as CKAN does."""
+    """Relay signals of Flask and Flask-Login, as CKAN does."""
     try:
         flask = import_module("flask")
         login = import_module("flask_login")

@@ -1,4 +1,4 @@
-"""As much of CKAN as the plugins of an extension import to listen to signals."""
+"""Replaces the part of CKAN that plugins import to connect to signals."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["install_as_ckan"]
 
 
 class _SingletonPlugin(Plugin):
-    """A plugin of which each class makes one."""
+    """A plugin class with a single instance."""
 
     _instance: ClassVar[Any]
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        """Make the one, or return it."""
+        """Return the single instance."""
         if "_instance" not in cls.__dict__:
             cls._instance = super().__new__(cls)
         found: Self = cls._instance
@@ -30,7 +30,7 @@ class _SingletonPlugin(Plugin):
 
 
 def _implements(interface: type[Any], inherit: bool = False) -> None:
-    """Say what a plugin implements; here it shows by its methods."""
+    """Do nothing. A plugin implements an interface by its methods."""
 
 
 _PLUGINS: Final = {
@@ -42,18 +42,20 @@ _PLUGINS: Final = {
 
 
 def install_as_ckan() -> None:
-    """Let every later ``import ckan`` give what plugins need to listen to signals, without CKAN.
+    """Replace ``ckan`` by the part of it that plugins need for signals, for tests without CKAN.
 
-    For the tests of an extension: its ``plugin.py`` can be imported and its listeners connected,
-    in milliseconds and without a database. There are ``ckan.lib.signals``, ``ckan.plugins`` with
+    A test can then import an extension's ``plugin.py`` and connect its listeners, in milliseconds
+    and without a database. The replacement has ``ckan.lib.signals``, ``ckan.plugins`` with
     ``SingletonPlugin``, ``implements``, ``ISignal`` and ``toolkit.signals``, ``ckan.types`` with
     ``SignalMapping``, and ``ckantoolkit.signals``. A second call does nothing.
 
     Raises:
-        StandInError: CKAN itself is installed; use it.
+        StandInError: CKAN is installed.
     """
     if theirs is not None:
-        message = "CKAN itself is installed here; aldis does not stand in for it"
+        message = (
+            "CKAN is installed, so aldis does not replace it: remove the call of install_as_ckan()"
+        )
         raise StandInError(message)
     if "ckan" in sys.modules:
         return
@@ -69,6 +71,6 @@ def install_as_ckan() -> None:
 
 
 def _module(name: str, **contents: Any) -> ModuleType:
-    module = ModuleType(name, "aldis in CKAN's place: see aldis.ckan.install_as_ckan.")
+    module = ModuleType(name, "aldis replaces CKAN here: see aldis.ckan.install_as_ckan.")
     module.__dict__.update(contents, __path__=[])
     return module

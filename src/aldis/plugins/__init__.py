@@ -1,4 +1,4 @@
-"""Plugins that speak in signals: subscriptions as a unit, found, enabled and disabled by name."""
+"""Plugins whose receivers are connected as one unit. You enable and disable them by name."""
 
 from __future__ import annotations
 

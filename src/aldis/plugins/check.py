@@ -1,4 +1,4 @@
-"""What is wrong with the signals that plugins listen to and declare."""
+"""Checks the signals that plugins connect to and declare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["check_names", "check_prefixes", "quoted"]
 
 
 def check_names(namespace: Namespace) -> list[Finding]:
-    """Return what ``namespace.check()`` finds, with the plugins whose receivers it is about."""
+    """Return the findings of ``namespace.check()``, with the plugins that connected."""
     return [_with_plugins(namespace, finding) for finding in namespace.check()]
 
 
@@ -28,13 +28,13 @@ def _with_plugins(namespace: Namespace, finding: Finding) -> Finding:
 def check_prefixes(namespace: Namespace, plugins: Iterable[str]) -> list[Finding]:
     """Find signals of extensions whose names do not begin with a plugin's name.
 
-    Two plugins that both call a signal ``updated`` would get the same one. Looked at are the
-    signals that were declared, by a contract or a doc, and those that were sent. ``-``, ``_`` and
-    ``.`` count as the same, and so do upper and lower case.
+    Otherwise, two plugins with a signal ``updated`` would share one signal. The check covers the
+    signals that have a contract or a doc, and those that were sent. It does not distinguish ``-``,
+    ``_`` and ``.``, or upper and lower case.
 
     Args:
         namespace: A namespace that extensions share.
-        plugins: The names of the plugins that there are.
+        plugins: The names of all plugins.
     """
     names = sorted(plugins, key=len, reverse=True)
     findings = []
@@ -56,8 +56,8 @@ def _finding(name: str, signal: NamedSignal) -> Finding:
     contract = signal.contract
     where = f" (declared in {contract.function.__module__})" if contract else ""
     problem = (
-        f"the signal {name!r}{where} does not begin with a plugin's name, so that another plugin "
-        f"may mean another signal by it; call it 'PLUGIN_{name}'"
+        f"the signal {name!r}{where} does not begin with a plugin's name, so another plugin "
+        f"may use this name for another signal; call it 'PLUGIN_{name}'"
     )
     return Finding(name, problem)
 

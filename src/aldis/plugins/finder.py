@@ -1,4 +1,4 @@
-"""Finding plugins: pluggy looks for their entry points, loads them and looks at their method."""
+"""Finds plugins: pluggy loads their entry points and validates their method."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _hookspec = pluggy.HookspecMarker("aldis")
 
 
 class _Spec:
-    """``ISignal``, as pluggy holds plugins to it: no argument but ``self``."""
+    """The specification of ``ISignal`` for pluggy: the method has no argument except ``self``."""
 
     @_hookspec
     def get_signal_subscriptions(self) -> Any:
         """Return a mapping of signals to receivers."""
 
 
-class _Registry(pluggy.PluginManager):
-    """Takes the method by its name, without a marker, and a class for the plugin that it makes."""
+class _PluggyRegistry(pluggy.PluginManager):
+    """Recognises the method by its name, without a marker, and instantiates classes."""
 
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:  # noqa: ARG002 - pluggy's
-        """Say that the one method of ``ISignal`` is a hook, and nothing else is."""
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:  # noqa: ARG002 - pluggy's signature
+        """Declare the method of ``ISignal`` a hook, and no other attribute."""
         return {} if name == _METHOD else None
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
-        """Register ``plugin``, or the instance that the class ``plugin`` makes."""
+        """Register ``plugin``. If it is a class, register an instance of it."""
         made = plugin() if isinstance(plugin, type) else plugin
         if not callable(getattr(made, _METHOD, None)):
             message = f"{made!r} has no method {_METHOD}"
@@ -51,7 +51,7 @@ class _Registry(pluggy.PluginManager):
 
 
 class Finder:
-    """Plugins by name: those that were added, and those of an entry point group.
+    """Finds plugins by name among the added ones and those of an entry point group.
 
     Args:
         group: The entry point group.
@@ -64,15 +64,15 @@ class Finder:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all that could be loaded: the added ones, then the installed ones."""
+        """The names of all known plugins: the added ones, then the installed ones."""
         installed = sorted(each.name for each in entry_points(group=self.group))
         return tuple(dict.fromkeys([*self._added, *installed]))
 
     def add(self, name: str, plugin: object) -> None:
-        """Add a plugin that is at hand: an object, or a class that makes one.
+        """Add a plugin that is not installed: an object, or a class to instantiate.
 
         Raises:
-            PluginError: The name was added or loaded before, or the plugin is none.
+            PluginError: The name was added or loaded before, or ``plugin`` lacks the method.
         """
         if name in self._loaded:
             message = f"there is a plugin {name!r} already"
@@ -81,11 +81,11 @@ class Finder:
         self._added[name] = plugin
 
     def load(self, name: str) -> Any:
-        """Return the plugin called ``name``; it is loaded once.
+        """Return the plugin called ``name``. It is loaded once.
 
         Raises:
-            UnknownPluginError: There is none; the error names the closest.
-            PluginError: It cannot be imported, made or taken for a plugin.
+            UnknownPluginError: No plugin has this name. The error names the closest one.
+            PluginError: It cannot be imported or instantiated, or it lacks the method.
         """
         if name in self._loaded:
             return self._loaded[name]
@@ -94,41 +94,41 @@ class Finder:
         return self._take(name, lambda each: self._load_installed(each, name))
 
     def unload(self, name: str) -> None:
-        """Forget the plugin, and import its module anew, so that it can be loaded again.
+        """Unload the plugin and reload its module, so that it can be loaded again.
 
         Raises:
-            UnknownPluginError: There is none; the error names the closest.
-            PluginError: Its module cannot be imported any more.
+            UnknownPluginError: No plugin has this name. The error names the closest one.
+            PluginError: Its module cannot be imported again.
         """
         self.require(name)
         self._loaded.pop(name, None)
         if name in self._added:
             return
         try:
-            _import_anew(self._entry_point(name))
+            _reload_module(self._entry_point(name))
         except Exception as error:
-            raise self.error(name, "cannot be imported anew", error) from error
+            raise self.error(name, "cannot be reloaded", error) from error
 
     def require(self, name: str) -> None:
-        """Do nothing if there is a plugin called ``name``.
+        """Raise an error unless there is a plugin called ``name``.
 
         Raises:
-            UnknownPluginError: There is none; the error names the closest.
+            UnknownPluginError: No plugin has this name. The error names the closest one.
         """
         if name not in self._added and self._entry_point(name) is None:
             raise self._unknown(name)
 
     def error(self, name: str, problem: str, cause: BaseException) -> PluginError:
-        """Return an error that names the plugin, where it comes from, and why."""
+        """Return an error with the plugin's name, its entry point and the cause."""
         entry = None if name in self._added else self._entry_point(name)
         where = f" ({entry.value}{_distribution(entry)})" if entry else ""
         notes = "".join(f"; {note}" for note in getattr(cause, "__notes__", ()))
         why = f"{type(cause).__name__}: {cause}{notes}"
         return PluginError(f"plugin {name!r}{where} {problem}: {why}", plugin=name)
 
-    def _take(self, name: str, find: Callable[[_Registry], object]) -> Any:
-        # One registry for each plugin: pluggy looks through all that one has at every change.
-        registry = _Registry("aldis")
+    def _take(self, name: str, find: Callable[[_PluggyRegistry], object]) -> Any:
+        # One registry for each plugin, because pluggy scans all of a registry at every change.
+        registry = _PluggyRegistry("aldis")
         registry.add_hookspecs(_Spec)
         try:
             found = find(registry)
@@ -139,10 +139,10 @@ class Finder:
         self._loaded[name] = registry.get_plugin(name)
         return self._loaded[name]
 
-    def _load_installed(self, registry: _Registry, name: str) -> int:
+    def _load_installed(self, registry: _PluggyRegistry, name: str) -> int:
         entry = self._entry_point(name)
         if entry is not None:
-            _module_of(entry)  # pluggy would stumble over a malformed one without saying so
+            _module_of(entry)  # raises for a malformed one, which pluggy does not report well
         return registry.load_setuptools_entrypoints(self.group, name)
 
     def _entry_point(self, name: str) -> EntryPoint | None:
@@ -159,7 +159,7 @@ class Finder:
         return UnknownPluginError(f"no plugin is called {name!r}; {hint}", plugin=name)
 
 
-def _import_anew(entry: EntryPoint | None) -> None:
+def _reload_module(entry: EntryPoint | None) -> None:
     module = sys.modules.get(_module_of(entry)) if entry else None
     if module is None:
         return
@@ -167,7 +167,7 @@ def _import_anew(entry: EntryPoint | None) -> None:
     try:
         importlib.reload(module)
     except BaseException:
-        # Half of it is new and half of it is old: whoever asks next shall get all or an error.
+        # The module is half new and half old. The next import must load all of it or fail.
         sys.modules.pop(module.__name__, None)
         raise
 
@@ -176,11 +176,11 @@ def _module_of(entry: EntryPoint) -> str:
     """Return the module that an entry point names.
 
     Raises:
-        ValueError: It is not written as entry points are.
+        ValueError: The entry point is malformed.
     """
     try:
         return entry.module
-    except (AttributeError, AssertionError) as error:  # which of them depends on the Python
+    except (AttributeError, AssertionError) as error:  # depends on the version of Python
         message = (
             f"its entry point is malformed: {entry.value!r} is not of the form 'package.module' or "
             "'package.module:Plugin'"

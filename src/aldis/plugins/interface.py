@@ -1,4 +1,4 @@
-"""What a plugin has to look like: CKAN's interface ``ISignal``."""
+"""The interface of a plugin: CKAN's ``ISignal``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from aldis.core.signal import Signal
 
 __all__ = ["ISignal", "Listener", "SignalMapping"]
 
-#: A receiver, or the keyword arguments of ``connect`` with the receiver among them.
+#: A receiver, or the keyword arguments of ``connect`` including the receiver.
 Listener: TypeAlias = Callable[..., Any] | Mapping[str, Any]
 
-#: Which signals, and who listens to each of them.
+#: Signals, and the receivers of each one.
 SignalMapping: TypeAlias = Mapping[Signal[..., Any], Iterable[Listener]]
 
 
 @runtime_checkable
 class ISignal(Protocol):
-    """A plugin that listens to signals."""
+    """A plugin with receivers for signals."""
 
     def get_signal_subscriptions(self) -> SignalMapping:
         """Return the signals to connect to, and the receivers for each of them.
 
-        It may build a new mapping, and new receivers, at each call.
+        Each call may return a new mapping with new receivers.
         """

@@ -1,4 +1,4 @@
-"""Plugins that come and go at run time."""
+"""Enables and disables plugins at run time."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any, Final
 from aldis.core.namespace import Finding, Namespace, namespaces
 from aldis.plugins.check import check_names, check_prefixes, quoted
 from aldis.plugins.finder import Finder
-from aldis.plugins.mapping import Delivery
+from aldis.plugins.mapping import ModeDecorator
 from aldis.plugins.subscriptions import Subscriptions
 
 __all__ = ["GROUP", "PluginManager"]
 
-#: The entry point group of plugins, unless an application has one of its own.
+#: The default entry point group. An application may use another one.
 GROUP: Final = "aldis.plugins"
 
 
 class PluginManager:
-    """Enables and disables plugins: what they subscribe to is connected as a unit.
+    """Enables and disables plugins. All receivers of a plugin are connected as one unit.
 
-    The order of enabling is the order of receiving. A plugin may subscribe to a signal of another
-    one that is enabled later, or never: a namespace gives both the same signal.
+    Receivers run in the order in which their plugins were enabled. A plugin may connect to a signal
+    of another plugin that is enabled later, or never, because a namespace gives both plugins the
+    same signal.
 
     Args:
-        group: The entry point group to look for plugins in. An entry point names a plugin, or a
-            class that makes one without arguments; see :class:`aldis.plugins.ISignal`.
-        delivery: What gives a delivery to the plugins' receivers that have none, such as
-            :class:`aldis.receivers.robust`.
+        group: The entry point group of the plugins. An entry point names a plugin, or a class that
+            can be instantiated without arguments; see :class:`aldis.plugins.ISignal`.
+        delivery: A decorator such as :class:`aldis.receivers.robust`. It gives a delivery mode to
+            the plugins' receivers that have none.
     """
 
-    def __init__(self, group: str = GROUP, *, delivery: Delivery | None = None) -> None:
+    def __init__(self, group: str = GROUP, *, delivery: ModeDecorator | None = None) -> None:
         self._finder = Finder(group)
         self._delivery = delivery
         self._enabled: dict[str, Subscriptions] = {}
@@ -39,20 +40,20 @@ class PluginManager:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The plugins that could be enabled: those added by hand, then those installed."""
+        """The names of all known plugins: the added ones, then the installed ones."""
         return self._finder.names
 
     @property
     def enabled(self) -> tuple[str, ...]:
-        """The plugins that are enabled, in the order of enabling."""
+        """The names of the enabled plugins, in the order in which they were enabled."""
         return tuple(self._enabled)
 
     def add(self, name: str, plugin: object) -> None:
-        """Add a plugin that no distribution installs.
+        """Add a plugin that is not installed.
 
         Args:
-            name: What it is called from now on. It hides an installed plugin of that name.
-            plugin: The plugin, or a class that makes one without arguments.
+            name: The plugin's name. It hides an installed plugin of this name.
+            plugin: The plugin, or a class that can be instantiated without arguments.
 
         Raises:
             PluginError: The name was added before, or ``plugin`` has no method
@@ -62,25 +63,24 @@ class PluginManager:
             self._finder.add(name, plugin)
 
     def plugin(self, name: str) -> Any:
-        """Return the plugin itself, loaded but not enabled by this.
+        """Return a plugin. It is loaded but not enabled.
 
         Raises:
-            UnknownPluginError: There is none; the error names the closest.
+            UnknownPluginError: No plugin has this name. The error names the closest one.
             PluginError: It cannot be loaded.
         """
         with self._lock:
             return self._finder.load(name)
 
     def enable(self, *names: str) -> None:
-        """Connect what these plugins subscribe to, one after the other.
+        """Connect the receivers of these plugins, one plugin after the other.
 
-        One that is enabled already keeps its place. When one of them fails, those that this call
+        A plugin that is enabled already keeps its place. If one fails, the plugins that this call
         enabled are disabled again.
 
         Raises:
-            UnknownPluginError: There is no such plugin; the error names the closest.
-            PluginError: The plugin cannot be loaded or connected; the error says which and why.
-                Nothing of it is connected.
+            UnknownPluginError: No plugin has one of the names. The error names the closest one.
+            PluginError: A plugin cannot be loaded or connected. None of its receivers is connected.
         """
         with self._lock:
             done: list[str] = []
@@ -95,34 +95,35 @@ class PluginManager:
                 raise
 
     def disable(self, *names: str) -> None:
-        """Disconnect exactly what enabling these plugins connected.
+        """Disconnect exactly the receivers that these plugins connected.
 
-        One that is not enabled is left as it is.
+        A plugin that is not enabled is ignored.
 
         Raises:
-            UnknownPluginError: There is no such plugin; the error names the closest, and all the
-                others stay enabled.
-            Exception: What a receiver of ``receiver_disconnected`` raised; all are disabled.
+            UnknownPluginError: No plugin has one of the names. The error names the closest one. All
+                plugins stay enabled.
+            Exception: A receiver of ``receiver_disconnected`` raised it. All plugins are disabled.
         """
         with self._lock, ExitStack() as disconnecting:
             for name in names:
                 if name not in self._enabled:
                     self._finder.require(name)
-            # The stack goes on after an error, and runs backwards.
+            # The stack continues after an error. It runs backwards.
             for name in reversed(names):
                 unit = self._enabled.pop(name, None)
                 if unit is not None:
                     disconnecting.callback(unit.disconnect)
 
     def reload(self, name: str) -> None:
-        """Disable a plugin, load it anew, and enable it: it receives after all the others then.
+        """Disable a plugin, load it again, and enable it. Its receivers then run last.
 
-        The module of an installed plugin is imported anew; a class that was added by hand makes a
-        new plugin. When that fails the plugin is disabled.
+        The module of an installed plugin is reloaded. An added class is instantiated again. If this
+        fails, the plugin is disabled.
 
         Raises:
-            UnknownPluginError: There is no such plugin; the error names the closest.
-            PluginError: It cannot be loaded or connected any more. Nothing of it is connected.
+            UnknownPluginError: No plugin has this name. The error names the closest one.
+            PluginError: It cannot be loaded or connected any more. None of its receivers is
+                connected.
         """
         with self._lock:
             if name in self._enabled:
@@ -131,15 +132,15 @@ class PluginManager:
             self.enable(name)
 
     def check(self, *shared: Namespace) -> list[Finding]:
-        """Look for what is wrong with the signals that plugins listen to and declare.
+        """Check the signals that plugins connect to and declare.
 
         Args:
-            *shared: The namespaces that plugins share, whose signals have to begin with the
-                name of the plugin that declares them.
+            *shared: The namespaces that plugins share. The name of each signal there must begin
+                with the name of the plugin that declares it.
 
         Returns:
-            What :meth:`Namespace.check` finds in every namespace, with the plugins that listen, and
-            the signals without a plugin's name.
+            The findings of :meth:`Namespace.check` in every namespace, with the plugins that
+            connected the receivers, and the signals without a plugin's name.
         """
         findings: list[Finding] = []
         for namespace in namespaces():

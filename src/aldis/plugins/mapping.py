@@ -1,4 +1,4 @@
-"""Reading a plugin's mapping: every entry is looked at before anything is connected."""
+"""Reads a plugin's mapping. Every entry is checked before any receiver is connected."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aldis.core.receiver import bind_signal, binder_of, check_receiver, is_async
 from aldis.core.signal import Signal
 from aldis.errors import AldisError, ReceiverError
 
-__all__ = ["Delivery", "Entry", "read_mapping"]
+__all__ = ["Entry", "ModeDecorator", "read_mapping"]
 
-#: From a receiver to the same one with a delivery.
-Delivery: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+#: Gives a receiver a delivery mode.
+ModeDecorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-#: What every signal's ``subscribe`` takes.
+#: The options of every signal's ``subscribe``.
 _KNOWN: Final = frozenset({"receiver", "sender", "weak"})
 
 
@@ -27,10 +27,10 @@ class Entry:
     """One receiver of a mapping.
 
     Attributes:
-        signal: What it listens to.
-        options: The keyword arguments of ``connect``, the receiver among them.
-        bare: Whether it was given as a callable, without options.
-        place: Where it stands in the mapping, in words.
+        signal: The signal.
+        options: The keyword arguments of ``connect``, including the receiver.
+        bare: Whether the entry is a callable without options.
+        place: The position in the mapping, as text for messages.
     """
 
     signal: Signal[..., Any]
@@ -44,42 +44,42 @@ class Entry:
         return self.options["receiver"]
 
     def as_given(self) -> Any:
-        """Return the receiver, or the options in a dict of their own, for somebody to change."""
+        """Return the receiver, or a copy of the options that the caller may change."""
         return self.receiver if self.bare else dict(self.options)
 
     @property
     def is_async(self) -> bool:
-        """Whether what the signal calls for the receiver has to be awaited."""
+        """Whether the callable that the signal calls for the receiver is async."""
         decider = binder_of(self.receiver)
         if decider is None:
             return is_async(self.receiver)
-        # A delivery is asked at each connecting, and besides only where the answer matters: it may
-        # call an async receiver from a sync send, in a way of its own.
+        # `__bind_signal__` is called only if its result can matter: a delivery mode may call an
+        # async receiver from a sync send.
         if not (is_async(decider) or is_async(getattr(decider, "__wrapped__", None))):
             return False
         return is_async(bind_signal(decider, self.signal))
 
-    def refusal(self) -> str | None:
-        """Say why the receiver could not take any payload whatever, or ``None`` if it can."""
-        problem = _refusal(self.receiver)
+    def signature_problem(self) -> str | None:
+        """Return why a payload with more arguments would not fit the receiver, else ``None``."""
+        problem = _signature_problem(self.receiver)
         if problem is None:
             return None
         where = location(self.receiver) or "no source"
         return f"{self.place}: receiver {name_of(self.receiver)} ({where}) {problem}"
 
 
-def read_mapping(mapping: Any, delivery: Delivery | None = None) -> tuple[Entry, ...]:
-    """Read a mapping of signals to receivers; iterators in it are used up.
+def read_mapping(mapping: Any, delivery: ModeDecorator | None = None) -> tuple[Entry, ...]:
+    """Read a mapping of signals to receivers. Iterators in it are used up.
 
     Args:
-        mapping: What ``get_signal_subscriptions`` returned.
-        delivery: What gives a delivery to the receivers that have none.
+        mapping: The result of ``get_signal_subscriptions``.
+        delivery: A decorator that gives a delivery mode to the receivers that have none.
 
     Returns:
         The entries, in their order.
 
     Raises:
-        ReceiverError: Something in it cannot be connected. Every such entry is named.
+        ReceiverError: One or more entries cannot be connected. The error names each of them.
     """
     if not isinstance(mapping, Mapping):
         message = f"subscriptions are a mapping of signals to receivers, not {_kind(mapping)}"
@@ -102,7 +102,9 @@ def read_mapping(mapping: Any, delivery: Delivery | None = None) -> tuple[Entry,
     return tuple(entries)
 
 
-def _read(signal: Signal[..., Any], listener: Any, place: str, delivery: Delivery | None) -> Entry:
+def _read(
+    signal: Signal[..., Any], listener: Any, place: str, delivery: ModeDecorator | None
+) -> Entry:
     bare = not isinstance(listener, Mapping)
     options = {"receiver": listener} if bare else dict(listener)
     if bare and not callable(listener):
@@ -120,7 +122,7 @@ def _read(signal: Signal[..., Any], listener: Any, place: str, delivery: Deliver
 def _option_problems(signal: Signal[..., Any], options: dict[str, Any]) -> Iterator[str]:
     known = set(_KNOWN)
     if not options.keys() <= known:
-        # A signal class of somebody's own may take more than ours do.
+        # A subclass of Signal may have more options.
         takes = signature(signal.subscribe).parameters
         if any(each.kind is Parameter.VAR_KEYWORD for each in takes.values()):
             known.update(options)
@@ -140,7 +142,7 @@ def _key_problem(key: Any) -> str | None:
         return f"{key!r} is a name, not a signal; use namespace.signal({key!r})"
     if type(key).__module__.partition(".")[0] == "blinker":
         return (
-            f"{key!r} is a signal of blinker itself, which cannot be subscribed to as a unit; put "
+            f"{key!r} is a signal of blinker, not of aldis, and cannot be connected as a unit; put "
             "`import aldis.as_blinker` above every other import of your program"
         )
     return f"{_kind(key)} is not a signal"
@@ -154,17 +156,17 @@ def _list_problem(signal: Signal[..., Any], listeners: Any) -> str | None:
     return None
 
 
-def _refusal(receiver: Any) -> str | None:
+def _signature_problem(receiver: Any) -> str | None:
     if type(receiver) is FunctionType and not receiver.__dict__:
         code = receiver.__code__
         if code.co_flags & CO_VARKEYWORDS and code.co_argcount > code.co_posonlyargcount:
-            return None  # the common case, without the price of a signature
+            return None  # the common case; reading a signature is slow
     try:
         parameters = list(signature(receiver).parameters.values())
     except (TypeError, ValueError):
         return None
     if not any(each.kind is Parameter.VAR_KEYWORD for each in parameters):
-        return "takes no arguments but its own, and what a signal carries may change; add **kwargs"
+        return "takes no other arguments, and the signal's payload may grow; add **kwargs"
     first = parameters[0]
     if first.kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
         return "takes no sender; make its first parameter the sender"

@@ -1,4 +1,4 @@
-"""Which plugin a receiver came from, for those who look."""
+"""Finds the plugin that connected a receiver."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from aldis.core.signal import Signal, Subscription
 
 __all__ = ["Key", "Origin", "forget", "key_of", "link_key", "origin_of", "origins", "remember"]
 
-#: What tells a subscription from the others of its signal: the receiver's key and the sender's.
+#: Identifies a subscription of a signal: the key of the receiver and the key of the sender.
 Key = tuple[object, object]
 
 
 class Unit(Protocol):
-    """What connects receivers in a plugin's name."""
+    """An object that connects receivers for a plugin."""
 
     @property
     def plugin(self) -> str | None:
-        """The plugin's name."""
+        """The name of the plugin."""
 
     def keys_for(self, signal: Signal[..., Any]) -> Iterable[Key]:
-        """Return the keys of what it has connected to ``signal``."""
+        """Return the keys of its subscriptions of ``signal``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One subscription, and who made it.
+    """One subscription, and the plugins that made it.
 
     Attributes:
         row: The subscription, as ``Signal.explain`` shows it.
-        plugins: The plugins that it came from, in the order of their connecting; empty for one
-            that no plugin connected.
+        plugins: The names of the plugins that connected it, in order. It is empty if no plugin
+            did.
     """
 
     row: Row
     plugins: tuple[str, ...]
 
 
-#: By signal, the living units that have connected something to it, in that order.
+#: For each signal, the units that have connected receivers to it, in order.
 _units: WeakKeyDictionary[Signal[..., Any], dict[int, ref[Unit]]] = WeakKeyDictionary()
 
 
 def remember(unit: Unit, signals: Iterable[Signal[..., Any]]) -> None:
-    """Note that ``unit`` has receivers on ``signals`` from now on."""
+    """Record that ``unit`` has connected receivers to ``signals``."""
     for signal in signals:
         _note(_units.setdefault(signal, {}), unit)
 
@@ -59,7 +59,7 @@ def _note(units: dict[int, ref[Unit]], unit: Unit) -> None:
 
 
 def forget(unit: Unit, signals: Iterable[Signal[..., Any]]) -> None:
-    """Note that ``unit`` has no receivers on ``signals`` any more."""
+    """Record that ``unit`` has disconnected its receivers from ``signals``."""
     for signal in signals:
         _units.get(signal, {}).pop(id(unit), None)
 
@@ -68,7 +68,7 @@ def key_of(receiver: Any, sender: Any) -> Key:
     """Return the key of the subscription of ``receiver`` for ``sender``.
 
     Raises:
-        UnboundSenderError: ``sender`` is a proxy that stands for nothing at the moment.
+        UnboundSenderError: ``sender`` is a proxy without an object behind it.
     """
     sender = real_sender(sender)
     return receiver_key(receiver), ANY if sender is ANY else sender_key(sender)
@@ -85,17 +85,17 @@ def origin_of(signal: Signal[..., Any], receiver: Any, sender: Any = ANY) -> tup
 
     Args:
         signal: The signal.
-        receiver: The receiver, as it was connected.
-        sender: The sender that it was connected for.
+        receiver: The receiver.
+        sender: The sender of the subscription.
 
     Returns:
-        The names in the order of their connecting; empty when no plugin did.
+        The names of the plugins that connected it, in order. It is empty if no plugin did.
     """
     return _table(signal).get(key_of(receiver, sender), ())
 
 
 def origins(signal: Signal[..., Any]) -> list[Origin]:
-    """Return every subscription of ``signal`` in connection order, and the plugins it came from."""
+    """Return every subscription of ``signal`` in connection order, with its plugins."""
     table = _table(signal)
     return [
         Origin(row, table.get((link.receiver.key, link.sender.key), ()))

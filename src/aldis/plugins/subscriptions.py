@@ -1,4 +1,4 @@
-"""Subscriptions as a unit: all of them or none."""
+"""Connects several receivers as one unit: all of them, or none."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from aldis.core.sender import ANY
 from aldis.core.signal import Signal, Subscription
 from aldis.errors import ContractWarning, ReceiverError, UnboundSenderError
 from aldis.plugins.interface import SignalMapping
-from aldis.plugins.mapping import Delivery, read_mapping
+from aldis.plugins.mapping import ModeDecorator, read_mapping
 from aldis.plugins.origins import Key, forget, key_of, link_key, remember
 
 __all__ = ["Subscriptions"]
 
 
 class Subscriptions:
-    """A mapping of signals to receivers, connected as one and disconnected as one.
+    """A mapping of signals to receivers that is connected and disconnected as one unit.
 
-    It holds the receivers, so that a lambda or a closure lives as long as the unit, and remembers
-    what it connected: what anybody else connected, the same receivers included, stays. A receiver
-    that another unit shares keeps the place in the order that it had. Letting a connected unit be
-    collected disconnects what was connected weakly and nothing else.
+    The unit holds its receivers, so a lambda or a closure lives as long as the unit. It disconnects
+    exactly the subscriptions that it made. If other code connected one of the receivers too, that
+    subscription stays. A receiver in two units keeps its first place in the order. If a connected
+    unit is garbage-collected, its weak subscriptions end, and its strong ones stay.
 
-    As a context manager it is connected during the block. Blocks and ``connect`` nest: it is
-    disconnected once each of them is over.
+    As a context manager, the unit is connected during the block. Blocks and calls of ``connect``
+    nest: the unit is disconnected after the last one has ended.
 
     Args:
-        mapping: What CKAN's ``get_signal_subscriptions`` returns: for each signal an iterable of
-            receivers, or of dicts of ``connect``'s keyword arguments (``receiver``, ``sender``,
-            ``weak``). It is read once, here.
+        mapping: The result of CKAN's ``get_signal_subscriptions``: for each signal, an iterable of
+            receivers, or of dicts with the keyword arguments of ``connect`` (``receiver``,
+            ``sender``, ``weak``). It is read only once.
         plugin: The name that :func:`aldis.plugins.origins` shows.
-        delivery: What gives a delivery to the receivers that have none, such as
-            :class:`aldis.receivers.robust`. A receiver with a delivery keeps its own.
+        delivery: A decorator such as :class:`aldis.receivers.robust`. It gives a delivery mode to
+            the receivers that have none.
 
     Raises:
-        ReceiverError: Something in the mapping cannot be connected; the error names it.
+        ReceiverError: One or more entries cannot be connected. The error names each of them.
 
     Warns:
-        ContractWarning: A receiver does not take ``**kwargs``, and would fail once its signal
-            carries more.
+        ContractWarning: A receiver has no ``**kwargs``, so it would fail if its signal carried more
+            arguments.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Subscriptions:
         mapping: SignalMapping,
         *,
         plugin: str | None = None,
-        delivery: Delivery | None = None,
+        delivery: ModeDecorator | None = None,
     ) -> None:
-        self.plugin = plugin
+        self.plugin: str | None = plugin
         self._entries = read_mapping(mapping, delivery)
         self._signals = tuple({entry.signal: None for entry in self._entries})
         self._handles: list[Subscription] = []
         self._depth = 0
-        self._lent = False
+        self._given_away = False
         self._lock = RLock()
         for entry in self._entries:
-            problem = entry.refusal()
+            problem = entry.signature_problem()
             if problem is not None:
                 warn(problem, ContractWarning, stacklevel=2)
 
@@ -72,16 +72,17 @@ class Subscriptions:
 
     @property
     def connected(self) -> bool:
-        """Whether it has been connected more often than disconnected."""
+        """Whether the unit is connected."""
         return self._depth > 0
 
     def connect(self) -> None:
-        """Connect every receiver, in the mapping's order; or none, when one cannot be.
+        """Connect all receivers in the order of the mapping. If one fails, connect none.
 
-        Connected already, it is only counted: it takes as many calls of :meth:`disconnect`.
+        If the unit is connected already, it only counts the call: :meth:`disconnect` must then be
+        called as often.
 
         Raises:
-            Exception: Whatever ``connect`` of a signal raised, with a note that says which entry.
+            Exception: A signal's ``connect`` raised it. A note on it names the entry.
         """
         with self._lock:
             if self._depth == 0:
@@ -102,43 +103,43 @@ class Subscriptions:
         self._handles = made
 
     def disconnect(self) -> None:
-        """Disconnect exactly what :meth:`connect` connected. When nothing is, do nothing.
+        """Disconnect exactly the receivers that :meth:`connect` connected, if there are any.
 
         Raises:
-            Exception: What a receiver of ``receiver_disconnected`` raised; all is disconnected.
+            Exception: A receiver of ``receiver_disconnected`` raised it. All are disconnected.
         """
         with self._lock:
             self._depth = max(0, self._depth - 1)
             if self._depth == 0:
                 handles, self._handles = self._handles, []
-                if not self._lent:
+                if not self._given_away:
                     forget(self, self._signals)
                 _cancel(handles)
 
     def mapping(self) -> dict[Signal[..., Any], list[Any]]:
-        """Return the mapping for a framework that connects and disconnects by itself, as CKAN does.
+        """Return the mapping for a framework that connects and disconnects by itself, such as CKAN.
 
-        Receivers and senders are the same objects at every call. The dicts are new at every call,
-        since CKAN takes ``weak`` out of those it is handed.
+        Each call returns the same receivers and senders. The dicts are new, because CKAN removes
+        ``weak`` from them.
 
         Raises:
-            ReceiverError: A receiver is async, and would make every sync send fail before any
-                receiver is called. Every such entry is named.
+            ReceiverError: A receiver is async. With it, every sync send would fail before it calls
+                any receiver. The error names each async receiver.
         """
-        self._refuse_async()
-        if not self._lent:
-            self._lent = True
+        self._reject_async()
+        if not self._given_away:
+            self._given_away = True
             remember(self, self._signals)
         result: dict[Signal[..., Any], list[Any]] = {signal: [] for signal in self._signals}
         for entry in self._entries:
             result[entry.signal].append(entry.as_given())
         return result
 
-    def _refuse_async(self) -> None:
+    def _reject_async(self) -> None:
         problems = [
-            f"{entry.place}: receiver {describe(entry.receiver)} is async, and a sync send, the "
-            "only kind there is here, would call nobody at all; write it as a def, with "
-            "asyncio.run(…) around what it awaits"
+            f"{entry.place}: receiver {describe(entry.receiver)} is async, but this framework "
+            "only sends synchronously, and a sync send with an async receiver calls no receiver; "
+            "write it as a def, and call asyncio.run(…) in it"
             for entry in self._entries
             if entry.is_async
         ]
@@ -146,13 +147,13 @@ class Subscriptions:
             raise ReceiverError("; ".join(problems))
 
     def keys_for(self, signal: Signal[..., Any]) -> list[Key]:
-        """Return the keys of what it has connected to ``signal``, or a framework has for it."""
+        """Return the keys of its subscriptions of ``signal``, including those of a framework."""
         keys = [
             link_key(handle)
             for handle in self._handles
             if handle.signal == signal and handle.active
         ]
-        for entry in self._entries if self._lent else ():
+        for entry in self._entries if self._given_away else ():
             if entry.signal == signal:
                 with suppress(UnboundSenderError):
                     keys.append(key_of(entry.receiver, entry.options.get("sender", ANY)))
@@ -183,7 +184,7 @@ class Subscriptions:
 
 
 def _cancel(handles: list[Subscription]) -> None:
-    """Cancel the last one first, all of them whatever is raised, and raise the first error then."""
+    """Cancel all handles, the last one first. Then raise the first error, if there was one."""
     first: Exception | None = None
     for handle in reversed(handles):
         try:
