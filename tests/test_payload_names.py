@@ -1,4 +1,4 @@
-"""What the arguments of a send may be called."""
+"""The names of a send's arguments."""
 
 from functools import partial
 
@@ -10,33 +10,33 @@ from aldis.receivers import once, robust
 
 @pytest.fixture
 def signal():
-    """Give a signal."""
+    """Return a signal."""
     return aldis.Signal()
 
 
-class TestThePayload:
+class TestAnArgument:
     @pytest.mark.parametrize("deliver", [partial, once, robust])
     @pytest.mark.parametrize("how", ["send", "send_robust"])
     def test_may_be_called_self(self, signal, deliver, how):
-        """However it is sent and delivered, ``self`` is an argument like any other."""
-        heard = []
+        """An argument named ``self`` arrives, for every kind of send and delivery mode."""
+        received = []
 
         def receive(sender, /, **payload):
-            heard.append(payload)
+            received.append(payload)
 
         signal.connect(deliver(receive), weak=False)
         getattr(signal, how)("north", self=1)
-        assert [{"self": 1}] == heard
+        assert [{"self": 1}] == received
 
     @pytest.mark.parametrize("deliver", [partial, once, robust])
     @pytest.mark.parametrize("how", ["asend", "asend_robust", "send_async"])
     async def test_may_be_called_self_where_it_is_awaited(self, signal, deliver, how):
-        """So it is with async receivers."""
-        heard = []
+        """An argument named ``self`` arrives at async receivers too."""
+        received = []
 
         async def receive(sender, /, **payload):
-            heard.append(payload)
+            received.append(payload)
 
         signal.connect(deliver(receive), weak=False)
         await getattr(signal, how)("north", self=1)
-        assert [{"self": 1}] == heard
+        assert [{"self": 1}] == received

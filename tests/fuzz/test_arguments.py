@@ -1,4 +1,4 @@
-"""Whatever is given to a command: an exit code that is documented, and never a traceback."""
+"""Every command line ends with a documented exit code and without a traceback."""
 
 import json
 import subprocess
@@ -59,13 +59,13 @@ VALUES = [
     ),
 ]
 
-# What the operating system hands to a program has no NUL in it.
+# The operating system never passes an argument that contains NUL.
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 arguments = st.lists(
     st.sampled_from(OPTIONS)
     | st.sampled_from(VALUES)
     | words
-    # A place that does not exist, at the worst: nothing outside the test's folder is touched.
+    # In the worst case, this names a path that does not exist. No command writes anywhere else.
     | st.sampled_from(OPTIONS).map(lambda option: f"{option}="),
     max_size=5,
 )
@@ -85,7 +85,7 @@ class CommandLine:
         )
 
     def run(self, given):
-        """Return the exit code, and what was said."""
+        """Return the exit code and the output."""
         self._process.stdin.write(json.dumps(given) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
@@ -99,7 +99,7 @@ class CommandLine:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """Give a folder with a shop that has durable receivers."""
+    """Return a project with a shop that has durable receivers."""
     project = Project(tmp_path_factory.mktemp("shop"))
     write_shop(project)
     return project
@@ -107,7 +107,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def command_line(shop):
-    """Give what runs commands there."""
+    """Yield a process that runs command lines in the shop's folder."""
     commands = CommandLine(shop)
     code, said = commands.run(["deliveries", "stats", "--app", "shop"])
     assert (0, True) == (code, "no deliveries" in said.lower()), said
@@ -116,7 +116,7 @@ def command_line(shop):
 
 
 def check(ended, given):
-    """Assert that a command has ended as commands do."""
+    """Check the exit code and the output of a command."""
     code, said = ended
     assert code in (0, 1, 2), (given, code, said)
     assert "Traceback (most recent call last)" not in said, (given, said)
@@ -130,30 +130,30 @@ def check(ended, given):
 @example(given=["--since", "9999999999999d"])
 @example(given=["--limit", "9" * 30])
 def test_a_command(command_line, command, given):
-    """It does what it is asked, or says in a line why not."""
+    """Every command accepts any arguments or explains the problem."""
     whole = [*command, "--app", "shop", *given]
     check(command_line.run(whole), whole)
 
 
 @settings(max_examples=12)
 @given(given=arguments)
-def test_the_worker(command_line, given):
-    """It does not begin where its arguments make no sense; there is no app, so that it ends."""
+def test_the_worker_command(command_line, given):
+    """A worker with invalid arguments or without an app exits."""
     whole = ["worker", "--app", "no_such_app", *given]
     check(command_line.run(whole), whole)
 
 
 @settings(max_examples=30)
 @given(given=arguments)
-def test_anything(command_line, given):
-    """What is no command is told so."""
+def test_any_command_line(command_line, given):
+    """An unknown command is reported."""
     check(command_line.run(given), given)
 
 
 @settings(max_examples=8)
 @given(found=st.lists(hostile, min_size=1, max_size=6))
 def test_a_hostile_table(shop, command_line, found):
-    """What nobody has written is shown by the commands as well as can be."""
+    """The commands show rows that aldis did not write."""
     engine = create_engine(f"sqlite:///{shop.folder}/shop.db")
     with engine.begin() as connection:
         connection.execute(untyped.delete())

@@ -1,4 +1,4 @@
-"""Classes of every supported kind, for the tests of their values."""
+"""Classes of every kind that the codec supports."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -61,7 +61,7 @@ class Basket:
 
 @dataclass
 class Stamped:
-    """Its constructor does not give back what it was given."""
+    """Its constructor changes its argument."""
 
     count: int
 

@@ -1,11 +1,11 @@
-"""What the tests of the codec share: a way to declare a signal of one argument, and a loader."""
+"""Helpers of the codec's tests: a signal with one argument, and a loader."""
 
 from aldis import Namespace
 from aldis.durable.codec import PayloadCodec
 
 
 class Rows:
-    """A worker with an app and some rows.
+    """A loader with an app and rows.
 
     Args:
         app: The app.
@@ -17,16 +17,16 @@ class Rows:
         self.session = session
 
     def load(self, model, identity):
-        """Load by primary key, as the worker does."""
+        """Load a row by its primary key, as the worker does."""
         return self.session.get(model, identity)
 
 
 def receipt(sender, **extra):
-    """Receive anything."""
+    """Receive any arguments."""
 
 
 def signal_of(value_type, sender_type=None):
-    """Return a signal whose only argument is ``value`` of that type."""
+    """Return a signal whose only argument is ``value`` of the given type."""
 
     def shop_changed(sender, /, *, value): ...
 
@@ -37,12 +37,12 @@ def signal_of(value_type, sender_type=None):
 
 
 def codec_of(value_type, sender_type=None, receiver=receipt, **options):
-    """Return the codec of such a signal."""
+    """Return the codec of a signal with one argument."""
     return PayloadCodec(receiver, signal_of(value_type, sender_type), **options)
 
 
 def travel(value_type, value, **options):
-    """Send ``value`` to the worker and return what arrives."""
+    """Encode and decode ``value`` and return the result."""
     codec = codec_of(value_type, **options)
     _, arrived = codec.decode(codec.encode(None, {"value": value}), Rows())
     return arrived["value"]

@@ -1,4 +1,4 @@
-"""What cannot travel is refused when the receiver connects."""
+"""Types that cannot be encoded are refused when the receiver connects."""
 
 import collections
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Widget:
-    """Not a class that says what it is made of."""
+    """A class without declared fields."""
 
 
 @dataclass
@@ -98,8 +98,8 @@ REMEDY = "give durable a payload= function that returns other values to record"
     ],
     ids=str,
 )
-def test_a_type_that_cannot_travel(kind, message):
-    """The error names receiver, signal, argument, type and remedy."""
+def test_a_type_that_cannot_be_encoded(kind, message):
+    """The error names the receiver, the signal, the argument, the type and the remedy."""
     with pytest.raises(PayloadTypeError, match=message) as caught:
         codec_of(kind)
     assert "receiver receipt (" in str(caught.value)
@@ -108,7 +108,7 @@ def test_a_type_that_cannot_travel(kind, message):
 
 
 def test_an_argument_without_an_annotation():
-    """What is not annotated can be anything."""
+    """An argument without an annotation is refused."""
 
     def shop_changed(sender, /, *, value): ...
 
@@ -117,38 +117,38 @@ def test_an_argument_without_an_annotation():
 
 
 def test_a_signal_without_a_contract():
-    """An untyped signal needs a projection."""
+    """A signal without a contract needs a ``payload=`` function."""
     message = f"the signal has no contract that gives its arguments types; {REMEDY}"
     with pytest.raises(PayloadTypeError, match=message):
         PayloadCodec(receipt, signal("untyped"))
 
 
-def test_one_name_for_type_checkers_does_not_spoil_the_others():
-    """A sender whose annotation cannot be resolved is no obstacle: it may be the app."""
+def test_an_unresolvable_sender_annotation_is_ignored():
+    """A sender's annotation that cannot be resolved is ignored: the sender may be the app."""
     codec = codec_of(int, "Flask")
 
     assert ("shop", {"value": 1}) == codec.decode(codec.encode("shop", {"value": 1}), Rows())
 
 
 @pytest.mark.parametrize("kind", [dict, list[int], float | bool, Decimal])
-def test_a_sender_that_cannot_be_one(kind):
-    """Plain values other than None, str and int are nobody."""
+def test_a_type_that_no_sender_can_have(kind):
+    """A sender cannot be of a type that is not None, str or int and has no identity."""
     message = "the sender is .*, which cannot be encoded: a sender is None, a str, an int, the app"
     with pytest.raises(PayloadTypeError, match=message):
         codec_of(int, kind)
 
 
 @pytest.mark.parametrize("kind", [None, str, int, str | dict, Widget, object, Any])
-def test_a_sender_that_can_be_one(kind):
-    """An object of any class may be registered, or be the app."""
+def test_a_type_that_a_sender_can_have(kind):
+    """A sender of any class is accepted: it may be registered, or be the app."""
     codec = codec_of(int, kind)
 
     assert ("shop", {"value": 1}) == codec.decode(codec.encode("shop", {"value": 1}), Rows())
 
 
-@pytest.mark.parametrize("depth", [200, 5000])  # typing itself does not follow the second one
+@pytest.mark.parametrize("depth", [200, 5000])  # typing itself cannot follow 5000 levels
 def test_a_type_that_never_ends(depth):
-    """A type that contains itself outside any class is refused, not followed for ever."""
+    """A type that contains itself outside of a class is refused in finite time."""
     kind = list[int]
     for _ in range(depth):
         kind = list[kind]
@@ -157,14 +157,14 @@ def test_a_type_that_never_ends(depth):
 
 
 class TestProjection:
-    """What payload= returns must be able to travel as well, and to the receiver."""
+    """The result of a ``payload=`` function must be encodable and fit the receiver."""
 
     def of(self, project, receiver=receipt):
-        """Connect with it."""
+        """Connect a receiver with a ``payload=`` function."""
         return PayloadCodec(receiver, signal_of(Widget), project=project)
 
     def test_async(self):
-        """A send does not wait for it."""
+        """An async function is refused, because a send cannot await it."""
 
         async def project(sender, *, value): ...
 
@@ -173,12 +173,12 @@ class TestProjection:
             self.of(project)
 
     def test_not_callable(self):
-        """It is called, so it must be a function."""
+        """An object that cannot be called is refused."""
         with pytest.raises(PayloadTypeError, match=r"payload=.* is not a function"):
             self.of({"value": 1})
 
     def test_returns_something_else(self):
-        """Its parts become arguments, so it must have named ones."""
+        """A result without named fields is refused, because the fields become arguments."""
 
         def project(sender, *, value) -> int: ...
 
@@ -186,23 +186,23 @@ class TestProjection:
             self.of(project)
 
     def test_returns_a_dict_without_names(self):
-        """Arguments have names."""
+        """A dict whose keys are not str is refused, because arguments have names."""
 
         def project(sender, *, value) -> dict[int, str]: ...
 
         with pytest.raises(PayloadTypeError, match="returns a dict with keys of int"):
             self.of(project)
 
-    def test_returns_what_cannot_travel(self):
-        """The types of its fields are read at connect."""
+    def test_returns_a_type_that_cannot_be_encoded(self):
+        """A field of a type that cannot be encoded is refused at connect."""
 
         def project(sender, *, value) -> Holder: ...
 
         with pytest.raises(PayloadTypeError, match=r"payload=.*\.widgets is Widget, which cannot"):
             self.of(project)
 
-    def test_returns_what_the_receiver_does_not_take(self):
-        """The receiver could not be called with it."""
+    def test_returns_a_field_that_the_receiver_does_not_take(self):
+        """Fields that the receiver does not take are refused at connect."""
 
         def project(sender, *, value) -> Left: ...
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the database: a value that fits, or an error that says so."""
+"""Decoding any text gives a value of the declared type or a PayloadMismatchError."""
 
 import json
 from collections.abc import Sequence
@@ -79,10 +79,10 @@ class Twice(NamedTuple):
 
 
 class Doubling(Twice):
-    """Its constructor does not give back what it was given."""
+    """Its constructor changes its argument."""
 
     def __new__(cls, x):
-        """Double it."""
+        """Double the argument."""
         return super().__new__(cls, 2 * x)
 
 
@@ -105,7 +105,7 @@ values = st.recursive(
 
 
 def read(codec, text):
-    """Decode, and take the one error that there may be."""
+    """Decode a text. Only a PayloadMismatchError is allowed."""
     with suppress(PayloadMismatchError):
         codec.decode(text, Rows())
 
@@ -117,7 +117,7 @@ def read(codec, text):
 @example(text='{"sender":1e999,"payload":{}}')
 @example(text="null")
 def test_any_text(text):
-    """Text that no codec wrote is a mismatch."""
+    """A text that no codec wrote is a mismatch."""
     with pytest.raises(PayloadMismatchError, match="the payload of signal 'shop_changed'"):
         CODECS[0].decode(text, Rows())
 
@@ -125,7 +125,7 @@ def test_any_text(text):
 @pytest.mark.parametrize("index", range(len(CODECS)), ids=[str(kind) for kind in KINDS])
 @given(value=values, sender=values)
 def test_any_json(index, value, sender):
-    """JSON of any other form is a mismatch, whatever the type."""
+    """JSON of another form is a mismatch for every type."""
     read(CODECS[index], json.dumps({"sender": None, "payload": {"value": value}}))
     read(CODECS[index], json.dumps({"sender": sender, "payload": {"value": value}}))
 
@@ -162,8 +162,8 @@ def test_any_json(index, value, sender):
         (Cash | Card, {"type": "cheque"}, r"is {'type': 'cheque'}, not a valid Cash \| Card"),
     ],
 )
-def test_the_message(kind, raw, message):
-    """It says what, and where."""
+def test_the_message_names_problem_and_place(kind, raw, message):
+    """The message names the problem and its place."""
     text = json.dumps({"sender": None, "payload": {"value": raw}})
     if message is None:
         assert codec_of(kind).decode(text, Rows())
@@ -172,15 +172,15 @@ def test_the_message(kind, raw, message):
         codec_of(kind).decode(text, Rows())
 
 
-def test_what_is_nested_too_deeply():
-    """What a codec would not have written exhausts the stack, and nothing else."""
+def test_text_that_is_nested_too_deeply():
+    """A text that is nested too deeply is a mismatch, not a RecursionError."""
     raw = '{"name":"","children":[' * 300 + "]}" * 300
     with pytest.raises(PayloadMismatchError, match="argument 'value' is nested too deeply"):
         codec_of(Tree).decode(f'{{"sender":null,"payload":{{"value":{raw}}}}}', Rows())
 
 
 def test_a_constructor_that_refuses():
-    """A class that has become stricter since says no, and that is a mismatch."""
+    """An object that its class no longer accepts is a mismatch."""
     from dataclasses import dataclass
 
     @dataclass

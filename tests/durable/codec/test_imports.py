@@ -1,8 +1,8 @@
-"""What the codec imports, and what it cannot do without."""
+"""The imports of the codec."""
 
 
 def test_no_library_of_classes_is_imported():
-    """Who uses neither pydantic nor attrs does not load them."""
+    """The codec imports neither pydantic nor attrs."""
     from tests.fresh import run
 
     run(
@@ -14,7 +14,7 @@ def test_no_library_of_classes_is_imported():
 
 
 def test_without_msgspec():
-    """The error names the extra."""
+    """Without msgspec, the error names the extra to install."""
     from tests.fresh import run
 
     run(

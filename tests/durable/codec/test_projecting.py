@@ -1,4 +1,4 @@
-"""What ``payload=`` and ``upgrade=`` do, arguments that are not declared, and the limit."""
+"""``payload=``, ``upgrade=``, undeclared arguments and the size limit."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,12 +19,12 @@ shop = Namespace()
 
 @shop.define
 def order_paid(sender, /, *, order_id: int, total: Decimal, note: str = "", **extra) -> None:
-    """Sent when it is."""
+    """Sent once an order is paid."""
 
 
 @shop.define
 def order_lost(sender, /, *, order_id: int) -> None:
-    """Sent when it is."""
+    """Sent once an order is lost."""
 
 
 class Typed(TypedDict):
@@ -47,29 +47,29 @@ class Struct(msgspec.Struct):
 
 
 def travel(codec, **payload):
-    """Send and receive."""
+    """Encode and decode a send."""
     return codec.decode(codec.encode("shop", payload), Rows())
 
 
 class TestArguments:
-    """Declared, not declared, left out."""
+    """Arguments that are declared, undeclared or left out."""
 
     codec = PayloadCodec(receipt, order_paid)
 
-    def test_one_that_may_be_left_out(self):
-        """The receiver's own default counts."""
+    def test_optional_argument_left_out(self):
+        """An argument with a default can be left out, and the receiver's default applies."""
         payload = {"order_id": 7, "total": Decimal("9.90")}
         assert ("shop", payload) == travel(self.codec, **payload)
 
-    def test_one_that_may_not(self):
-        """The send is refused, as a plain receiver would refuse it."""
+    def test_required_argument_left_out(self):
+        """A send without a required argument is refused."""
         message = "argument 'total' is missing, but the signal's contract requires it"
         with pytest.raises(PayloadError, match=message):
             self.codec.encode("shop", {"order_id": 7})
 
     @pytest.mark.parametrize("value", [None, True, 1, 1.5, "x", [1, [None]], {"a": {"b": [1]}}])
-    def test_more_than_is_declared(self, value):
-        """Plain JSON travels without a declaration."""
+    def test_undeclared_argument(self, value):
+        """An undeclared argument arrives unchanged if it is plain JSON."""
         payload = {"order_id": 7, "total": Decimal(1), "more": value}
         assert ("shop", payload) == travel(self.codec, **payload)
 
@@ -82,13 +82,13 @@ class TestArguments:
             ([float("nan")], r"argument 'more'\[0\] is the float nan"),
         ],
     )
-    def test_more_that_is_not_json(self, value, message):
-        """Without a type, nothing that JSON only resembles."""
+    def test_undeclared_argument_that_is_not_json(self, value, message):
+        """An undeclared argument that JSON would change is refused."""
         with pytest.raises(PayloadError, match=message):
             self.codec.encode("shop", {"order_id": 7, "total": Decimal(1), "more": value})
 
-    def test_more_than_the_receiver_takes(self):
-        """It would fail in the worker, each time."""
+    def test_undeclared_argument_that_the_receiver_does_not_take(self):
+        """An undeclared argument that the receiver does not take is refused at the send."""
 
         def strict(sender, *, order_id): ...
 
@@ -96,8 +96,8 @@ class TestArguments:
         with pytest.raises(PayloadError, match=message):
             PayloadCodec(strict, order_lost).encode("shop", {"order_id": 7, "more": 1})
 
-    def test_one_that_the_contract_has_lost(self):
-        """It goes as JSON to a receiver that takes it, by name or with **extra, and to no other."""
+    def test_argument_that_the_contract_lost(self):
+        """An argument that the contract lost goes as JSON to a receiver that takes it."""
         text = PayloadCodec(receipt, order_paid).encode(
             "shop", {"order_id": 7, "total": Decimal("9.90")}
         )
@@ -115,7 +115,7 @@ class TestArguments:
             assert ("shop", expected) == codec.decode(text, Rows())
 
     def test_too_many_bytes(self):
-        """The error says size and limit."""
+        """The error names the size and the limit."""
         codec = PayloadCodec(receipt, order_lost, max_bytes=100)
         assert 100 == len(codec.encode("shop", {"order_id": 7, "more": "x" * 48}))
         message = r"the payload takes 101 bytes, and the limit is 100: give durable a payload="
@@ -123,17 +123,17 @@ class TestArguments:
             codec.encode("shop", {"order_id": 7, "more": "ä" * 24 + "x"})
 
     def test_a_receiver_without_a_signature(self):
-        """What cannot be told is left to the call."""
+        """A receiver without a readable signature gets every argument."""
         codec = PayloadCodec(dict.update, order_lost)
         assert ("shop", {"order_id": 7}) == travel(codec, order_id=7)
 
 
 class TestProjection:
-    """The function gets what a receiver would, and says what is recorded instead."""
+    """A ``payload=`` function gets the send's arguments and returns the values to record."""
 
     @pytest.mark.parametrize("kind", [Typed, Data, Attrs, Struct])
     def test_with_types(self, kind):
-        """The fields of what it returns become the receiver's arguments."""
+        """The fields of its result become the receiver's arguments."""
 
         def project(sender, *, order):
             assert "shop" == sender
@@ -146,15 +146,15 @@ class TestProjection:
         assert ("shop", {"total": Decimal("9.90"), **note}) == travel(codec, order=Decimal("9.90"))
 
     def test_any_callable(self):
-        """The annotations of a partial, a method or an object that can be called count."""
+        """The annotations of a partial, a method and a callable object are used."""
 
         class Caller:
             def __call__(self, sender, *, order) -> Typed:
-                """Project."""
+                """Return the order."""
                 return {"total": order}
 
             def method(self, sender, *, order) -> Typed:
-                """Project."""
+                """Return the order."""
                 return {"total": order}
 
         caller = Caller()
@@ -162,8 +162,8 @@ class TestProjection:
             codec = PayloadCodec(receipt, signal("untyped"), project=project)
             assert ("shop", {"total": Decimal(1)}) == travel(codec, order=Decimal(1))
 
-    def test_with_types_it_does_not_keep(self):
-        """The types of its fields hold."""
+    def test_with_a_value_of_another_type(self):
+        """A field of another type than declared is refused."""
 
         def project(sender, *, order) -> Data:
             return Data(order)
@@ -175,7 +175,7 @@ class TestProjection:
 
     @pytest.mark.parametrize("hint", [None, dict, dict[str, Any], dict[str, object], Any])
     def test_without_types(self, hint):
-        """Then it is plain JSON."""
+        """Without a type, its result is plain JSON."""
 
         def project(sender, **payload):
             return payload
@@ -190,7 +190,7 @@ class TestProjection:
             codec.encode("shop", {"a": Decimal(1)})
 
     def test_with_one_type_for_all(self):
-        """``dict[str, T]`` says what each value is."""
+        """``dict[str, T]`` declares the type of every value."""
 
         def project(sender, **payload) -> dict[str, Decimal]:
             return payload
@@ -202,15 +202,15 @@ class TestProjection:
             codec.encode("shop", {"a": 1})
 
     @pytest.mark.parametrize("result", [None, 7, Data(Decimal(1)), {1: 2}])
-    def test_returns_no_dict(self, result):
-        """Without an annotation it must be a dict."""
+    def test_returns_another_type(self, result):
+        """A result without an annotation must be a dict."""
         codec = PayloadCodec(receipt, signal("untyped"), project=lambda sender: result)
         message = "returned .*, not a dict with keys of str: return such a dict"
         with pytest.raises(PayloadError, match=message):
             codec.encode("shop", {})
 
     def test_raises(self):
-        """Its error is named, and is the cause."""
+        """An error of the function is named, and is the cause."""
         codec = PayloadCodec(
             receipt, signal("untyped"), project=lambda sender, **more: more["order"]
         )
@@ -221,12 +221,12 @@ class TestProjection:
 
 
 class TestUpgrade:
-    """What was recorded under an older contract is made to fit."""
+    """``upgrade=`` changes a payload that an older contract recorded."""
 
     text = '{"sender":"shop","payload":{"id":7,"sum":"9.90"}}'
 
     def test_without(self):
-        """The error says what, where, and what to do."""
+        """Without it, the error names the argument, the problem and the remedy."""
         message = (
             r"the payload of signal 'order_paid' recorded for receipt \(.*\) does not fit: "
             "argument 'order_id' is missing, but required; "
@@ -236,7 +236,7 @@ class TestUpgrade:
             PayloadCodec(receipt, order_paid).decode(self.text, Rows())
 
     def test_with(self):
-        """It gets plain JSON values, and what it returns is read like them."""
+        """It gets plain JSON values, and its result is decoded in their place."""
         seen = []
 
         def upgrade(payload):
@@ -251,7 +251,7 @@ class TestUpgrade:
         assert [{"id": 7, "sum": "9.90"}] == seen
 
     def test_not_called_for_what_fits(self):
-        """A payload that fits is not its business."""
+        """It is not called for a payload that fits."""
         codec = PayloadCodec(receipt, order_lost, upgrade=lambda payload: pytest.fail("called"))
 
         assert ("shop", {"order_id": 7}) == travel(codec, order_id=7)
@@ -266,8 +266,8 @@ class TestUpgrade:
             (lambda payload: {"order_id": {1, 2}}, "argument 'order_id' is .*, not an int"),
         ],
     )
-    def test_that_does_not_help(self, upgrade, message):
-        """Its errors are mismatches, with their cause."""
+    def test_with_a_result_that_does_not_fit(self, upgrade, message):
+        """If its result does not fit either, the error is a mismatch with its cause."""
         codec = PayloadCodec(receipt, order_paid, upgrade=upgrade)
         with pytest.raises(PayloadMismatchError, match=message):
             codec.decode(self.text, Rows())

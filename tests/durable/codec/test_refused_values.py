@@ -1,4 +1,4 @@
-"""Values that the codec does not send."""
+"""Values that the codec refuses to encode."""
 
 import math
 from collections.abc import Sequence
@@ -30,30 +30,30 @@ ENDLESS.children.append(ENDLESS)
 
 
 class TestRefused:
-    """What would not arrive as it was is refused, and the error says what to do."""
+    """A value that would not arrive unchanged is refused with a remedy."""
 
     @dataclass
     class Late:
-        """Its field is not set."""
+        """Its field is never set."""
 
         lazy: int = field(init=False)
 
     class Markup(str):
-        """As in MarkupSafe."""
+        """A subclass of str, as in MarkupSafe."""
 
         __slots__ = ()
 
     class Grown(dict):
-        """A dict that may know more."""
+        """A subclass of dict."""
 
     @dataclass
     class LongLine(Line):
-        """A line with more to it."""
+        """A line with one more field."""
 
         comment: str = ""
 
     class Naughty(pydantic.BaseModel):
-        """Says nothing about its field."""
+        """A model that accepts any object."""
 
         name: object
 

@@ -1,4 +1,4 @@
-"""Mapped instances travel by class and primary key, and are loaded again."""
+"""Mapped instances are written as their class and primary key, and are loaded again."""
 
 import uuid
 from collections.abc import Iterator
@@ -69,17 +69,17 @@ class Price(Base):
 
 
 class Guid(types.TypeDecorator):
-    """A UUID in a column of text, as the manual of SQLAlchemy has it."""
+    """A UUID in a column of text, as in SQLAlchemy's manual."""
 
     impl = String(32)
     cache_ok = True
 
     def process_bind_param(self, value, dialect):
-        """Write it."""
+        """Write a UUID."""
         return None if value is None else value.hex
 
     def process_result_value(self, value, dialect):
-        """Read it."""
+        """Read a UUID."""
         return None if value is None else uuid.UUID(value)
 
 
@@ -99,7 +99,7 @@ class LevelColumn(types.TypeDecorator):
     cache_ok = True
 
     def process_result_value(self, value, dialect):
-        """Read it."""
+        """Read a level."""
         return None if value is None else Level(value)
 
 
@@ -109,7 +109,7 @@ class Levelled(Base):
 
 
 class Shop:
-    """Mapped imperatively."""
+    """A class that is mapped imperatively."""
 
     def __init__(self, number):
         self.number = number
@@ -123,7 +123,7 @@ mapped_apart.map_imperatively(
 
 @pytest.fixture
 def session() -> Iterator[Session]:
-    """Yield a session on a database of its own."""
+    """Yield a session on a new database."""
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     Shop.__table__.metadata.create_all(engine)
@@ -133,7 +133,7 @@ def session() -> Iterator[Session]:
 
 
 def stored(session, instance):
-    """Commit an instance, and return it."""
+    """Commit an instance and return it."""
     session.add(instance)
     session.commit()
     return instance
@@ -156,8 +156,8 @@ def stored(session, instance):
         ),
     ],
 )
-def test_arrives_as_the_same_row(session, make):
-    """Whatever its primary key is made of, the worker loads the same row."""
+def test_the_worker_loads_the_row(session, make):
+    """The worker loads the row of the sender, for every type of primary key."""
     instance = stored(session, make())
     kind = type(instance) if not isinstance(instance, GiftOrder) else Order
     codec = codec_of(kind, kind)
@@ -174,7 +174,7 @@ def test_arrives_as_the_same_row(session, make):
 
 
 def test_in_collections_and_optional(session):
-    """A list of rows, None among them, and a union of classes."""
+    """Rows can be in a list, optional, and of several classes."""
     order, customer = stored(session, Order()), stored(session, Customer(id=uuid.uuid4()))
     codec = codec_of(list[Order | Customer | None])
     text = codec.encode(None, {"value": [customer, None, order]})
@@ -183,7 +183,7 @@ def test_in_collections_and_optional(session):
 
 
 def test_the_text(session):
-    """The class by its name, the key by its values, with their types where JSON has none."""
+    """The text has the class's name, and the key's values with their types if JSON lacks them."""
     order = stored(session, Order(id=7))
     customer = stored(session, Customer(id=uuid.UUID(int=5)))
     codec = codec_of(Customer, Order)
@@ -195,7 +195,7 @@ def test_the_text(session):
 
 
 def test_nothing_is_read_from_the_database_at_send(session):
-    """A commit expires all attributes; the primary key is known nevertheless."""
+    """The primary key is known without a query, although a commit expires all attributes."""
     order = stored(session, Order())
     assert not session.in_transaction()
     codec_of(Order).encode(None, {"value": order})
@@ -203,8 +203,8 @@ def test_nothing_is_read_from_the_database_at_send(session):
     assert not session.in_transaction()
 
 
-def test_a_proxy_travels_as_what_it_stands_for(session):
-    """``current_user`` is a user."""
+def test_a_proxy_is_written_as_its_object(session):
+    """A proxy such as ``current_user`` is written as the object behind it."""
     from werkzeug.local import LocalProxy
 
     order = stored(session, Order())
@@ -215,8 +215,8 @@ def test_a_proxy_travels_as_what_it_stands_for(session):
         assert (order, {"value": order}) == codec.decode(text, Rows(session=session))
 
 
-def test_a_proxy_that_stands_for_nothing():
-    """Outside its context it is an error that says so."""
+def test_an_unbound_proxy():
+    """A proxy outside of its context is refused with a clear error."""
     from werkzeug.local import LocalProxy
 
     def nothing():
@@ -227,10 +227,10 @@ def test_a_proxy_that_stands_for_nothing():
 
 
 class TestRefused:
-    """What cannot be loaded again is not recorded."""
+    """An instance that the worker could not load is refused."""
 
     def test_pending(self, session):
-        """Without a flush there is no primary key."""
+        """An instance without a primary key must be flushed first."""
         order = Order()
         session.add(order)
         message = "argument 'value' is an Order without a primary key yet: flush it first"
@@ -241,7 +241,7 @@ class TestRefused:
         assert '"key":[1]' in codec_of(Order).encode(None, {"value": order})
 
     def test_deleted(self, session):
-        """The worker could not load it."""
+        """A deleted instance is refused."""
         order = stored(session, Order())
         session.delete(order)
         session.flush()
@@ -251,7 +251,7 @@ class TestRefused:
             codec_of(Order).encode(None, {"value": order})
 
     def test_a_subclass_with_a_table_of_its_own(self, session):
-        """Its primary keys are not those of the declared class."""
+        """A subclass with its own table must be declared."""
         other = stored(session, OwnTable())
         with pytest.raises(PayloadError, match="is an OwnTable, which has its own table"):
             codec_of(Note).encode(None, {"value": other})
@@ -259,13 +259,13 @@ class TestRefused:
         assert "OwnTable" in codec_of(Note | OwnTable).encode(None, {"value": other})
 
     def test_another_class(self, session):
-        """A row of something else is not what was declared."""
+        """An instance of another class is refused."""
         customer = stored(session, Customer(id=uuid.uuid4()))
         with pytest.raises(PayloadError, match="is a Customer, but Order is declared"):
             codec_of(Order).encode(None, {"value": customer})
 
     def test_a_sender_that_is_not_declared(self, session):
-        """No class is looked up by a name that was recorded: it must be declared."""
+        """A class that the annotation does not name is refused as the sender."""
         order = stored(session, Order())
         message = (
             "the sender is a mapped Order, but the sender's annotation does not name that class: "
@@ -278,8 +278,8 @@ class TestRefused:
         ):
             codec_of(int, "Order2").encode(order, {"value": 1})
 
-    def test_a_primary_key_of_a_type_that_cannot_travel(self):
-        """The columns are looked at when the receiver connects."""
+    def test_a_primary_key_that_cannot_be_encoded(self):
+        """The types of the primary key's columns are checked when the receiver connects."""
 
         class Odd(Base):
             __tablename__ = "odd"
@@ -293,14 +293,14 @@ class TestRefused:
         Base.metadata.remove(Odd.__table__)
 
     def test_an_abstract_base(self):
-        """A class without a table has no rows."""
+        """A class without a table is refused."""
         with pytest.raises(
             PayloadTypeError, match="argument 'value' is Base, which cannot be encoded"
         ):
             codec_of(Base)
 
-    def test_a_primary_key_that_a_column_makes_of_its_own(self, session):
-        """What a TypeDecorator makes of it is seen at send only."""
+    def test_a_primary_key_that_a_type_decorator_makes(self, session):
+        """A primary key that a TypeDecorator makes is checked at the send."""
         level = stored(session, Levelled(level=Level.LOW))
         message = "argument 'value' in its primary key is a Level, which cannot be encoded"
         with pytest.raises(PayloadError, match=message):
@@ -308,10 +308,10 @@ class TestRefused:
 
 
 class TestInTheWorker:
-    """What can go wrong with a row between the send and the worker."""
+    """Problems with a row between the send and the worker."""
 
     def test_the_row_is_gone(self, session):
-        """That is an error of its own, and nothing that upgrade= could help."""
+        """A row that is gone raises LostRowError, and ``upgrade=`` is not called."""
         order = stored(session, Order())
         codec = codec_of(Order, Order, upgrade=lambda payload: pytest.fail("called"))
         of_sender = codec.encode(order, {"value": order})
@@ -343,8 +343,8 @@ class TestInTheWorker:
             '{"row":"os.system","key":[1]}',
         ],
     )
-    def test_a_key_that_is_none(self, session, raw):
-        """Whatever stands there, it is a mismatch."""
+    def test_an_invalid_key(self, session, raw):
+        """A key of another form is a mismatch."""
         text = f'{{"sender":{raw},"payload":{{"value":{raw}}}}}'
         for codec in (codec_of(Order), codec_of(Order, Order), codec_of(Order, Order | Customer)):
             with pytest.raises((PayloadMismatchError, LostRowError)):
@@ -355,7 +355,7 @@ class TestInTheWorker:
             )
 
     def test_a_key_that_the_column_cannot_bind(self, session):
-        """The type of the column has changed since: a mismatch, not a failure to try again."""
+        """A key that the column no longer accepts is a mismatch, so it is not retried."""
         text = '{"sender":null,"payload":{"value":{"row":"Ticket","key":[7]}}}'
         with pytest.raises(
             PayloadMismatchError, match="has a primary key that is not valid for a Ticket"
@@ -363,7 +363,7 @@ class TestInTheWorker:
             codec_of(Ticket).decode(text, Rows(session=session))
 
     def test_a_database_that_is_down(self, session):
-        """That is no fault of the payload: the error passes, and the delivery is tried again."""
+        """If the database is down, its error propagates, so that the delivery is retried."""
         from sqlalchemy.exc import OperationalError
 
         order = stored(session, Order())
@@ -374,7 +374,7 @@ class TestInTheWorker:
 
 
 def test_a_projection_declares_the_sender(session):
-    """For a signal without a contract, the function of payload= says what the sender is."""
+    """Without a contract, the ``payload=`` function declares the sender's type."""
     from aldis import signal
 
     def project(sender: Order, *, note):

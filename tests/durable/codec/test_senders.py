@@ -1,4 +1,4 @@
-"""Senders that can travel, and what becomes of the others."""
+"""Senders that can be encoded, and the errors about the others."""
 
 import sys
 from enum import IntEnum, StrEnum
@@ -21,14 +21,14 @@ CODEC = codec_of(int)
 
 
 class Plain:
-    """An object like any other."""
+    """A plain object."""
 
 
 class Asgi:
-    """An app that is no Flask."""
+    """An app that is not a Flask app."""
 
     async def __call__(self, scope, receive, send):
-        """Serve."""
+        """Serve nothing."""
 
 
 class Slotted:
@@ -48,7 +48,7 @@ register_sender("tests.plain", REGISTERED)
 
 
 def text_of(sender):
-    """Send an argument, and return what is recorded."""
+    """Return the text of a send by the given sender."""
     return CODEC.encode(sender, {"value": 1})
 
 
@@ -61,20 +61,20 @@ def arrive(sender, rows=None):
 
 @given(sender=st.none() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])))
 def test_none_str_and_int_arrive(sender):
-    """They are what they are."""
+    """None, str and int arrive unchanged."""
     arrived = arrive(sender)
     assert (type(sender), sender) == (type(arrived), arrived)
 
 
 @pytest.mark.parametrize(("sender", "value"), [(Branch.NORTH, "north"), (Floor.THIRD, 3)])
 def test_members_of_enums_arrive_by_value(sender, value):
-    """As sender, a StrEnum or IntEnum counts by its value anyway."""
+    """A StrEnum or IntEnum member arrives as its value."""
     arrived = arrive(sender)
     assert (type(value), value) == (type(arrived), arrived)
 
 
 def test_a_flask_app_becomes_the_app_of_the_worker():
-    """Also when it was given as ``current_app``."""
+    """The receiver gets the worker's app, and ``current_app`` counts as the app."""
     app, workers = Flask("shop"), Flask("shop")
 
     assert '{"sender":{"app":"shop"},"payload":{"value":1}}' == text_of(app)
@@ -83,14 +83,14 @@ def test_a_flask_app_becomes_the_app_of_the_worker():
         assert text_of(app) == text_of(current_app)
 
 
-def test_a_blueprint_is_no_app():
-    """It has an import name as well, but nobody calls it."""
+def test_a_blueprint_is_not_an_app():
+    """A blueprint is not an app, although it has an import name."""
     with pytest.raises(PayloadError, match="the sender is a Blueprint, which cannot be encoded"):
         text_of(Blueprint("b", "shop"))
 
 
-def test_another_app_is_introduced():
-    """``add_app`` says so, and does not keep it alive."""
+def test_another_app_is_declared():
+    """``add_app`` declares another app without keeping it alive."""
     app = Asgi()
     with pytest.raises(PayloadError, match="the sender is an Asgi, which cannot be encoded"):
         text_of(app)
@@ -103,26 +103,26 @@ def test_another_app_is_introduced():
 
 
 def test_an_app_that_cannot_be_held_weakly():
-    """It is registered by name instead."""
+    """An app that cannot be weakly referenced is refused with a remedy."""
     with pytest.raises(PayloadTypeError, match=r"call register_sender\(name, app\) instead"):
         add_app(Slotted())
 
 
 def test_a_worker_without_an_app():
-    """The sender cannot be loaded then."""
+    """A sender that was the app cannot be loaded by a worker without an app."""
     message = "the sender is the app, but the worker has no app: start it with --app"
     with pytest.raises(PayloadMismatchError, match=message):
         arrive(Flask("shop"))
 
 
 def test_a_registered_object_arrives():
-    """By its name, as itself."""
+    """A registered object arrives as itself."""
     assert '"sender":{"object":"tests.plain"}' in text_of(REGISTERED)
     assert REGISTERED is arrive(REGISTERED)
 
 
 def test_a_second_name_is_read_and_not_written():
-    """After a renaming, what was recorded under the old name still arrives."""
+    """After a renaming, texts with the old name can still be decoded."""
     register_sender("tests.old-name", REGISTERED)
 
     assert '"tests.plain"' in text_of(REGISTERED)
@@ -131,7 +131,7 @@ def test_a_second_name_is_read_and_not_written():
 
 
 def test_a_name_twice():
-    """The same object again is nothing new, another one is an error."""
+    """A name can be registered again for its object, but not for another one."""
     register_sender("tests.plain", REGISTERED)
     message = "the sender 'tests.plain' is already <.*Plain object at .*>, not <.*Plain object"
     with pytest.raises(InvalidNameError, match=message):
@@ -140,20 +140,20 @@ def test_a_name_twice():
 
 @pytest.mark.parametrize("sender", [None, "shop", 7, True, Branch.NORTH])
 def test_senders_that_need_no_name(sender):
-    """None, str and int travel as they are."""
+    """None, str and int cannot be registered."""
     with pytest.raises(InvalidNameError, match="needs no name: None, str and int are recorded"):
         register_sender("tests.value", sender)
 
 
 def test_an_empty_name():
-    """A name is what is found again."""
+    """A name must not be empty."""
     with pytest.raises(InvalidNameError, match="the name of a sender is empty"):
         register_sender("", Plain())
 
 
 @pytest.mark.parametrize("sender", [True, 1.5, b"x", [], Plain(), Plain, sys])
 def test_any_other_sender(sender):
-    """The error says what can be done."""
+    """The error about any other sender names the remedy."""
     message = (
         r"signal 'shop_changed' cannot be recorded for receipt \(.*\): the sender is an? "
         r"[\w.]+, which cannot be encoded: send None, a str or an int, or name it with "
@@ -163,22 +163,22 @@ def test_any_other_sender(sender):
         text_of(sender)
 
 
-def test_a_sender_that_is_no_text():
-    """A lone surrogate is no Unicode, in a sender either."""
+def test_a_sender_that_is_not_valid_unicode():
+    """A sender with a lone surrogate is refused."""
     with pytest.raises(PayloadError, match="the sender holds text that is not valid Unicode"):
         text_of("\ud800")
 
 
-def test_a_name_that_nobody_registered():
-    """The worker does not import what registers it."""
+def test_an_unregistered_name():
+    """An unregistered name is a mismatch with a remedy."""
     text = text_of(REGISTERED).replace("tests.plain", "gone")
     message = "the sender is the object 'gone', which is not registered here: import the module"
     with pytest.raises(PayloadMismatchError, match=message):
         CODEC.decode(text, Rows())
 
 
-def test_a_row_that_is_not_declared():
-    """Names that were recorded are never looked up anywhere."""
+def test_an_undeclared_row():
+    """A recorded class name is never looked up: it must be declared."""
     text = '{"sender":{"row":"Order","key":[1]},"payload":{"value":1}}'
     message = "the sender is a row of 'Order', which the sender's annotation does not name"
     with pytest.raises(PayloadMismatchError, match=message):

@@ -1,4 +1,4 @@
-"""Values of every supported type arrive as they were sent."""
+"""Values of every supported type arrive unchanged."""
 
 import base64
 import uuid
@@ -111,7 +111,7 @@ CASES = {
 
 
 def typed(value):
-    """Return ``value`` with the types of all that is in it, so that ``1`` is not ``True``."""
+    """Return ``value`` with the types of all its parts, so that ``1`` is not ``True``."""
     if isinstance(value, dict):
         return dict, [(typed(key), typed(each)) for key, each in value.items()]
     if isinstance(value, (list, tuple)):
@@ -127,8 +127,8 @@ def typed(value):
 
 @pytest.mark.parametrize("kind", CASES, ids=str)
 @given(data=st.data())
-def test_arrives_as_it_was(kind, data):
-    """Whatever a sender may give for a type, the worker gets the same, types included."""
+def test_arrives_unchanged(kind, data):
+    """Every value of a type arrives with equal parts of equal types."""
     value = data.draw(CASES[kind])
 
     assert typed(value) == typed(travel(kind, value, max_bytes=10**6))
@@ -144,7 +144,7 @@ def test_a_datetime_keeps_its_clock_and_its_zone(value):
     assert value.tzinfo == arrived.tzinfo
 
 
-def test_a_clock_in_the_hour_that_comes_twice_keeps_its_turn():
+def test_an_hour_that_occurs_twice_keeps_its_fold():
     """When clocks go back, the first and the second 02:30 stay apart."""
     for fold in (0, 1):
         value = datetime(2025, 10, 26, 2, 30, tzinfo=BERLIN, fold=fold)
@@ -152,7 +152,7 @@ def test_a_clock_in_the_hour_that_comes_twice_keeps_its_turn():
 
 
 def test_a_zone_whose_rules_have_changed_keeps_the_instant():
-    """An offset that the zone does not have (any more) there is believed, and converted."""
+    """If the zone no longer has the recorded offset, the instant stays."""
     codec = codec_of(datetime)
     text = '{"sender":null,"payload":{"value":"2026-03-01T12:00:00+05:00[Europe/Berlin]"}}'
     _, arrived = codec.decode(text, None)
@@ -161,22 +161,22 @@ def test_a_zone_whose_rules_have_changed_keeps_the_instant():
 
 
 def test_a_private_attribute_of_attrs_and_one_outside_the_constructor_arrive():
-    """Fields travel by attribute, whatever the constructor calls them."""
+    """Fields are read by attribute, even if the constructor's parameters have other names."""
     address = Address("High St", 7)
     address.lines.append("c/o")
 
     assert address == travel(Address, address)
 
 
-def test_a_model_that_is_read_and_written_by_other_names_arrives():
-    """The aliases of a pydantic model are for others."""
+def test_a_model_with_aliases_arrives():
+    """The aliases of a pydantic model do not matter."""
     customer = Aliased(Name="Ann")
 
     assert customer == travel(Aliased, customer)
 
 
 def test_an_inherited_typed_dict_has_the_keys_of_both():
-    """What the base requires is required, what the class does not is not."""
+    """An inherited typed dict requires its base's required keys only."""
     value = {"gift": True, "when": datetime(2026, 1, 1, tzinfo=UTC)}
 
     assert value == travel(More, value)
@@ -186,23 +186,23 @@ def test_an_inherited_typed_dict_has_the_keys_of_both():
 
 
 def nested(depth):
-    """Return a tree of so many levels."""
+    """Return a tree of the given depth."""
     tree = Tree("leaf", [])
     for _ in range(depth):
         tree = Tree('[{"', [tree])
     return tree
 
 
-def test_what_is_nested_deeply():
-    """Only as deep as the worker can read for certain; brackets in text do not count."""
+def test_a_deeply_nested_payload():
+    """A payload of more than 100 levels is refused; brackets in text do not count."""
     assert nested(48) == travel(Tree, nested(48))
     assert ["[" * 300] == travel(list[str], ["[" * 300])
     with pytest.raises(PayloadError, match="the payload is nested more than 100 levels deep"):
         travel(Tree, nested(50))
 
 
-def test_an_alias_is_what_it_stands_for():
-    """As ``type Amount = Decimal`` of Python 3.12."""
+def test_a_type_alias_is_resolved():
+    """An alias, such as ``type Amount = Decimal`` of Python 3.12, is resolved."""
     from typing_extensions import TypeAliasType
 
     amount = TypeAliasType("amount", Decimal)
@@ -211,13 +211,13 @@ def test_an_alias_is_what_it_stands_for():
 
 
 def test_bytes_are_base64_and_a_decimal_keeps_its_zeros():
-    """The text is one that other programs could read."""
+    """Bytes are written as base64, and a decimal keeps its zeros."""
     assert base64.b64encode(b"\xff").decode() in codec_of(bytes).encode(None, {"value": b"\xff"})
     assert str(Decimal("9.90")) == str(travel(Decimal, Decimal("9.90")))
 
 
 def test_a_default_of_none_may_be_sent():
-    """``note: str = None`` takes None, as everybody reads it."""
+    """An argument with the default None can be None."""
     from aldis import Namespace
     from aldis.durable.codec import PayloadCodec
 

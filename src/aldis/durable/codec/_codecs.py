@@ -1,7 +1,8 @@
 """The codecs of values: scalars, times, enums, collections and unions.
 
-msgspec encodes what ``dump`` returns, and decodes what ``load`` gets. It also converts collections
-of its own types at once. A value that JSON would change is refused before msgspec sees it.
+``dump`` checks a value and returns what msgspec encodes. ``load`` gets what msgspec decodes. If
+msgspec knows the type of a larger collection, it converts the whole collection. A value that would
+not arrive unchanged is refused.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ class PayloadMapper:
         except (TypeError, ValueError):
             return
         if all(each.kind is not Parameter.VAR_KEYWORD for each in rest):
-            self._names = frozenset(each.name for each in rest)
+            named = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+            self._names = frozenset(each.name for each in rest if each.kind in named)
 
     def dump(self, sender: Any, payload: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - a projection needs the sender
         """Return what msgspec encodes for the payload of one send.

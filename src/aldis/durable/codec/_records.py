@@ -26,7 +26,7 @@ class Field(NamedTuple):
         name: The name of the attribute, key or argument, and the name in JSON.
         codec: The codec of its values.
         required: Whether there must be a value.
-        parameter: The name of the constructor's parameter, or ``None`` if it has none.
+        parameter: The constructor's parameter, or ``None`` if there is none.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Field(NamedTuple):
 
 
 class Fields(dict[str, Field]):
-    """Fields by name. They are added later, because a field can be of the record's own type."""
+    """Fields by name. They are added later, because a field can have the record's type."""
 
     @cached_property
     def required(self) -> frozenset[str]:
@@ -50,7 +50,7 @@ class Fields(dict[str, Field]):
 
     @cached_property
     def is_direct(self) -> bool:
-        """Whether each field has a parameter of its own name."""
+        """Whether each field's parameter has the field's name."""
         return all(name == each.parameter for name, each in self.items())
 
     @cached_property
