@@ -25,9 +25,9 @@ from aldis.errors import (
 
 try:
     import msgspec
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _error:
     _message = "aldis.durable needs msgspec, which is not installed: pip install 'aldis[durable]'"
-    raise MissingExtraError(_message, name="msgspec") from missing
+    raise MissingExtraError(_message, name="msgspec") from _error
 
 from aldis.durable.codec._annotations import sender_hint
 from aldis.durable.codec._codecs import Loader
