@@ -249,8 +249,8 @@ MUTANTS: Final = (
     Mutant(
         "C engine: dead senders are not removed before a look-up",
         "core/_dispatch.c",
-        "PyObject_Size(self->dead) != 0 || !is_real(self, sender)",
-        "!is_real(self, sender)",
+        "PyObject_Size(self->dead) != 0 || is_real(self, sender) <= 0",
+        "is_real(self, sender) <= 0",
     ),
     Mutant(
         "C engine: each receiver is leaked",

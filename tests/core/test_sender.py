@@ -60,6 +60,26 @@ class TestProxies:
         signal.connect(receive, proxy)
         assert [(receive, sender)] == signal.send(sender)
 
+    @pytest.mark.parametrize("sender_of_its_own", [True, False])
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+    def test_a_metaclass_that_raises(self, signal, error, sender_of_its_own):
+        """An exception of a metaclass reaches the sender; only an AttributeError means no proxy."""
+
+        class Meta(type):
+            def __getattr__(cls, name):
+                raise error(name)
+
+        class Sender(metaclass=Meta):
+            """A sender."""
+
+        signal.connect(receive)
+        if sender_of_its_own:
+            signal.connect(receive, "north")
+        signal.send("north")
+        signal.send("north")
+        with pytest.raises(error, match="_get_current_object"):
+            signal.send(Sender())
+
     def test_sending_by_a_proxy(self, signal, sender, proxy):
         """Receivers get the object itself, never the proxy, from the first send on."""
         heard = Recorder()

@@ -1,14 +1,20 @@
-/* The call loop, compiled: the same thing as dispatch.py, which says what each part is for.
+/* The call loop in C. dispatch.py describes what each part is for, and is the reference.
  *
- * Emitter.send forwards the argument vector that it was called with to each receiver, unchanged: no
- * tuple and no dict is built on the way. Whatever is not plain goes to the Python method _deliver.
+ * Emitter.send passes the argument vector of its caller to each receiver, unchanged. It builds no
+ * tuple and no dict. A send that the published links are not enough for goes to the Python method
+ * _send_slowly.
  *
- * All state belongs to the module, so sub-interpreters share nothing. The code relies on the GIL in
- * two ways, and therefore does not declare that it can run without it: the attributes of a Link are
- * read one after the other while another thread may be disconnecting it, and a list of results is
- * filled in place.
+ * Foreign code may run whenever this file calls a function of Python: a receiver, a metaclass, a
+ * finalizer. It may connect, send, or initialize the signal again. Three rules make this safe:
  *
- * Over 400 lines, because the four types lean on each other's fields, and a type in C takes a hundred.
+ * - A send holds the objects that it works on: its Routes, its tuple of links, a type that it looks
+ *   at. It never reads self->routes a second time.
+ * - Two fields that belong together are both replaced before the old values are released.
+ * - tp_clear leaves the fields that other functions use without a test; see routes_clear.
+ *
+ * All state belongs to the module, so sub-interpreters share nothing. The code relies on the GIL and
+ * does not declare that it runs without it: another thread may disconnect a Link between the reads
+ * of its two attributes, and a list of results is filled in place.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -34,7 +40,7 @@ is_none(PyObject *object)
     return object == NULL || object == Py_None;
 }
 
-/* What a reference gives, as a new reference; NULL without an exception when it is dead. */
+/* Return the object of a reference as a new reference; NULL without an exception if it is dead. */
 static inline PyObject *
 dereference(PyObject *ref)
 {
@@ -51,7 +57,7 @@ dereference(PyObject *ref)
         return target == Py_None ? NULL : Py_NewRef(target);
 #endif
     }
-    /* What stands in for the reference of a connection that is undone. */
+    /* Not a weak reference: the receiver is held strongly, or it was disconnected. */
     Py_INCREF(ref);
     target = PyObject_CallNoArgs(ref);
     Py_DECREF(ref);
@@ -100,20 +106,20 @@ static PyObject *
 link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
 {
     Link *self = (Link *)link;
-    PyObject *anchor = dereference(self->ref);
-    if (anchor == NULL) {
+    PyObject *referent = dereference(self->ref);
+    if (referent == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
     PyObject *resolver = self->resolver, *pair;
     if (is_none(resolver)) {
-        pair = PyTuple_Pack(2, anchor, anchor);
+        pair = PyTuple_Pack(2, referent, referent);
     }
     else {
         Py_INCREF(resolver);
-        pair = PyObject_CallOneArg(resolver, anchor);
+        pair = PyObject_CallOneArg(resolver, referent);
         Py_DECREF(resolver);
     }
-    Py_DECREF(anchor);
+    Py_DECREF(referent);
     return pair;
 }
 
@@ -126,12 +132,12 @@ static PyMemberDef link_members[] = {
 static PyMethodDef link_methods[] = {
     {"resolve", link_resolve, METH_NOARGS,
      "resolve($self, /)\n--\n\n"
-     "Return the receiver and what is called instead of it, or None if it is dead."},
+     "Return the receiver and the callable that runs, or None if the receiver is dead."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot link_slots[] = {
-    {Py_tp_doc, "One receiver connected for one sender, as the call loop needs it."},
+    {Py_tp_doc, "One receiver that is connected for one sender."},
     {Py_tp_traverse, link_traverse},
     {Py_tp_clear, link_clear},
     {Py_tp_dealloc, link_dealloc},
@@ -194,16 +200,16 @@ resolver_init(Resolver *self, PyObject *args, PyObject *kwargs)
 static PyObject *
 resolver_call(Resolver *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"anchor", NULL};
-    PyObject *anchor;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:MethodResolver", names, &anchor)) {
+    static char *names[] = {"referent", NULL};
+    PyObject *referent;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:MethodResolver", names, &referent)) {
         return NULL;
     }
     PyObject *function = dereference(self->function);
     if (function == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
-    PyObject *method = PyMethod_New(function, anchor), *pair = NULL;
+    PyObject *method = PyMethod_New(function, referent), *pair = NULL;
     if (method != NULL) {
         pair = PyTuple_Pack(2, method, method);
         Py_DECREF(method);
@@ -218,7 +224,7 @@ static PyMemberDef resolver_members[] = {
 };
 
 static PyType_Slot resolver_slots[] = {
-    {Py_tp_doc, "A bound method whose object is the anchor; its function is held weakly as well."},
+    {Py_tp_doc, "Resolves a bound method; its function is held weakly."},
     {Py_tp_traverse, resolver_traverse},
     {Py_tp_clear, resolver_clear},
     {Py_tp_dealloc, resolver_dealloc},
@@ -239,7 +245,8 @@ static PyType_Spec resolver_spec = {
 
 typedef struct {
     PyObject_HEAD
-    State *state;           /* of the module, which the type keeps alive */
+    PyObject *module;       /* held, because state points into its memory */
+    State *state;
     PyObject *everyone;
     PyObject *scoped;
     PyObject *dead;
@@ -251,6 +258,7 @@ static int
 routes_traverse(Routes *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->module);
     Py_VISIT(self->everyone);
     Py_VISIT(self->scoped);
     Py_VISIT(self->dead);
@@ -258,12 +266,13 @@ routes_traverse(Routes *self, visitproc visit, void *arg)
     return 0;
 }
 
+/* A finalizer may still send through a signal whose Routes were cleared. Therefore this leaves the
+   module, scoped and dead, which a send uses without a test. A cycle through scoped or dead is
+   broken by the tp_clear of the dict or the deque, and the module refers to no Routes. */
 static int
 routes_clear(Routes *self)
 {
     Py_CLEAR(self->everyone);
-    Py_CLEAR(self->scoped);
-    Py_CLEAR(self->dead);
     Py_CLEAR(self->real_type);
     return 0;
 }
@@ -274,6 +283,9 @@ routes_dealloc(Routes *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     (void)routes_clear(self);
+    Py_CLEAR(self->scoped);
+    Py_CLEAR(self->dead);
+    Py_CLEAR(self->module);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
@@ -290,36 +302,54 @@ routes_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL) {
         return NULL;
     }
-    self->state = PyType_GetModuleState(type);
     self->dead = Py_NewRef(dead);
     self->scoped = PyDict_New();
-    if (self->state == NULL || self->scoped == NULL) {
+    self->module = Py_XNewRef(PyType_GetModule(type));
+    if (self->scoped == NULL || self->module == NULL) {
         Py_DECREF(self);
         return NULL;
     }
+    self->state = PyModule_GetState(self->module);
     return (PyObject *)self;
 }
 
-/* 1 when sender is no proxy, and its type is remembered; 0 when it is one. */
+/* Return 1 if object has the attribute, 0 if it does not, and -1 if the look-up raised. */
+static int
+has_attribute(PyObject *object, PyObject *name)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyObject_HasAttrWithError(object, name);
+#else
+    PyObject *value;
+    int found = _PyObject_LookupAttr(object, name, &value);
+    Py_XDECREF(value);
+    return found;
+#endif
+}
+
+/* Return 1 if sender is not a proxy, and remember its type. Return 0 if it is a proxy, and -1 if a
+   metaclass raised. */
 static int
 routes_is_real(Routes *self, PyObject *sender)
 {
     PyTypeObject *type = Py_TYPE(sender);
-    if (PyObject_HasAttr((PyObject *)type, self->state->proxy_name)) {
-        return 0;
+    Py_INCREF(type);        /* a metaclass may change the type of sender and free this one */
+    int proxy = has_attribute((PyObject *)type, self->state->proxy_name);
+    if (proxy == 0) {
+        Py_XSETREF(self->real_type, (PyObject *)type);
+        return 1;
     }
-    Py_INCREF(type);
-    Py_XSETREF(self->real_type, (PyObject *)type);
-    return 1;
+    Py_DECREF(type);
+    return proxy < 0 ? -1 : 0;
 }
 
 static inline int
 is_real(Routes *self, PyObject *sender)
 {
-    return (PyObject *)Py_TYPE(sender) == self->real_type || routes_is_real(self, sender);
+    return (PyObject *)Py_TYPE(sender) == self->real_type ? 1 : routes_is_real(self, sender);
 }
 
-/* See identity.sender_key. */
+/* See sender_key in sender.py. */
 static PyObject *
 sender_key(PyObject *sender)
 {
@@ -341,14 +371,16 @@ sender_key(PyObject *sender)
     return PyLong_FromVoidPtr(sender);
 }
 
-/* The links for sender as a new reference. NULL: an error, if one is set, or not known. */
+/* Return the links for sender as a new reference. NULL is an error, if one is set; otherwise the
+   links are not published. */
 static PyObject *
 routes_find(Routes *self, PyObject *sender)
 {
-    if (PyObject_Size(self->dead) != 0 || !is_real(self, sender)) {
+    if (PyObject_Size(self->dead) != 0 || is_real(self, sender) <= 0) {
         return NULL;
     }
-    /* Before the key: making it may run the collector, and that a __del__ that connects. */
+    /* The key is made before everyone is read, because making it may run the garbage collector, and
+       a __del__ may connect a receiver. */
     PyObject *key = sender_key(sender);
     if (key == NULL) {
         return NULL;
@@ -379,7 +411,7 @@ static PyMemberDef routes_members[] = {
 };
 
 static PyType_Slot routes_slots[] = {
-    {Py_tp_doc, "Which links a send walks, as far as they are known and plain."},
+    {Py_tp_doc, "The links that a send walks, as far as the registry has published them."},
     {Py_tp_traverse, routes_traverse},
     {Py_tp_clear, routes_clear},
     {Py_tp_dealloc, routes_dealloc},
@@ -401,8 +433,8 @@ typedef struct {
     PyObject_HEAD
     Routes *routes;
     PyObject *weak_references;
-    /* The keyword names of the last call with an _async_wrapper, and the same without it. Call
-       sites pass the same tuple each time. */
+    /* The keyword names of the last call with an _async_wrapper, and the names without it. A call
+       site passes one tuple at every call. */
     PyObject *names_with;
     PyObject *names_without;
 } Emitter;
@@ -462,11 +494,11 @@ emitter_set_routes(PyObject *emitter, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
-/* The arguments of one send, ready to be handed on.
+/* The arguments of one send.
 
-   vector[0] is the sender, followed by the values of the keyword arguments, whose names are in
-   names (NULL if there are none). Where there is need of a copy, it is made in own, one place
-   further right, so that a method's object fits in front. */
+   vector[0] is the sender. The values of the keyword arguments follow it, and names has their names
+   (NULL if there are none). If a copy is needed, it begins at own[1], so that the object of a method
+   fits in front of it. */
 #define ROOM 10
 
 typedef struct {
@@ -475,7 +507,7 @@ typedef struct {
     Py_ssize_t count;           /* of all values, the sender included */
     PyObject *wrapper;          /* _async_wrapper, or NULL */
     PyObject **own;             /* the copy, or NULL */
-    PyObject *room[ROOM];       /* where a copy of the usual size goes */
+    PyObject *room[ROOM];       /* the memory for a copy of the usual size */
 } Arguments;
 
 static int
@@ -508,7 +540,7 @@ release_arguments(Arguments *given)
     Py_XDECREF(given->names);
 }
 
-/* Where "_async_wrapper" stands in names, or -1; -2 with an error. */
+/* Return the position of "_async_wrapper" in names, -1 if it is not there, -2 with an error. */
 static Py_ssize_t
 find_wrapper(State *state, PyObject *names)
 {
@@ -534,7 +566,7 @@ find_wrapper(State *state, PyObject *names)
     return -1;
 }
 
-/* names without the one at position, as a new reference; remembered for the next call. */
+/* Return names without the one at position, as a new reference, and remember both tuples. */
 static PyObject *
 names_without(Emitter *self, PyObject *names, Py_ssize_t position)
 {
@@ -549,14 +581,17 @@ names_without(Emitter *self, PyObject *names, Py_ssize_t position)
     for (Py_ssize_t i = 0; i < size; i++) {
         PyTuple_SET_ITEM(rest, i, Py_NewRef(PyTuple_GET_ITEM(names, i + (i >= position))));
     }
-    Py_XSETREF(self->names_with, Py_NewRef(names));
-    Py_XSETREF(self->names_without, Py_NewRef(rest));
+    PyObject *old_with = self->names_with, *old_without = self->names_without;
+    self->names_with = Py_NewRef(names);
+    self->names_without = Py_NewRef(rest);
+    Py_XDECREF(old_with);       /* a name may have a __del__ that sends */
+    Py_XDECREF(old_without);
     return rest;
 }
 
 static int
-take_arguments(Emitter *self, Arguments *given, PyObject *const *args, Py_ssize_t nargs,
-               PyObject *names)
+take_arguments(Emitter *self, State *state, Arguments *given, PyObject *const *args,
+               Py_ssize_t nargs, PyObject *names)
 {
     given->own = NULL;
     given->wrapper = NULL;
@@ -568,7 +603,7 @@ take_arguments(Emitter *self, Arguments *given, PyObject *const *args, Py_ssize_
         return -1;
     }
     Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    Py_ssize_t position = named == 0 ? -1 : find_wrapper(self->routes->state, names);
+    Py_ssize_t position = named == 0 ? -1 : find_wrapper(state, names);
     if (position == -2) {
         return -1;
     }
@@ -615,9 +650,9 @@ keyword_dict(Arguments *given)
     return kwargs;
 }
 
-/* self._send_slowly(sender, wrapper, kwargs) */
+/* Call self._send_slowly(sender, wrapper, kwargs). */
 static PyObject *
-deliver(Emitter *self, Arguments *given)
+send_slowly(Emitter *self, State *state, Arguments *given)
 {
     PyObject *kwargs = keyword_dict(given);
     if (kwargs == NULL) {
@@ -626,15 +661,16 @@ deliver(Emitter *self, Arguments *given)
     PyObject *args[] = {(PyObject *)self, given->vector[0],
                         given->wrapper == NULL ? Py_None : given->wrapper, kwargs};
     PyObject *results = PyObject_VectorcallMethod(
-        self->routes->state->slowly_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        state->slowly_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(kwargs);
     return results;
 }
 
-/* self._continue_after(links, position, error, sender, kwargs), and the error that is set stays set, unless
-   a worse one comes of it. Meanwhile it is being handled, as in an except clause. */
+/* Call self._continue_after(links, position, error, sender, kwargs). The error that is set stays set,
+   unless the call raises. During the call the error is being handled, as in an except clause. */
 static void
-continue_after(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *given)
+continue_after(Emitter *self, State *state, PyObject *links, Py_ssize_t position,
+               Arguments *given)
 {
     PyObject *type, *error, *traceback, *done = NULL;
     PyErr_Fetch(&type, &error, &traceback);
@@ -648,7 +684,7 @@ continue_after(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *g
     PyObject *kwargs = keyword_dict(given);
     if (number != NULL && kwargs != NULL) {
         PyObject *args[] = {(PyObject *)self, links, number, error, given->vector[0], kwargs};
-        done = PyObject_VectorcallMethod(self->routes->state->continue_name, args,
+        done = PyObject_VectorcallMethod(state->continue_name, args,
                                          6 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
     Py_XDECREF(number);
@@ -665,7 +701,10 @@ continue_after(Emitter *self, PyObject *links, Py_ssize_t position, Arguments *g
     Py_XDECREF(traceback);
 }
 
-/* A function is called by its own entry, as PyObject_Vectorcall would do after some checks. */
+/* Call a receiver without a resolver. For a function of Python, this reads the entry that
+   PyObject_Vectorcall would look up, and skips its check of the result. In an interleaved run on
+   Python 3.11 a send to 1 receiver took 147 ns instead of 158 ns, and to 10 receivers 1,030 ns instead
+   of 1,080 ns. */
 static inline PyObject *
 call_plainly(PyObject *receiver, PyObject *const *vector, PyObject *names)
 {
@@ -675,10 +714,11 @@ call_plainly(PyObject *receiver, PyObject *const *vector, PyObject *names)
     return PyObject_Vectorcall(receiver, vector, 1, names);
 }
 
-/* Call through a link with a resolver, whose anchor this steals. Sets *receiver to a new reference when
-   there was one to call; without one, the result is NULL and no exception is set. */
+/* Call the receiver of a link with a resolver. This steals the referent. It sets *receiver to a new
+   reference, or to NULL. If the receiver is dead, the result is NULL without an exception. */
 static PyObject *
-call_resolver(State *state, PyObject *resolver, PyObject *anchor, Arguments *given, PyObject **receiver)
+call_resolver(State *state, PyObject *resolver, PyObject *referent, Arguments *given,
+              PyObject **receiver)
 {
     PyObject *value = NULL;
     *receiver = NULL;
@@ -686,17 +726,17 @@ call_resolver(State *state, PyObject *resolver, PyObject *anchor, Arguments *giv
     if (Py_IS_TYPE(resolver, state->resolver_type)) {
         PyObject *function = dereference(((Resolver *)resolver)->function);
         if (function != NULL && copy_arguments(given) == 0
-            && (*receiver = PyMethod_New(function, anchor)) != NULL) {
-            given->own[0] = anchor;
+            && (*receiver = PyMethod_New(function, referent)) != NULL) {
+            given->own[0] = referent;
             value = PyObject_Vectorcall(function, given->own, 2, given->names);
         }
         Py_XDECREF(function);
     }
     else {
-        PyObject *pair = PyObject_CallOneArg(resolver, anchor);
+        PyObject *pair = PyObject_CallOneArg(resolver, referent);
         if (pair != NULL && pair != Py_None) {
             if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
-                PyErr_SetString(PyExc_TypeError, "a resolver must return a receiver and its call");
+                PyErr_SetString(PyExc_TypeError, "a resolver must return a receiver and a callable");
             }
             else {
                 *receiver = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
@@ -707,11 +747,11 @@ call_resolver(State *state, PyObject *resolver, PyObject *anchor, Arguments *giv
         Py_XDECREF(pair);
     }
     Py_DECREF(resolver);
-    Py_DECREF(anchor);
+    Py_DECREF(referent);
     return value;
 }
 
-/* Steals receiver and value. */
+/* Return a tuple of both. This steals them. */
 static inline PyObject *
 make_pair(PyObject *receiver, PyObject *value)
 {
@@ -727,12 +767,11 @@ make_pair(PyObject *receiver, PyObject *value)
 }
 
 static PyObject *
-walk(Emitter *self, PyObject *links, Arguments *given)
+walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given)
 {
     Py_ssize_t size = PyTuple_GET_SIZE(links), called = 0;
-    Routes *routes = self->routes;
     State *state = routes->state;
-    /* Room for all; nobody can come across the list while it is not tracked. */
+    /* The list has room for all results. While it is not tracked, no other code can find it. */
     PyObject *results = PyList_New(size);
     if (results == NULL) {
         return NULL;
@@ -758,11 +797,11 @@ walk(Emitter *self, PyObject *links, Arguments *given)
         if (PyErr_Occurred()) {
             Py_DECREF(results);
             if (routes->continue_on_error && PyErr_ExceptionMatches(PyExc_Exception)) {
-                continue_after(self, links, i, given);
+                continue_after(self, state, links, i, given);
             }
             return NULL;
         }
-        /* Dead, or disconnected since the send began: the next send sweeps. */
+        /* It died, or was disconnected after the send began. The next send plans anew. */
         Py_XSETREF(routes->everyone, Py_NewRef(Py_None));
     }
     Py_SET_SIZE(results, called);
@@ -783,12 +822,14 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     if (nargs <= 1 && routes->everyone != NULL && PyTuple_CheckExact(routes->everyone)
         && PyTuple_GET_SIZE(routes->everyone) == 0 && PyDict_GET_SIZE(routes->scoped) == 0
         && !routes->state->observed) {
-        return PyList_New(0);   /* the most frequent send of all: nobody listens */
+        return PyList_New(0);   /* the most frequent send: no receiver is connected */
     }
     Arguments given;
     PyObject *links = NULL, *results = NULL;
-    Py_INCREF(routes);          /* a receiver may initialize the signal anew */
-    if (take_arguments(self, &given, args, nargs, names) < 0) {
+    Py_INCREF(routes);          /* foreign code may initialize the signal again */
+    State *state = routes->state;
+    int real = 1;
+    if (take_arguments(self, state, &given, args, nargs, names) < 0) {
         goto done;
     }
     if (PyDict_GET_SIZE(routes->scoped) != 0) {
@@ -800,17 +841,17 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     else {
         links = Py_XNewRef(routes->everyone);
     }
-    if (is_none(links) || routes->state->observed) {
-        results = deliver(self, &given);
+    if (is_none(links) || state->observed) {
+        results = send_slowly(self, state, &given);
     }
     else if (PyTuple_GET_SIZE(links) == 0) {
         results = PyList_New(0);
     }
-    else if (!is_real(routes, given.vector[0])) {
-        results = deliver(self, &given);
+    else if ((real = is_real(routes, given.vector[0])) == 0) {
+        results = send_slowly(self, state, &given);
     }
-    else {
-        results = walk(self, links, &given);
+    else if (real > 0) {
+        results = walk(self, routes, links, &given);
     }
 done:
     Py_XDECREF(links);
@@ -832,12 +873,12 @@ static PyMemberDef emitter_members[] = {
 static PyMethodDef emitter_methods[] = {
     {"send", (PyCFunction)(void (*)(void))emitter_send, METH_FASTCALL | METH_KEYWORDS,
      "send($self, sender=None, /, *, _async_wrapper=None, **kwargs)\n--\n\n"
-     "Call the receivers connected to ``sender``, and to any sender, in connection order."},
+     "Call the receivers of ``sender``, and those of any sender, in connection order."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot emitter_slots[] = {
-    {Py_tp_doc, "What can send: the base of Signal."},
+    {Py_tp_doc, "The base of Signal. It sends."},
     {Py_tp_traverse, emitter_traverse},
     {Py_tp_clear, emitter_clear},
     {Py_tp_dealloc, emitter_dealloc},
@@ -955,7 +996,7 @@ static PyModuleDef_Slot dispatch_module_slots[] = {
 static struct PyModuleDef dispatch_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "aldis.core._dispatch",
-    .m_doc = "The call loop, compiled: the twin of aldis.core.dispatch.",
+    .m_doc = "The call loop in C. aldis.core.dispatch is the same in Python.",
     .m_size = sizeof(State),
     .m_methods = dispatch_functions,
     .m_slots = dispatch_module_slots,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, Final
 
-from aldis.core.sender import is_proxy, sender_key
+from aldis.core.sender import PROXY_ATTRIBUTE, sender_key
 
 __all__ = ["Emitter", "Link", "MethodResolver", "Routes", "set_observed"]
 
@@ -114,9 +114,10 @@ class Routes:
 
     def is_real(self, sender: object) -> bool:
         """Return whether ``sender`` is not a proxy, and remember its type."""
-        if is_proxy(sender):
+        kind = type(sender)  # once, because a metaclass may change the class of the sender
+        if hasattr(kind, PROXY_ATTRIBUTE):
             return False
-        self.real_type = type(sender)
+        self.real_type = kind
         return True
 
 
