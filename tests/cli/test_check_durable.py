@@ -152,7 +152,7 @@ def test_no_tables(shop):
     rows(shop, *(f"DROP TABLE aldis_{each}" for each in ("deliveries", "paused", "version")))
     code, (line,) = found(check(shop))
     assert 1 == code
-    assert "lack table aldis_deliveries, table aldis_paused: aldis" in line
+    assert "lack table aldis_deliveries, table aldis_paused: autogenerate" in line
 
 
 def test_no_server(shop):

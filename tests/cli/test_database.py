@@ -358,7 +358,7 @@ class TestRefusals:
         """The extra is named."""
         ended = project.run_without(missing, "db", "upgrade", *FILE)
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
-        assert ended.stderr.endswith("which is not installed: pip install 'aldis[durable]'\n")
+        assert ended.stderr.endswith("is not installed: pip install 'aldis[durable]'\n")
 
     def test_the_output_cannot_be_written(self, project):
         """It is told as by every command."""

@@ -1,4 +1,4 @@
-"""What the tests of durable receivers share: databases with the tables, and an outbox."""
+"""Fixtures for durable receivers: databases with the tables, and an outbox."""
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -11,27 +11,27 @@ from tests.durable.scenes import order_paid
 
 @pytest.fixture
 def engine(tmp_path):
-    """Give an engine on a file of SQLite, with the tables."""
+    """Give an engine on an SQLite file with the tables."""
     with scenes.sqlite(tmp_path / "shop.db") as engine:
         yield engine
 
 
 @pytest.fixture
 def outbox(engine):
-    """Give an outbox without a session of its own."""
+    """Give an outbox without a session."""
     return Outbox(engine=engine)
 
 
 @pytest.fixture
 def file(tmp_path):
-    """Give a file of SQLite, with the tables."""
+    """Give an SQLite file with the tables."""
     with scenes.sqlite(tmp_path / "shop.db"):
         return tmp_path / "shop.db"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
 async def async_engine(request):
-    """Give an async engine on each database that has an async driver here, with the tables."""
+    """Give an async engine with the tables on each database with an async driver."""
     if request.param == "sqlite":
         file = request.getfixturevalue("file")
         engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)

@@ -1,4 +1,4 @@
-"""What the tests of durable receivers have in common: databases, and what is in them."""
+"""Databases, signals and helpers for the tests of durable receivers."""
 
 from contextlib import contextmanager
 
@@ -11,7 +11,7 @@ from aldis.durable.types import DeliveryFilter, State
 
 metadata = MetaData()
 
-#: Where receivers leave something in the application's own database.
+#: A table of the application, in which receivers write.
 notes = Table(
     "notes", metadata, Column("id", Integer, primary_key=True), Column("text", String(200))
 )
@@ -30,7 +30,7 @@ def receipt_sent(sender: str, /, *, order_id: int) -> None:
 
 
 def create_tables(engine, prefix="aldis_"):
-    """Create the tables of an outbox, and of the application."""
+    """Create the tables of an outbox and of the application."""
     ours = MetaData()
     tables(ours, prefix)
     ours.create_all(engine)
@@ -39,7 +39,7 @@ def create_tables(engine, prefix="aldis_"):
 
 @contextmanager
 def sqlite(path):
-    """Give an engine on a new file, with the tables."""
+    """Give an engine on a new SQLite file with the tables."""
     engine = create_engine(f"sqlite:///{path}")
     create_tables(engine)
     yield engine
@@ -48,7 +48,7 @@ def sqlite(path):
 
 @contextmanager
 def in_memory():
-    """Give an engine on one connection to a database in memory, with the tables."""
+    """Give an engine with the tables on one connection to a database in memory."""
     engine = create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
@@ -58,22 +58,22 @@ def in_memory():
 
 
 def write(session, text):
-    """Write a note in the transaction of a session."""
+    """Write a note in the session's transaction."""
     session.execute(insert(notes).values(text=text))
 
 
 def written(engine):
-    """Return the notes that are committed."""
+    """Return the committed notes."""
     with engine.connect() as connection:
         return list(connection.scalars(select(notes.c.text).order_by(notes.c.id)))
 
 
 def rows(outbox, *states, **choice):
-    """Return the deliveries that are in the outbox."""
+    """Return the deliveries of an outbox."""
     return outbox.store.find(DeliveryFilter(states=states or None, **choice), limit=1000)
 
 
 def counts(outbox):
-    """Return how many deliveries are in which state."""
+    """Return the number of deliveries in each state."""
     found = [row.state for row in rows(outbox)]
     return {state.label: found.count(state) for state in State if state in found}

@@ -1,4 +1,4 @@
-"""Databases that are not in UTF-8, and sends of odd numbers."""
+"""Databases that are not in UTF-8, and transactions with unusual numbers of sends."""
 
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 @pytest.fixture
 def latin():
-    """Give an engine for a database of PostgreSQL in LATIN1."""
+    """Give an engine on a PostgreSQL database in LATIN1."""
     POSTGRESQL.require()
     driver = "postgresql+psycopg"
     name = f"aldis_latin_{uuid4().hex[:12]}"
@@ -35,8 +35,8 @@ def latin():
 
 
 @pytest.mark.service
-def test_an_error_that_the_database_has_no_letters_for_is_a_dead_letter_all_the_same(latin):
-    """The worker writes it in ASCII, and goes on."""
+def test_an_error_that_the_database_cannot_encode(latin):
+    """The worker stores the error in ASCII and continues."""
 
     @order_paid.connect
     @durable("odd.arrow", retry=Retry(attempts=1))
@@ -53,8 +53,8 @@ def test_an_error_that_the_database_has_no_letters_for_is_a_dead_letter_all_the_
 
 
 @pytest.mark.service
-def test_a_payload_that_the_database_has_no_letters_for_is_the_senders_error(latin):
-    """The send's transaction fails with words that name the encoding."""
+def test_a_payload_that_the_database_cannot_encode(latin):
+    """The sender's transaction fails, and the error names the encoding."""
 
     @order_paid.connect
     @durable("odd.sender")
@@ -67,7 +67,7 @@ def test_a_payload_that_the_database_has_no_letters_for_is_the_senders_error(lat
 
 @pytest.mark.parametrize("count", [1, 64, 65, 137, 600])
 def test_rows_of_one_transaction_are_written_by_few_statements(tmp_path, count):
-    """However many there are, it is by statements of few sizes, in their order."""
+    """A transaction writes its rows in order, with few statements of few sizes."""
 
     @order_paid.connect
     @durable("odd.number")

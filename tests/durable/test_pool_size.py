@@ -1,4 +1,4 @@
-"""A pool that is smaller than what a worker runs at a time."""
+"""A pool with fewer connections than the worker's concurrency."""
 
 import logging
 
@@ -10,7 +10,7 @@ from tests.durable.working import until, working
 
 
 def test_the_worker_warns(tmp_path, caplog):
-    """Each receiver that uses a session may want a connection: what waits too long fails."""
+    """The worker warns if its receivers can need more connections than the pool has."""
     engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}", pool_size=2, max_overflow=1)
     scenes.create_tables(engine)
     with caplog.at_level(logging.WARNING, "aldis"), working(Outbox(engine=engine), concurrency=4):
@@ -24,8 +24,8 @@ def test_the_worker_warns(tmp_path, caplog):
     engine.dispose()
 
 
-def test_a_pool_that_is_large_enough_is_not_mentioned(tmp_path, caplog):
-    """The default is large enough for the default."""
+def test_the_default_pool_is_large_enough(tmp_path, caplog):
+    """There is no warning with the default pool and the default concurrency."""
     with (
         scenes.sqlite(tmp_path / "shop.db") as engine,
         caplog.at_level(logging.INFO, "aldis"),

@@ -1,4 +1,4 @@
-"""What is left to a worker when receivers have every connection of the pool."""
+"""A worker whose receivers use every connection of the pool."""
 
 import time
 
@@ -12,8 +12,8 @@ from tests.durable.working import is_settled, send, until, working
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 
-def test_leases_are_renewed_while_receivers_have_all_connections_of_the_pool(tmp_path):
-    """A worker keeps its deliveries for longer than a lease, and no other gets them."""
+def test_heartbeats_need_no_connection_of_the_pool(tmp_path):
+    """A worker renews its lease while its receivers use every connection of the pool."""
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     small = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=30)
     create_tables(small)

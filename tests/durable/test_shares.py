@@ -1,4 +1,4 @@
-"""Who gets a thread: slow receivers, fast ones, and what waits behind one that does not return."""
+"""How fast, slow and hanging receivers share the worker's threads."""
 
 import time
 from threading import Event
@@ -18,15 +18,15 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 
 def send_receipts(outbox, *order_ids):
-    """Send the other signal, in one transaction."""
+    """Send ``receipt_sent`` in one transaction."""
     with Session(outbox.engine) as session, outbox.using(session), session.begin():
         for order_id in order_ids:
             receipt_sent.send("harbour", order_id=order_id)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_a_long_queue_of_a_fast_receiver_does_not_keep_another_from_beginning(outbox, concurrency):
-    """A delivery of a receiver that has never run begins in the middle of another's queue."""
+def test_a_long_queue_does_not_hold_up_another_receiver(outbox, concurrency):
+    """A receiver that has never run begins although another one has a long queue."""
     ran = []
 
     @order_paid.connect
@@ -51,8 +51,8 @@ def test_a_long_queue_of_a_fast_receiver_does_not_keep_another_from_beginning(ou
     assert before < 1300
 
 
-def test_one_that_runs_for_long_does_not_slow_the_others_down(outbox):
-    """Beside a receiver that is known to be slow, a fast one is claimed ahead as ever."""
+def test_a_slow_receiver_does_not_slow_a_fast_one(outbox):
+    """Beside a slow receiver, a fast receiver's deliveries are still claimed ahead."""
     go_on, fast_ran, slow_ran = Event(), [], []
 
     @order_paid.connect
@@ -85,8 +85,8 @@ def test_one_that_runs_for_long_does_not_slow_the_others_down(outbox):
     assert seconds < 5
 
 
-def test_what_waits_behind_one_that_does_not_return_runs_elsewhere(outbox):
-    """Fast deliveries go to a thread by the dozen; one that hangs does not keep the rest."""
+def test_deliveries_leave_a_blocked_thread(outbox):
+    """Deliveries that wait in a thread behind a hanging one run in another thread."""
     go_on, ran = Event(), []
 
     @order_paid.connect
@@ -110,8 +110,8 @@ def test_what_waits_behind_one_that_does_not_return_runs_elsewhere(outbox):
     assert sorted(ran) == [*range(400), *range(500, 550)]
 
 
-def test_what_waits_behind_one_that_does_not_return_is_given_back_at_the_end(outbox):
-    """A worker that stops waits for what runs, not for what was to run after it in its thread."""
+def test_a_stop_releases_queued_deliveries(outbox):
+    """A worker that stops releases the deliveries that wait behind a running one."""
     go_on, ran = Event(), []
 
     @order_paid.connect
@@ -133,8 +133,8 @@ def test_what_waits_behind_one_that_does_not_return_is_given_back_at_the_end(out
     assert len(rows(outbox, State.PENDING)) == 20
 
 
-def test_a_lost_workers_delivery_is_taken_over_while_nothing_else_is_due_for_long(outbox):
-    """However far away the next due time is, a worker looks for leases that have run out."""
+def test_a_rescue_happens_while_nothing_is_due(outbox):
+    """A worker rescues deliveries even if its next one is due much later."""
     ran = []
 
     @order_paid.connect
@@ -156,8 +156,8 @@ def test_a_lost_workers_delivery_is_taken_over_while_nothing_else_is_due_for_lon
         until(lambda: counts(outbox) == {"pending": 1, "done": 1})
 
 
-def test_a_late_report_is_not_taken_for_that_of_the_next_attempt(outbox):
-    """An attempt that was interrupted may report while the next one runs, which goes on."""
+def test_a_late_report_does_not_end_the_next_attempt(outbox):
+    """The late result of an interrupted attempt does not affect the next attempt."""
 
     @order_paid.connect
     @durable("shares.twice")

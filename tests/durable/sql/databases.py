@@ -27,7 +27,7 @@ DATABASES = KINDS[:-1]
 
 @contextmanager
 def database(kind, folder):
-    """Make a database, and drop it in the end; its address is given."""
+    """Create a database, yield its URL, and drop it."""
     if kind == "sqlite":
         yield f"sqlite:///{folder}/place.db"
         return

@@ -1,4 +1,4 @@
-"""The page on creating the tables: its commands run, and say what they do."""
+"""The commands of the how-to page on the tables run."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def blocks(language):
 
 
 def test_the_commands_run(tmp_path):
-    """One after the other, for an app of Flask; Alembic's own are tested beside this."""
+    """The page's commands run one after the other for a Flask app."""
     project = Project(tmp_path)
     project.write("shop.py", SHOP.replace("{folder}", str(tmp_path)))
     lines = [line for block in blocks("console") for line in block.splitlines()]

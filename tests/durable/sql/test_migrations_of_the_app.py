@@ -1,4 +1,4 @@
-"""The tables as a part of the application's own migrations, by a real Alembic environment."""
+"""The application's own Alembic environment creates the tables."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ with db.engine.connect() as connection:
 
 
 class Migrations:
-    """A folder of the application's revisions."""
+    """The application's own Alembic revisions."""
 
     def __init__(self, folder, env, **attributes):
         folder.mkdir()
@@ -51,12 +51,12 @@ class Migrations:
         self.config.attributes.update(attributes)
 
     def autogenerate(self):
-        """Make a revision from the metadata, and return its source."""
+        """Generate a revision from the metadata; return its source."""
         made = command.revision(self.config, "durable deliveries", autogenerate=True)
         return Path(made.path).read_text(encoding="utf-8")
 
     def upgrade(self):
-        """Run what there is."""
+        """Run all revisions."""
         command.upgrade(self.config, "head")
 
     def check(self):
@@ -83,8 +83,8 @@ def downgrade() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
-def test_autogenerate_renders_what_runs(engine, tmp_path):
-    """The revision has plain SQL, runs without aldis, and leaves nothing to be generated."""
+def test_autogenerate(engine, tmp_path):
+    """The generated revision is plain SQL, runs without aldis, and is complete."""
     metadata = MetaData()
     tables(metadata)
     migrations = Migrations(
@@ -101,8 +101,8 @@ def test_autogenerate_renders_what_runs(engine, tmp_path):
     assert {"alembic_version"} == table_names(engine)
 
 
-def test_with_an_app_of_flask(tmp_path):
-    """The same in an app with Flask-SQLAlchemy, whose metadata names its constraints."""
+def test_with_flask_sqlalchemy(tmp_path):
+    """It works with Flask-SQLAlchemy, whose metadata names its constraints."""
     from flask import Flask
     from flask_sqlalchemy import SQLAlchemy
 
@@ -126,7 +126,7 @@ def test_with_an_app_of_flask(tmp_path):
 
 
 def test_in_a_database_with_other_tables(engine, tmp_path):
-    """Beside `aldis db upgrade`, their autogenerate leaves alone what they tell it to."""
+    """If `aldis db upgrade` manages the tables, autogenerate can leave them out."""
     migrate.upgrade(engine)
     options = {"target_metadata": MetaData()}
     migrations = Migrations(tmp_path / "theirs", ENV, engine=engine, options=options)
@@ -137,7 +137,7 @@ def test_in_a_database_with_other_tables(engine, tmp_path):
 
 
 def test_server_defaults_are_compared(engine, tmp_path):
-    """With the function that the page has, comparing defaults finds nothing on any database."""
+    """With the page's function, a comparison of defaults finds no difference."""
     metadata = MetaData()
     tables(metadata)
     migrate.upgrade(engine)
@@ -160,7 +160,7 @@ def page_function(name):
 
 
 def test_the_page_runs(tmp_path, monkeypatch):
-    """Its code, put together, makes tables in the metadata, and creates them in a file."""
+    """The page's code blocks run together and create the tables."""
     from tests.durable.sql.test_how_to import blocks
 
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The tables of an outbox: created, brought up to date, and checked."""
+"""``upgrade``, ``check``, ``current`` and ``sql`` on every database."""
 
 import time
 from contextlib import contextmanager
@@ -22,12 +22,12 @@ OURS = ("aldis_deliveries", "aldis_paused", "aldis_workers")
 
 
 def table_names(engine):
-    """Return the names of the tables that are there."""
+    """Return the names of the tables."""
     return set(inspect(engine).get_table_names())
 
 
 def insert_delivery(engine, prefix="aldis_"):
-    """Record a delivery with what the database does not fill in itself; return its row."""
+    """Insert a delivery with the required columns; return its row."""
     rows = tables(MetaData(), prefix).deliveries
     with engine.begin() as connection:
         connection.execute(
@@ -38,7 +38,7 @@ def insert_delivery(engine, prefix="aldis_"):
 
 @contextmanager
 def statements_of(engine):
-    """Count the statements of a ``with`` block."""
+    """Record the statements of a ``with`` block."""
     seen = []
 
     def note(connection, cursor, statement, *_):
@@ -50,8 +50,8 @@ def statements_of(engine):
 
 
 class TestUpgrade:
-    def test_tells_and_returns_what_it_did(self, engine):
-        """The first time runs the revisions, the second finds nothing to do."""
+    def test_it_reports_each_revision(self, engine):
+        """The first call runs the revisions; the second has nothing to do."""
         told = []
 
         assert ["0001"] == migrate.upgrade(engine, tell=told.append)
@@ -61,8 +61,8 @@ class TestUpgrade:
         assert {*OURS, "aldis_version"} == table_names(engine)
         assert "0001" == migrate.current(engine)
 
-    def test_a_row_fills_itself_in(self, engine):
-        """The defaults are the tables' own, and the time is the database's, in microseconds."""
+    def test_defaults(self, engine):
+        """The database sets the defaults, and times in microseconds."""
         migrate.upgrade(engine)
         row = insert_delivery(engine)
 
@@ -71,12 +71,12 @@ class TestUpgrade:
         assert abs(row.created_at / 1e6 - time.time()) < 60
 
     @pytest.mark.parametrize("kind", KINDS, indirect=True)
-    def test_makes_exactly_what_the_tables_describe(self, engine):
-        """Alembic, and the database itself, see no difference to tables made by SQLAlchemy."""
+    def test_it_creates_the_described_tables(self, engine):
+        """The migration and SQLAlchemy create the same tables."""
         migrate.upgrade(engine, "one_")
         metadata = MetaData()
         tables(metadata, "one_")
-        # Of MariaDB SQLAlchemy cannot read such defaults; they are compared below.
+        # SQLAlchemy cannot read such defaults from MariaDB; `described` compares them below.
         defaults = engine.dialect.name in ("sqlite", "postgresql")
         options = {"compare_type": True, "compare_server_default": defaults}
         options["include_name"] = lambda name, kind, _: kind != "table" or name != "one_version"
@@ -91,7 +91,7 @@ class TestUpgrade:
             assert described(engine, "two_", name) == described(engine, "one_", name)
 
     def test_any_prefix(self, engine):
-        """Several outboxes live in one database, each with its own revision."""
+        """Several outboxes can share a database, each with its own revision."""
         migrate.upgrade(engine, "one_")
         assert ["0001"] == migrate.upgrade(engine, "two_")
         assert ("0001", "0001") == (
@@ -101,37 +101,37 @@ class TestUpgrade:
         assert migrate.current(engine) is None
 
     def test_the_longest_prefix(self, engine):
-        """Names fit what each database allows."""
+        """With the longest prefix, every name fits into each database's limit."""
         prefix = "p" * 29 + "_"
         migrate.upgrade(engine, prefix)
         migrate.check(engine, prefix)
 
     @pytest.mark.parametrize("prefix", ["", "1", "a-b", "a;", "p" * 31])
-    def test_what_is_no_prefix(self, engine, prefix):
-        """A prefix that could not begin a name is refused before anything is done."""
+    def test_a_wrong_prefix(self, engine, prefix):
+        """A prefix that cannot start a table's name is rejected before any statement."""
         with pytest.raises(ValueError, match="a prefix is up to 30 letters, digits"):
             migrate.upgrade(engine, prefix)
         assert set() == table_names(engine)
 
     def test_an_unknown_revision(self, engine):
-        """Those that there are are named."""
-        with pytest.raises(ValueError, match=r"^there is no revision '9999': there are 0001$"):
+        """The error lists the known revisions."""
+        with pytest.raises(ValueError, match=r"^unknown revision '9999': choose one of 0001$"):
             migrate.upgrade(engine, revision="9999")
 
     def test_another_kind_of_database(self):
-        """It is refused by name."""
+        """The error names the supported databases."""
         with pytest.raises(OutboxError) as raised:
             migrate.sql("oracle")
         said = "an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in 'oracle'"
         assert said == str(raised.value)
 
     def test_the_revisions_are_those_of_the_files(self):
-        """What ``check`` knows without Alembic is what Alembic finds."""
+        """``REVISIONS`` lists the revisions that Alembic finds."""
         script = ScriptDirectory(str(Path(running.__file__).parent))
         assert migrate.REVISIONS == tuple(each.revision for each in script.walk_revisions())[::-1]
 
-    def test_a_connections_transaction_is_its_owners(self, engine):
-        """What a rolled-back transaction did is gone, where the database can do that."""
+    def test_the_caller_commits(self, engine):
+        """If the caller rolls back, the tables are gone, where the database can do that."""
         with engine.connect() as connection:
             migrate.upgrade(connection)
             connection.rollback()
@@ -145,7 +145,7 @@ class TestUpgrade:
         migrate.check(engine)
 
     def test_inside_a_migration_of_the_app(self, engine):
-        """It can be called in a revision of the application's own Alembic, whose `op` stays."""
+        """``upgrade`` works inside a revision of the application's own Alembic."""
         from alembic import op
         from alembic.operations import Operations
 
@@ -159,20 +159,20 @@ class TestUpgrade:
     @pytest.mark.parametrize(
         "kind", [pytest.param("postgresql", marks=pytest.mark.service)], indirect=True
     )
-    def test_a_connections_settings_are_its_owners(self, engine):
-        """On PostgreSQL no time limit is left behind."""
+    def test_the_connections_settings_stay(self, engine):
+        """On PostgreSQL, the caller's lock timeout does not change."""
         with engine.begin() as connection:
             migrate.upgrade(connection)
             assert "0" == connection.scalar(text("SHOW lock_timeout"))
 
     def test_an_engine_that_commits_each_statement(self, url):
-        """An AUTOCOMMIT engine serves as well."""
+        """``upgrade`` works on an AUTOCOMMIT engine."""
         engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         assert ["0001"] == migrate.upgrade(engine)
         migrate.check(engine)
 
     def test_an_engine_that_begins_by_itself(self, engine):
-        """Listeners that say BEGIN, as SQLAlchemy recommends for SQLite, are no obstacle."""
+        """``upgrade`` works if listeners run BEGIN, as SQLAlchemy recommends for SQLite."""
         if engine.dialect.name == "sqlite":
 
             @event.listens_for(engine, "connect")
@@ -188,7 +188,7 @@ class TestUpgrade:
 
 
 def described(engine, prefix, name):
-    """Return what the database has of a table, without its prefix."""
+    """Return the database's description of a table, without its prefix."""
     inspector = inspect(engine)
     full_name = prefix + name
     columns = [str(each) for each in inspector.get_columns(full_name)]
@@ -202,7 +202,7 @@ def described(engine, prefix, name):
 
 
 class TestSchemas:
-    """A schema of its own, on PostgreSQL."""
+    """Tables in a schema, on PostgreSQL."""
 
     @pytest.fixture
     def engine(self, tmp_path):
@@ -214,7 +214,7 @@ class TestSchemas:
 
     @pytest.mark.service
     def test_tables_in_a_schema(self, engine):
-        """They are created and found there, and nowhere else."""
+        """The tables are created and found in the schema only."""
         migrate.upgrade(engine, schema="post")
         migrate.check(engine, schema="post")
         assert set() == table_names(engine)
@@ -222,22 +222,22 @@ class TestSchemas:
         assert ("0001", None) == (migrate.current(engine, schema="post"), migrate.current(engine))
 
     @pytest.mark.service
-    def test_a_schema_that_is_not_there(self, engine):
-        """It is not created: whose it is is not aldis's to decide."""
+    def test_a_missing_schema(self, engine):
+        """``upgrade`` does not create the schema."""
         with pytest.raises(OutboxError, match='schema "nowhere" does not exist'):
             migrate.upgrade(engine, schema="nowhere")
 
 
 class TestCheck:
-    def test_nothing_is_wrong(self, engine):
-        """Two looks at the database tell."""
+    def test_current_tables(self, engine):
+        """The check takes two statements."""
         migrate.upgrade(engine)
         with statements_of(engine) as seen:
             migrate.check(engine)
         assert 2 == len(seen), seen
 
-    def test_what_somebody_has_taken_away(self, engine):
-        """A thorough check, as the command makes it, finds that as well."""
+    def test_missing_columns(self, engine):
+        """``check(columns=True)`` finds missing tables and columns."""
         migrate.upgrade(engine)
         migrate.check(engine, columns=True)
         run(engine, "DROP TABLE aldis_paused", "ALTER TABLE aldis_workers DROP COLUMN name")
@@ -245,12 +245,12 @@ class TestCheck:
         with pytest.raises(SchemaError) as raised:
             migrate.check(engine, columns=True)
         assert (
-            "the tables aldis_* are of revision 0001, but somebody has taken away table "
-            "aldis_paused, column aldis_workers.name: put that back"
+            "the tables aldis_* are of revision 0001, but lack table aldis_paused, column "
+            "aldis_workers.name: add them again"
         ) == str(raised.value)
 
     def test_no_tables(self, engine):
-        """It says how to get them, both ways."""
+        """The error names both ways to create the tables."""
         with pytest.raises(SchemaError) as raised:
             migrate.check(engine)
         assert (
@@ -260,7 +260,7 @@ class TestCheck:
         assert set() == table_names(engine)
 
     def test_too_old(self, engine, monkeypatch):
-        """It names both revisions and the command, and keeps what is there."""
+        """The error names both revisions and the command."""
         migrate.upgrade(engine)
         insert_delivery(engine)
         monkeypatch.setattr(migrate, "REVISIONS", ("0001", "0002"))
@@ -268,12 +268,12 @@ class TestCheck:
             migrate.check(engine)
         assert (
             f"the tables aldis_* are of revision 0001, and aldis {__version__} needs 0002: run "
-            "`aldis db upgrade`; what waits in them is kept"
+            "`aldis db upgrade`; it keeps all deliveries"
         ) == str(raised.value)
 
     @pytest.mark.parametrize("work", [migrate.check, migrate.upgrade])
     def test_too_new(self, engine, work):
-        """A revision that only a later aldis knows is left as it is."""
+        """Tables of a later aldis are not changed."""
         migrate.upgrade(engine)
         insert_delivery(engine)
         run(engine, "UPDATE aldis_version SET version_num = '0007'")
@@ -288,20 +288,20 @@ class TestCheck:
             assert 1 == connection.scalar(text("SELECT count(*) FROM aldis_deliveries"))
 
     def test_interrupted(self, engine):
-        """A version table without a revision is what an interruption leaves; upgrading goes on."""
+        """A version table without a revision means an interruption; ``upgrade`` continues."""
         run(engine, "CREATE TABLE aldis_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         with pytest.raises(SchemaError) as raised:
             migrate.check(engine)
         assert (
-            "creating the tables aldis_* was interrupted: run `aldis db upgrade` again, which goes "
-            "on"
+            "the creation of the tables aldis_* was interrupted: run `aldis db upgrade` again to "
+            "continue"
         ) == str(raised.value)
         migrate.upgrade(engine)
         migrate.check(engine)
 
 
-class TestTablesOfTheApps:
-    """Tables that the application's own migrations made: no version table of aldis's."""
+class TestTablesOfTheApp:
+    """Tables that the application's own migrations created."""
 
     @pytest.fixture
     def made(self, engine):
@@ -312,51 +312,51 @@ class TestTablesOfTheApps:
         return engine
 
     def test_complete(self, made):
-        """They are as good as any."""
+        """Complete tables pass the check."""
         migrate.check(made)
         assert migrate.current(made) is None
 
     def test_with_a_table_missing(self, made):
-        """It is named, and so is who has to make it."""
+        """The error names the missing table and the remedy."""
         run(made, "DROP TABLE aldis_paused")
         with pytest.raises(SchemaError) as raised:
             migrate.check(made)
         assert (
-            "the tables aldis_*, which your own migrations made, lack table aldis_paused: aldis "
-            f"{__version__} needs a new migration of yours; what waits in them is kept"
+            "the tables aldis_*, which your own migrations created, lack table aldis_paused: "
+            f"autogenerate a migration for aldis {__version__}; it keeps all deliveries"
         ) == str(raised.value)
 
     def test_with_columns_missing(self, made):
-        """Each is named."""
+        """The error names each missing column."""
         run(
             made,
             "ALTER TABLE aldis_deliveries DROP COLUMN cause",
             "ALTER TABLE aldis_workers DROP COLUMN name",
         )
-        said = "lack column aldis_deliveries.cause, column aldis_workers.name: aldis"
+        said = "lack column aldis_deliveries.cause, column aldis_workers.name: autogenerate"
         with pytest.raises(SchemaError, match=said):
             migrate.check(made)
 
     def test_with_more_columns(self, made):
-        """What somebody has added disturbs nothing."""
+        """Additional columns are accepted."""
         run(made, "ALTER TABLE aldis_deliveries ADD COLUMN note VARCHAR(10)")
         migrate.check(made)
 
     def test_are_not_upgraded(self, made):
-        """They belong to the application's migrations, and stay as they are."""
+        """``upgrade`` refuses to change them."""
         with pytest.raises(SchemaError) as raised:
             migrate.upgrade(made)
         assert (
-            "there is aldis_deliveries, aldis_paused, aldis_workers already, and not made by "
-            "`aldis db upgrade`: tables of your own migrations are brought up to date by these; "
-            "for other tables of that name, choose another prefix"
+            "aldis_deliveries, aldis_paused, aldis_workers already exists, and `aldis db upgrade` "
+            "did not create it: upgrade tables of your own migrations with a migration; for other "
+            "tables of that name, choose another prefix"
         ) == str(raised.value)
         assert set(OURS) == table_names(made)
 
 
 class TestSql:
     def test_it_runs(self, engine):
-        """What it prints creates the tables, and is known as their revision afterwards."""
+        """The printed SQL creates the tables with their revision."""
         script = migrate.sql(engine.dialect.name)
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""Several processes that create the tables, and one that is interrupted."""
+"""Several processes create the tables, or one process is interrupted."""
 
 import signal
 import subprocess
@@ -31,7 +31,7 @@ UPGRADE = """
 
 
 def start(url, *arguments):
-    """Start a process that waits for a line, and then upgrades; with an argument, it stops half."""
+    """Start a process that upgrades after a line of input; ``arguments`` make it stop half-way."""
     code = "\n".join(line.removeprefix("    ") for line in UPGRADE.splitlines())
     return subprocess.Popen(
         [sys.executable, "-c", code, url, *arguments],
@@ -44,7 +44,7 @@ def start(url, *arguments):
 
 class TestProcesses:
     def test_several_at_once(self, url, engine):
-        """Of four processes one creates the tables; the others wait, and find them."""
+        """One of four processes creates the tables; the others wait for it."""
         processes = [start(url) for _ in range(4)]
         for each in processes:
             each.stdin.write("go\n")
@@ -57,7 +57,7 @@ class TestProcesses:
 
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
     def test_interrupted(self, url, engine, how):
-        """Ctrl-C, or the end, in the middle: the next one goes on, and has all."""
+        """After Ctrl-C or a kill half-way, the next process completes the tables."""
         half = start(url, "half")
         half.stdin.write("go\n")
         half.stdin.flush()
@@ -72,8 +72,8 @@ class TestProcesses:
             f"ix_aldis_deliveries_{end}" for end in ("ready", "chain", "worker", "ended")
         } == set(names)
 
-    def test_one_that_waits_for_another(self, url, engine):
-        """One that comes while another is in the middle waits for it."""
+    def test_a_process_waits_for_another(self, url, engine):
+        """A process waits while another one changes the tables."""
         first = start(url, "half")
         first.stdin.write("go\n")
         first.stdin.flush()

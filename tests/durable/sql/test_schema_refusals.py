@@ -1,4 +1,4 @@
-"""Databases that refuse to have the tables created: each is told in one line."""
+"""If a database refuses to create the tables, the error is one line."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ class TestRefusals:
         return tmp_path / "place.db"
 
     def test_a_server_that_does_not_answer(self):
-        """The address is named, without the password."""
+        """The error names the address without the password."""
         engine = create_engine("postgresql+psycopg://me:secret@127.0.0.1:1/shop")
         with pytest.raises(OutboxError) as raised:
             migrate.upgrade(engine)
@@ -32,19 +32,19 @@ class TestRefusals:
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everything")
     def test_a_file_that_is_read_only(self, path):
-        """SQLite's own words are given."""
+        """The error has SQLite's message."""
         path.touch()
         path.chmod(stat.S_IRUSR)
         refused(create_engine(f"sqlite:///{path}"), "attempt to write a readonly database")
 
     def test_a_database_opened_read_only(self, path):
-        """The same, for those who ask for it."""
+        """A database that is opened with ``mode=ro`` gives the same error."""
         path.touch()
         url = f"sqlite:///file:{path}?mode=ro&uri=true"
         refused(create_engine(url), "attempt to write a readonly database")
 
     def test_a_locked_file(self, path):
-        """It says what to do about it."""
+        """The error has a remedy."""
         first = create_engine(f"sqlite:///{path}")
         second = create_engine(f"sqlite:///{path}", connect_args={"timeout": 0.1})
         with first.connect() as connection:
@@ -59,15 +59,15 @@ class TestRefusals:
         first.dispose()
         second.dispose()
 
-    def test_a_file_that_is_no_database(self, path):
-        """It is left as it is."""
+    def test_a_file_of_another_kind(self, path):
+        """The file does not change."""
         path.write_text("Dear diary, " * 100)
         refused(create_engine(f"sqlite:///{path}"), "file is not a database")
         assert "Dear diary, " * 100 == path.read_text()
 
     @pytest.mark.service
     def test_a_role_without_permission(self, tmp_path):
-        """PostgreSQL's own words are given, without the statement."""
+        """The error has PostgreSQL's message without the statement."""
         with database("postgresql", tmp_path) as url:
             engine = create_engine(url, poolclass=NullPool)
             role = url.rpartition("/")[2]
@@ -80,7 +80,7 @@ class TestRefusals:
 
     @pytest.mark.service
     def test_a_user_without_permission(self, tmp_path):
-        """MariaDB's own words are given."""
+        """The error has MariaDB's message."""
         with database("mariadb", tmp_path) as url:
             engine = create_engine(url, poolclass=NullPool)
             name = url.rpartition("/")[2]
@@ -97,7 +97,7 @@ class TestRefusals:
 
 
 def refused(engine, reason):
-    """Demand that nothing can be created, for a reason that is told."""
+    """Check that ``upgrade`` fails for a reason."""
     with pytest.raises(OutboxError) as raised:
         migrate.upgrade(engine)
     said = str(raised.value)

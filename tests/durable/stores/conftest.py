@@ -1,4 +1,4 @@
-"""What the tests of stores share."""
+"""Fixtures for the tests of stores."""
 
 import pytest
 from sqlalchemy import MetaData, delete
@@ -13,7 +13,7 @@ KINDS = ["sqlite", "sqlite_wal", *databases.SERVER_KINDS]
 
 @pytest.fixture(scope="module", params=KINDS)
 def engine(request, tmp_path_factory):
-    """Give an engine on a new database with the tables of an outbox."""
+    """Give an engine on a new database with the outbox's tables."""
     make = getattr(databases, request.param)
     with make(tmp_path_factory.mktemp("database")) as engine:
         upgrade(engine)
@@ -22,12 +22,12 @@ def engine(request, tmp_path_factory):
 
 @pytest.fixture
 def sql_store(engine):
-    """Give a store in the database, with nothing in it."""
+    """Give an empty store in the database."""
     return emptied(SqlStore(engine))
 
 
 def emptied(store):
-    """Delete all that a store has."""
+    """Delete every row of a store; return the store."""
     ours = tables(MetaData(), store.prefix)
     with store.engine.begin() as connection:
         for table in (ours.deliveries, ours.workers, ours.paused):

@@ -1,4 +1,4 @@
-"""Databases for the tests of stores: files of SQLite, and databases of their own on the servers."""
+"""Databases for the tests of stores: SQLite files, and new databases on the servers."""
 
 from contextlib import contextmanager
 from uuid import uuid4
@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, make_url
 from aldis.durable.store.sql.connection import use_wal
 from tests.services import MARIADB, POSTGRESQL
 
-#: The kinds that need a server, for tests that have the kind as a parameter.
+#: The databases that need a server, as parameters of tests.
 SERVER_KINDS = [
     pytest.param("postgresql", marks=pytest.mark.service),
     pytest.param("mariadb", marks=pytest.mark.service),
@@ -18,7 +18,7 @@ SERVER_KINDS = [
 
 @contextmanager
 def sqlite(directory):
-    """Give an engine on a new file, as SQLite makes one."""
+    """Give an engine on a new SQLite file with default settings."""
     # A busy machine can keep a writer waiting for longer than the default of five seconds.
     url = f"sqlite:///{directory / 'aldis.db'}"
     engine = create_engine(url, pool_size=10, connect_args={"timeout": 60})
@@ -28,7 +28,7 @@ def sqlite(directory):
 
 @contextmanager
 def sqlite_wal(directory):
-    """Give an engine on a new file that is written by way of a log."""
+    """Give an engine on a new SQLite file with a write-ahead log."""
     with sqlite(directory) as engine:
         use_wal(engine)
         yield engine
@@ -50,7 +50,7 @@ def mariadb(directory):
 
 @contextmanager
 def on_server(service, driver, **query):
-    """Make a database on a server, give an engine on it, and drop it."""
+    """Create a database on a server, give an engine on it, and drop it."""
     service.require()
     url = make_url(service.sqlalchemy_url(driver)).update_query_dict(query)
     server = create_engine(url, isolation_level="AUTOCOMMIT")

@@ -17,7 +17,7 @@ from aldis.durable.types import (
     DeliveryFilter,
     State,
 )
-from aldis.testing.store.steps import RollBackError, new, register_worker
+from aldis.testing.store.helpers import RollBackError, new, register_worker
 
 #: The receivers, and whether they ask for order.
 ORDERED = {"free": False, "ordered": True}

@@ -1,4 +1,4 @@
-"""Two workers that claim the same key while neither sees the other's claim."""
+"""Two workers claim the same ordering key, and neither sees the other's claim."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ from threading import Event, get_ident
 import pytest
 from sqlalchemy import event
 
-from aldis.testing.store.steps import add, claim, names, new, register_worker, run_all
+from aldis.testing.store.helpers import add, claim, names, new, register_worker, run_all
 
 SECONDS = 30
 
 
 @pytest.fixture
 def store(sql_store):
-    """Give a store in a database in which several transactions can write at a time."""
+    """Give a store in a database with several writers at a time."""
     if sql_store.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer at a time")
     return sql_store
@@ -22,7 +22,7 @@ def store(sql_store):
 
 @contextmanager
 def held_before_commit(engine):
-    """Hold the next commit of one other thread: give what says that it is there, and lets it go."""
+    """Hold another thread's next commit; yield an event for its arrival and one to release it."""
     there, go = Event(), Event()
     mine = get_ident()
 
@@ -41,7 +41,7 @@ def held_before_commit(engine):
 
 @contextmanager
 def claimed_at_the_same_time(store, first, second):
-    """Have a claim's commit wait while an earlier delivery, and its claim, are committed."""
+    """Claim a later delivery while an earlier one and its claim are committed."""
     with (
         ThreadPoolExecutor(1) as pool,
         held_before_commit(store.engine) as (there, go),
@@ -56,8 +56,8 @@ def claimed_at_the_same_time(store, first, second):
         yield quick, slow.result(SECONDS)
 
 
-def test_one_of_them_gives_way(store):
-    """Whoever commits last sees the other and gives back, so that one key never runs twice."""
+def test_the_later_commit_gives_way(store):
+    """The worker that commits last releases its claim."""
     first, second = register_worker(store), register_worker(store)
     with claimed_at_the_same_time(store, first, second) as (quick, slow):
         assert ["earlier"] == names(quick)
@@ -66,8 +66,8 @@ def test_one_of_them_gives_way(store):
     assert ["later"] == run_all(store, first, ordered=True)
 
 
-def test_what_gave_way_was_no_attempt(store):
-    """The delivery that was claimed in vain has all its attempts."""
+def test_a_released_claim_does_not_count(store):
+    """The released claim uses up no attempt."""
     first, second = register_worker(store), register_worker(store)
     with claimed_at_the_same_time(store, first, second) as (quick, _):
         store.complete(quick)
@@ -75,8 +75,8 @@ def test_what_gave_way_was_no_attempt(store):
     assert 1 == later.attempt
 
 
-def test_without_keys_nobody_gives_way(store):
-    """What has no key is given to both."""
+def test_without_keys_both_claims_hold(store):
+    """Deliveries without a key are claimed by both workers."""
     first, second = register_worker(store), register_worker(store)
     add(store, "a", "b")
     assert ["a"] == names(claim(store, first, 1, ordered=True))

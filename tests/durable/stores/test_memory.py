@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from aldis.durable.store.memory import MemoryStore
 from aldis.durable.types import State
 from aldis.testing.store import StoreSuite
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RollBackError,
     add,
     claim,
@@ -24,7 +24,7 @@ from aldis.testing.store.steps import (
 
 
 class TestMemory(StoreSuite):
-    """The store in memory keeps the promises of a store."""
+    """The store in memory passes the suite."""
 
     delay = 0.3  # there is no disk
 
@@ -35,22 +35,22 @@ class TestMemory(StoreSuite):
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock that a test moves."""
 
     def __init__(self):
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
 
     def __call__(self):
-        """Return what it shows."""
+        """Return the clock's time."""
         return self.now
 
     def move(self, seconds):
-        """Let time pass."""
+        """Move the clock forward."""
         self.now += timedelta(seconds=seconds)
 
 
-class TestMemoryByHand(StoreSuite):
-    """It keeps them with a clock that only the test moves."""
+class TestMemoryWithOwnClock(StoreSuite):
+    """The store in memory passes the suite with a clock that the test moves."""
 
     delay = 10.0
 
@@ -65,8 +65,8 @@ class TestMemoryByHand(StoreSuite):
         self.clock.move(seconds)
 
 
-def test_the_clock_says_what_is_due():
-    """A delivery of tomorrow is due when the clock says that it is tomorrow."""
+def test_the_clock_decides_what_is_due():
+    """A delayed delivery is due when the clock reaches its time."""
     clock = Clock()
     store = MemoryStore(clock)
     store.add(None, [new("a", delay=86_400.0)])
@@ -79,15 +79,15 @@ def test_the_clock_says_what_is_due():
 
 @pytest.fixture
 def session():
-    """Give a session of a database that has nothing to do with the store."""
+    """Give a session of an unrelated database."""
     engine = create_engine("sqlite://")
     with Session(engine) as session:
         yield session
     engine.dispose()
 
 
-def test_what_a_session_recorded_is_there_after_its_commit(session):
-    """Recorded through a session of SQLAlchemy, it waits for the commit."""
+def test_a_sessions_commit_records(session):
+    """Deliveries of a session appear after its commit."""
     store = MemoryStore()
     session.begin()
     store.add(session, [new("a")])
@@ -96,8 +96,8 @@ def test_what_a_session_recorded_is_there_after_its_commit(session):
     assert {"a": State.PENDING} == states(store)
 
 
-def test_what_a_session_rolled_back_is_not_there(session):
-    """A rollback of the session, or of the savepoint, takes back what was recorded in it."""
+def test_a_sessions_rollback_records_nothing(session):
+    """A rollback of the session or of a savepoint drops its deliveries."""
     store = MemoryStore()
     session.begin()
     store.add(session, [new("a")])
@@ -112,7 +112,7 @@ def test_what_a_session_rolled_back_is_not_there(session):
 
 
 def test_completion_waits_for_the_sessions_commit(session):
-    """A delivery is done when the session in which it was completed has committed."""
+    """A delivery is done when the session that completed it has committed."""
     store = MemoryStore()
     add(store, "a")
     (claimed,) = claim(store, register_worker(store))

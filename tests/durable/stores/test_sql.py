@@ -8,7 +8,7 @@ from aldis.testing.store import StoreSuite
 
 
 class TestSql(StoreSuite):
-    """The store keeps its promises in SQLite, PostgreSQL and MariaDB."""
+    """The SQL store passes the suite on SQLite, PostgreSQL and MariaDB."""
 
     delay = 10.0
 
@@ -19,7 +19,7 @@ class TestSql(StoreSuite):
         return sql_store
 
     def later(self, seconds):
-        """Let all that is written there be older."""
+        """Make every stored time older."""
         ours = tables(MetaData(), self.prefix)
         with self.engine.begin() as connection:
             for table in (ours.deliveries, ours.workers):

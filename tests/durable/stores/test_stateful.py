@@ -1,4 +1,4 @@
-"""Stores do what a plain model of their promises does, whatever is done to them."""
+"""Random sequences of steps have the same result in a store and in a simple model."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -14,7 +14,7 @@ EXAMPLES = {"sqlite": sized(8, 100), "postgresql": sized(4, 50), "mariadb": size
 
 
 def drive(make, examples):
-    """Look for a sequence of steps after which a store and the model differ."""
+    """Search for a sequence of steps after which the store and the model differ."""
     run_state_machine_as_test(
         lambda: StoreMachine(make()),
         settings=settings(
@@ -28,11 +28,11 @@ def drive(make, examples):
 
 
 def test_memory_keeps_its_promises():
-    """The store in memory does as the model does."""
+    """The store in memory behaves like the model."""
     drive(MemoryStore, sized(40, 1000))
 
 
 @pytest.mark.slow
 def test_sql_keeps_its_promises(sql_store):
-    """The store in a database does as the model does."""
+    """The SQL store behaves like the model."""
     drive(lambda: emptied(sql_store), EXAMPLES[sql_store.engine.dialect.name])

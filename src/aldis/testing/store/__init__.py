@@ -1,7 +1,7 @@
-"""What every store of durable deliveries has to do, as tests: for those who write one.
+"""The tests that every store of durable deliveries must pass.
 
-Derive a class from :class:`StoreSuite` in a test module and say how to make the store; pytest runs
-the rest::
+If you write a store, derive a class from :class:`StoreSuite` in a test module and add a fixture
+``store``. Pytest runs the inherited tests::
 
     class TestMongoStore(StoreSuite):
         @pytest.fixture
@@ -11,23 +11,23 @@ the rest::
 
 from __future__ import annotations
 
-from aldis.testing.store.claiming import ClaimTests
+from aldis.testing.store.admin import OperatorTests
+from aldis.testing.store.claims import ClaimTests
 from aldis.testing.store.leases import LeaseTests
-from aldis.testing.store.operating import OperatorTests
 from aldis.testing.store.ordering import OrderTests
-from aldis.testing.store.outcomes import OutcomeTests
-from aldis.testing.store.racing import RaceTests
-from aldis.testing.store.sending import SenderTests
+from aldis.testing.store.races import RaceTests
+from aldis.testing.store.recording import SenderTests
+from aldis.testing.store.results import ResultTests
 
 __all__ = ["StoreSuite"]
 
 
 class StoreSuite(
-    SenderTests, ClaimTests, OutcomeTests, LeaseTests, OrderTests, OperatorTests, RaceTests
+    SenderTests, ClaimTests, ResultTests, LeaseTests, OrderTests, OperatorTests, RaceTests
 ):
-    """The tests. Each takes a fixture ``store``.
+    """The tests of a store.
 
-    It returns a new, empty :class:`Store <aldis.durable.store.Store>`, which threads may use
-    together. Some tests wait, for a second or so, by :meth:`later`: override that if your
-    store's clock can be moved, and set ``delay`` to, say, 10 (it is less than 60).
+    The fixture ``store`` returns a new, empty :class:`~aldis.durable.store.Store` that several
+    threads can use. Some tests call :meth:`later` and wait for about a second. If your tests can
+    move the store's clock, override :meth:`later`, and set ``delay`` to 10 (at most 60).
     """

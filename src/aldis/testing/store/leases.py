@@ -1,4 +1,4 @@
-"""What happens when workers are lost."""
+"""What a store promises about leases."""
 
 # ruff: noqa: S101, SIM300, PLR2004 - tests put what they expect first, and count
 
@@ -15,7 +15,7 @@ from aldis.durable.types import (
     DeliveryFilter,
     State,
 )
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
     add,
@@ -30,10 +30,10 @@ from aldis.testing.store.steps import (
 
 
 class LeaseTests(Clock):
-    """Leases."""
+    """What happens to a worker's deliveries when it dies."""
 
-    def test_what_a_lost_worker_had_goes_to_another(self, store: Store) -> None:
-        """It is pending again once somebody looks, and the attempt does not count."""
+    def test_a_lost_worker_is_replaced(self, store: Store) -> None:
+        """After a rescue, another worker gets the deliveries, and the attempt does not count."""
         add(store, "a", "b")
         worker = register_worker(store)
         claim(store, worker)
@@ -50,8 +50,8 @@ class LeaseTests(Clock):
         assert ["a", "b"] == sorted(names(again))
         assert [(1, 1), (1, 1)] == [(each.attempt, each.lost_workers) for each in again]
 
-    def test_nothing_is_taken_from_a_lease_that_runs(self, store: Store) -> None:
-        """Only those whose time is over are lost; what is pending is not touched."""
+    def test_a_valid_lease_keeps_its_deliveries(self, store: Store) -> None:
+        """A rescue takes deliveries from expired leases only."""
         add(store, "a", "b")
         alive, lost = register_worker(store), register_worker(store)
         (kept,) = claim(store, alive, 1)
@@ -62,8 +62,8 @@ class LeaseTests(Clock):
         assert {"a": State.RUNNING, "b": waiting, "c": waiting} == states(store)
         assert 1 == store.complete([kept])
 
-    def test_who_lost_its_lease_cannot_complete(self, store: Store) -> None:
-        """What a worker says after it was given up has no effect, taken over or not."""
+    def test_a_lost_worker_cannot_complete(self, store: Store) -> None:
+        """After a rescue, the results of the lost worker have no effect."""
         add(store, "a")
         worker = register_worker(store)
         (claimed,) = claim(store, worker)
@@ -77,8 +77,8 @@ class LeaseTests(Clock):
         assert_lost(store, claimed)
         assert State.DONE is state(store, "a")
 
-    def test_a_lease_can_be_extended(self, store: Store) -> None:
-        """A worker that renews its lease in time keeps what it has."""
+    def test_a_heartbeat_renews_the_lease(self, store: Store) -> None:
+        """A worker that renews its lease in time keeps its deliveries."""
         add(store, "a")
         worker = register_worker(store, self.delay)
         (claimed,) = claim(store, worker)
@@ -87,8 +87,8 @@ class LeaseTests(Clock):
         assert 0 == store.rescue()
         assert 1 == store.complete([claimed])
 
-    def test_a_lease_that_nobody_took_can_be_extended(self, store: Store) -> None:
-        """A worker that was late, and unnoticed, keeps what it has."""
+    def test_a_late_heartbeat_renews_the_lease(self, store: Store) -> None:
+        """An expired lease can be renewed as long as no rescue has ended it."""
         add(store, "a")
         worker = register_worker(store)
         (claimed,) = claim(store, worker)
@@ -98,8 +98,8 @@ class LeaseTests(Clock):
         assert 0 == store.rescue()
         assert 1 == store.complete([claimed])
 
-    def test_a_lease_that_was_taken_is_gone(self, store: Store) -> None:
-        """A worker learns that it was given up, and gets nothing until it begins another life."""
+    def test_a_rescued_lease_is_over(self, store: Store) -> None:
+        """``heartbeat`` returns false for a lease that a rescue ended, and for an unknown one."""
         add(store, "a")
         worker = register_worker(store)
         self.lose(store, worker)
@@ -107,14 +107,14 @@ class LeaseTests(Clock):
         assert [] == claim(store, worker)
         assert not store.heartbeat(uuid4().hex, 60.0)
 
-    def test_leases_are_taken_with_nothing_in_them(self, store: Store) -> None:
-        """A lost worker that had nothing is forgotten, and nothing was taken from it."""
+    def test_a_rescue_ends_empty_leases(self, store: Store) -> None:
+        """A rescue ends an expired lease that holds no delivery."""
         worker = register_worker(store)
         assert 0 == self.lose(store, worker)
         assert not store.heartbeat(worker, 60.0)
 
-    def test_who_retires_gives_back(self, store: Store) -> None:
-        """What a worker had when it ended in order is pending again, and nothing counts."""
+    def test_unregistering_releases(self, store: Store) -> None:
+        """The deliveries of a worker that unregisters are pending, and no attempt counts."""
         add(store, "a", "b", "c")
         worker, other = register_worker(store), register_worker(store)
         a, b = claim(store, worker, 2)
@@ -128,10 +128,10 @@ class LeaseTests(Clock):
         assert_lost(store, b)
         assert 1 == store.complete([c])
 
-    def test_what_workers_are_lost_with_runs_alone(self, store: Store) -> None:
-        """What may be to blame is given to who asks for it alone, and to nobody else."""
+    def test_a_dangerous_delivery_is_quarantined(self, store: Store) -> None:
+        """A delivery that lost several workers is given to exclusive claims only."""
         add(store, "bad", "good")
-        self.make_suspect(store)
+        self.quarantine(store)
         worker = register_worker(store)
         seen = delivery(store, "bad")
         assert (State.QUARANTINED, QUARANTINE_AFTER) == (seen.state, seen.lost_workers)
@@ -145,10 +145,10 @@ class LeaseTests(Clock):
         assert 1 == store.complete([bad])
         assert State.DONE is state(store, "bad")
 
-    def test_an_attempt_of_a_suspect_counts(self, store: Store) -> None:
-        """From then on the attempt in which its worker was lost has been one."""
+    def test_a_quarantined_attempt_counts(self, store: Store) -> None:
+        """If a worker dies with a quarantined delivery, the attempt counts."""
         add(store, "bad")
-        self.make_suspect(store)
+        self.quarantine(store)
         before = delivery(store, "bad").attempts
         worker = register_worker(store)
         (bad,) = claim(store, worker, exclusive=True)
@@ -157,18 +157,18 @@ class LeaseTests(Clock):
         seen = delivery(store, "bad")
         assert (State.QUARANTINED, before + 1) == (seen.state, seen.attempts)
 
-    def test_a_suspect_that_failed_or_came_back_is_still_one(self, store: Store) -> None:
-        """That a receiver raised, or was not begun, does not clear it of its lost workers."""
+    def test_a_quarantine_continues(self, store: Store) -> None:
+        """A failure, a release or the end of a worker does not end the quarantine."""
         add(store, "bad")
-        self.make_suspect(store)
+        self.quarantine(store)
         worker = register_worker(store)
         for end in (self.fail, self.release, self.unregister_worker):
             (bad,) = claim(store, worker, exclusive=True)
             end(store, bad)
             assert State.QUARANTINED is state(store, "bad")
 
-    def test_what_costs_too_many_workers_is_a_dead_letter(self, store: Store) -> None:
-        """After so many it is given to nobody, and says why."""
+    def test_too_many_lost_workers_make_a_dead_letter(self, store: Store) -> None:
+        """A delivery that lost too many workers is a dead letter, with a reason."""
         add(store, "bad")
         for lost in range(DEAD_AFTER):
             worker = register_worker(store)
@@ -181,10 +181,10 @@ class LeaseTests(Clock):
         worker = register_worker(store)
         assert [] == claim(store, worker) + claim(store, worker, exclusive=True)
 
-    def test_what_is_replayed_is_no_suspect(self, store: Store) -> None:
-        """Whoever has looked at it, and replays it, gives it a new beginning."""
+    def test_a_replay_ends_the_quarantine(self, store: Store) -> None:
+        """A replayed delivery is pending again, without lost workers."""
         add(store, "bad")
-        self.make_suspect(store)
+        self.quarantine(store)
         worker = register_worker(store)
         (bad,) = claim(store, worker, exclusive=True)
         store.fail(bad, AttemptFailure("gave up"))
@@ -193,8 +193,8 @@ class LeaseTests(Clock):
         assert (State.PENDING, 0, 0) == (seen.state, seen.attempts, seen.lost_workers)
         assert ["bad"] == names(claim(store, worker))
 
-    def make_suspect(self, store: Store) -> None:
-        """Lose workers with what is due first."""
+    def quarantine(self, store: Store) -> None:
+        """Lose workers with the delivery ``bad`` until it is quarantined."""
         for _ in range(QUARANTINE_AFTER):
             worker = register_worker(store)
             for each in claim(store, worker):
@@ -203,13 +203,13 @@ class LeaseTests(Clock):
             assert 1 == self.lose(store, worker)
 
     def fail(self, store: Store, claimed: ClaimedDelivery) -> None:
-        """Have a delivery fail."""
+        """Let the delivery fail."""
         assert store.fail(claimed, AttemptFailure("no paper", retry_in=0.0))
 
     def release(self, store: Store, claimed: ClaimedDelivery) -> None:
-        """Give a delivery back."""
+        """Release the delivery."""
         assert 1 == store.release([claimed])
 
     def unregister_worker(self, store: Store, claimed: ClaimedDelivery) -> None:
-        """Retire with a delivery."""
+        """Unregister the worker that holds the delivery."""
         assert 1 == store.unregister_worker(claimed.worker)

@@ -1,4 +1,4 @@
-"""The order of what has the same key."""
+"""What a store promises about ordering keys."""
 
 # ruff: noqa: S101, SIM300 - tests put what they expect first
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from aldis.durable.store import Store
 from aldis.durable.types import QUARANTINE_AFTER, AttemptFailure, DeliveryFilter, State
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
     add,
@@ -22,10 +22,10 @@ from aldis.testing.store.steps import (
 
 
 class OrderTests(Clock):
-    """Order by key."""
+    """The order of deliveries with the same ordering key."""
 
-    def test_one_at_a_time_for_each_key(self, store: Store) -> None:
-        """A claim has the first of each key, and all that have none."""
+    def test_one_delivery_per_key(self, store: Store) -> None:
+        """A claim gets the first delivery of each key, and all deliveries without a key."""
         for each in ("a1", "b1", "a2", "b2", "a3"):
             add(store, each, order_key=each[0])
         add(store, "free", "free too")
@@ -35,8 +35,8 @@ class OrderTests(Clock):
         assert [] == claim(store, other, ordered=True)
         assert not is_due(store)
 
-    def test_the_next_has_its_turn_when_one_is_done(self, store: Store) -> None:
-        """Each completion frees the next of its key, and of no other."""
+    def test_a_completion_unblocks_the_next(self, store: Store) -> None:
+        """Each completion unblocks the next delivery of its key, and of no other key."""
         for each in ("a1", "a2", "a3", "b1", "b2"):
             add(store, each, order_key=each[0])
         worker = register_worker(store)
@@ -47,8 +47,8 @@ class OrderTests(Clock):
         store.complete([a2, b1])
         assert {"a3", "b2"} == set(names(claim(store, worker, ordered=True)))
 
-    def test_completion_in_a_transaction_frees_the_next(self, store: Store) -> None:
-        """The next of the key has its turn once the receiver's transaction is committed."""
+    def test_a_completion_in_a_transaction_unblocks_the_next(self, store: Store) -> None:
+        """The next delivery is unblocked when the receiver's transaction commits."""
         add(store, "a1", "a2", order_key="a")
         worker = register_worker(store)
         (a1,) = claim(store, worker, ordered=True)
@@ -56,39 +56,39 @@ class OrderTests(Clock):
             assert store.complete_in(session, a1)
         assert ["a2"] == run_all(store, worker, ordered=True)
 
-    def test_all_come_in_order(self, store: Store) -> None:
-        """However many there are, and however they are claimed, each key's come in its order."""
+    def test_many_run_in_order(self, store: Store) -> None:
+        """The deliveries of each key run in the order in which they were recorded."""
         sent = [(key, number) for number in range(20) for key in "abc"]
         store.add(None, [new(f"{key}{number}", order_key=key) for key, number in sent])
-        turns = run_all(store, register_worker(store), ordered=True)
+        order = run_all(store, register_worker(store), ordered=True)
         for key in "abc":
             expected = [f"{key}{number}" for number in range(20)]
-            assert expected == [each for each in turns if each[0] == key]
+            assert expected == [each for each in order if each[0] == key]
 
-    def test_keys_do_not_matter_to_who_has_no_order(self, store: Store) -> None:
-        """A receiver that does not ask for order gets all at once."""
+    def test_an_unordered_claim_ignores_keys(self, store: Store) -> None:
+        """A claim that is not ordered gets every delivery of a key at once."""
         add(store, "a1", "a2", "a3", order_key="a")
         assert ["a1", "a2", "a3"] == names(claim(store, register_worker(store), ordered=False))
 
     def test_receivers_do_not_wait_for_each_other(self, store: Store) -> None:
-        """The same key of another receiver is another key."""
+        """Two receivers with the same key do not block each other."""
         add(store, "a1", order_key="a", receiver="one")
         add(store, "a2", order_key="a", receiver="two")
         worker = register_worker(store)
         assert ["a1"] == names(claim(store, worker, receiver="one", ordered=True))
         assert ["a2"] == names(claim(store, worker, receiver="two", ordered=True))
 
-    def test_keys_are_compared_to_the_letter(self, store: Store) -> None:
-        """Keys that differ in case or in accents are different, and the empty one is one, too."""
+    def test_keys_are_compared_exactly(self, store: Store) -> None:
+        """Keys that differ in case, accents or spaces are different; the empty key is a key."""
         keys = ["a", "A", "\u00e1", "aa", " a", "a%", "a_", "", "\u00df", "ss"]
         for number, key in enumerate(keys):
             add(store, f"{number}", order_key=key)
-            add(store, f"{number} behind", order_key=key)
+            add(store, f"{number} blocked", order_key=key)
         claimed = claim(store, register_worker(store), ordered=True)
         assert keys == [each.order_key for each in claimed]
 
-    def test_what_is_tried_again_blocks_its_key(self, store: Store) -> None:
-        """A later one waits while an earlier one waits for its next attempt; no other key does."""
+    def test_a_retry_blocks_its_key(self, store: Store) -> None:
+        """While a delivery waits for its next attempt, later ones with its key wait."""
         add(store, "a1", "a2", order_key="a")
         add(store, "b1", order_key="b")
         worker = register_worker(store)
@@ -100,7 +100,7 @@ class OrderTests(Clock):
         assert ["a1", "a2"] == run_all(store, worker, ordered=True)
 
     def test_a_delay_blocks_its_key(self, store: Store) -> None:
-        """A later one waits while an earlier one is not due."""
+        """While a delivery is not due, later ones with its key wait."""
         add(store, "a1", order_key="a", delay=self.delay)
         add(store, "a2", order_key="a")
         worker = register_worker(store)
@@ -109,21 +109,21 @@ class OrderTests(Clock):
         assert ["a1", "a2"] == run_all(store, worker, ordered=True)
 
     def test_a_dead_letter_blocks_its_key_until_it_is_replayed(self, store: Store) -> None:
-        """Nothing overtakes it; replayed, it comes first."""
-        worker = self.bury(store)
+        """No delivery overtakes a dead letter; after a replay it runs first."""
+        worker = self.make_dead_letter(store)
         assert [] == run_all(store, worker, ordered=True)
         assert 1 == sum(store.replay(DeliveryFilter(states=[State.DEAD])))
         assert ["a1", "a2", "a3"] == run_all(store, worker, ordered=True)
 
     def test_a_dead_letter_blocks_its_key_until_it_is_discarded(self, store: Store) -> None:
-        """Nothing overtakes it; discarded, it lets the others go on."""
-        worker = self.bury(store)
+        """No delivery overtakes a dead letter; after a discard the others run."""
+        worker = self.make_dead_letter(store)
         assert [] == run_all(store, worker, ordered=True)
         assert 1 == sum(store.discard(DeliveryFilter(states=[State.DEAD])))
         assert ["a2", "a3"] == run_all(store, worker, ordered=True)
 
-    def test_discarding_what_is_behind_lets_nothing_overtake(self, store: Store) -> None:
-        """What stands behind one that runs waits for that, whatever goes in between."""
+    def test_discarding_a_blocked_delivery(self, store: Store) -> None:
+        """If a blocked delivery is discarded, the one after it still waits for its turn."""
         add(store, "a1", "a2", "a3", order_key="a")
         worker = register_worker(store)
         (a1,) = claim(store, worker, ordered=True)
@@ -133,16 +133,16 @@ class OrderTests(Clock):
         store.complete([a1])
         assert ["a3"] == run_all(store, worker, ordered=True)
 
-    def test_discarding_what_is_due_leaves_what_is_behind(self, store: Store) -> None:
-        """What becomes due by that was not meant: a choice is not made anew on the way."""
+    def test_discarding_a_due_delivery(self, store: Store) -> None:
+        """A delivery that a discard unblocks is not discarded, too."""
         add(store, "a1", "a2", "a3", order_key="a")
         worker = register_worker(store)
         store.release(claim(store, worker, ordered=True))
         assert 1 == sum(store.discard(DeliveryFilter(states=[State.PENDING])))
         assert ["a2", "a3"] == run_all(store, worker, ordered=True)
 
-    def test_what_is_replayed_waits_for_what_runs(self, store: Store) -> None:
-        """An earlier one that comes back does not run beside a later one, but before the next."""
+    def test_a_replayed_delivery_waits(self, store: Store) -> None:
+        """A replayed delivery waits for a later one that runs, and runs before the next."""
         add(store, "a1", "a2", "a3", order_key="a")
         sum(store.discard(DeliveryFilter(ids=[delivery(store, "a1").id])))
         worker = register_worker(store)
@@ -152,8 +152,8 @@ class OrderTests(Clock):
         store.complete([a2])
         assert ["a1", "a3"] == run_all(store, worker, ordered=True)
 
-    def test_a_later_one_that_failed_lets_an_earlier_one_go_first(self, store: Store) -> None:
-        """Whatever came back in front of it meanwhile runs before its next attempt."""
+    def test_a_failed_delivery_lets_an_earlier_one_run(self, store: Store) -> None:
+        """A replayed earlier delivery runs before the retry of a later one."""
         add(store, "a1", "a2", order_key="a")
         sum(store.discard(DeliveryFilter(ids=[delivery(store, "a1").id])))
         worker = register_worker(store)
@@ -167,16 +167,16 @@ class OrderTests(Clock):
         assert State.DONE is state(store, "a1")
         assert State.DONE is state(store, "a2")
 
-    def test_what_was_lost_keeps_its_place(self, store: Store) -> None:
-        """When a worker is lost, its delivery comes before the others of its key."""
+    def test_a_lost_delivery_keeps_its_place(self, store: Store) -> None:
+        """The delivery of a lost worker runs before the others of its key."""
         add(store, "a1", "a2", order_key="a")
         worker = register_worker(store)
         claim(store, worker, ordered=True)
         assert 1 == self.lose(store, worker)
         assert ["a1", "a2"] == run_all(store, register_worker(store), ordered=True)
 
-    def test_what_came_back_keeps_its_place(self, store: Store) -> None:
-        """When a worker gives back or retires, its delivery comes before the others of its key."""
+    def test_a_released_delivery_keeps_its_place(self, store: Store) -> None:
+        """A released delivery runs before the others of its key."""
         add(store, "a1", "a2", order_key="a")
         worker = register_worker(store)
         store.release(claim(store, worker, ordered=True))
@@ -184,8 +184,8 @@ class OrderTests(Clock):
         store.unregister_worker(worker)
         assert ["a1", "a2"] == run_all(store, register_worker(store), ordered=True)
 
-    def test_a_suspect_blocks_its_key(self, store: Store) -> None:
-        """A later one waits until what runs alone has run."""
+    def test_a_quarantined_delivery_blocks_its_key(self, store: Store) -> None:
+        """Later deliveries wait until the quarantined one has run."""
         add(store, "a1", "a2", order_key="a")
         for _ in range(QUARANTINE_AFTER):
             worker = register_worker(store)
@@ -193,13 +193,13 @@ class OrderTests(Clock):
             self.lose(store, worker)
         worker = register_worker(store)
         assert [] == claim(store, worker, ordered=True)
-        suspect = claim(store, worker, ordered=True, exclusive=True)
-        assert ["a1"] == names(suspect)
-        store.complete(suspect)
+        quarantined = claim(store, worker, ordered=True, exclusive=True)
+        assert ["a1"] == names(quarantined)
+        store.complete(quarantined)
         assert ["a2"] == run_all(store, worker, ordered=True)
 
-    def test_a_suspect_that_is_blocked_blocks_nobody(self, store: Store) -> None:
-        """What would run alone, but has to wait for its turn, is not due: others can go on."""
+    def test_a_blocked_quarantined_delivery_is_not_due(self, store: Store) -> None:
+        """A quarantined delivery that must wait for its turn is not due."""
         add(store, "a1", "a2", order_key="a")
         sum(store.discard(DeliveryFilter(ids=[delivery(store, "a1").id])))
         for _ in range(QUARANTINE_AFTER):
@@ -215,8 +215,8 @@ class OrderTests(Clock):
         assert [True] == [due.exclusive for due in store.due([RECEIVER])]
         assert ["a2"] == names(claim(store, worker, ordered=True, exclusive=True))
 
-    def test_mending_frees_nothing_that_has_to_wait(self, store: Store) -> None:
-        """What stands behind another one stays there."""
+    def test_a_repair_keeps_the_order(self, store: Store) -> None:
+        """``repair_order`` does not unblock a delivery that must wait."""
         add(store, "a1", "a2", "a3", order_key="a")
         worker = register_worker(store)
         (a1,) = claim(store, worker, ordered=True)
@@ -226,8 +226,8 @@ class OrderTests(Clock):
         assert 0 == store.repair_order()
         assert [] == run_all(store, worker, ordered=True)
 
-    def bury(self, store: Store) -> str:
-        """Make the first of three with one key a dead letter."""
+    def make_dead_letter(self, store: Store) -> str:
+        """Record three deliveries with one key and make the first a dead letter."""
         add(store, "a1", "a2", "a3", order_key="a")
         worker = register_worker(store)
         (a1,) = claim(store, worker, ordered=True)

@@ -1,4 +1,4 @@
-"""The tables of an outbox in a database: created, brought up to date, and checked."""
+"""Creates, upgrades and checks the tables of an outbox."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from aldis.version import __version__
 
 __all__ = ["REVISIONS", "check", "current", "sql", "upgrade"]
 
-#: The revisions of the tables that this aldis knows, the newest last.
+#: The revisions of the tables, the newest last.
 REVISIONS: Final = ("0001",)
 
-#: What databases add to what they say, in the words of a user's remedy.
+#: Parts of a database's message, and the remedy for each.
 _REMEDIES: Final = {
     "database is locked": "another connection is writing; try again when it has committed",
     "lock timeout": "another connection holds a lock; try again when it has committed",
@@ -35,35 +35,36 @@ def upgrade(
     *,
     tell: Callable[[str], object] = lambda _: None,
 ) -> list[str]:
-    """Create the tables, or bring them up to date; of several processes at once, one does it.
+    """Create the tables, or upgrade them. If several processes call this, one of them does it.
 
-    What is interrupted begins anew the next time. PostgreSQL and SQLite forget what it did; MariaDB
-    and MySQL keep it, and the next time goes on from there.
+    After an interruption, call it again. PostgreSQL and SQLite roll back the interrupted revision;
+    MariaDB and MySQL keep its tables, and the next call continues.
 
     Args:
-        bind: The application's engine; or a connection, whose transaction is begun if it is not,
-            and left to be committed.
-        prefix: What the names of the tables begin with.
-        schema: Where they are, if not where the connection creates tables anyway.
-        revision: One of :data:`REVISIONS`, or ``"head"`` for the newest. Nothing is ever undone.
-        tell: Called after each revision with a line that says what it did.
+        bind: The application's engine, or a connection. On a connection, you commit the transaction
+            yourself.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, if it is not the connection's default.
+        revision: One of :data:`REVISIONS`, or ``"head"`` for the newest. It never downgrades.
+        tell: Called after each revision with a line that describes it.
 
     Returns:
-        The revisions that were run; none if the tables were up to date.
+        The revisions that ran; none if the tables were up to date.
 
     Raises:
-        SchemaError: They are newer than this aldis, or the application's own migrations made them.
-        OutboxError: The database refuses, cannot be reached, or is of another kind.
-        ValueError: The prefix is no beginning of a name, or the revision unknown.
+        SchemaError: The tables are newer than this aldis, or the application's own migrations
+            created them.
+        OutboxError: The database refuses, cannot be reached, or cannot keep deliveries.
+        ValueError: A table's name cannot start with ``prefix``, or the revision is unknown.
     """
     wanted = _known(revision)
-    kind_of(bind.dialect.name)  # which refuses other databases
+    kind_of(bind.dialect.name)  # rejects other databases
     ours = tables(MetaData(schema=schema), prefix)
     running = _running()
     with (
         _connected(bind) as connection,
         _refusals(connection, "cannot be brought up to date"),
-        # A caller's transaction goes on after this: its settings are the caller's.
+        # The caller's transaction continues, so its settings must not change.
         running.locked(connection, prefix, schema, patient=bind is connection),
     ):
         found = _found(connection, ours)
@@ -87,24 +88,24 @@ def sql(
     *,
     start: str | None = None,
 ) -> str:
-    """Return what :func:`upgrade` would run, for those who run it themselves.
+    """Return the SQL that :func:`upgrade` would run, so that you can run it yourself.
 
     Args:
-        dialect: SQLAlchemy's name of the kind of database, such as ``"postgresql"``.
-        prefix: What the names of the tables begin with.
-        schema: Where they are, if not where the connection creates tables anyway.
-        revision: Up to which revision, or ``"head"``.
-        start: The revision that they have; ``None`` if they are not there.
+        dialect: SQLAlchemy's name of the database, such as ``"postgresql"``.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, if it is not the connection's default.
+        revision: The last revision, or ``"head"``.
+        start: The present revision; ``None`` if the tables do not exist.
     """
-    kind_of(dialect)  # which refuses other databases
-    tables(MetaData(), prefix)  # which refuses what is no prefix
+    kind_of(dialect)  # rejects other databases
+    tables(MetaData(), prefix)  # rejects a wrong prefix
     return str(_running().script(dialect, prefix, schema, start, _known(revision)))
 
 
 def current(
     bind: Engine | Connection, prefix: str = "aldis_", schema: str | None = None
 ) -> str | None:
-    """Return the revision of the tables; ``None`` if ``aldis db upgrade`` has not made them.
+    """Return the revision of the tables; ``None`` if ``aldis db upgrade`` did not create them.
 
     Raises:
         OutboxError: The database refuses, or cannot be reached.
@@ -121,18 +122,18 @@ def check(
     *,
     columns: bool = False,
 ) -> None:
-    """Make sure that the tables are those of this aldis. Two statements, if they are.
+    """Check that this aldis can use the tables. If it can, this takes two statements.
 
-    Tables that the application's own migrations made are compared column by column.
+    If the application's own migrations created the tables, every column is checked.
 
     Args:
         bind: The application's engine, or a connection.
-        prefix: What the names of the tables begin with.
-        schema: Where they are, if not where the connection creates tables anyway.
-        columns: Whether to compare those that ``aldis db upgrade`` made, too.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, if it is not the connection's default.
+        columns: Whether to check the columns of tables that ``aldis db upgrade`` created, too.
 
     Raises:
-        SchemaError: They are missing, too old or too new.
+        SchemaError: The tables are missing, too old or too new.
         OutboxError: The database refuses, or cannot be reached.
     """
     ours = tables(MetaData(schema=schema), prefix)
@@ -142,30 +143,30 @@ def check(
             _refuse_missing(connection, ours)
         elif found == "":
             raise SchemaError(
-                f"creating the tables {_named(ours)} was interrupted: run `aldis db upgrade` again,"
-                " which goes on"
+                f"the creation of the tables {_named(ours)} was interrupted: run `aldis db upgrade`"
+                " again to continue"
             )
         elif found not in REVISIONS:
             raise SchemaError(_too_new(found, ours))
         elif found != REVISIONS[-1]:
             raise SchemaError(
                 f"the tables {_named(ours)} are of revision {found}, and aldis {__version__} needs "
-                f"{REVISIONS[-1]}: run `aldis db upgrade`; what waits in them is kept"
+                f"{REVISIONS[-1]}: run `aldis db upgrade`; it keeps all deliveries"
             )
         elif columns:
-            lacking = _lacking(connection, ours)
-            if lacking:
+            missing = _missing(connection, ours)
+            if missing:
                 raise SchemaError(
-                    f"the tables {_named(ours)} are of revision {found}, but somebody has taken "
-                    f"away {', '.join(lacking)}: put that back"
+                    f"the tables {_named(ours)} are of revision {found}, but lack "
+                    f"{', '.join(missing)}: add them again"
                 )
 
 
-# -- what is there ---------------------------------------------------------------------------------
+# -- inspection -----------------------------------------------------------------------------------
 
 
 def _found(connection: Connection, ours: Tables) -> str | None:
-    """Return the revision, ``""`` if none was completed, ``None`` without a table for it."""
+    """Return the revision, ``""`` if none was completed, ``None`` without a version table."""
     name, schema = f"{ours.prefix}version", ours.deliveries.schema
     if not inspect(connection).has_table(name, schema=schema):
         return None
@@ -175,17 +176,17 @@ def _found(connection: Connection, ours: Tables) -> str | None:
 
 
 def _columns(connection: Connection, ours: Tables) -> dict[str, set[str]]:
-    """Return the columns of those tables that are there."""
+    """Return the columns of the tables that exist."""
     names = [table.name for table in _all(ours)]
     there = inspect(connection).get_multi_columns(schema=ours.deliveries.schema, filter_names=names)
     return {name: {each["name"] for each in columns} for (_, name), columns in there.items()}
 
 
-def _lacking(connection: Connection, ours: Tables) -> list[str]:
-    """Return the tables, and the columns of the others, that are not there."""
+def _missing(connection: Connection, ours: Tables) -> list[str]:
+    """Return the missing tables, and the missing columns of the tables that exist."""
     there = _columns(connection, ours)
-    lacking = [f"table {table.name}" for table in _all(ours) if table.name not in there]
-    return lacking + [
+    missing = [f"table {table.name}" for table in _all(ours) if table.name not in there]
+    return missing + [
         f"column {table.name}.{each.name}"
         for table in _all(ours)
         for each in table.columns
@@ -194,21 +195,22 @@ def _lacking(connection: Connection, ours: Tables) -> list[str]:
 
 
 def _refuse_missing(connection: Connection, ours: Tables) -> None:
-    """Look at tables that somebody else has made, or nobody.
+    """Check tables that ``aldis db upgrade`` did not create.
 
     Raises:
-        SchemaError: There are none, or some of them or of their columns are missing.
+        SchemaError: All or some of the tables, or some of their columns, are missing.
     """
-    lacking = _lacking(connection, ours)
-    if lacking == [f"table {table.name}" for table in _all(ours)]:
+    missing = _missing(connection, ours)
+    if missing == [f"table {table.name}" for table in _all(ours)]:
         raise SchemaError(
             f"the tables {_named(ours)} are missing: run `aldis db upgrade`, or add them to your "
             "own migrations: aldis.durable.tables(metadata), then autogenerate"
         )
-    if lacking:
+    if missing:
         raise SchemaError(
-            f"the tables {_named(ours)}, which your own migrations made, lack {', '.join(lacking)}:"
-            f" aldis {__version__} needs a new migration of yours; what waits in them is kept"
+            f"the tables {_named(ours)}, which your own migrations created, lack "
+            f"{', '.join(missing)}: autogenerate a migration for aldis {__version__}; it keeps all "
+            "deliveries"
         )
 
 
@@ -216,9 +218,9 @@ def _refuse_strange(connection: Connection, ours: Tables) -> None:
     there = _columns(connection, ours)
     if there:
         raise SchemaError(
-            f"there is {', '.join(sorted(there))} already, and not made by `aldis db upgrade`: "
-            "tables of your own migrations are brought up to date by these; for other tables of "
-            "that name, choose another prefix"
+            f"{', '.join(sorted(there))} already exists, and `aldis db upgrade` did not create it: "
+            "upgrade tables of your own migrations with a migration; for other tables of that "
+            "name, choose another prefix"
         )
 
 
@@ -237,26 +239,27 @@ def _named(ours: Tables) -> str:
     return f"{ours.prefix}*" if not ours.deliveries.schema else str(ours.deliveries.schema)
 
 
-# -- the way there ---------------------------------------------------------------------------------
+# -- execution -------------------------------------------------------------------------------------
 
 
 def _known(revision: str) -> str:
     wanted = REVISIONS[-1] if revision == "head" else revision
     if wanted not in REVISIONS:
-        message = f"there is no revision {revision!r}: there are {', '.join(REVISIONS)}"
+        message = f"unknown revision {revision!r}: choose one of {', '.join(REVISIONS)}"
         raise ValueError(message)
     return wanted
 
 
 def _running() -> Any:
     try:
-        # Only those who create tables wait for Alembic to be imported.
-        from aldis.durable.store.sql.migrations import running  # noqa: PLC0415 - see above
+        # Alembic imports slowly, and only the creation of tables needs it.
+        from aldis.durable.store.sql.migrations import running  # noqa: PLC0415 - Alembic imports slowly
     except ModuleNotFoundError as missing:
         if missing.name != "alembic":
             raise
         message = (
-            "creating tables needs Alembic, which is not installed: pip install 'aldis[durable]'"
+            "aldis needs Alembic to create tables, but it is not installed: pip install "
+            "'aldis[durable]'"
         )
         raise MissingExtraError(message, name="alembic") from missing
     return running
@@ -264,12 +267,12 @@ def _running() -> Any:
 
 @contextmanager
 def _connected(bind: Engine | Connection) -> Iterator[Connection]:
-    """Give a connection; one of our own is closed, and rolled back, after a ``with`` block."""
+    """Yield a connection; one that this function opened is rolled back and closed."""
     if isinstance(bind, Connection):
         yield bind
         return
     engine = bind
-    if engine.dialect.name != "sqlite":  # REPEATABLE READ would not see what another has just made
+    if engine.dialect.name != "sqlite":  # REPEATABLE READ hides a new table
         engine = engine.execution_options(isolation_level="READ COMMITTED")
     try:
         connection = engine.connect()
@@ -296,9 +299,9 @@ def _address(engine: Engine) -> str:
 
 
 def _said(error: SQLAlchemyError) -> str:
-    """Return what the driver says, in one line: without the statement and where in it."""
+    """Return the driver's message in one line, without the statement."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error
     primary = getattr(getattr(original, "diag", None), "message_primary", None)
     if primary is None and len(original.args) > 1 and isinstance(original.args[1], str):
-        primary = original.args[1]  # MariaDB's: its number, its words
+        primary = original.args[1]  # MariaDB's number and message
     return " ".join(str(primary or original).split())

@@ -1,4 +1,4 @@
-"""Running revisions: one process at a time, and all of one or nothing where the database can."""
+"""Runs revisions, one process at a time, and each in one transaction if the database can."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aldis.errors import OutboxError
 
 __all__ = ["locked", "run", "script"]
 
-#: How long to wait for another process that does the same, in seconds.
+#: How long to wait for another process that changes the tables, in seconds.
 PATIENCE: Final = 60
 
 
@@ -27,19 +27,19 @@ PATIENCE: Final = 60
 def locked(
     connection: Connection, prefix: str, schema: str | None, *, patient: bool
 ) -> Iterator[None]:
-    """Keep others from changing the same tables while a ``with`` block runs, and begin.
+    """Begin a transaction and keep other processes from changing the tables in a ``with`` block.
 
-    On PostgreSQL and SQLite that holds until the transaction ends, which it does not here.
+    On PostgreSQL and SQLite, the lock lasts until the caller ends the transaction.
 
     Args:
-        connection: Whose transaction it is.
-        prefix: What the names of the tables begin with.
-        schema: Where they are, or ``None``.
-        patient: Whether PostgreSQL may wait for ever; else the transaction's ``lock_timeout`` is
-            set, for all that it does.
+        connection: The connection.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, or ``None``.
+        patient: Whether PostgreSQL may wait for ever. Otherwise this sets the ``lock_timeout`` of
+            the transaction.
 
     Raises:
-        OutboxError: Another process has been at it for a minute (MariaDB, MySQL).
+        OutboxError: Another process has held the lock for a minute (MariaDB, MySQL).
     """
     kind = connection.dialect.name
     if kind == "sqlite":
@@ -59,21 +59,21 @@ def locked(
 
 
 def _begin_writing(connection: Connection) -> None:
-    """Begin with the write lock: a transaction that reads first may not get it any more."""
+    """Begin with the write lock; a transaction that reads first may not get it later."""
     begun = connection.in_transaction()
     if not begun:
         connection.begin()
     driver: Any = connection.connection.driver_connection
     if driver.in_transaction:
-        if begun:  # the caller's, and perhaps in the middle
+        if begun:  # the caller's transaction may be half done
             return
-        connection.exec_driver_sql("ROLLBACK")  # of an engine that begins by itself
+        connection.exec_driver_sql("ROLLBACK")  # the engine runs BEGIN itself
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager
 def _named_lock(connection: Connection, what: str) -> Iterator[None]:
-    # Such names are the whole server's, and 64 characters long at most.
+    # The whole server shares these names, and they have at most 64 characters.
     name = connection.scalar(
         text("SELECT concat('aldis ', md5(concat(coalesce(database(), ''), ' ', :what)))"),
         {"what": what},
@@ -81,13 +81,14 @@ def _named_lock(connection: Connection, what: str) -> Iterator[None]:
     got = connection.scalar(text("SELECT get_lock(:name, :wait)"), {"name": name, "wait": PATIENCE})
     if not got:
         message = (
-            f"another process has been changing the tables for {PATIENCE} seconds: wait for it"
+            f"another process has been changing the tables for {PATIENCE} seconds: wait until it "
+            "ends, then try again"
         )
         raise OutboxError(message)
     try:
         yield
     finally:
-        with suppress(SQLAlchemyError):  # the connection is lost, and the lock with it
+        with suppress(SQLAlchemyError):  # a lost connection has released the lock
             connection.execute(text("SELECT release_lock(:name)"), {"name": name})
 
 
@@ -98,17 +99,17 @@ def run(
     revision: str,
     tell: Callable[[str], object],
 ) -> list[str]:
-    """Run what leads to ``revision`` in the connection's transaction.
+    """Run the revisions up to ``revision`` in the connection's transaction.
 
     Args:
-        connection: A transaction has begun on it.
-        prefix: What the names of the tables begin with.
-        schema: Where they are, or ``None``.
-        revision: A known one.
-        tell: Called after each, with its number and what it did.
+        connection: A connection whose transaction has begun.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, or ``None``.
+        revision: The last revision.
+        tell: Called after each revision with a line that describes it.
 
     Returns:
-        What was run.
+        The revisions that ran.
     """
     done: list[str] = []
 
@@ -122,13 +123,13 @@ def run(
 
 
 def script(dialect: str, prefix: str, schema: str | None, start: str | None, revision: str) -> str:
-    """Return the SQL that leads from ``start``, ``None`` for nothing, to ``revision``."""
+    """Return the SQL from revision ``start``, ``None`` for no tables, up to ``revision``."""
     written = StringIO()
     options = _options(prefix, schema, revision) | {
         "as_sql": True,
         "starting_rev": start,
         "output_buffer": written,
-        # Alembic takes SQLite for one that cannot.
+        # Alembic assumes that SQLite cannot roll back DDL.
         "transactional_ddl": dialect in ("sqlite", "postgresql"),
     }
     context = MigrationContext.configure(dialect_name=dialect, opts=options)

@@ -1,4 +1,4 @@
-"""What a revision works with."""
+"""The operations of a revision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Column, inspect, text
 
 __all__ = ["Step"]
 
-#: Whatever the server's and the database's defaults are: rows roll back, and any text fits.
+#: On MariaDB, the server's defaults may lack transactions or Unicode.
 _OPTIONS: Final[dict[str, Any]] = {
     f"{dialect}_{option}": value
     for dialect in ("mysql", "mariadb")
@@ -21,15 +21,15 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One revision's view of the database.
+    """The operations of one revision.
 
-    What is there already is left alone: MariaDB commits each statement by itself, so a revision
-    that was interrupted begins anew among its own first tables.
+    They skip what exists already. MariaDB commits each statement by itself, so an interrupted
+    revision finds its own first tables when it runs again.
 
     Attributes:
         op: Alembic's operations.
-        prefix: What the names of the tables begin with.
-        schema: Where they are, or ``None``.
+        prefix: The start of the tables' names.
+        schema: The schema of the tables, or ``None``.
     """
 
     op: Operations
@@ -38,25 +38,25 @@ class Step:
 
     @property
     def dialect(self) -> str:
-        """The database's kind; MariaDB is ``"mysql"``."""
+        """The kind of the database; that of MariaDB is ``"mysql"``."""
         name = self.op.get_context().dialect.name
         return "mysql" if name == "mariadb" else name
 
     def create_table(self, name: str, *columns: Column[Any]) -> None:
-        """Create a table, its name without the prefix."""
+        """Create a table, unless it exists. ``name`` has no prefix."""
         if not self._has_table(name):
             self.op.create_table(self.prefix + name, *columns, schema=self.schema, **_OPTIONS)
 
     def create_index(
         self, table: str, name: str, columns: Sequence[str], *, where: str | None = None
     ) -> None:
-        """Create an index, partial where PostgreSQL is.
+        """Create an index, unless it exists.
 
         Args:
-            table: Of which table, without the prefix.
-            name: What its name ends with.
+            table: The table, without the prefix.
+            name: The end of the index's name.
             columns: The names of its columns.
-            where: Which rows it has on PostgreSQL; all of them elsewhere.
+            where: The condition of a partial index, on PostgreSQL only.
         """
         full_name = f"ix_{self.prefix}{table}_{name}"
         if not self._has_index(table, full_name):

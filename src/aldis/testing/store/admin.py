@@ -1,4 +1,4 @@
-"""What a store does for operators."""
+"""What a store promises to operators."""
 
 # ruff: noqa: S101, SIM300, PLR2004 - tests put what they expect first, and count
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, DeliveryFilter, State
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
     add,
@@ -26,12 +26,12 @@ OTHER = "stock.reserve"
 
 
 class OperatorTests(Clock):
-    """Looking, replay, discarding and pruning."""
+    """What operators see and change."""
 
-    # -- looking ---------------------------------------------------------------------------------
+    # -- finding ---------------------------------------------------------------------------------
 
-    def test_loads_are_counted(self, store: Store) -> None:
-        """Each receiver's deliveries are counted by state, and the oldest that waits is told."""
+    def test_stats(self, store: Store) -> None:
+        """``stats`` counts each receiver's deliveries by state and finds the oldest due one."""
         add(store, "a", "b", "c")
         add(store, "late", receiver="late", delay=60.0)
         store.pause("paused")
@@ -53,19 +53,19 @@ class OperatorTests(Clock):
         store.resume("paused")
         assert [RECEIVER, "late"] == [each.receiver for each in store.stats()]
 
-    def test_what_is_found_comes_by_number(self, store: Store) -> None:
-        """The oldest or the newest come first, as many as are wanted."""
+    def test_found_deliveries_are_sorted(self, store: Store) -> None:
+        """``find`` sorts by id, in either direction, up to the limit."""
         add(store, "a", "b", "c")
         assert ["a", "b", "c"] == names(store.find(DeliveryFilter(), limit=10))
         assert ["a", "b"] == names(store.find(DeliveryFilter(), limit=2))
         assert ["c", "b"] == names(store.find(DeliveryFilter(), limit=2, newest_first=True))
 
-    def test_deliveries_are_found_by_what_they_are(self, store: Store) -> None:
-        """Everything that a choice says has to apply."""
+    def test_filters_combine(self, store: Store) -> None:
+        """A delivery must match every attribute of the filter."""
         first = new("a")
         store.add(None, [first, new("b"), new("c", receiver=OTHER)])
         (a,) = claim(store, register_worker(store), 1)
-        for expected, choice in (
+        for expected, where in (
             ("abc", DeliveryFilter()),
             ("abc", DeliveryFilter(signal="order-paid")),
             ("", DeliveryFilter(signal="order-sent")),
@@ -80,11 +80,11 @@ class OperatorTests(Clock):
             ("b", DeliveryFilter(states=[State.PENDING], receiver=RECEIVER)),
             ("", DeliveryFilter(states=[State.PENDING], ids=[a.id])),
         ):
-            assert expected == "".join(names(store.find(choice, limit=10))), choice
-            assert len(expected) == store.count(choice), choice
+            assert expected == "".join(names(store.find(where, limit=10))), where
+            assert len(expected) == store.count(where), where
 
-    def test_deliveries_are_found_by_their_error(self, store: Store) -> None:
-        """Text of the last error is enough, in any case, and none of it is a wildcard."""
+    def test_filter_by_error(self, store: Store) -> None:
+        """The filter finds text in the last error, in any case, without wildcards."""
         errors = {"a": "No Paper: 100% full", "b": "no paper", "c": "out_of ink", "d": "outlof ink"}
         add(store, *errors, "e")
         for each in claim(store, register_worker(store)):
@@ -104,8 +104,8 @@ class OperatorTests(Clock):
                 text
             )
 
-    def test_deliveries_are_found_by_their_time(self, store: Store) -> None:
-        """From a time on that is included, up to one that is not; in any zone."""
+    def test_filter_by_time(self, store: Store) -> None:
+        """``since`` includes its time and ``until`` excludes it, in any time zone."""
         for each in "abc":
             add(store, each)
             self.later(0.05)
@@ -121,7 +121,7 @@ class OperatorTests(Clock):
     # -- replay ----------------------------------------------------------------------------------
 
     def test_a_dead_letter_is_replayed(self, store: Store) -> None:
-        """It is due now, with all attempts again; nothing else is touched."""
+        """A replayed dead letter is due now with all its attempts; others do not change."""
         add(store, "dead", "done", "pending", "running")
         worker = register_worker(store)
         dead, done, pending, _ = claim(store, worker)
@@ -140,8 +140,8 @@ class OperatorTests(Clock):
         (again,) = claim(store, worker)
         assert (dead.id, dead.key, 1) == (again.id, again.key, 1)
 
-    def test_only_the_chosen_are_replayed(self, store: Store) -> None:
-        """A choice of states that cannot be replayed chooses nothing."""
+    def test_only_selected_dead_letters_are_replayed(self, store: Store) -> None:
+        """A filter that selects no dead or discarded delivery replays nothing."""
         add(store, "a", "b")
         for each in claim(store, register_worker(store)):
             store.fail(each, AttemptFailure("gave up"))
@@ -150,8 +150,8 @@ class OperatorTests(Clock):
         assert 1 == sum(store.replay(DeliveryFilter(ids=[delivery(store, "b").id])))
         assert {"a": State.DEAD, "b": State.PENDING} == states(store)
 
-    def test_what_was_discarded_can_be_replayed(self, store: Store) -> None:
-        """Who discarded by mistake takes it back; a delay is over then."""
+    def test_a_discarded_delivery_is_replayed(self, store: Store) -> None:
+        """A replay undoes a discard; the delivery is due at once."""
         add(store, "a", delay=60.0)
         assert 1 == sum(store.discard(DeliveryFilter()))
         assert 1 == sum(store.replay(DeliveryFilter(states=[State.DISCARDED])))
@@ -159,7 +159,7 @@ class OperatorTests(Clock):
         assert ["a"] == names(claim(store, register_worker(store)))
 
     def test_many_are_replayed(self, store: Store) -> None:
-        """However many there are, each is counted and replayed once."""
+        """A replay of many batches counts each delivery once."""
         store.add(None, [new("many") for _ in range(1200)])
         assert 1200 == sum(store.discard(DeliveryFilter()))
         assert 1200 == sum(store.replay(DeliveryFilter()))
@@ -167,27 +167,27 @@ class OperatorTests(Clock):
 
     # -- discarding ------------------------------------------------------------------------------
 
-    def test_what_is_discarded_never_runs(self, store: Store) -> None:
-        """Whatever does not run can be discarded: what is pending, behind, or a dead letter."""
+    def test_a_discarded_delivery_never_runs(self, store: Store) -> None:
+        """Pending, blocked and dead deliveries can be discarded; then no claim gets them."""
         add(store, "running", order_key="a")
         add(store, "dead", "done")
         worker = register_worker(store)
         _, dead, done = claim(store, worker, ordered=True)
         store.fail(dead, AttemptFailure("gave up"))
         store.complete([done])
-        add(store, "behind", order_key="a")
+        add(store, "blocked", order_key="a")
         assert [] == claim(store, worker, ordered=True)
-        assert State.BLOCKED is state(store, "behind")
+        assert State.BLOCKED is state(store, "blocked")
         add(store, "pending")
         assert 3 == sum(store.discard(DeliveryFilter()))
         gone = State.DISCARDED
-        expected = {"dead": gone, "behind": gone, "pending": gone}
+        expected = {"dead": gone, "blocked": gone, "pending": gone}
         assert {**expected, "running": State.RUNNING, "done": State.DONE} == states(store)
         assert delivery(store, "pending").finished_at is not None
         assert [] == claim(store, worker, ordered=True)
 
-    def test_what_runs_cannot_be_discarded(self, store: Store) -> None:
-        """Whoever has it completes it."""
+    def test_a_running_delivery_is_not_discarded(self, store: Store) -> None:
+        """A running delivery cannot be discarded; its worker completes it."""
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
         assert 0 == sum(store.discard(DeliveryFilter()))
@@ -197,8 +197,8 @@ class OperatorTests(Clock):
 
     # -- retention -------------------------------------------------------------------------------
 
-    def test_what_is_over_is_pruned(self, store: Store) -> None:
-        """What is done or discarded goes, and was counted before; the rest stays."""
+    def test_prune_deletes_ended_deliveries(self, store: Store) -> None:
+        """``prune`` deletes done and discarded deliveries only."""
         add(store, "done", "dead", "running", "discarded", "pending")
         worker = register_worker(store)
         done, dead, _ = claim(store, worker, 3)
@@ -212,8 +212,8 @@ class OperatorTests(Clock):
         assert 0 == sum(store.prune(0.05))
         assert {"dead", "running", "pending"} == set(states(store))
 
-    def test_what_is_over_for_a_short_time_is_kept(self, store: Store) -> None:
-        """The age is that of the end, not that of the beginning."""
+    def test_prune_keeps_recent_deliveries(self, store: Store) -> None:
+        """``prune`` compares the time at which a delivery ended."""
         add(store, "old")
         worker = register_worker(store)
         store.complete(claim(store, worker))

@@ -1,4 +1,4 @@
-"""What becomes of what a worker has."""
+"""What a store promises about the results of attempts."""
 
 # ruff: noqa: S101, SIM300, PLR2004 - tests put what they expect first, and count
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, State
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
     RollBackError,
@@ -26,11 +26,11 @@ from aldis.testing.store.steps import (
 )
 
 
-class OutcomeTests(Clock):
-    """Completion, failure, and what is given back."""
+class ResultTests(Clock):
+    """How claimed deliveries end."""
 
-    def test_what_is_finished_is_done(self, store: Store) -> None:
-        """It never runs again, and it is known when it was done."""
+    def test_a_completed_delivery_is_done(self, store: Store) -> None:
+        """A completed delivery never runs again, and the store knows when it ended."""
         add(store, "a", "b", "c")
         worker = register_worker(store)
         a, b, c = claim(store, worker)
@@ -44,8 +44,8 @@ class OutcomeTests(Clock):
         assert 1 == done.attempts
         assert [] == claim(store, worker)
 
-    def test_finishing_twice_is_nothing(self, store: Store) -> None:
-        """A second completion, and a failure after it, change nothing and say so."""
+    def test_a_delivery_ends_once(self, store: Store) -> None:
+        """After a completion, every other result is rejected and changes nothing."""
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
         assert 1 == store.complete([claimed])
@@ -54,8 +54,8 @@ class OutcomeTests(Clock):
         assert not store.fail(claimed, AttemptFailure("too late", retry_in=0.0))
         assert State.DONE is state(store, "a")
 
-    def test_many_are_finished_at_once(self, store: Store) -> None:
-        """A claim of more than a thousand is finished by one call."""
+    def test_one_call_completes_many(self, store: Store) -> None:
+        """One call completes more than a thousand deliveries."""
         store.add(None, [new("many") for _ in range(1200)])
         claimed = claim(store, register_worker(store), 2000)
         assert 1200 == len(claimed)
@@ -63,7 +63,7 @@ class OutcomeTests(Clock):
         assert 0 == store.complete(claimed)
 
     def test_completion_is_committed_with_the_receivers_transaction(self, store: Store) -> None:
-        """It is done when the transaction in which it was completed is committed."""
+        """A completion takes effect when the receiver's transaction commits."""
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
         with store.transaction() as session:
@@ -71,8 +71,8 @@ class OutcomeTests(Clock):
         assert State.DONE is state(store, "a")
         assert 0 == store.complete([claimed])
 
-    def test_completing_twice_in_one_transaction_is_once(self, store: Store) -> None:
-        """A receiver that commits in several steps completes with the first, and with no error."""
+    def test_one_transaction_may_complete_twice(self, store: Store) -> None:
+        """A second completion in the same transaction is accepted."""
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
         with store.transaction() as session:
@@ -81,7 +81,7 @@ class OutcomeTests(Clock):
         assert State.DONE is state(store, "a")
 
     def test_completion_is_rolled_back_with_the_receivers_transaction(self, store: Store) -> None:
-        """If the transaction in which it was completed fails, the worker still has it."""
+        """If the receiver's transaction rolls back, the worker still holds the delivery."""
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
         with suppress(RollBackError), store.transaction() as session:
@@ -91,8 +91,8 @@ class OutcomeTests(Clock):
         assert store.fail(claimed, AttemptFailure("rolled back", retry_in=0.0))
         assert State.PENDING is state(store, "a")
 
-    def test_what_failed_is_tried_again(self, store: Store) -> None:
-        """It is due again after the seconds that the failure says, as the next attempt."""
+    def test_a_failed_delivery_is_retried(self, store: Store) -> None:
+        """A failed delivery is due after ``retry_in`` seconds, as the next attempt."""
         add(store, "a")
         worker = register_worker(store)
         (claimed,) = claim(store, worker)
@@ -108,8 +108,8 @@ class OutcomeTests(Clock):
         (claimed,) = claim(store, worker)
         assert 2 == claimed.attempt
 
-    def test_a_failure_can_be_no_attempt(self, store: Store) -> None:
-        """Who only asks to be called later has not used up an attempt."""
+    def test_a_failure_may_not_count(self, store: Store) -> None:
+        """A failure with ``counts=False`` uses up no attempt."""
         add(store, "a")
         worker = register_worker(store)
         for _ in range(3):
@@ -118,8 +118,8 @@ class OutcomeTests(Clock):
             assert store.fail(claimed, AttemptFailure("not yet", retry_in=0.0, counts=False))
             assert 0 == delivery(store, "a").attempts
 
-    def test_what_failed_for_good_is_a_dead_letter(self, store: Store) -> None:
-        """It is kept with all that is known of it, and given to nobody."""
+    def test_a_failure_without_retry_is_a_dead_letter(self, store: Store) -> None:
+        """A dead letter keeps its error, and no worker gets it."""
         add(store, "a")
         worker = register_worker(store)
         (claimed,) = claim(store, worker)
@@ -131,7 +131,7 @@ class OutcomeTests(Clock):
         assert [] == store.due([RECEIVER])
 
     def test_an_error_can_be_any_text(self, store: Store) -> None:
-        """What no database takes is kept in some form: an error must not cost its dead letter."""
+        """The store escapes the characters of an error that its database cannot keep."""
         odd = "nul \x00, half a character \udc80, a horse \U0001f40e"
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
@@ -141,8 +141,8 @@ class OutcomeTests(Clock):
         for part in ("nul ", ", half a character ", ", a horse \U0001f40e, and the end"):
             assert part in (dead.reason or "")
 
-    def test_what_is_given_back_was_no_attempt(self, store: Store) -> None:
-        """It is due as before, also for another worker, and nothing counts."""
+    def test_a_release_does_not_count(self, store: Store) -> None:
+        """A released delivery is pending for any worker, and the attempt does not count."""
         add(store, "a", "b")
         a, b = claim(store, register_worker(store))
         assert 2 == store.release([a, b])
@@ -160,8 +160,8 @@ class OutcomeTests(Clock):
         assert ["a", "b"] == names(again)
         assert [1, 1] == [each.attempt for each in again]
 
-    def test_only_who_has_it_can_end_it(self, store: Store) -> None:
-        """Nothing that another worker says about a delivery has an effect."""
+    def test_only_the_holder_can_end_it(self, store: Store) -> None:
+        """The results of another worker have no effect."""
         add(store, "a")
         (claimed,) = claim(store, register_worker(store))
         assert_lost(store, replace(claimed, worker=register_worker(store)))
@@ -169,7 +169,7 @@ class OutcomeTests(Clock):
         assert 1 == store.complete([claimed])
 
     def test_an_earlier_attempt_cannot_end_a_later_one(self, store: Store) -> None:
-        """A receiver that ran out of time says nothing about the same worker's next attempt."""
+        """The result of an earlier attempt has no effect on the worker's next attempt."""
         add(store, "a")
         worker = register_worker(store)
         (first,) = claim(store, worker)

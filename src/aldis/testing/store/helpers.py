@@ -1,4 +1,4 @@
-"""What the tests of a store are made of."""
+"""Helpers for the tests of a store."""
 
 # ruff: noqa: S101, SIM300 - tests put what they expect first
 
@@ -36,45 +36,44 @@ __all__ = [
     "states",
 ]
 
-#: Whose deliveries they are where that does not matter.
+#: The receiver of deliveries, if a test does not need another one.
 RECEIVER: Final = "billing.receipt"
 
 
 class RollBackError(Exception):
-    """Ends a transaction that is to be rolled back."""
+    """Rolls back a transaction of a test."""
 
 
 class Clock:
-    """How the tests let time pass."""
+    """Lets time pass for the tests."""
 
-    #: By how many seconds the tests delay what they delay. A slow disk needs less for a few
-    #: statements; where :meth:`later` costs no time, more does not either.
+    #: The delays in the tests, in seconds: longer than a few statements on a slow disk.
     delay: float = 1.0
 
     def later(self, seconds: float) -> None:
-        """Return when the store's clock says that it is ``seconds`` later."""
+        """Return when the store's clock is ``seconds`` later."""
         sleep(seconds)
 
     def lose(self, store: Store, worker: str) -> int:
-        """Have a lease run out, take away what its worker has, and return how much that was."""
+        """Let a lease expire and rescue its deliveries; return their number."""
         store.heartbeat(worker, 0.01)
         self.later(0.05)
         return store.rescue()
 
 
 def new(name: str, *, receiver: str = RECEIVER, **more: Any) -> NewDelivery:
-    """Return a delivery that is known by ``name``: its payload."""
+    """Return a delivery whose payload is ``name``."""
     return NewDelivery(uuid4().hex, receiver, "order-paid", name, **more)
 
 
 def add(store: Store, *named: str, **more: Any) -> None:
-    """Record deliveries, each in a transaction of its own."""
+    """Record deliveries, each in a new transaction."""
     for name in named:
         store.add(None, [new(name, **more)])
 
 
 def register_worker(store: Store, lease: float = 60.0) -> str:
-    """Begin a lease, and return it."""
+    """Register a worker and return its lease."""
     worker = uuid4().hex
     store.register_worker(worker, "a test", lease)
     return worker
@@ -83,7 +82,7 @@ def register_worker(store: Store, lease: float = 60.0) -> str:
 def claim(
     store: Store, worker: str, limit: int = 100, *, receiver: str = RECEIVER, **more: Any
 ) -> list[ClaimedDelivery]:
-    """Claim, not ordered unless that is asked for."""
+    """Claim deliveries; the claim is not ordered by default."""
     return store.claim(worker, receiver, limit, **{"ordered": False, **more})
 
 
@@ -93,42 +92,42 @@ def names(found: Iterable[ClaimedDelivery | Delivery]) -> list[str]:
 
 
 def delivery(store: Store, name: str) -> Delivery:
-    """Return the one delivery with a name."""
+    """Return the delivery with a name."""
     (found,) = (each for each in store.find(DeliveryFilter(), limit=1000) if each.payload == name)
     return found
 
 
 def state(store: Store, name: str) -> State:
-    """Return the state of the one delivery with a name."""
+    """Return the state of the delivery with a name."""
     return delivery(store, name).state
 
 
 def states(store: Store) -> dict[str, State]:
-    """Return the states of all deliveries, by name."""
+    """Return the states of all deliveries by name."""
     return {each.payload: each.state for each in store.find(DeliveryFilter(), limit=1000)}
 
 
 def is_due(store: Store, receiver: str = RECEIVER) -> bool:
-    """Tell whether the store says that there is something to do now."""
+    """Return whether a receiver has a delivery that is due now."""
     return any(each.seconds <= 0 for each in store.due([receiver]))
 
 
 def run_all(store: Store, worker: str, *, ordered: bool, receiver: str = RECEIVER) -> list[str]:
-    """Claim and finish until nothing is due; return the names in the order of their turns."""
-    turns: list[str] = []
-    # Claims may come back empty while something is due: they set aside what is behind.
+    """Claim and complete until nothing is due; return the names in the order of claims."""
+    order: list[str] = []
+    # A claim may be empty while a delivery is due, because the claim blocks deliveries.
     for _ in range(1000):
         claimed = claim(store, worker, receiver=receiver, ordered=ordered)
-        turns += names(claimed)
+        order += names(claimed)
         store.complete(claimed)
         if not claimed and not is_due(store, receiver):
-            return turns
-    message = f"{receiver} is still due after a thousand claims; so far: {turns}"
+            return order
+    message = f"{receiver} is still due after a thousand claims; so far: {order}"
     raise AssertionError(message)
 
 
 def assert_lost(store: Store, claimed: ClaimedDelivery) -> None:
-    """Make sure that whoever holds ``claimed`` no more can do nothing with it, and is told so."""
+    """Check that the store rejects every result of a lost delivery."""
     assert 0 == store.complete([claimed])
     assert 0 == store.release([claimed])
     assert not store.fail(claimed, AttemptFailure("lost", retry_in=0.0))

@@ -1,4 +1,4 @@
-"""Several workers at one store."""
+"""What a store promises to workers that run at the same time."""
 
 # ruff: noqa: S101, SIM300, PLR2004 - tests put what they expect first, and count
 
@@ -13,17 +13,17 @@ from time import monotonic, sleep
 
 from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, ClaimedDelivery, DeliveryFilter, State
-from aldis.testing.store.steps import RECEIVER, Clock, claim, new, register_worker
+from aldis.testing.store.helpers import RECEIVER, Clock, claim, new, register_worker
 
-#: Seconds after which a race is lost for everybody.
+#: Seconds until a test gives up.
 PATIENCE = 60.0
 
 
 class RaceTests(Clock):
-    """Threads that are workers."""
+    """Workers in several threads."""
 
-    def test_nothing_is_given_twice(self, store: Store) -> None:
-        """Four workers share what there is: each delivery goes to one of them, none stays."""
+    def test_a_delivery_is_claimed_once(self, store: Store) -> None:
+        """Four workers claim and complete every delivery exactly once."""
         total = 400
         store.add(None, [new(f"{number}") for number in range(total)])
         runs: Counter[int] = Counter()
@@ -33,13 +33,13 @@ class RaceTests(Clock):
             runs.update(each.id for each in claimed)
             assert len(claimed) == store.complete(claimed)
 
-        drain(store, 4, work)
+        run_workers(store, 4, work)
         assert total == len(runs)
         assert {1} == set(runs.values())
         assert total == store.count(DeliveryFilter(states=[State.DONE]))
 
-    def test_keys_hold_in_a_race(self, store: Store) -> None:
-        """However workers race, one key never runs twice at a time, and always in its order."""
+    def test_order_among_racing_workers(self, store: Store) -> None:
+        """Each key's deliveries run one at a time and in order."""
         store.add(
             None,
             [
@@ -48,24 +48,24 @@ class RaceTests(Clock):
                 for key in ("a", "b", "c", "d", "e", None)
             ],
         )
-        turns = Turns()
+        keys = RunningKeys()
 
         def work(worker: str) -> None:
             claimed = claim(store, worker, 4, ordered=True)
-            with turns.of(claimed):
+            with keys.running(claimed):
                 pass
             store.complete(claimed)
 
-        drain(store, 4, work)
+        run_workers(store, 4, work)
         assert 72 == store.count(DeliveryFilter(states=[State.DONE]))
-        assert [] == turns.overlaps
+        assert [] == keys.overlaps
         for key in "abcde":
-            assert [f"{number}" for number in range(12)] == turns.begun[key]
+            assert [f"{number}" for number in range(12)] == keys.begun[key]
 
-    def test_keys_hold_while_senders_race_too(self, store: Store) -> None:
-        """Transactions that are committed out of order never make one key run twice at a time."""
+    def test_order_among_racing_senders(self, store: Store) -> None:
+        """Deliveries running one key never overlap if transactions commit out running order."""
         total = 60
-        turns = Turns()
+        keys = RunningKeys()
         sent = Barrier(5)
 
         def send(_: str) -> None:
@@ -77,7 +77,7 @@ class RaceTests(Clock):
 
         def work(worker: str) -> None:
             claimed = claim(store, worker, 4, ordered=True)
-            with turns.of(claimed):
+            with keys.running(claimed):
                 pass
             store.complete(claimed)
 
@@ -89,12 +89,12 @@ class RaceTests(Clock):
                 work(worker)
                 store.repair_order()
 
-        together([send, send, run, run, run])
+        run_together([send, send, run, run, run])
         assert total == store.count(DeliveryFilter(states=[State.DONE]))
-        assert [] == turns.overlaps
+        assert [] == keys.overlaps
 
-    def test_failures_and_losses_in_a_race(self, store: Store) -> None:
-        """Whatever workers do at once, each delivery ends exactly once, and none is lost."""
+    def test_failures_among_racing_workers(self, store: Store) -> None:
+        """Despite failures and rescues, each delivery is completed exactly once."""
         total = 120
         store.add(None, [new(f"{number}", order_key=f"{number % 10}") for number in range(total)])
         done: Counter[int] = Counter()
@@ -110,14 +110,14 @@ class RaceTests(Clock):
                     done[each.id] += store.complete([each])
             store.rescue()
 
-        drain(store, 4, work)
+        run_workers(store, 4, work)
         assert total == store.count(DeliveryFilter(states=[State.DONE]))
         assert total == len(done)
         assert {1} == set(done.values())
 
 
-class Turns:
-    """What workers have at the same time, by key."""
+class RunningKeys:
+    """Records which ordering keys run at the same time, and in which order."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -126,8 +126,8 @@ class Turns:
         self.overlaps: list[str] = []
 
     @contextmanager
-    def of(self, claimed: list[ClaimedDelivery]) -> Iterator[None]:
-        """Note what one worker has, and for how long."""
+    def running(self, claimed: list[ClaimedDelivery]) -> Iterator[None]:
+        """Record the keys running one worker's deliveries during a ``with`` block."""
         keys = [each.order_key for each in claimed if each.order_key is not None]
         with self._lock:
             self.overlaps += [key for key in keys if key in self._running]
@@ -141,30 +141,30 @@ class Turns:
             self._running.difference_update(keys)
 
 
-def drain(store: Store, workers: int, work: Callable[[str], None]) -> None:
-    """Have so many threads work, each under its lease, until nothing is left to do."""
+def run_workers(store: Store, workers: int, work: Callable[[str], None]) -> None:
+    """Call ``work`` in several worker threads until no delivery is unfinished."""
     begin = Barrier(workers)
 
     def run(_: str) -> None:
         worker = register_worker(store)
         begin.wait(PATIENCE)
         until = monotonic() + PATIENCE
-        while monotonic() < until and left(store):
+        while monotonic() < until and unfinished(store):
             work(worker)
             store.repair_order()
         store.unregister_worker(worker)
 
-    together([run] * workers)
+    run_together([run] * workers)
 
 
-def left(store: Store) -> int:
-    """Return how much is not over."""
+def unfinished(store: Store) -> int:
+    """Count the deliveries that have not ended."""
     waiting = [State.PENDING, State.RUNNING, State.BLOCKED, State.QUARANTINED]
     return store.count(DeliveryFilter(receiver=RECEIVER, states=waiting))
 
 
-def together(functions: list[Callable[[str], None]]) -> None:
-    """Call functions at once, each in a thread; raise what one of them raises."""
+def run_together(functions: list[Callable[[str], None]]) -> None:
+    """Call each function in its own thread; raise the first error."""
     with ThreadPoolExecutor(len(functions)) as pool:
         for each in [pool.submit(function, "") for function in functions]:
             each.result()

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from aldis.durable.store import Store
 from aldis.durable.types import State
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
     add,
@@ -24,10 +24,10 @@ from aldis.testing.store.steps import (
 
 
 class ClaimTests(Clock):
-    """Claims."""
+    """How a store gives deliveries to workers."""
 
-    def test_a_claim_takes(self, store: Store) -> None:
-        """What one worker has is not given to another, and it is that worker's first attempt."""
+    def test_a_delivery_has_one_worker(self, store: Store) -> None:
+        """A claimed delivery is running, and no other worker can claim it."""
         add(store, "a")
         worker = register_worker(store)
         (claimed,) = claim(store, worker)
@@ -38,34 +38,34 @@ class ClaimTests(Clock):
         assert (State.RUNNING, 1, worker) == (seen.state, seen.attempts, seen.worker)
 
     def test_a_claim_has_a_limit(self, store: Store) -> None:
-        """A worker gets no more than it asks for, and the rest later."""
+        """A worker gets at most as many deliveries as it asks for."""
         add(store, "a", "b", "c")
         worker = register_worker(store)
         assert ["a", "b"] == names(claim(store, worker, 2))
         assert ["c"] == names(claim(store, worker, 2))
         assert [] == claim(store, worker, 2)
 
-    def test_what_is_due_first_comes_first(self, store: Store) -> None:
-        """The order is that of the times due, and of the numbers where these are the same."""
+    def test_the_first_due_is_claimed_first(self, store: Store) -> None:
+        """Claims follow the due times; deliveries with equal times follow their ids."""
         store.add(None, [new("third", delay=0.2), new("second", delay=0.1), new("first")])
         store.add(None, [new("last", delay=0.3), new("last but one", delay=0.3)])
         self.later(0.5)
         order = ["first", "second", "third", "last", "last but one"]
         assert order == names(claim(store, register_worker(store)))
 
-    def test_receivers_are_kept_apart(self, store: Store) -> None:
-        """A claim and what is due concern one receiver's name, to the letter."""
+    def test_receivers_are_separate(self, store: Store) -> None:
+        """``claim`` and ``due`` compare a receiver's name exactly."""
         wanted = ["receipt", "Receipt", "receipt2", "rec_ipt"]
         for each in wanted:
             add(store, each, receiver=each)
         worker = register_worker(store)
         for each in wanted:
-            assert {each} == {due.receiver for due in store.due([each, "nobody's"])}
+            assert {each} == {due.receiver for due in store.due([each, "unknown"])}
             assert [each] == names(claim(store, worker, receiver=each))
             assert [] == store.due([each])
 
-    def test_nothing_is_given_without_a_lease(self, store: Store) -> None:
-        """Who never had a lease, or has retired, gets nothing."""
+    def test_a_claim_needs_a_lease(self, store: Store) -> None:
+        """A worker that is not registered gets nothing."""
         add(store, "a")
         assert [] == claim(store, uuid4().hex)
         worker = register_worker(store)
@@ -73,8 +73,8 @@ class ClaimTests(Clock):
         assert [] == claim(store, worker)
         assert State.PENDING is state(store, "a")
 
-    def test_nothing_is_given_to_a_lease_that_has_run_out(self, store: Store) -> None:
-        """Who was away for longer than its lease gets nothing, also before somebody takes it."""
+    def test_an_expired_lease_gets_nothing(self, store: Store) -> None:
+        """A worker whose lease has expired gets nothing, even before a rescue."""
         add(store, "a")
         worker = register_worker(store, 0.05)
         self.later(0.15)
@@ -84,8 +84,8 @@ class ClaimTests(Clock):
         assert State.PENDING is state(store, "a")
         assert 0 == delivery(store, "a").attempts
 
-    def test_what_is_due_is_told(self, store: Store) -> None:
-        """Workers learn which receivers have something, and in how many seconds."""
+    def test_due_receivers_are_listed(self, store: Store) -> None:
+        """``due`` returns which receivers have deliveries, and in how many seconds."""
         add(store, "a", receiver="one")
         add(store, "b", receiver="two", delay=60.0)
         add(store, "c", receiver="other")
@@ -93,10 +93,10 @@ class ClaimTests(Clock):
         assert ("one", False) == (one.receiver, one.exclusive)
         assert one.seconds <= 0
         assert ("two", False) == (two.receiver, two.exclusive)
-        assert 50 < two.seconds <= 60  # noqa: PLR2004 - that of the delay
+        assert 50 < two.seconds <= 60  # noqa: PLR2004 - the delay
 
-    def test_what_a_paused_receiver_has_is_held_back(self, store: Store) -> None:
-        """Nothing of it is due or given until it is resumed; others are not concerned."""
+    def test_a_paused_receiver_gets_nothing(self, store: Store) -> None:
+        """A paused receiver's deliveries are neither due nor claimed until it is resumed."""
         add(store, "a")
         add(store, "b", receiver="other")
         worker = register_worker(store)
@@ -110,8 +110,8 @@ class ClaimTests(Clock):
         assert is_due(store)
         assert ["a"] == names(claim(store, worker))
 
-    def test_what_a_paused_receiver_runs_can_end(self, store: Store) -> None:
-        """A pause keeps nobody from finishing or giving back what was claimed before."""
+    def test_a_pause_lets_running_deliveries_end(self, store: Store) -> None:
+        """While a receiver is paused, its claimed deliveries can be completed and released."""
         add(store, "a", "b")
         a, b = claim(store, register_worker(store))
         store.pause(RECEIVER)

@@ -1,4 +1,4 @@
-"""What a store does for senders."""
+"""What a store promises to senders."""
 
 # ruff: noqa: S101, SIM300 - tests put what they expect first
 
@@ -10,7 +10,7 @@ from time import monotonic
 
 from aldis.durable.store import Store
 from aldis.durable.types import DeliveryFilter, NewDelivery, State
-from aldis.testing.store.steps import (
+from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
     RollBackError,
@@ -27,10 +27,10 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class SenderTests(Clock):
-    """Recording."""
+    """What a store promises to senders."""
 
-    def test_a_new_store_can_be_used(self, store: Store) -> None:
-        """It checks out, and there is nothing in it."""
+    def test_a_new_store_is_ready(self, store: Store) -> None:
+        """``check`` accepts a new store, and the store is empty."""
         store.check()
         assert [] == store.find(DeliveryFilter(), limit=10)
         assert 0 == store.count(DeliveryFilter())
@@ -38,8 +38,8 @@ class SenderTests(Clock):
         assert [] == store.due([RECEIVER])
         assert [] == store.due([])
 
-    def test_all_of_a_delivery_comes_back(self, store: Store) -> None:
-        """A worker gets what the sender has recorded, and those who look see it."""
+    def test_every_attribute_is_kept(self, store: Store) -> None:
+        """Workers and operators get every attribute that the sender recorded."""
         text = "\u017elut\u00fd k\u016f\u0148 \U0001f40e ' \" % \\ \n"
         sent = NewDelivery("0123456789abcdef" * 2, "a.b", "paid", text, "a key", 0.0, "a:b", TRACE)
         store.add(None, [sent])
@@ -64,29 +64,29 @@ class SenderTests(Clock):
         assert (None, None, None) == (seen.finished_at, seen.reason, seen.traceback)
         assert (1, 0) == (claimed.attempt, claimed.lost_workers)
 
-    def test_a_long_payload_comes_back(self, store: Store) -> None:
-        """A payload of a million characters is as good as any."""
+    def test_a_long_payload_is_kept(self, store: Store) -> None:
+        """A payload of a million characters comes back unchanged."""
         long = "\u00e9" * 1_000_000
         add(store, long)
         assert [long] == names(claim(store, register_worker(store)))
 
-    def test_many_are_recorded_at_once(self, store: Store) -> None:
-        """A thousand and one in one call are all there, in order, and nothing for none."""
+    def test_one_call_records_many(self, store: Store) -> None:
+        """One call records any number of deliveries in order, including none."""
         many = [f"{number}" for number in range(1001)]
         store.add(None, [])
         store.add(None, [new(each) for each in many])
         assert many == names(store.find(DeliveryFilter(), limit=2000))
 
-    def test_what_is_committed_is_there(self, store: Store) -> None:
-        """What was recorded in a transaction is there once that is committed, not before."""
+    def test_a_commit_records(self, store: Store) -> None:
+        """Deliveries appear when their transaction commits, and not before."""
         with store.transaction() as handle:
             store.add(handle, [new("a"), new("b")])
             store.add(handle, [new("c")])
             assert not is_due(store)
         assert ["a", "b", "c"] == names(claim(store, register_worker(store)))
 
-    def test_what_is_rolled_back_was_never_there(self, store: Store) -> None:
-        """Nothing of a transaction that failed is delivered, whatever else it recorded."""
+    def test_a_rollback_records_nothing(self, store: Store) -> None:
+        """No delivery of a rolled-back transaction appears."""
         with suppress(RollBackError), store.transaction() as handle:
             store.add(handle, [new("a")])
             store.add(handle, [new("b", order_key="k")])
@@ -95,8 +95,8 @@ class SenderTests(Clock):
         assert {"c": State.PENDING} == states(store)
         assert ["c"] == names(claim(store, register_worker(store), ordered=True))
 
-    def test_a_delay_is_kept(self, store: Store) -> None:
-        """A delivery with a delay is not given before its time, and is given after."""
+    def test_a_delayed_delivery_waits(self, store: Store) -> None:
+        """A delayed delivery is claimed after its delay, and not before."""
         worker = register_worker(store)
         store.add(None, [new("late", delay=self.delay), new("now")])
         assert ["now"] == names(claim(store, worker))
@@ -105,8 +105,8 @@ class SenderTests(Clock):
         self.later(self.delay + 0.1)
         assert ["late"] == names(claim(store, worker))
 
-    def test_a_notifier_tells_of_what_is_new(self, store: Store) -> None:
-        """A worker that waits for something new does not wait for long after it is recorded."""
+    def test_a_new_delivery_ends_the_wait(self, store: Store) -> None:
+        """A worker that waits notices a new delivery soon."""
         notifier = store.notifier()
         try:
             notifier.wait(0.01)
@@ -120,8 +120,8 @@ class SenderTests(Clock):
         finally:
             notifier.close()
 
-    def test_a_notifier_can_be_woken(self, store: Store) -> None:
-        """Whoever ends a worker wakes it, before it waits or while it does."""
+    def test_wake_ends_the_wait(self, store: Store) -> None:
+        """``wake`` ends the present wait, or the next one."""
         notifier = store.notifier()
         try:
             start = monotonic()
