@@ -1,13 +1,13 @@
-"""The signals of a request, around any ASGI application.
+"""Sends the signals of requests and websockets around any ASGI app.
 
 ::
 
     app.add_middleware(SignalsMiddleware)     # Starlette, FastAPI
-    app = SignalsMiddleware(app)              # any other
+    app = SignalsMiddleware(app)              # any other app
 
-Flask's names and meaning; for a websocket, Quart's. They are sent with ``asend``, so that sync and
-async receivers mix. The sender is ``scope["app"]``, which Starlette and FastAPI set, else the
-application that is wrapped.
+The signals of a request have Flask's names and meaning, those of a websocket Quart's. The
+middleware sends them with ``asend``, so receivers can be sync and async. The sender is
+``scope["app"]``, which Starlette and FastAPI set. Without it, the sender is the wrapped app.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ _scope: ContextVar[Scope | None] = ContextVar("aldis_asgi_scope", default=None)
 
 
 def current_scope() -> Scope:
-    """Return the ASGI scope of the request or websocket that this code runs in.
+    """Return the ASGI scope of the current request or websocket.
 
     Raises:
-        LookupError: There is none.
+        LookupError: No request or websocket is being handled.
     """
     scope = _scope.get()
     if scope is None:
-        message = "no request is being answered here, as far as SignalsMiddleware knows"
+        message = "no request is being handled here: put SignalsMiddleware around the app"
         raise LookupError(message)
     return scope
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseInfo:
-    """What is known of a response right before its first byte is sent.
+    """The status and the headers of a response.
 
     Attributes:
         status: The status code.
-        headers: Names in lower case and values, in the order of sending.
+        headers: The names in lower case, and the values, in order.
     """
 
     status: int
@@ -75,13 +75,13 @@ class ResponseInfo:
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """Read the message that starts a response."""
+        """Create it from the ASGI message that starts a response."""
         headers: Iterable[Iterable[bytes]] = message.get("headers", ())
         pairs = ((bytes(name).lower(), bytes(value)) for name, value in headers)
         return cls(message["status"], tuple(pairs))
 
     def header(self, name: str) -> str | None:
-        """Return the value of the first header called ``name``, in any case; else ``None``."""
+        """Return the value of the first header ``name``, in upper or lower case, or ``None``."""
         wanted = name.lower().encode("latin-1")
         for each, value in self.headers:
             if each == wanted:
@@ -95,61 +95,61 @@ signals: Final = Namespace()
 
 @signals.define(name="request-started")
 def request_started(sender: Any, /) -> None:
-    """Sent before the application gets the request."""
+    """Sent before the app gets the request."""
 
 
 @signals.define(name="request-finished")
 def request_finished(sender: Any, /, *, response: ResponseInfo) -> None:
-    """Sent right before the response is sent to the client: before the first byte of a stream."""
+    """Sent before the first byte of the response is sent to the client."""
 
 
 @signals.define(name="got-request-exception")
 def got_request_exception(sender: Any, /, *, exception: Exception) -> None:
-    """Sent when the application raises; a client that went away is no exception."""
+    """Sent if the app raises an error. A client that closes the connection is not an error."""
 
 
 @signals.define(name="request-tearing-down")
 def request_tearing_down(sender: Any, /, *, exc: BaseException | None) -> None:
-    """Sent at the end of each request, whatever ended it; ``exc`` is what was raised."""
+    """Sent at the end of each request. ``exc`` is the exception that ended it, if any."""
 
 
 @signals.define(name="websocket-started")
 def websocket_started(sender: Any, /) -> None:
-    """Sent before the application gets the websocket."""
+    """Sent before the app gets the websocket."""
 
 
 @signals.define(name="websocket-received")
 def websocket_received(sender: str | bytes, /) -> None:
-    """Sent by each message that came, before the application gets it."""
+    """Sent for each message from the client, before the app gets it. The message is the sender."""
 
 
 @signals.define(name="websocket-sent")
 def websocket_sent(sender: str | bytes, /) -> None:
-    """Sent by each message, once it is on its way to the client."""
+    """Sent for each message to the client, after it was sent. The message is the sender."""
 
 
 @signals.define(name="websocket-finished")
 def websocket_finished(sender: Any, /, *, response: ResponseInfo | None) -> None:
-    """Sent when the application is done; ``response`` is what it answered instead of accepting."""
+    """Sent after the app has returned. ``response`` is set if the app rejected the websocket."""
 
 
 @signals.define(name="got-websocket-exception")
 def got_websocket_exception(sender: Any, /, *, exception: Exception) -> None:
-    """Sent when the application raises; a client that went away is no exception."""
+    """Sent if the app raises an error. A client that closes the connection is not an error."""
 
 
 @signals.define(name="websocket-tearing-down")
 def websocket_tearing_down(sender: Any, /, *, exc: BaseException | None) -> None:
-    """Sent at the end of each websocket, whatever ended it; ``exc`` is what was raised."""
+    """Sent at the end of each websocket. ``exc`` is the exception that ended it, if any."""
 
 
-# "Always called": a receiver that raises must not keep the others from tearing down.
+# All receivers of these signals must run, so a receiver that raises must not stop the others.
 for _signal in (request_tearing_down, websocket_tearing_down):
     _signal.continue_on_error = True
 
 
 class _Kind(NamedTuple):
-    """The signals of the beginning and the end of one kind of connection."""
+    """The signals at the beginning and the end of one kind of connection."""
 
     started: NamedSignal[..., None]
     got_exception: NamedSignal[..., None]
@@ -163,22 +163,21 @@ _KINDS: Final = {
 
 
 class SignalsMiddleware:
-    """Sends the signals of this module around an ASGI application.
+    """Sends the signals of this module around an ASGI app.
 
-    What receivers of the first three signals raise, the server gets as if the application had
-    raised it. Of the receivers of the tearing down every one runs, also when the request is
-    cancelled.
+    An error of a receiver reaches the server as if the app had raised it. All receivers of the
+    signals ``…-tearing-down`` run, even if the request is cancelled or one of them raises.
 
     Args:
-        app: The application. Other kinds of scope than ``http`` and ``websocket``, such as
-            ``lifespan``, pass through untouched.
+        app: The app. The middleware passes on other scopes than ``http`` and ``websocket``, such as
+            ``lifespan``, without any signal.
     """
 
     def __init__(self, app: Application) -> None:
-        self.app = app
+        self.app: Application = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or websocket, as a server asks for it."""
+        """Handle one request or websocket."""
         kind = _KINDS.get(scope["type"])
         if kind is None:
             await self.app(scope, receive, send)
@@ -190,16 +189,16 @@ class SignalsMiddleware:
         try:
             await self._serve(kind, sender, _Exchange(sender, scope, receive, send))
         finally:
-            # Not by a token: a coroutine that is thrown away may be closed in another context.
+            # Without a token, because an abandoned coroutine may be closed in another context.
             _scope.set(outer)
 
     async def _serve(self, kind: _Kind, sender: Any, exchange: _Exchange) -> None:
         try:
             await self._answer(kind, sender, exchange)
         except BaseException as error:
-            # The receiver of an exception may have raised another; the first caused the teardown.
+            # A receiver of the exception may have raised another one. The first one is reported.
             cause = error if exchange.error is None else exchange.error
-            with suppress(Exception):  # it is in the log; the first one is raised
+            with suppress(Exception):  # it is logged, and the first error is raised
                 await _tear_down(kind, sender, cause)
             raise
         await _tear_down(kind, sender, None)
@@ -218,7 +217,7 @@ class SignalsMiddleware:
 
 
 class _Exchange:
-    """One request or websocket: what the application receives and sends passes through here."""
+    """One request or websocket. It sends signals for the messages of the app and the client."""
 
     def __init__(self, sender: Any, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -228,7 +227,7 @@ class _Exchange:
         self._sender = sender
         self._from_client = receive
         self._to_client = send
-        self._refusals: list[OSError] = []
+        self._send_errors: list[OSError] = []
 
     async def _receive(self) -> Message:
         message = await self._from_client()
@@ -237,7 +236,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send ``message`` on, and the signal that belongs to it."""
+        """Pass on ``message`` and send its signal."""
         kind = message["type"]
         if kind == "http.response.start":
             await request_finished.asend(self._sender, response=ResponseInfo.of(message))
@@ -245,28 +244,29 @@ class _Exchange:
             self.denial = ResponseInfo.of(message)
         try:
             await self._to_client(message)
-        except OSError as refusal:
-            self._refusals.append(refusal)
+        except OSError as error:
+            self._send_errors.append(error)
             raise
         if kind == "websocket.send":
             await websocket_sent.asend(_content(message))
 
     def is_departure(self, error: BaseException | None) -> bool:
-        """Tell whether ``error`` says that the client is gone: a server's ``send`` raises OSError.
+        """Return whether ``error`` means that the client closed the connection.
 
-        A framework may have raised one of its own because of it.
+        A server's ``send`` then raises OSError, and a framework may raise its own error because of
+        it.
         """
         for _ in range(100):
             if error is None:
                 break
-            if any(error is each for each in self._refusals):
+            if any(error is each for each in self._send_errors):
                 return True
             error = error.__cause__ or error.__context__
         return False
 
 
 def _content(message: Message) -> str | bytes:
-    """Return what is in a websocket's message."""
+    """Return the content of a websocket's message."""
     text: str | None = message.get("text")
     if text is not None:
         return text
@@ -275,18 +275,18 @@ def _content(message: Message) -> str | bytes:
 
 
 async def _tear_down(kind: _Kind, sender: Any, cause: BaseException | None) -> None:
-    # Nothing can be awaited in a coroutine that is being closed: there may be no loop any more. And
-    # where nobody listens there is nothing to keep a cancellation from.
+    # A coroutine that is being closed cannot await a shield, because there may be no event loop any
+    # more. Without receivers, no shield is needed.
     bare = isinstance(cause, GeneratorExit) or not kind.tearing_down.receivers
     with nullcontext() if bare else _shield():
         await kind.tearing_down.asend(sender, exc=cause)
 
 
 def _shield() -> AbstractContextManager[object]:
-    """Keep anyio's cancellation away.
+    """Return a context that blocks anyio's cancellation.
 
-    asyncio cancels a task once, which interrupts one receiver at most. anyio, and Starlette's
-    middleware with it, cancels whatever is awaited inside a cancelled scope, again and again.
+    asyncio cancels a task once, so it interrupts one receiver at most. anyio, which Starlette's
+    middleware uses, cancels each await inside a cancelled scope.
     """
-    anyio = sys.modules.get("anyio")  # nobody has such a scope who has not imported it
+    anyio = sys.modules.get("anyio")  # without it, there is no such scope
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)

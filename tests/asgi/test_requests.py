@@ -189,11 +189,11 @@ class TestReceivers:
 
     async def test_outside_of_a_request_there_is_no_scope(self):
         """Neither before nor after a request, not even one that failed."""
-        with pytest.raises(LookupError, match="no request is being answered here"):
+        with pytest.raises(LookupError, match="no request is being handled here"):
             asgi.current_scope()
         with pytest.raises(LookupError, match="no such lamp"):
             await Client(SignalsMiddleware(broken)).visit()
-        with pytest.raises(LookupError, match="no request is being answered here"):
+        with pytest.raises(LookupError, match="no request is being handled here"):
             asgi.current_scope()
 
     async def test_context_variables_last_for_the_request(self):

@@ -83,8 +83,8 @@ class TestFails:
     def test_with_nobody_connected(self, paid):
         """Most likely the module that connects was never imported."""
         assert [
-            f"audit ({line_of(audit)}) is not called by order-paid, whoever sends it",
-            "nobody is connected; has the module that connects it been imported?",
+            f"audit ({line_of(audit)}) is not called by order-paid, sent by any sender",
+            "no receiver is connected; has the module that connects it been imported?",
         ] == message(paid, audit)
 
     def test_for_another_sender(self, paid):
@@ -93,7 +93,7 @@ class TestFails:
         assert [
             f"audit ({line_of(audit)}) is not called by order-paid, sent by <Branch 'Market'>",
             "it is connected, but for another sender",
-            "connected are, the closest first:",
+            "connected receivers, the most similar first:",
             f"  audit ({line_of(audit)}) for <Branch 'Kiosk'>: it listens to <Branch 'Kiosk'> only",
         ] == message(paid, audit, MARKET)
 
@@ -102,7 +102,7 @@ class TestFails:
         paid.connect(audit, KIOSK)
         assert [
             "it is connected, but for another sender",
-            "connected are, the closest first:",
+            "connected receivers, the most similar first:",
             f"  audit ({line_of(audit)}) for <Branch 'Kiosk'>: it listens to <Branch 'Kiosk'> only",
         ] == message(paid, audit)[1:]
 
@@ -126,7 +126,7 @@ class TestFails:
         """The method of another instance looks the same, and is not."""
         paid.connect(KIOSK.restock)
         assert (
-            "another object of that name and place is connected: the method of another instance, "
+            "another object with this name and place is connected: the method of another instance, "
             "or its module was imported twice"
         ) == message(paid, MARKET.restock)[1]
 
@@ -138,11 +138,13 @@ class TestFails:
             return audit(sender, **extra)
 
         paid.connect(wrapper)
-        assert f"it is connected inside of {wrapper!r}: ask for that" == message(paid, audit)[1]
+        assert (
+            f"it is connected inside of {wrapper!r}: pass that receiver" == message(paid, audit)[1]
+        )
         paid.disconnect(wrapper)
         paid.connect(analyse)
         line = message(paid, analyse.__wrapped__)[1]
-        assert "it is connected inside of <robust analyse>: ask for that" == line
+        assert "it is connected inside of <robust analyse>: pass that receiver" == line
 
     def test_what_wraps_itself(self, paid):
         """A decorator that was led in a circle does not hang the test."""
@@ -152,7 +154,7 @@ class TestFails:
 
         circle.__wrapped__ = circle
         paid.connect(circle)
-        assert "connected are, the closest first:" == message(paid, audit)[1]
+        assert "connected receivers, the most similar first:" == message(paid, audit)[1]
 
     def test_another_signal(self, paid):
         """Connected to another signal by mistake, it is found there."""
@@ -164,4 +166,4 @@ class TestFails:
     def test_a_signal_without_a_name(self):
         """The message says so."""
         line = message(aldis.Signal(), audit)[0]
-        assert line.endswith("is not called by a signal without a name, whoever sends it")
+        assert line.endswith("is not called by a signal without a name, sent by any sender")

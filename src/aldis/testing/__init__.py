@@ -1,6 +1,6 @@
-"""For the tests of applications, and of adapters to aldis.
+"""Tools for the tests of applications and of adapters.
 
-The pytest plugin is :mod:`aldis.testing.plugin`; nothing here needs pytest.
+The pytest plugin is :mod:`aldis.testing.plugin`. The other modules do not need pytest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "restored_subscriptions",
 ]
 
-# What needs SQLAlchemy is imported when it is asked for: the rest is for everybody.
+# These names need SQLAlchemy, which is optional, so their modules are imported at the first use.
 _DRAINING: Final = "aldis.testing.draining"
 _HOMES: Final = {
     "MemoryStore": "aldis.durable.store.memory",

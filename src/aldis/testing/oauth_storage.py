@@ -1,7 +1,7 @@
-"""What every token storage has to do, as tests: for those who write one.
+"""Tests for token storages. Use them if you write a storage.
 
-Derive a class from :class:`TokenStorageSuite` in a test module and say how to make the storage and
-how to act as a user; pytest runs the rest::
+Derive a class from :class:`TokenStorageSuite` in a test module, and define a fixture that makes the
+storage and a method that acts as a user. pytest runs the tests::
 
     class TestRedisStorage(TokenStorageSuite):
         @pytest.fixture
@@ -12,7 +12,7 @@ how to act as a user; pytest runs the rest::
             return logged_in(user)
 """
 
-# ruff: noqa: S101, SIM300 - it is made of tests, which put what they expect first
+# ruff: noqa: S101, SIM300 - these are tests, and they write the expected value first
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ SECOND: Final[dict[str, Any]] = {"access_token": "second", "token_type": "Bearer
 
 
 def _blueprint(name: str = "provider") -> Any:
-    # What storages may use of a blueprint; Flask-Dance's also look into `config`.
+    # A storage may use these attributes of a blueprint. Flask-Dance's storages use `config`.
     return SimpleNamespace(name=name, config={})
 
 
 class TokenStorageSuite(ABC):
-    """The tests. Each takes a fixture ``storage``: a new, empty storage."""
+    """The tests of every storage. Each one uses a fixture ``storage``: a new, empty storage."""
 
     @abstractmethod
     def acting_as(self, user: str | None) -> AbstractContextManager[Any]:
-        """Return a context in which a request of ``user`` is under way.
+        """Return a context that handles a request of ``user``.
 
         Args:
-            user: ``"ada"`` or ``"bob"``: each time the same one with what he stored before; or
-                ``None``, when nobody is logged in.
+            user: ``"ada"`` or ``"bob"``. Each name is always the same user, who keeps their stored
+                tokens. ``None`` means that no user is logged in.
         """
 
     def test_there_is_no_token_at_first(self, storage: Any) -> None:
-        """A user who has stored nothing has no token."""
+        """A new user has no token."""
         with self.acting_as("ada"):
             assert storage.get(_blueprint()) is None
 
     def test_a_token_comes_back_as_it_was(self, storage: Any) -> None:
-        """What is stored in one request is found, unchanged, in the next one."""
+        """The next request finds the stored token unchanged."""
         with self.acting_as("ada"):
             storage.set(_blueprint(), dict(FIRST))
         with self.acting_as("ada"):
             assert FIRST == dict(storage.get(_blueprint()))
 
     def test_the_last_token_replaces_the_one_before(self, storage: Any) -> None:
-        """Nothing of the token before shows through."""
+        """A new token replaces all of the old one."""
         with self.acting_as("ada"):
             storage.set(_blueprint(), dict(FIRST))
         with self.acting_as("ada"):
@@ -73,7 +73,7 @@ class TokenStorageSuite(ABC):
             assert SECOND == dict(storage.get(_blueprint()))
 
     def test_the_same_token_can_be_stored_again(self, storage: Any) -> None:
-        """To store what is there already is no error."""
+        """Storing the same token twice is not an error."""
         for _ in range(2):
             with self.acting_as("ada"):
                 storage.set(_blueprint(), dict(FIRST))
@@ -81,7 +81,7 @@ class TokenStorageSuite(ABC):
             assert FIRST == dict(storage.get(_blueprint()))
 
     def test_a_deleted_token_is_gone(self, storage: Any) -> None:
-        """After delete there is no token, and another one can be stored."""
+        """After a deletion there is no token, and another one can be stored."""
         with self.acting_as("ada"):
             storage.set(_blueprint(), dict(FIRST))
         with self.acting_as("ada"):
@@ -93,7 +93,7 @@ class TokenStorageSuite(ABC):
             assert SECOND == dict(storage.get(_blueprint()))
 
     def test_users_are_kept_apart(self, storage: Any) -> None:
-        """Each user finds his own token, and changes nobody else's."""
+        """Each user gets and changes only their own token."""
         with self.acting_as("ada"):
             storage.set(_blueprint(), dict(FIRST))
         with self.acting_as("bob"):
@@ -107,7 +107,7 @@ class TokenStorageSuite(ABC):
             assert FIRST == dict(storage.get(_blueprint()))
 
     def test_blueprints_are_kept_apart(self, storage: Any) -> None:
-        """The tokens from two providers do not meet."""
+        """Each provider has its own token."""
         with self.acting_as("ada"):
             storage.set(_blueprint("one"), dict(FIRST))
             storage.set(_blueprint("two"), dict(SECOND))
@@ -117,16 +117,16 @@ class TokenStorageSuite(ABC):
             assert storage.get(_blueprint("one")) is None
             assert SECOND == dict(storage.get(_blueprint("two")))
 
-    def test_nobody_changes_anybodys_token(self, storage: Any) -> None:
-        """What is done while nobody is logged in is refused, or touches no user's token."""
+    def test_without_a_user_no_token_changes(self, storage: Any) -> None:
+        """While no user is logged in, changes are rejected or do not affect any user's token."""
         with self.acting_as("ada"):
             storage.set(_blueprint(), dict(FIRST))
         with self.acting_as("bob"):
             storage.set(_blueprint(), dict(SECOND))
         with self.acting_as(None):
-            # A storage may refuse, and this is how.
+            # A storage may raise ValueError.
             with suppress(ValueError):
-                storage.set(_blueprint(), {"access_token": "nobody's"})
+                storage.set(_blueprint(), {"access_token": "unknown"})
             with suppress(ValueError):
                 storage.delete(_blueprint())
         with self.acting_as("ada"):
@@ -136,10 +136,10 @@ class TokenStorageSuite(ABC):
 
 
 class ForgivingTokenStorageSuite(TokenStorageSuite):
-    """The tests of what aldis's own storages do besides: a second logout is no error."""
+    """More tests, which aldis's storages pass: a second logout is not an error."""
 
-    def test_deleting_nothing_is_no_error(self, storage: Any) -> None:
-        """A user without a token can delete it, also when nobody is logged in."""
+    def test_deleting_a_missing_token_is_not_an_error(self, storage: Any) -> None:
+        """A deletion without a token, or without a user, does nothing."""
         for user in ("ada", None):
             with self.acting_as(user):
                 storage.delete(_blueprint())

@@ -1,7 +1,7 @@
-"""The pytest plugin: it is there wherever aldis is installed, and does nothing until it is asked.
+"""The pytest plugin. pytest loads it if aldis is installed; it does nothing until you use it.
 
-It offers the fixtures below and the option ``--aldis-strict``, or ``aldis_strict = true`` in
-pytest's configuration, which turns strict mode on for the session.
+It has the fixtures of this module. The option ``--aldis-strict``, or ``aldis_strict = true`` in
+pytest's configuration, turns strict mode on for the session.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _BEFORE: Final = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the option and its place in the configuration."""
-    text = "turn on strict mode of aldis's signals: what they forbid becomes a warning"
+    """Declare the option and the setting."""
+    text = "turn on aldis's strict mode: code that breaks a rule of signals causes a warning"
     group = parser.getgroup("aldis", "signals")
     group.addoption("--aldis-strict", action="store_true", default=False, help=text)
     parser.addini("aldis_strict", text, type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Turn strict mode on, if that was asked for."""
+    """Turn strict mode on if the option or the setting is given."""
     if config.getoption("--aldis-strict") or config.getini("aldis_strict"):
         from aldis.core.strict import set_strict  # noqa: PLC0415
 
@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave strict mode as it was found."""
+    """Reset strict mode to its earlier state."""
     if _BEFORE in config.stash:
         from aldis.core.strict import set_strict  # noqa: PLC0415
 
@@ -50,10 +50,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def aldis_clean() -> Generator[None, None, None]:
-    """Undo, after the test, what was connected and disconnected in it.
+    """Restore the subscriptions after the test. See :func:`aldis.testing.restored_subscriptions`.
 
-    For every test: ``usefixtures = aldis_clean`` in pytest's configuration. See
-    :func:`aldis.testing.restored_subscriptions`.
+    Write ``usefixtures = aldis_clean`` in pytest's configuration to use it for every test.
     """
     from aldis.testing.restored import restored_subscriptions  # noqa: PLC0415
 
@@ -63,7 +62,7 @@ def aldis_clean() -> Generator[None, None, None]:
 
 @pytest.fixture
 def record() -> Generator[Callable[..., Recording], None, None]:
-    """Give :func:`aldis.testing.record` without the ``with``: it records until the test ends."""
+    """Return :func:`aldis.testing.record` without the ``with``: it records until the test ends."""
     from aldis.testing import record as recording  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -74,7 +73,7 @@ def record() -> Generator[Callable[..., Recording], None, None]:
 def captured_templates() -> Generator[
     Callable[[Flask], list[tuple[Template, dict[str, Any]]]], None, None
 ]:
-    """Give :func:`aldis.flask.captured_templates` without the ``with``, until the test ends."""
+    """Return :func:`aldis.flask.captured_templates` without the ``with``, until the test ends."""
     from aldis.flask import captured_templates as capturing  # noqa: PLC0415
 
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Recording what is sent, and saying what was expected of it.
+"""Records sends, and asserts that they were the expected ones.
 
 ::
 
@@ -20,19 +20,19 @@ from aldis.core.signal import Signal
 
 __all__ = ["Recording", "Sent", "record"]
 
-#: How many sends, and how many characters of a value, a message shows.
+#: The number of sends, and of characters of each value, that a message shows.
 SHOWN: Final = 10
 WIDTH: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One send. Printed, it is a line for people.
+    """One send. ``str`` returns a description in one line.
 
     Attributes:
-        signal: What was sent.
-        sender: Who sent it; not a proxy, but the object behind it.
-        payload: The keyword arguments, the receivers' own objects.
+        signal: The signal.
+        sender: The sender. If a proxy was given, it is the object behind the proxy.
+        payload: The keyword arguments, the objects that the receivers got.
     """
 
     signal: Signal[..., Any]
@@ -44,18 +44,18 @@ class Sent:
 
 
 class Recording(Sequence[Sent], Observer):
-    """What was sent, in the order in which the sends began; a sequence of :class:`Sent`.
+    """A sequence of :class:`Sent`, in the order in which the sends began.
 
-    Its assertions raise ``AssertionError`` with a text that says what was sent instead.
+    If an assertion fails, its ``AssertionError`` shows the sends that were recorded instead.
 
     Args:
-        signals: What is recorded.
-        sender: Only what it sent counts; by default, what anybody did.
+        signals: The signals to record.
+        sender: Only sends of this sender count. By default, all sends count.
     """
 
     def __init__(self, signals: tuple[Signal[..., Any], ...], sender: Any = ANY) -> None:
-        self._signals = signals
-        self._sender = sender
+        self._signals: tuple[Signal[..., Any], ...] = signals
+        self._sender: Any = sender
         self._sent: list[Sent] = []
         self._by_others: list[Sent] = []
 
@@ -75,7 +75,7 @@ class Recording(Sequence[Sent], Observer):
         return f"<Recording of {self._title}: {_count(len(self))}>"
 
     def of(self, signal: Signal[..., Any]) -> Recording:
-        """Return what was recorded of one signal until now.
+        """Return the sends of one signal that were recorded until now.
 
         Raises:
             ValueError: ``signal`` is not recorded here.
@@ -89,7 +89,7 @@ class Recording(Sequence[Sent], Observer):
         return part
 
     def emission_started(self, emission: Emission) -> None:
-        """Record a send, unless its signal is muted: then it reaches nobody."""
+        """Record a send, unless its signal is muted."""
         if not self._records(emission.signal) or emission.signal.is_muted:
             return
         sent = Sent(emission.signal, emission.sender, emission.payload)
@@ -99,10 +99,10 @@ class Recording(Sequence[Sent], Observer):
     def _records(self, signal: Signal[..., Any]) -> bool:
         return any(each == signal for each in self._signals)
 
-    # -- what was expected ---------------------------------------------------------------------
+    # -- assertions ---------------------------------------------------------------------------
 
     def never(self) -> None:
-        """Assert that nothing was sent."""
+        """Assert that there was no send."""
         __tracebackhide__ = True
         self._expect(0, "never")
 
@@ -119,12 +119,12 @@ class Recording(Sequence[Sent], Observer):
         return tuple(self._sent)
 
     def once_with(self, sender: Any = ANY, /, **payload: Any) -> Sent:
-        """Assert that there was exactly one send, by ``sender`` and with ``payload``; return it.
+        """Assert that there was exactly one send, from ``sender`` with ``payload``, and return it.
 
         Args:
-            sender: By default, anybody.
-            **payload: All of the keyword arguments, compared by ``==``. ``unittest.mock.ANY`` is
-                equal to everything.
+            sender: The expected sender. By default, any sender fits.
+            **payload: All keyword arguments of the send. They are compared with ``==``.
+                ``unittest.mock.ANY`` equals every value.
         """
         __tracebackhide__ = True
         sent = self.once()
@@ -136,7 +136,7 @@ class Recording(Sequence[Sent], Observer):
         return sent
 
     def at_least_once_with(self, sender: Any = ANY, /, **payload: Any) -> Sent:
-        """Assert that one send among others was so; return the first. See :meth:`once_with`."""
+        """Assert that one or more sends fit, and return the first. See :meth:`once_with`."""
         __tracebackhide__ = True
         sender = real_sender(sender)
         for each in self._sent:
@@ -147,14 +147,14 @@ class Recording(Sequence[Sent], Observer):
         )
 
     def in_order(self, *signals: Signal[..., Any]) -> None:
-        """Assert that exactly these signals were sent, in this order; a repeated one again."""
+        """Assert that exactly these signals were sent in this order, repetitions included."""
         __tracebackhide__ = True
         if [id(each.signal) for each in self._sent] != [id(each) for each in signals]:
             expected = ", ".join(map(_name, signals)) or "nothing"
             sent = self._listed(self._sent) or ["nothing"]
             raise AssertionError(_text(f"expected in this order: {expected}; sent:", sent))
 
-    # -- and what was sent instead -------------------------------------------------------------
+    # -- their messages ------------------------------------------------------------------------
 
     def _expect(self, count: int, words: str) -> None:
         __tracebackhide__ = True
@@ -186,18 +186,18 @@ class Recording(Sequence[Sent], Observer):
 
 @contextmanager
 def record(*signals: Signal[..., Any], sender: Any = ANY) -> Generator[Recording, None, None]:
-    """Record what is sent while a ``with`` block runs, on every thread and in every task.
+    """Record the sends of signals while a ``with`` block runs, on every thread and in every task.
 
-    Nobody has to listen, and no receiver is connected: a send is recorded when it begins, whether
-    it is by ``send``, ``asend`` or another method and whatever its receivers do. Code that looks
-    first whether anybody listens (``has_receivers_for``) sends nothing to record if nobody does.
+    A send is recorded when it begins, by ``send``, ``asend`` or any other method. It needs no
+    receivers, and errors of receivers do not matter. Some code first calls ``has_receivers_for``
+    and sends nothing without receivers; then there is nothing to record.
 
     Args:
-        *signals: What to record; of several, the order between them too.
-        sender: Only what it sends counts; by default, what anybody does.
+        *signals: The signals to record. The recording keeps the order of sends across signals.
+        sender: Only sends of this sender count. By default, all sends count.
 
     Raises:
-        TypeError: There is no signal, or something that is none.
+        TypeError: No signal was given, or an argument is not a signal.
     """
     _check(signals)
     recording = Recording(signals, real_sender(sender))
@@ -210,19 +210,19 @@ def record(*signals: Signal[..., Any], sender: Any = ANY) -> Generator[Recording
 
 def _check(signals: tuple[Any, ...]) -> None:
     if not signals:
-        message = "record needs the signals that it shall record: record(order_paid)"
+        message = "record needs at least one signal: record(order_paid)"
         raise TypeError(message)
     for each in signals:
         if not isinstance(each, Signal):
-            message = f"only aldis's signals can be recorded, and {each!r} is none"
+            message = f"record needs signals of aldis, and {each!r} is not one"
             raise TypeError(message)
 
 
-# -- words -----------------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------------------
 
 
 def _differences(sent: Sent, sender: Any, payload: Mapping[str, Any]) -> list[str]:
-    """Say in what ``sent`` is not by ``sender`` and with ``payload``."""
+    """Describe each difference between ``sent`` and the expected sender and payload."""
     problems = []
     if sender is not ANY and sender_key(sender) != sender_key(sent.sender):
         expected, found = describe_sender(sender), describe_sender(sent.sender)
@@ -260,7 +260,7 @@ def _described(sender: Any, payload: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a message must not fail by what it is about
+    except Exception:  # noqa: BLE001 - __repr__ may raise anything, and a message must not fail
         text = f"<a {type(value).__qualname__} whose repr raises>"
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
 

@@ -1,4 +1,4 @@
-"""Leaving every subscription as it was found."""
+"""Restores all subscriptions after a test."""
 
 from __future__ import annotations
 
@@ -18,45 +18,48 @@ __all__ = ["restored_subscriptions"]
 
 @contextmanager
 def restored_subscriptions() -> Generator[None, None, None]:
-    """Undo, when a ``with`` block ends, what was connected and disconnected in it.
+    """Restore all subscriptions of all signals at the end of a ``with`` block.
 
-    All signals are looked at, whoever made them and whether they have a name. What was disconnected
-    is connected again, in its place, if its receiver and sender are still alive. What a module
-    connects of its own functions when it is imported for the first time stays: it will not be
-    imported again. A subscription whose handle was made before the block and that was disconnected
-    in it without the handle is gone for good. Nobody is told by ``receiver_connected`` and
-    ``receiver_disconnected``. The names of durable receivers are free again, too.
+    Receivers that were connected in the block are disconnected. Receivers that were disconnected in
+    it are connected again in their old order, if they and their senders are still alive.
+
+    - If a module is imported for the first time in the block, the subscriptions of its own
+      functions stay, because it will not be imported again.
+    - A subscription with a handle from before the block that was disconnected without the handle is
+      not restored.
+    - ``receiver_connected`` and ``receiver_disconnected`` are not sent.
+    - The names of durable receivers from the block are free again.
     """
     modules = set(sys.modules)
     durable_receivers = _durable_receivers()
     durable_before = durable_receivers.receivers_by_name() if durable_receivers else {}
-    pictures = {id(signal): _Picture(signal) for signal in _signals()}
+    snapshots = {id(signal): _Snapshot(signal) for signal in _signals()}
     try:
         yield
     finally:
         imported = _globals_of(set(sys.modules) - modules)
         for signal in _signals():
-            picture = pictures.get(id(signal))
-            if picture is None or picture.signal() is not signal:
-                picture = _EMPTY
-            picture.restore(signal, imported)
+            snapshot = snapshots.get(id(signal))
+            if snapshot is None or snapshot.signal() is not signal:
+                snapshot = _EMPTY
+            snapshot.restore(signal, imported)
         durable_receivers = _durable_receivers()
         if durable_receivers:
             durable_receivers.restore_receivers(durable_before, imported)
 
 
 def _durable_receivers() -> Any:
-    """Return the module that knows the durable receivers, if anybody has imported it."""
+    """Return the module of the durable receivers, if it is imported."""
     return sys.modules.get("aldis.durable.receiver")
 
 
 def _signals() -> list[Signal[..., Any]]:
-    """Find every signal that is alive; the collector knows those without a name, too."""
+    """Return all living signals. The garbage collector also knows those without a name."""
     # Not isinstance: a proxy may have no object behind it. By id, because there may be a million
     # objects, and a class may have a metaclass whose instances cannot be hashed.
     classes = set(map(id, _classes(Signal)))
     found = [each for each in gc.get_objects() if id(type(each)) in classes]
-    for namespace in namespaces():  # of those that gc.freeze took out of its sight
+    for namespace in namespaces():  # the collector does not list signals after gc.freeze
         found += namespace.values()
     return list({id(each): each for each in found}.values())
 
@@ -70,7 +73,7 @@ def _classes(base: type) -> Generator[type, None, None]:
 
 
 def _globals_of(modules: set[str]) -> set[int]:
-    """Return the identities of all that these modules define."""
+    """Return the ids of all objects that these modules define."""
     return {
         id(value)
         for name in modules
@@ -78,8 +81,8 @@ def _globals_of(modules: set[str]) -> set[int]:
     }
 
 
-class _Place:
-    """One connection as it was: enough to make it again, holding on to no more than it did."""
+class _SavedConnection:
+    """One connection, with everything to make it again. It holds no more objects than that does."""
 
     def __init__(self, link: Connection) -> None:
         self.link = link
@@ -91,7 +94,7 @@ class _Place:
         self._sender = link.sender
 
     def has_owner(self, owner: object) -> bool:
-        """Tell whether ``owner`` owned it."""
+        """Return whether ``owner`` owned the connection."""
         return any(each is owner for each in self.owners)
 
     def find(self) -> tuple[Any, Any] | None:
@@ -105,30 +108,30 @@ class _Place:
         return None if receiver is None or sender is None else (receiver, sender)
 
 
-class _Picture:
-    """The connections of one signal at one moment; without a signal, that there were none."""
+class _Snapshot:
+    """The connections of one signal at one moment. Without a signal, it has no connections."""
 
     def __init__(self, signal: Signal[..., Any] | None = None) -> None:
         self.signal: Callable[[], Any] = lambda: None
-        self._places: list[_Place] = []
+        self._connections: list[_SavedConnection] = []
         if signal is not None:
             self.signal = ref(signal)
-            self._places = [_Place(link) for link in _registry(signal).all()]
+            self._connections = [_SavedConnection(link) for link in _registry(signal).all()]
 
     def restore(self, signal: Signal[..., Any], imported: set[int]) -> None:
-        """Make it true again of ``signal``, but for what is ``imported``."""
+        """Restore the connections of ``signal``, and keep those of ``imported`` functions."""
         registry = _registry(signal)
-        known = {id(each.link) for each in self._places}
+        known = {id(each.link) for each in self._connections}
         for link in registry.all():
             pair = link.resolve()
             if id(link) not in known and not (pair and id(pair[0]) in imported):
                 _disown(registry, link, link.owners)
         moved = False
-        for place in self._places:
-            moved = _put_back(registry, place, moved=moved) or moved
+        for saved in self._connections:
+            moved = _reconnect(registry, saved, moved=moved) or moved
 
 
-_EMPTY: Final = _Picture()
+_EMPTY: Final = _Snapshot()
 
 
 def _registry(signal: Signal[..., Any]) -> Registry:
@@ -140,23 +143,23 @@ def _disown(registry: Registry, link: Connection, owners: Iterable[tuple[object,
         registry.disown(link, owner)
 
 
-def _put_back(registry: Registry, place: _Place, *, moved: bool) -> bool:
-    """Connect what was connected, as it was; tell whether it now comes behind all others.
+def _reconnect(registry: Registry, saved: _SavedConnection, *, moved: bool) -> bool:
+    """Restore one connection; return whether it was made again, and so is the last one now.
 
-    Behind one that had to be connected anew, whatever ``connect`` made is connected anew as well,
-    to keep the order. What has a handle stays where it is, or the handle would be void; and one
-    whose handle is void already is not connected again.
+    After a connection that was made again, those of ``connect`` are made again too, to keep the
+    order. A connection of a handle stays, because the handle would not work any more. If its handle
+    does not work already, it is not restored.
     """
-    link = place.link
-    _disown(registry, link, [each for each in link.owners if not place.has_owner(each[0])])
+    link = saved.link
+    _disown(registry, link, [each for each in link.owners if not saved.has_owner(each[0])])
     stays = link.live and not moved
-    if place.weak is None or (stays and link.owned_weakly(CONNECT) == place.weak):
+    if saved.weak is None or (stays and link.owned_weakly(CONNECT) == saved.weak):
         return False
-    found = place.find()
+    found = saved.find()
     if found is None:
         return False
     receiver, sender = found
     if not stays:
         registry.disown(link, CONNECT)
-    registry.connect(receiver, sender, weak=place.weak, owner=CONNECT)
+    registry.connect(receiver, sender, weak=saved.weak, owner=CONNECT)
     return not stays

@@ -1,4 +1,4 @@
-"""Asserting that a receiver is connected where it should be."""
+"""Asserts that a receiver is connected to a signal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def assert_wired(signal: Signal[..., Any], receiver: Receiver, sender: Any = ANY
     """Assert that ``receiver`` is called when ``signal`` is sent by ``sender``.
 
     Args:
-        signal: What is sent.
-        receiver: What was connected: the decorated function where there is a decorator.
-        sender: Who sends. By default, whoever it is: a receiver that is connected for one sender
-            only is not enough.
+        signal: The signal.
+        receiver: The connected receiver. If it has a decorator, it is the decorated function.
+        sender: The sender. By default, the receiver must be connected for all senders.
 
     Raises:
-        AssertionError: It is not; the text says why, and names the receivers that come closest.
+        AssertionError: The receiver would not be called. The message gives the reason and names
+            the most similar receivers.
     """
     __tracebackhide__ = True
     sender = real_sender(sender)
@@ -41,17 +41,17 @@ def _among(receiver: Receiver, others: Iterator[Receiver]) -> bool:
 
 
 def _why_not(signal: Signal[..., Any], receiver: Receiver, sender: Any) -> Iterator[str]:
-    by = "whoever sends it" if sender is ANY else f"sent by {describe_sender(sender)}"
-    yield f"{_words(receiver)} is not called by {_name(signal)}, {by}"
+    by = "sent by any sender" if sender is ANY else f"sent by {describe_sender(sender)}"
+    yield f"{_described(receiver)} is not called by {_name(signal)}, {by}"
     yield from _hints(signal, receiver)
     rows = signal.explain(sender).rows
     if rows:
-        yield "connected are, the closest first:"
+        yield "connected receivers, the most similar first:"
         yield from (f"  {_line(row, sender)}" for row in _by_likeness(rows, receiver)[:5])
-        if len(rows) > 5:  # noqa: PLR2004 - whoever was meant is among the first
+        if len(rows) > 5:  # noqa: PLR2004 - the intended receiver is among the first five
             yield f"  and {len(rows) - 5} more"
     else:
-        yield "nobody is connected; has the module that connects it been imported?"
+        yield "no receiver is connected; has the module that connects it been imported?"
 
 
 def _hints(signal: Signal[..., Any], receiver: Receiver) -> Iterator[str]:
@@ -60,10 +60,10 @@ def _hints(signal: Signal[..., Any], receiver: Receiver) -> Iterator[str]:
             yield "it is connected, but for another sender"
             break
         if _wraps(each, receiver):
-            yield f"it is connected inside of {each!r}: ask for that"
+            yield f"it is connected inside of {each!r}: pass that receiver"
         elif (name_of(each), location(each)) == (name_of(receiver), location(receiver)):
             yield (
-                "another object of that name and place is connected: the method of another "
+                "another object with this name and place is connected: the method of another "
                 "instance, or its module was imported twice"
             )
     elsewhere = [each for each in _named_signals() if each is not signal]
@@ -108,7 +108,7 @@ def _line(row: Row, sender: Any) -> str:
     return who if obstacle is None else f"{who}: {obstacle}"
 
 
-def _words(receiver: Receiver) -> str:
+def _described(receiver: Receiver) -> str:
     return f"{name_of(receiver)} ({location(receiver) or 'no source'})"
 
 
