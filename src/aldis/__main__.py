@@ -1,4 +1,4 @@
-"""``python -m aldis``: the same as the command ``aldis``."""
+"""``python -m aldis``: the command ``aldis``."""
 
 from __future__ import annotations
 

@@ -70,9 +70,9 @@ def test_what_is_wrong(shop):
             "billing.receipt"
         ),
         (
-            "wrong: what is recorded for durable receiver 'billing.recipt', which the app does not "
-            "have, waits (1 pending, 1 dead): connect it, give its name to its successor "
-            "(aliases=), or discard them; is it called 'billing.receipt' now?"
+            "wrong: deliveries wait for durable receiver 'billing.recipt', which the app does not "
+            "have (1 pending, 1 dead): connect it, add its name to its successor's aliases, or "
+            "discard them; is 'billing.receipt' its new name?"
         ),
     ] == lines[:2]
     assert re.fullmatch(
@@ -91,8 +91,8 @@ def test_remarks(shop):
         0,
         [
             (
-                "remark: this SQLite file has no write-ahead log, without which workers and the "
-                "app wait for each other: aldis db upgrade --wal"
+                "remark: this SQLite file has no write-ahead log, so workers and the app wait "
+                "for each other; turn it on: aldis db upgrade --wal"
             ),
             "remark: durable receiver 'billing.receipt' is paused",
         ],
@@ -108,8 +108,8 @@ def test_never_connected(shop):
         "namespace": None,
         "signal": None,
         "problem": (
-            "durable receiver 'idle' (print) is not connected to any signal: nothing is recorded "
-            "for it"
+            "durable receiver 'idle' (print) is not connected to any signal, so nothing is "
+            "recorded for it"
         ),
         "remark": False,
         "closest": None,
@@ -138,7 +138,7 @@ def test_no_durable_receivers_either(shop):
     ("url", "problem"),
     [
         ("sqlite:///no.db", "no.db': `aldis db upgrade` creates it"),
-        ("sqlite://", "wrong: an SQLite database in memory is seen by no other process"),
+        ("sqlite://", "wrong: an SQLite database in memory is visible in one process only"),
     ],
 )
 def test_no_file(shop, url, problem):

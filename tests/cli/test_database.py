@@ -53,11 +53,11 @@ MISTAKES = {
         "outbox=Outbox(db.session)), or name one with --outbox module:name, or the database "
         "with --url"
     ),
-    "--outbox other:number": "other:number is no outbox, but an object of type int",
+    "--outbox other:number": "other:number is not an outbox but an object of type int",
     "--outbox other": "'other' is not of the form module:name",
     "--outbox other:outbux": "module 'other' has no 'outbux'; did you mean 'outbox'?",
     "--outbox other:nowhere": (
-        "other:nowhere does not say which database it is in: this outbox was made without a "
+        "other:nowhere does not say which database it uses: this outbox was made without a "
         "session; name the caller's session: with outbox.using(session): ..."
     ),
     "--url sqlite://": (
@@ -65,12 +65,12 @@ MISTAKES = {
         "sqlite:///shop.db"
     ),
     "--url shop.db": (
-        "what --url says is no address of a database; it looks like sqlite:///shop.db or "
+        "the value of --url is not a database's URL: write sqlite:///shop.db or "
         "postgresql+psycopg://user:password@host/database"
     ),
     "--url sqlight:///shop.db": (
-        "no such kind of database: 'sqlight'; it is sqlite, postgresql or mariadb, with the driver "
-        "after a plus sign"
+        "there is no database system 'sqlight': write sqlite, postgresql or mariadb, and the "
+        "driver after a plus sign"
     ),
     "--url mssql://h/d": (
         "an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in 'mssql'"
@@ -126,7 +126,7 @@ class TestUpgrade:
         db(project, "upgrade", *FILE)
         assert "delete" == journal_of(project)
         ended = db(project, "upgrade", *FILE, "--wal")
-        assert (0, "shop.db has a write-ahead log from now on, whoever opens it\n") == said(ended)
+        assert (0, "shop.db has a write-ahead log from now on, for every program\n") == said(ended)
         assert "wal" == journal_of(project)
 
     @pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite+aiosqlite:///shop.db"])
@@ -135,14 +135,16 @@ class TestUpgrade:
         pytest.importorskip("aiosqlite")
         ended = db(project, "upgrade", "--url", url, "--wal")
         assert 2 == ended.returncode
-        last = "Error: --wal is for an SQLite file, with a driver that is not async\n"
+        last = "Error: --wal needs an SQLite file and a driver that is not async\n"
         assert ended.stderr.endswith(last)
 
     def test_wal_and_sql(self, project):
         """One of them changes nothing."""
         ended = db(project, "upgrade", *FILE, "--wal", "--sql")
         assert 2 == ended.returncode
-        assert ended.stderr.endswith("Error: --wal changes a file, and --sql changes nothing\n")
+        assert ended.stderr.endswith(
+            "Error: --wal changes a file and --sql changes nothing: leave one out\n"
+        )
 
     def test_sql(self, project):
         """It is printed for the kind of database, without one, and runs."""

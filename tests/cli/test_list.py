@@ -90,7 +90,7 @@ class TestList:
             f"     2. deliver  shop.py:{deliver}\n"
             "        for 'harbour', strong, async\n"
             "\n"
-            "  nobody listens to: shelf-empty\n"
+            "  no receivers: shelf-empty\n"
         ) in text
         assert "flask.signals._signals  10 signals, 1 with receivers\n" in text
         assert f"     1. greet  shop.py:{greet}\n        for <Flask 'shop'>, str" in text
@@ -102,10 +102,10 @@ class TestList:
         assert text.endswith("\n")
 
     def test_all_shows_unheard_signals_in_full(self, shop):
-        """What nobody listens to is shown like the rest; an advisory contract says that it is."""
+        """What no receivers to is shown like the rest; an advisory contract says that it is."""
         text = ask(shop, "list", "--all")
-        assert ("  shelf-empty\n    carries (advisory) and more\n    nobody listens\n\n") in text
-        assert "nobody listens to:" not in text
+        assert ("  shelf-empty\n    carries (advisory) and more\n    no receivers\n\n") in text
+        assert "no receivers to:" not in text
 
     @pytest.mark.parametrize("pattern", ["paid", "ORDER", "order_*", "shop.shop:order*"])
     def test_a_pattern_chooses_by_name(self, shop, pattern):
@@ -319,12 +319,12 @@ class TestExplain:
     def test_a_number_that_is_none(self, shop):
         """It is said how to mean the text."""
         text = ask(shop, "explain", "order_paid", "--sender", "int:five", code=2)
-        assert "'five' is no whole number; 'str:int:five' is the text" in text
+        assert "'five' is not a whole number; for the text write 'str:int:five'" in text
 
     def test_nobody(self, shop):
-        """A signal that nobody listens to is no error."""
+        """A signal that no receivers to is no error."""
         text = ask(shop, "explain", "shelf-empty")
-        assert text.endswith("\nNobody listens.\n")
+        assert text.endswith("\nIt has no receivers.\n")
 
     def test_notes(self, shop):
         """What holds for all receivers is said first."""
@@ -350,7 +350,7 @@ class TestExplain:
     def test_a_name_like_no_other(self, shop):
         """Then it is said where they all are."""
         text = ask(shop, "explain", "zzz", code=2)
-        assert text.endswith("there is no signal 'zzz'; `signals list --all` shows them all")
+        assert text.endswith("there is no signal 'zzz'; `signals list --all` lists them all")
 
     def test_a_name_where_there_are_none(self, project):
         """An app without signals is told as that."""
@@ -365,7 +365,7 @@ class TestExplain:
         ended = spread.run(*command, "order_paid")
         assert 2 == ended.returncode
         assert ended.stderr.endswith(
-            "Error: 4 namespaces have a signal called 'order_paid'; say which:\n"
+            "Error: 4 namespaces have a signal 'order_paid'; choose one of:\n"
             "  shop.shop:order_paid\n"
             "  spread.other:order_paid\n"
             "  spread.?:order_paid\n"

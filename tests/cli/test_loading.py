@@ -182,8 +182,8 @@ class TestMistakes:
     def test_no_app_at_all(self, here):
         """It is said how to name one, and where one was looked for."""
         text = refusal()
-        assert "which app? Say it with --app, as in --app shop:app" in text
-        assert "There is none of app.py, wsgi.py, asgi.py here." in text
+        assert "no app is named, and this folder has none of app.py, wsgi.py, asgi.py" in text
+        assert "; name the app, as in --app shop:app, " in text
 
     def test_a_misspelt_module(self, here):
         """The closest file or package here is named."""
@@ -205,11 +205,11 @@ class TestMistakes:
     def test_nothing_after_the_colon(self, here):
         """A name is missing."""
         here.write("colon.py", "app = print")
-        assert refusal("colon:").endswith("; a name belongs after the colon")
+        assert refusal("colon:").endswith("; name the app after the colon, or leave the colon out")
 
     def test_nothing_before_the_colon(self, here):
         """A module is missing."""
-        assert refusal(":app").startswith("Error: a module or a file belongs before the colon")
+        assert refusal(":app").startswith("Error: there is no module before the colon: name it")
 
     def test_a_missing_file(self, here):
         """The folder that it was looked for in is named."""
@@ -219,7 +219,7 @@ class TestMistakes:
     @pytest.mark.parametrize("folder", ["./", ".", ".."])
     def test_a_folder_that_is_no_package(self, here, folder):
         """It has no ``__init__.py``."""
-        text = f"'{folder}' is a folder, and no package: it has no __init__.py"
+        text = f"'{folder}' is a folder but not a package: it has no __init__.py"
         assert text in refusal(folder)
 
     def test_no_app_in_the_module(self, here):
@@ -238,7 +238,7 @@ class TestMistakes:
     def test_something_that_is_no_app(self, here):
         """It is said what it is."""
         here.write("number.py", "app = 3")
-        assert "Error: 'number' is no app, but an object of type int: 3" == refusal("number")
+        assert "Error: 'number' is not an app but an object of type int: 3" == refusal("number")
 
     @pytest.mark.parametrize("spec", ["factory", "factory:create_app()", "factory:create_app(1,2)"])
     def test_a_factory_that_is_called_wrongly(self, here, spec):
@@ -257,21 +257,23 @@ class TestMistakes:
     def test_a_factory_that_makes_no_app(self, here):
         """It forgot its ``return``, or returns something else."""
         here.write("forgetful.py", "def create_app(): ...\ndef other(): return 3")
-        text = "Error: the factory forgetful:create_app returned None: does it return its app?"
-        assert text == refusal("forgetful")
-        assert refusal("forgetful:other").endswith("made no app, but an object of type int: 3")
+        text = "Error: the factory forgetful:create_app returned None instead of an app: "
+        assert f"{text}has it a return?" == refusal("forgetful")
+        assert refusal("forgetful:other").endswith(
+            "returned not an app but an object of type int: 3"
+        )
 
     def test_a_factory_without_a_signature(self, here):
         """A class written in C is simply called."""
         here.write("builtin.py", "create_app = dict")
-        assert refusal("builtin").endswith("made no app, but an object of type dict: {}")
+        assert refusal("builtin").endswith("returned not an app but an object of type dict: {}")
 
     @pytest.mark.parametrize("call", ["(x)", "(1", "(x y)", ".f()(1)"])
     def test_arguments_that_are_no_literals(self, here, call):
         """They are read, not run."""
         here.write("literal.py", "class create_app:\n    f = print")
         text = refusal(f"literal:create_app{call}")
-        assert "cannot be understood: a factory's arguments must be lit" in text or (
+        assert "cannot be read: the arguments of a factory must be lit" in text or (
             "there is no module" in text  # not closed: then it is no attribute at all
         )
 
@@ -293,7 +295,7 @@ class TestMistakes:
         text = refusal("raises:app")
         assert f"Error: the app 'raises' could not be imported. {what}" in text
         assert f" raises.py:{where}" in text
-        assert text.endswith("The option --traceback shows the whole way there.")
+        assert text.endswith("The option --traceback shows the whole traceback.")
 
     def test_an_app_that_is_installed(self, here, monkeypatch):
         """With no line of one's own in between, the innermost of the library is shown."""

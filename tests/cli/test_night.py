@@ -37,13 +37,13 @@ class TestNothingFound:
     def test_a_signal_that_nothing_has(self, office, name):
         """That no delivery at all has the signal is said, with what was found: nothing."""
         ended = office.run(name, "--signal", "nope")
-        expected = f"None is {name}.\nNo delivery at all has the signal 'nope'.\n"
+        expected = f"No delivery is {name}.\nThere is no delivery at all with the signal 'nope'.\n"
         assert (0, expected) == (ended.exit_code, ended.stdout)
 
     def test_a_signal_that_something_has(self, office):
         """Where only the state is another, nothing more is said."""
         ended = office.run("pending", "--signal", "order_paid")
-        assert "None is pending.\n" == ended.stdout
+        assert "No delivery is pending.\n" == ended.stdout
 
     def test_json(self, office):
         """Programs get what they always get."""
@@ -63,18 +63,20 @@ class TestNothingFound:
     def test_what_changes(self, office, command, said):
         """Commands that change something say it as well."""
         ended = office.run(*command, "--signal", "nope")
-        assert f"{said}\nNo delivery at all has the signal 'nope'.\n" == ended.stdout
+        assert f"{said}\nThere is no delivery at all with the signal 'nope'.\n" == ended.stdout
         assert ["DEAD"] == office.states()
 
     def test_which_signal_was_meant(self, shop):
         """A signal of the app's durable receivers is proposed; a receiver without any is named."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-paid")
-        expected = "No delivery at all has the signal 'order-paid'; did you mean 'order_paid'?"
+        expected = (
+            "There is no delivery at all with the signal 'order-paid'; did you mean 'order_paid'?"
+        )
         assert expected == ended.stdout.splitlines()[-1]
         known = shop.run(
             *ALDIS, "deliveries", "dead", "--app", "shop", "--receiver", "billing.receipt"
         )
-        expected = "No delivery at all has the receiver 'billing.receipt'."
+        expected = "There is no delivery at all with the receiver 'billing.receipt'."
         assert expected == known.stdout.splitlines()[-1]
 
     def test_a_receiver_that_nobody_knows(self, shop):
@@ -92,7 +94,7 @@ class TestWorker:
         assert (2, expected) == (ended.returncode, ended.stderr)
 
     def test_what_receivers_print(self, shop):
-        """It is in the file at once, while the worker goes on."""
+        """It is in the file at once, while the worker is resumed."""
         source = shop.folder / "receivers.py"
         source.write_text(
             source.read_text().replace('Path(f"begun', 'print(order_id); Path(f"begun')
@@ -136,8 +138,8 @@ def test_names_that_nobody_has_written(office):
         new = NewDelivery("f" * 32, receiver, "order_paid", "{}")
         office.store.add(None, [new])
     asked = office.run("show", "f" * 32)
-    expected = r"say which: 2 (\x1b[2J), 3 (billing.copy)"
-    assert (2, expected) == (asked.exit_code, asked.stderr.strip().partition("; ")[2])
+    expected = r"name one of 2 (\x1b[2J), 3 (billing.copy)"
+    assert (2, expected) == (asked.exit_code, asked.stderr.strip().partition("deliveries: ")[2])
     wrong = office.run("stats", "--receiver", "nope")
     # Behind it are others, perhaps: this process has the receivers of other tests.
     assert wrong.stderr.partition("; ")[2].startswith(r"there are '\x1b[2J', ")

@@ -65,8 +65,8 @@ class TestTerminal:
         _, seen = shop.on_terminal(*LIST, columns=50, COLUMNS="50", **environ)
         lines = ESCAPES.sub("", seen).splitlines()
         assert max(map(len, lines)) <= 50
-        place = next(n for n, line in enumerate(lines) if "nobody listens to: " in line)
-        assert lines[place].startswith("  nobody listens to: template-rendered,")
+        place = next(n for n, line in enumerate(lines) if "no receivers: " in line)
+        assert lines[place].startswith("  no receivers: template-rendered,")
         assert lines[place + 1].startswith("    before-render-template, ")
 
     def test_into_a_pipe_nothing_is_wrapped(self, shop):
@@ -148,11 +148,9 @@ class TestMain:
     def test_the_version_says_what_is_in_use(self, project):
         """The version, which of the two call loops runs, and on which Python."""
         told = project.run(*ALDIS, "--version").stdout
-        assert re.fullmatch(
-            r"aldis \d+\.\d+\.\d+\S*, (compiled|Python) call loop, \w+ 3\.\S+\n", told
-        )
+        assert re.fullmatch(r"aldis \d+\.\d+\.\d+\S*, (C|Python) engine, \w+ 3\.\S+\n", told)
         told = project.run(*ALDIS, "--version", ALDIS_NO_EXTENSIONS="1").stdout
-        assert ", Python call loop, " in told
+        assert ", Python engine, " in told
 
     @pytest.mark.parametrize("command", [(), ("signals",), ("run",), ("signals", "list")])
     def test_help_fits_a_terminal(self, project, command):
@@ -175,7 +173,10 @@ class TestMain:
             (("signals", "lst"), "there is no command 'lst'; did you mean 'list'?"),
             (
                 ("zzz",),
-                "there is no command 'zzz'; there are check, db, deliveries, run, signals, worker.",
+                (
+                    "there is no command 'zzz'; choose one of check, db, deliveries, run, signals, "
+                    "worker."
+                ),
             ),
             (("signals", "list", "--jsn"), "Did you mean --json?"),
         ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aldis
-from aldis.cli.run import STARTUP, environment
+from aldis.cli.commands.run import STARTUP, environment
 from tests.cli.support import PYTHON, RUN
 
 #: Prints whose signals a Python has.
@@ -296,13 +296,13 @@ class TestMistakes:
         """``aldis run`` alone says what is missing."""
         code, text = self.say(project)
         assert 2 == code
-        assert "say the command to run, as in: aldis run -- flask run" in text
+        assert "there is no command to run: write it after the dashes, as in " in text
 
     def test_an_app(self, project):
         """Of no use to ``run``, it is refused rather than ignored."""
         ended = project.run(*RUN[:3], "--app", "shop", "run", "--", *PYTHON, "--version")
         assert 2 == ended.returncode
-        assert "--app is not for `run`: COMMAND has its own way to name an app" in ended.stderr
+        assert "`run` has no --app: name the app in COMMAND, as in " in ended.stderr
 
     def test_an_unknown_command(self, project):
         """As a shell: 127."""
@@ -315,7 +315,7 @@ class TestMistakes:
         """Somebody has quoted too much."""
         code, text = self.say(project, "flask run")
         assert 127 == code
-        assert "'flask run' on PATH; write its words apart, without quotes around them" in text
+        assert "'flask run' on PATH; leave out the quotes around the whole command" in text
 
     def test_a_folder(self, project):
         """As a shell: 126."""
@@ -328,21 +328,21 @@ class TestMistakes:
         project.write("script", "#!/bin/sh\n")
         code, text = self.say(project, "./script")
         assert 126 == code
-        assert "'./script' is not executable, nor a Python script by its name: chmod +x" in text
+        assert "'./script' is neither executable nor a Python script: chmod +x" in text
 
     def test_a_file_that_is_no_program(self, project):
         """Executable, but without a first line that says by what."""
         project.write("script", "words").chmod(0o755)
         code, text = self.say(project, "./script")
         assert 126 == code
-        assert "'./script' cannot be executed: it is no program, nor has it a first line" in text
+        assert "'./script' cannot be executed: it is not a program and has no first line" in text
 
     def test_a_first_line_that_names_nothing(self, project):
         """A script of a virtual environment that has been moved."""
         project.write("script", "#!/no/such/python\n").chmod(0o755)
         code, text = self.say(project, "./script")
         assert 126 == code
-        assert "the program that its first line names does not exist" in text
+        assert "the program in its first line does not exist" in text
 
 
 def test_the_startup_file_is_installed_with_the_package():

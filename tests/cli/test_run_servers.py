@@ -34,7 +34,7 @@ browser = build_opener(ProxyHandler({}))
 
 
 def free_port():
-    """Return a port that nobody listens to at the moment."""
+    """Return a port that no receivers to at the moment."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]

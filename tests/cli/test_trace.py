@@ -328,7 +328,7 @@ class TestOtherApps:
     def test_an_app_that_sends_nothing(self, project):
         """That is said too."""
         project.write("app.py", "def app(environ, start_response):\n    return []")
-        assert "GET / -> no answer, TIME\nNothing was sent.\n" == trace(project, "/", app="app")
+        assert "GET / -> no answer, TIME\nNo signal was sent.\n" == trace(project, "/", app="app")
 
 
 class TestJson:
@@ -369,14 +369,17 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ((), "say one request, as in: trace -- GET /"),
-            (("GET", "/", "/x"), "say one request, as in: trace -- GET /"),
-            (("pay",), "a path begins with a slash: '/pay' instead of 'pay'?"),
-            (("http://localhost/pay",), "'/pay' instead of 'http://localhost/pay'?"),
-            (("/x", "GET"), "'/x' is no method, as GET or POST is"),
+            ((), "the request is not [METHOD] PATH: write it as in trace -- GET /"),
+            (("GET", "/", "/x"), "the request is not [METHOD] PATH: write it as in trace -- GET /"),
+            (("pay",), "the path 'pay' does not begin with a slash: write '/pay'"),
+            (
+                ("http://localhost/pay",),
+                "the path 'http://localhost/pay' does not begin with a slash: write '/pay'",
+            ),
+            (("/x", "GET"), "'/x' is not a method: write GET or POST"),
             (("-H", "X-Lamp", "/"), "'X-Lamp' is not of the form 'NAME: VALUE'"),
             (("-H", ": on", "/"), "': on' is not of the form 'NAME: VALUE'"),
-            (("-H", "X-Lamp: 5 €", "/"), "'€' cannot be in a header, which is Latin-1"),
+            (("-H", "X-Lamp: 5 €", "/"), "'€' is not in Latin-1, the encoding of headers"),
         ],
     )
     def test_are_told(self, project, arguments, said):

@@ -17,7 +17,7 @@ IMPORTS_BY_NAME = {
     ("ckan/plugin.py", "'ckan.plugins'"): "a constant: the same",
     ("ckan/signals.py", "'flask'"): "a constant: it is optional",
     ("ckan/signals.py", "'flask_login'"): "a constant: the same",
-    ("cli/loading.py", "module_name"): "what the user gave as --app, or in the environment",
+    ("cli/_app.py", "module_name"): "what the user gave as --app, or in the environment",
     ("core/_native.py", "'aldis.core._dispatch'"): "a constant: it may not be compiled",
     ("testing/__init__.py", "_HOMES[name]"): "one of the constants there",
 }

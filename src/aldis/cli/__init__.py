@@ -1,6 +1,6 @@
-"""The command line: ``aldis …``, and ``flask signals …`` wherever aldis is installed.
+"""The command line: ``aldis …``, and ``flask signals …``.
 
-It needs click. What else it needs is imported by the command that needs it.
+It needs click. Each command imports the other libraries that it needs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["aldis", "main", "signals"]
 
-FAILED = 2
-INTERRUPTED = 130
+FAILED: Final = 2
+INTERRUPTED: Final = 130
 
 _NO_CLICK: Final = "the command line needs click, which is not installed: pip install 'aldis[cli]'"
 
 
 def __getattr__(name: str) -> Any:
-    # Not imported above: `main` has an answer for those who have no click.
+    # Not at the top: without click, `main` must print a message.
     if name in ("aldis", "signals"):
         try:
-            from aldis.cli import group  # noqa: PLC0415 - see above
+            from aldis.cli import group  # noqa: PLC0415 - click may be missing
         except ModuleNotFoundError as missing:
             if missing.name != "click":
                 raise
@@ -41,10 +41,13 @@ def __getattr__(name: str) -> Any:
 def main() -> NoReturn:
     """Run the command line on ``sys.argv``, and exit with its code."""
     try:
-        import click  # noqa: PLC0415 - may be missing
+        import click  # noqa: PLC0415 - click may be missing
 
-        from aldis.cli.group import aldis  # noqa: PLC0415 - the same
-        from aldis.cli.output import OutputError, give_up  # noqa: PLC0415 - the same
+        from aldis.cli._output import (  # noqa: PLC0415 - click may be missing
+            OutputError,
+            redirect_to_devnull,
+        )
+        from aldis.cli.group import aldis  # noqa: PLC0415 - click may be missing
     except ModuleNotFoundError as missing:
         if missing.name != "click":
             raise
@@ -56,23 +59,23 @@ def main() -> NoReturn:
         raise
     except click.ClickException as error:
         _end(error.exit_code, error.show)
-    except (click.Abort, KeyboardInterrupt):  # click has begun a new line, after the ^C
+    except (click.Abort, KeyboardInterrupt):  # click has begun a new line after the ^C
         _end(INTERRUPTED, lambda: click.echo("Interrupted.", err=True))
     except OSError as error:
         if error.errno != ENOSPC:
             _end(FAILED, lambda: click.echo(traceback.format_exc(), err=True, nl=False))
-        give_up(sys.stdout)  # it was a help text, which click writes itself
+        redirect_to_devnull(sys.stdout)  # click itself writes help texts
         _end(FAILED, OutputError(str(error.strerror)).show)
-    except BaseException:  # noqa: BLE001 - Python would end with 1, as if something was found
+    except BaseException:  # noqa: BLE001 - Python would exit with 1, the code for findings
         _end(FAILED, lambda: click.echo(traceback.format_exc(), err=True, nl=False))
 
 
-def _end(code: int, tell: Callable[[], object]) -> NoReturn:
-    """Exit with ``code``, even if nobody can be told why."""
-    from aldis.cli.output import give_up  # noqa: PLC0415 - it needs click
+def _end(code: int, write_message: Callable[[], object]) -> NoReturn:
+    """Write a message and exit with ``code``, even if the message cannot be written."""
+    from aldis.cli._output import redirect_to_devnull  # noqa: PLC0415 - click may be missing
 
     try:
-        tell()
+        write_message()
     except OSError:
-        give_up(sys.stderr)
+        redirect_to_devnull(sys.stderr)
     sys.exit(code)

@@ -23,7 +23,7 @@ class TestDiscard:
         assert (
             2,
             (
-                "Error: delivery 1 is running, and only one that is pending, suspect, "
+                "Error: delivery 1 is running, and only a delivery that is pending, suspect, "
                 "behind or dead "
                 "can be discarded; nothing was changed"
             ),

@@ -22,9 +22,9 @@ class TestLists:
 
     def test_pending(self, office):
         """Also what waits for its time, for its turn, or to be tried again."""
-        office.add(delay=7200.5)
+        office.add(delay=7260)
         office.add()
-        office.kill(retry_in=600.9)
+        office.kill(retry_in=630)
         office.add(order_key="7", count=2)
         office.store.claim(LEASE, "billing.receipt", 1, ordered=True)
         office.store.claim(LEASE, "billing.receipt", 1, ordered=True)
@@ -38,7 +38,7 @@ class TestLists:
     def test_none(self, office):
         """It is said."""
         for name in ("pending", "running", "dead"):
-            assert f"None is {name}.\n" == office.run(name).stdout
+            assert f"No delivery is {name}.\n" == office.run(name).stdout
 
     def test_the_limit(self, office):
         """How many more there are is said; the newest can come first."""

@@ -35,7 +35,7 @@ class TestOnATerminal:
         """A no changes nothing; a yes is shown with its progress; without an input, it fails."""
         words = self.command("replay", "--all")
         code, seen = dead.on_terminal(*words, typed=False)
-        assert (2, True) == (code, "say --yes" in seen)
+        assert (2, True) == (code, "add --yes" in seen)
         code, seen = dead.on_terminal(*words, answer="n")
         assert 0 == code
         assert "Replay 1,200 dead letters? [y/N]: n\nNothing was changed.\n" in seen
@@ -88,8 +88,7 @@ class TestOnATerminal:
             process.wait(10)
         last = rest.splitlines()[-1]
         done = re.fullmatch(
-            r"Interrupted: ([\d,]+) of 1,200 dead letters are replayed, the others are as they "
-            r"were\.",
+            r"Interrupted: ([\d,]+) of 1,200 dead letters are replayed, the others are unchanged\.",
             last,
         )
         assert done, last

@@ -11,7 +11,7 @@ class TestPause:
         for command, answer in [
             ("pause", "is paused"),
             ("pause", "was paused already"),
-            ("resume", "goes on"),
+            ("resume", "is resumed"),
             ("resume", "was not paused"),
         ]:
             assert f"billing.receipt {answer}.\n" == office.run(command, "billing.receipt").stdout
@@ -22,7 +22,7 @@ class TestPause:
     def test_unknown(self, office):
         """The closest is named; with --force it is believed."""
         office.add()
-        hint = "; --force if it is the name of one to come"
+        hint = "; add --force for a receiver that is not known yet"
         assert (
             2,
             (

@@ -31,9 +31,9 @@ class TestPrune:
     @pytest.mark.parametrize(
         ("age", "message"),
         [
-            ("7", "'7' is no duration: write 90s, 15m, 12h or 7d."),
-            ("-1d", "'-1d' is no duration: write 90s, 15m, 12h or 7d."),
-            ("1w", "'1w' is no duration: write 90s, 15m, 12h or 7d."),
+            ("7", "'7' is not a duration: write 90s, 15m, 12h or 7d."),
+            ("-1d", "'-1d' is not a duration: write 90s, 15m, 12h or 7d."),
+            ("1w", "'1w' is not a duration: write 90s, 15m, 12h or 7d."),
             ("40000d", "'40000d' is longer than 100 years."),
         ],
     )

@@ -64,7 +64,7 @@ class TestRefusals:
             (
                 "sqlite://",
                 (
-                    "Error: an SQLite database in memory is seen by the process of the app alone: "
+                    "Error: an SQLite database in memory is visible in the app's process only: "
                     "name a file, as in sqlite:///shop.db"
                 ),
             ),

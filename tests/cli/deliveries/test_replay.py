@@ -55,7 +55,8 @@ class TestReplay:
         office.add(count=2)
         office.kill()
         message = (
-            "Error: to replay 2 dead letters without being asked, say --yes; nothing was changed"
+            "Error: cannot ask whether to replay 2 dead letters, because the standard input is not "
+            "a terminal; nothing was changed; add --yes"
         )
         assert (2, message) == said(office.run("replay", "--all", stdin="y\n"))
         assert ["DEAD", "DEAD"] == office.states()
@@ -77,17 +78,17 @@ class TestReplay:
             (
                 "",
                 (
-                    "replay which? Say their numbers, or --receiver, --signal, --since, --until or "
-                    "--error, or --all"
+                    "which deliveries to replay? Give their ids, or --receiver, --signal, "
+                    "--since, --until or --error, or --all"
                 ),
             ),
-            ("1 --all", "numbers and --all choose in two ways: leave one out"),
-            ("--all --signal x", "--all and --signal choose in two ways: leave one out"),
+            ("1 --all", "ids and --all choose deliveries in two ways: leave one out"),
+            ("--all --signal x", "--all and --signal choose deliveries in two ways: leave one out"),
             ("1 99", "there is no delivery 99: it may have been pruned; nothing was changed"),
             (
                 "1 2",
                 (
-                    "delivery 2 is pending, and only one that is dead or discarded can "
+                    "delivery 2 is pending, and only a delivery that is dead or discarded can "
                     "be replayed; "
                     "nothing was changed"
                 ),
@@ -100,8 +101,8 @@ class TestReplay:
             (
                 "--all --since noon",
                 (
-                    "Invalid value for '--since': 'noon' is no time: write 2026-11-21, "
-                    "2026-11-21T10:00 (the machine's own zone), 2026-11-21T10:00Z, or "
+                    "Invalid value for '--since': 'noon' is not a time: write 2026-11-21, "
+                    "2026-11-21T10:00 (in the machine's zone), 2026-11-21T10:00Z, or "
                     "12h for twelve "
                     "hours ago."
                 ),

@@ -55,7 +55,7 @@ class TestShow:
         assert (
             2,
             (
-                "Error: this send has several deliveries; say which: 1 (billing.receipt), "
+                "Error: this send has several deliveries: name one of 1 (billing.receipt), "
                 "2 (shipping.label)"
             ),
         ) == said(office.run("show", "a" * 32))
@@ -77,8 +77,8 @@ class TestShow:
             (
                 "latest",
                 (
-                    "'latest' is neither the number of a delivery nor a key, which looks like "
-                    "0123456789abcdef0123456789abcdef:billing.receipt"
+                    "'latest' is neither the id of a delivery nor a key: write an id, or a key "
+                    "such as 0123456789abcdef0123456789abcdef:billing.receipt"
                 ),
             ),
         ],

@@ -37,8 +37,8 @@ class TestStats:
         with office.engine.begin() as connection:
             connection.execute(text("UPDATE aldis_deliveries SET due_at = due_at - 3600000000"))
         for command, alert in {
-            "--older-than 15m": "alert: the oldest has been due for 1h, more than 15m",
-            "--more-than 2": "alert: 3 wait, more than 2",
+            "--older-than 15m": "alert: the oldest delivery has been due for 1h, more than 15m",
+            "--more-than 2": "alert: 3 deliveries wait, more than 2",
         }.items():
             ended = office.run("stats", *command.split())
             assert (1, alert) == (ended.exit_code, ended.stdout.splitlines()[-1])

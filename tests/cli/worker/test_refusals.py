@@ -10,29 +10,30 @@ from tests.cli.durable_shop import send, working
 from tests.cli.support import ALDIS
 
 MISTAKES = {
-    "--app plain:engine": "no app, but an object of type Engine",
-    "--outbox plain:engine": "Error: plain:engine is no outbox, but an object of type Engine\n",
+    "--app plain:engine": "not an app but an object of type Engine",
+    "--outbox plain:engine": "Error: plain:engine is not an outbox but an object of type Engine\n",
     "--outbox plain:outbux": ("Error: module 'plain' has no 'outbux'; did you mean 'outbox'?\n"),
     "--app bare": "Error: the app <Flask 'bare'> has no outbox: give it one, Aldis(app, ",
     "--app shop --receiver billing.recipt": (
         "Error: there is no durable receiver 'billing.recipt'; did you mean 'billing.receipt'?\n"
     ),
-    "--app idle --receiver idle": "Error: not connected to any signal: idle\n",
+    "--app idle --receiver idle": (
+        "Error: not connected to any signal: idle; connect them, or leave them out\n"
+    ),
     "--outbox empty:outbox": (
-        "Error: there is no durable receiver to serve: is the module with them imported?\n"
+        "Error: the app has no durable receivers: import the module that defines them\n"
     ),
     "--app shop --concurrency 0": "Invalid value for '--concurrency' / '-c': 0 is not in the range",
-    "--app shop --lease 0": "Error: a lease is a number of seconds above 0, not 0.0\n",
+    "--app shop --lease 0": "Error: lease must be a number of seconds above 0, not 0.0\n",
     "--app shop --grace soon": (
-        "Invalid value for '--grace': 'soon' is no duration: write 90s, 15m, 12h or 7d.\n"
+        "Invalid value for '--grace': 'soon' is not a duration: write 90s, 15m, 12h or 7d.\n"
     ),
     "--app memory": (
-        "Error: an SQLite database in memory is seen by no other process, so that nothing ever "
-        "gets to a worker: name a file, as in sqlite:///shop.db\n"
+        "Error: an SQLite database in memory is visible in one process only, so no worker sees "
+        "its deliveries: name a file, as in sqlite:///shop.db\n"
     ),
     "--app kept": (
-        "Error: the app's outbox keeps deliveries in a MemoryStore, where no other process sees "
-        "them\n"
+        "Error: the app's outbox keeps deliveries in a MemoryStore, which no other process sees\n"
     ),
 }
 

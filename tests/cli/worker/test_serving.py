@@ -12,8 +12,8 @@ from tests.cli.durable_shop import DEAD, DONE, PENDING, send, states, wait_for, 
 from tests.durable.sql.databases import database
 
 ADVICE = (
-    "this SQLite file has no write-ahead log, without which workers and the app wait for each "
-    "other: aldis db upgrade --wal\n"
+    "this SQLite file has no write-ahead log, so workers and the app wait for each other; "
+    "turn it on: aldis db upgrade --wal\n"
 )
 
 
@@ -35,7 +35,7 @@ class TestServing:
             lines[2],
         )
         assert [
-            "SIGTERM: finishing what runs; once more ends the worker at once",
+            "SIGTERM: waiting for running receivers; a second signal does not wait",
             "worker quay-1: 1 done, 1 failed",
         ] == lines[3:]
         assert [(DONE, 1), (DEAD, 1)] == states(shop)

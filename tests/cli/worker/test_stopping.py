@@ -17,7 +17,7 @@ class TestStopping:
         with working(shop, "--app", "shop", "--concurrency", "1") as worker:
             wait_for((shop.folder / "begun-100").exists)
             worker.tell(number)
-            worker.read_until(f"{number.name}: finishing what runs")
+            worker.read_until(f"{number.name}: waiting for running receivers")
             (shop.folder / "go-100").touch()
             code, output = worker.end(None)
         assert 0 == code
@@ -31,7 +31,7 @@ class TestStopping:
         with working(shop) as worker:
             wait_for((shop.folder / "begun-100").exists)
             worker.tell(signal.SIGINT)
-            worker.read_until("SIGINT: finishing what runs")
+            worker.read_until("SIGINT: waiting for running receivers")
             began = time.monotonic()
             code, output = worker.end(signal.SIGINT)
         assert 130 == code

@@ -1,6 +1,6 @@
-"""One request through an app in this process, and what was sent meanwhile.
+"""Send one request to an app in this process, and record the signals that the app sends.
 
-Flask's test client, or the fewest lines that WSGI and ASGI ask for.
+A Flask app gets the request from its test client, other apps by a minimal WSGI or ASGI server.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from aldis.cli.blame import blame
+from aldis.cli._app import describe_error
 from aldis.observe import Trace, trace
 
-__all__ = ["Answer", "LifespanError", "Request", "send"]
+__all__ = ["LifespanError", "Request", "Result", "send_request"]
 
-PATIENCE: Final = 10.0  # seconds that an ASGI app gets to shut down
+#: How many seconds an ASGI app has to shut down.
+SHUTDOWN_TIMEOUT: Final = 10.0
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -32,13 +33,13 @@ class LifespanError(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """What is asked.
+    """A request.
 
     Attributes:
-        method: In upper case.
-        path: From the slash on, with the query.
-        headers: Names and values.
-        body: What is sent along.
+        method: The method in upper case.
+        path: The path from the slash on, with the query.
+        headers: The names and values of the headers.
+        body: The body.
     """
 
     method: str
@@ -56,27 +57,27 @@ class Request:
 
 
 @dataclass(slots=True)
-class Answer:
-    """What came of it.
+class Result:
+    """The result of a request.
 
     Attributes:
-        status: The HTTP status; 500 too when the app raised, since that is what a server makes of
-            it; ``None`` when the app ended without an answer.
-        error: What the app raised instead of answering.
-        nanoseconds: How long it took, the answer's body included.
-        seen: What was sent meanwhile.
-        shutdown_error: What an ASGI app raised out of its lifespan once it had started.
+        status: The HTTP status. It is 500 if the app raised, as a server would result, and ``None``
+            if the app ended without a response.
+        error: The exception that the app raised instead of answering.
+        nanoseconds: The duration, including the body of the response.
+        trace: The signals that the app sent.
+        shutdown_error: The exception of an ASGI app's lifespan after its start.
     """
 
     status: int | None = None
     error: BaseException | None = None
     nanoseconds: int = 0
-    seen: Trace = field(default_factory=Trace)
+    trace: Trace = field(default_factory=Trace)
     shutdown_error: BaseException | None = None
 
 
-def send(app: Any, request: Request) -> Answer:
-    """Send ``request`` to ``app``: a Flask, WSGI or ASGI app.
+def send_request(app: Any, request: Request) -> Result:
+    """Send ``request`` to ``app``, which is a Flask, WSGI or ASGI app.
 
     Raises:
         LifespanError: An ASGI app could not start.
@@ -85,21 +86,21 @@ def send(app: Any, request: Request) -> Answer:
         return asyncio.run(_to_asgi(app, request))
     flask: Any = sys.modules.get("flask")
     call = _to_flask if flask is not None and isinstance(app, flask.Flask) else _to_wsgi
-    answer = Answer()
-    with trace(everywhere=False) as answer.seen:
+    result = Result()
+    with trace(everywhere=False) as result.trace:
         started = time.perf_counter_ns()
         try:
-            answer.status = call(app, request)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as a server takes them
-            answer.status, answer.error = 500, error
-        answer.nanoseconds = time.perf_counter_ns() - started
-    return answer
+            result.status = call(app, request)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a server catches them, too
+            result.status, result.error = 500, error
+        result.nanoseconds = time.perf_counter_ns() - started
+    return result
 
 
 def _is_asgi(app: Any) -> bool:
     if inspect.iscoroutinefunction(app):
         return True
-    call = getattr(type(app), "__call__", None)  # noqa: B004 - the method is wanted
+    call = getattr(type(app), "__call__", None)  # noqa: B004 - the method is needed
     if inspect.iscoroutinefunction(call):
         return True
     try:
@@ -115,7 +116,7 @@ def _to_flask(app: Any, request: Request) -> int:
         method=request.method,
         headers=request.headers,
         data=request.body,
-        buffered=True,  # a stream is read to its end, and closed
+        buffered=True,  # read a stream to its end and close it
     )
     status: int = response.status_code
     return status
@@ -165,17 +166,17 @@ def _to_wsgi(app: Callable[..., Any], request: Request) -> int | None:
 # -- ASGI ------------------------------------------------------------------------------------------
 
 
-async def _to_asgi(app: Any, request: Request) -> Answer:
-    answer = Answer()
-    async with _lifespan(app, answer) as state:
-        with trace(everywhere=False) as answer.seen:
+async def _to_asgi(app: Any, request: Request) -> Result:
+    result = Result()
+    async with _lifespan(app, result) as state:
+        with trace(everywhere=False) as result.trace:
             started = time.perf_counter_ns()
             try:
-                answer.status = await _exchange(app, request, state)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - as a server takes them
-                answer.status, answer.error = 500, error
-            answer.nanoseconds = time.perf_counter_ns() - started
-    return answer
+                result.status = await _exchange(app, request, state)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a server catches them, too
+                result.status, result.error = 500, error
+            result.nanoseconds = time.perf_counter_ns() - started
+    return result
 
 
 async def _exchange(app: Any, request: Request, state: dict[str, Any]) -> int | None:
@@ -206,45 +207,45 @@ async def _exchange(app: Any, request: Request, state: dict[str, Any]) -> int | 
         await answered.wait()
         return {"type": "http.disconnect"}
 
-    async def take(message: dict[str, Any]) -> None:
+    async def receive_response(message: dict[str, Any]) -> None:
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             answered.set()
 
-    await app(scope, receive, take)
+    await app(scope, receive, receive_response)
     return status
 
 
 @asynccontextmanager
-async def _lifespan(app: Any, answer: Answer) -> AsyncIterator[dict[str, Any]]:
-    """Start the app before, and shut it down after a ``with`` block, if it knows of that.
+async def _lifespan(app: Any, result: Result) -> AsyncIterator[dict[str, Any]]:
+    """Start the app before a ``with`` block and shut it down after it, if it supports lifespans.
 
     Raises:
-        LifespanError: It could not start.
+        LifespanError: The app could not start.
     """
     state: dict[str, Any] = {}
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
-    living = asyncio.ensure_future(_live(app, scope, inbox.get, outbox.put))
+    lifespan = asyncio.ensure_future(_run_lifespan(app, scope, inbox.get, outbox.put))
     try:
         await inbox.put({"type": "lifespan.startup"})
-        supported = await _heard(living, outbox, "lifespan.startup")
+        supported = await _has_started(lifespan, outbox, "lifespan.startup")
         yield state
-        if supported and not living.done():
+        if supported and not lifespan.done():
             await inbox.put({"type": "lifespan.shutdown"})
-            await asyncio.wait([living], timeout=PATIENCE)
-        if supported and living.done():
-            answer.shutdown_error = _error_of(living)
+            await asyncio.wait([lifespan], timeout=SHUTDOWN_TIMEOUT)
+        if supported and lifespan.done():
+            result.shutdown_error = _error_of(lifespan)
     finally:
-        living.cancel()
-        await asyncio.gather(living, return_exceptions=True)
+        lifespan.cancel()
+        await asyncio.gather(lifespan, return_exceptions=True)
 
 
-async def _live(app: Any, *arguments: Any) -> SystemExit | None:
-    """Run the app's lifespan; return a SystemExit, which would take the event loop with it."""
+async def _run_lifespan(app: Any, *arguments: Any) -> SystemExit | None:
+    """Run the app's lifespan; return a SystemExit, which would end the event loop."""
     try:
         await app(*arguments)
     except SystemExit as error:
@@ -252,21 +253,23 @@ async def _live(app: Any, *arguments: Any) -> SystemExit | None:
     return None
 
 
-def _error_of(living: asyncio.Future[SystemExit | None]) -> BaseException | None:
-    return None if living.cancelled() else living.exception() or living.result()
+def _error_of(lifespan: asyncio.Future[SystemExit | None]) -> BaseException | None:
+    return None if lifespan.cancelled() else lifespan.exception() or lifespan.result()
 
 
-async def _heard(living: asyncio.Future[Any], outbox: asyncio.Queue[Any], step: str) -> bool:
-    """Wait until the app has started; false when it does not know of lifespans."""
-    hearing = asyncio.ensure_future(outbox.get())
-    await asyncio.wait([living, hearing], return_when=asyncio.FIRST_COMPLETED)
-    if not hearing.done():
-        hearing.cancel()
-        ended = _error_of(living)
+async def _has_started(
+    lifespan: asyncio.Future[Any], outbox: asyncio.Queue[Any], step: str
+) -> bool:
+    """Wait until the app has started; return whether it supports lifespans."""
+    receiving = asyncio.ensure_future(outbox.get())
+    await asyncio.wait([lifespan, receiving], return_when=asyncio.FIRST_COMPLETED)
+    if not receiving.done():
+        receiving.cancel()
+        ended = _error_of(lifespan)
         if isinstance(ended, SystemExit):
-            raise LifespanError(blame(ended).strip())
+            raise LifespanError(describe_error(ended).strip())
         return False
-    message = hearing.result()
+    message = receiving.result()
     if message["type"] == f"{step}.failed":
-        raise LifespanError(message.get("message") or "it did not say why")
+        raise LifespanError(message.get("message") or "it gave no reason")
     return True

@@ -1,4 +1,4 @@
-"""``aldis run``: any command, with aldis in blinker's place from its first import on."""
+"""``aldis run``: run any command with aldis installed as blinker."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Final, NoReturn
 
 import click
 
-from aldis.cli.options import APP
+from aldis.cli._options import APP
 
 __all__ = ["environment", "run"]
 
-#: The folder whose ``sitecustomize`` every Python started below imports first.
-STARTUP: Final = str(Path(__file__).parent / "startup")
+#: The folder with the ``sitecustomize`` that each Python of the command imports first.
+STARTUP: Final = str(Path(__file__).absolute().parents[1] / "startup")
 
 
 class NotFoundError(click.ClickException):
     """There is no such command."""
 
-    exit_code = 127  # as shells have it
+    exit_code = 127  # the code that shells use
 
 
 class NotExecutableError(click.ClickException):
     """The command cannot be started."""
 
-    exit_code = 126  # as shells have it
+    exit_code = 126  # the code that shells use
 
 
 @click.command(
@@ -42,11 +42,11 @@ class NotExecutableError(click.ClickException):
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENTS]")
 @click.pass_context
 def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
-    """Run COMMAND with aldis in blinker's place.
+    """Run COMMAND with aldis installed as blinker.
 
-    That holds from the first import of COMMAND on and for every process that it starts, as far as
-    they run on this Python; others are left alone. COMMAND takes the place of this process: signals
-    and the exit code are its own. A Python script, too, is a COMMAND.
+    aldis is installed before COMMAND's first import, and in each process that COMMAND starts with
+    this Python. Another Python stays as it is. COMMAND replaces this process, so signals and the
+    exit code are its own. COMMAND can be a Python script.
 
     \b
       aldis run -- flask --app shop run --debug
@@ -55,20 +55,24 @@ def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
       aldis run -- python -c 'import flask; print(flask.request_started)'
 
     \b
-    Exit codes: those of COMMAND; 127 when there is no such COMMAND, 126 when it
+    Exit codes: those of COMMAND; 127 if there is no such COMMAND, 126 if it
     cannot be executed.
     """
     if not command:
-        raise click.UsageError("say the command to run, as in: aldis run -- flask run")
+        raise click.UsageError(
+            "there is no command to run: write it after the dashes, as in aldis run -- flask run"
+        )
     if APP in ctx.meta:
-        raise click.UsageError("--app is not for `run`: COMMAND has its own way to name an app")
+        raise click.UsageError(
+            "`run` has no --app: name the app in COMMAND, as in aldis run -- flask --app shop run"
+        )
     _execute(list(command), environment())
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a command that shall run on aldis."""
+    """Return the environment that installs aldis in each Python of a command."""
     earlier = os.environ.get("PYTHONPATH")
-    # An empty one in between is the working directory, and stays it.
+    # An empty entry is the working directory.
     others = earlier.split(os.pathsep) if earlier else []
     paths = [STARTUP, *(each for each in others if each != STARTUP)]
     return {
@@ -80,10 +84,10 @@ def environment() -> dict[str, str]:
 
 
 def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
-    """Become the command.
+    """Replace this process by the command.
 
     Raises:
-        NotFoundError: There is none.
+        NotFoundError: There is no such command.
         NotExecutableError: It cannot be executed.
     """
     name = command[0]
@@ -97,8 +101,8 @@ def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
         if name.endswith(".py"):
             _replace_process([sys.executable, *command], environ)
         raise NotExecutableError(
-            f"{name!r} is not executable, nor a Python script by its name: chmod +x it, or name "
-            "what runs it"
+            f"{name!r} is neither executable nor a Python script: chmod +x it, or put the program "
+            "that runs it in front"
         )
     try:
         _replace_process([found, *command[1:]], environ)
@@ -107,16 +111,16 @@ def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
             _replace_process([sys.executable, found, *command[1:]], environ)
         reason = error.strerror
         if isinstance(error, FileNotFoundError):
-            reason = "the program that its first line names does not exist"
+            reason = "the program in its first line does not exist"
         elif error.errno == errno.ENOEXEC:
-            reason = "it is no program, nor has it a first line that names one"
+            reason = "it is not a program and has no first line that names one"
         raise NotExecutableError(f"{name!r} cannot be executed: {reason}") from error
 
 
 def _find(name: str) -> str | None:
-    """Return the file that ``name`` means: of this environment first, where there is one.
+    """Return the file of the command ``name``; this virtual environment comes first.
 
-    A command of another environment would run on another Python, which is left alone.
+    A command of another environment would run on another Python, in which aldis is not installed.
     """
     if sys.prefix != sys.base_prefix and not os.path.dirname(name):  # noqa: PTH120 - "./x" has one
         beside = shutil.which(name, path=sysconfig.get_path("scripts"))
@@ -126,17 +130,17 @@ def _find(name: str) -> str | None:
 
 
 def _hint(name: str) -> str:
-    return "; write its words apart, without quotes around them all" if " " in name else ""
+    return "; leave out the quotes around the whole command" if " " in name else ""
 
 
 def _replace_process(command: list[str], environ: dict[str, str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.name != "posix":  # where exec would give the prompt back before the command ends
-        sys.exit(subprocess.call(command, env=environ))  # noqa: S603 - it is the user's command
-    # Python ignores these two, and what is ignored stays so in the command.
+    if os.name != "posix":  # on Windows, exec returns to the prompt before the command ends
+        sys.exit(subprocess.call(command, env=environ))  # noqa: S603 - the user typed the command
+    # Python ignores these signals, and a command inherits that.
     for name in ("SIGPIPE", "SIGXFSZ"):
         number = getattr(signal, name, None)
         if number is not None:
             signal.signal(number, signal.SIG_DFL)
-    os.execve(command[0], command, environ)  # noqa: S606 - no shell is wanted
+    os.execve(command[0], command, environ)  # noqa: S606 - the command needs no shell

@@ -1,0 +1,211 @@
+"""``aldis signals list`` and ``aldis signals explain``."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from typing import Any, Final
+
+import click
+
+from aldis.cli._app import load_app
+from aldis.cli._options import signals_command
+from aldis.cli._output import INDENT, Report, count, write_json
+from aldis.cli._signals import (
+    FoundReceiver,
+    FoundSignal,
+    find_signal,
+    known_signals,
+    matching_signals,
+    receivers_of,
+    show_receivers,
+    show_signal,
+    signal_json,
+    unknown_signal,
+)
+from aldis.core import ANY, Explanation
+
+__all__ = ["explain", "list_signals"]
+
+#: The types that ``--sender`` can name.
+TYPES: Final = ("int", "str")
+
+
+# -- list ------------------------------------------------------------------------------------------
+
+
+@signals_command("list", "List the signals and their receivers.")
+@click.argument("pattern", required=False)
+@click.option("--all", "everything", is_flag=True, help="Show signals without receivers in full.")
+@click.pass_context
+def list_signals(
+    ctx: click.Context, *, pattern: str | None, everything: bool, as_json: bool, traceback: bool
+) -> None:
+    """List the signals and their receivers, in the order of the calls.
+
+    PATTERN is a part of a signal's name, or has wildcards: 'order*'. A PATTERN with a colon is
+    compared with namespace:name. Without --all or a PATTERN, signals without receivers are only
+    named.
+
+    \b
+      aldis signals list --app shop:app
+      aldis signals list 'request-*'
+      aldis signals list --json | jq '.namespaces[].signals[].name'
+    """
+    load_app(ctx, traceback=traceback)
+    found = known_signals() if pattern is None else matching_signals(pattern)
+    if not found and pattern is not None:
+        raise unknown_signal(pattern, known_signals())
+    if as_json:
+        facts = [_namespace_json(*each) for each in _by_namespace(found)]
+        write_json("aldis-signals-list/1", {"namespaces": facts})
+        return
+    report = Report()
+    for label, signals in _by_namespace(found):
+        _show_namespace(report, label, signals, in_full=everything or pattern is not None)
+    if not found:
+        report.line("No namespace has a signal.")
+    report.print()
+
+
+def _by_namespace(found: list[FoundSignal]) -> list[tuple[str, list[FoundSignal]]]:
+    return [(label, list(each)) for label, each in groupby(found, key=lambda each: each.label)]
+
+
+def _namespace_json(label: str, signals: list[FoundSignal]) -> dict[str, Any]:
+    return {
+        "namespace": label,
+        "signals": [
+            {
+                **signal_json(each),
+                "receivers": [receiver.json() for receiver in receivers_of(each.signal)],
+            }
+            for each in signals
+        ],
+    }
+
+
+def _show_namespace(
+    report: Report, label: str, signals: list[FoundSignal], *, in_full: bool
+) -> None:
+    connected = [each for each in signals if each.signal.receivers]
+    report.line(
+        (label, "bold underline"),
+        (f"  {count(len(signals), 'signal')}, {len(connected)} with receivers", "dim"),
+    )
+    report.line()
+    others = []
+    for each in signals:
+        if each not in connected and not in_full:
+            others.append(each.signal.name)
+            continue
+        show_signal(report, each.signal)
+        show_receivers(report, receivers_of(each.signal), indent=2 * INDENT)
+        if each not in connected:
+            report.line(("no receivers", "yellow"), indent=2 * INDENT)
+        report.line()
+    if others:
+        report.line(("no receivers: ", "yellow"), ", ".join(others), indent=INDENT)
+        report.line()
+
+
+# -- explain ---------------------------------------------------------------------------------------
+
+
+@signals_command("explain", "Show which receivers run for a sender.")
+@click.argument("name")
+@click.option(
+    "--sender",
+    "-s",
+    metavar="VALUE",
+    help="The sender: 'app' is the app, 'int:5' is a number, anything else is a text ('str:app' is "
+    "the text app). By default: every receiver, whatever its sender.",
+)
+@click.pass_context
+def explain(
+    ctx: click.Context, *, name: str, sender: str | None, as_json: bool, traceback: bool
+) -> None:
+    """Show which receivers a send would call, in which order, and why it would not call others.
+
+    NAME is the signal's name, or namespace:name if several namespaces have it.
+
+    \b
+      aldis signals explain order_paid --app shop:app
+      aldis signals explain request-started --sender app
+    """
+    app = load_app(ctx, traceback=traceback)
+    found = find_signal(name)
+    value = ANY if sender is None else _sender(sender, app)
+    explanation = found.signal.explain(value)
+    receivers = receivers_of(found.signal, value)
+    if as_json:
+        write_json("aldis-signals-explain/1", _explanation_json(found, explanation, receivers))
+        return
+    report = Report()
+    _show_explanation(report, found, explanation, receivers)
+    report.print()
+
+
+def _sender(text: str, app: Any) -> Any:
+    if text == "app":
+        return _sending_app(app)
+    kind, colon, value = text.partition(":")
+    if not colon or kind not in TYPES:
+        return text
+    if kind == "str":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not a whole number; for the text write 'str:{text}'",
+            param_hint="'--sender'",
+        ) from None
+
+
+def _sending_app(app: Any) -> Any:
+    """Return the app that is the sender: the middleware around an ASGI app is not."""
+    asgi: Any = sys.modules.get("aldis.asgi")
+    return app.app if asgi is not None and isinstance(app, asgi.SignalsMiddleware) else app
+
+
+def _explanation_json(
+    found: FoundSignal, explanation: Explanation, receivers: list[FoundReceiver]
+) -> dict[str, Any]:
+    facts = []
+    position = 0
+    for each in receivers:
+        position += each.row.runs
+        facts.append(
+            {
+                **each.json(),
+                "position": position if each.row.runs else None,
+                "obstacle": each.row.obstacle,
+            }
+        )
+    return {
+        "namespace": found.label,
+        "signal": signal_json(found),
+        "sender": explanation.sender,
+        "notes": list(explanation.notes),
+        "receivers": facts,
+    }
+
+
+def _show_explanation(
+    report: Report, found: FoundSignal, explanation: Explanation, receivers: list[FoundReceiver]
+) -> None:
+    show_signal(report, found.signal, f"  in {found.label}", indent=0)
+    for note in explanation.notes:
+        report.line((f"note: {note}", "yellow"), indent=INDENT)
+    report.line()
+    running = sum(each.row.runs for each in receivers)
+    if not receivers:
+        report.line(("It has no receivers.", "yellow"))
+        return
+    report.line(
+        f"Sent by {explanation.sender}, it calls {running} of {count(len(receivers), 'receiver')}"
+        + (", in this order:" if running > 1 else ":")
+    )
+    report.line()
+    show_receivers(report, receivers, indent=INDENT)
