@@ -147,7 +147,7 @@ class PayloadCodec:
         """
         try:
             recorded = _decode(text)
-        except (ValueError, RecursionError, TypeError) as error:
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise PayloadMismatchError(f"{self._about()} cannot be read: {error}") from error
         try:
             sender = self._senders.load(recorded.sender, loader)

@@ -131,7 +131,7 @@ def _written(
             reject_raw(raw, kinds, name)
         try:
             return parse(raw)
-        except (ValueError, ArithmeticError, TypeError) as error:
+        except (ValidationError, ValueError, ArithmeticError, TypeError) as error:
             reject_raw(raw, kinds, name, error)
 
     accepts_all = partial(_are_all, kind) if write is None else _accepts_none
