@@ -57,7 +57,7 @@ class TestItsWork:
         session.commit()
         assert [
             "after_commit receiver",
-            "what an after_commit receiver left in its session cannot be rolled back",
+            "the session of an after_commit receiver cannot be rolled back",
         ] == [each.getMessage().partition(" Test")[0] for each in caplog.records[:2]]
         assert [7] == committed(engine)[0]
 

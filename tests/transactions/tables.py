@@ -48,7 +48,7 @@ class Scribe:
         for number in rows:
             session.execute(insert(Written).values(number=number))
 
-    def written(self):
+    def committed(self):
         """Count."""
         self.told += 1
 

@@ -1,4 +1,4 @@
-"""Receivers that survive a crash: recorded with the sender's transaction, run by a worker."""
+"""Receivers that survive a crash: recorded in the sender's transaction, run by a worker."""
 
 from __future__ import annotations
 

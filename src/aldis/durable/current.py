@@ -183,7 +183,7 @@ class _Completion:
     def write(self, session: Any, rows: Sequence[Any]) -> None:  # noqa: ARG002 - it is one row
         self._delivery.complete_in(session)
 
-    def written(self) -> None:
+    def committed(self) -> None:
         self._delivery.completed = True
 
     def write_late(self, rows: Sequence[Any]) -> None:

@@ -300,7 +300,7 @@ class _Recorder:
     def write(self, session: Any, rows: Sequence[NewDelivery]) -> None:
         self.store.add(session, rows)
 
-    def written(self) -> None:
+    def committed(self) -> None:
         self.store.wake()
 
     def write_late(self, rows: Sequence[NewDelivery]) -> None:

@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again."""
+"""When a failed delivery is retried."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ __all__ = ["Retry"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often a delivery is tried, and how long it waits in between.
+    """How often a failed delivery is retried, and how long it waits between attempts.
 
-    The wait before attempt ``n + 1`` is random between 0 and ``first_delay * factor ** (n - 1)``,
-    at most ``max_delay``: exponential backoff with full jitter, so that what failed together does
-    not come back together. (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
-    2015.)
+    The wait before attempt ``n + 1`` is random, between 0 and ``first_delay * factor ** (n - 1)``
+    seconds, but at most ``max_delay``. This is exponential backoff with full jitter: deliveries
+    that failed together do not come back together. (Marc Brooker, "Exponential Backoff And Jitter",
+    AWS Architecture Blog, 2015.)
 
     Args:
-        attempts: How often in all. After the last the delivery is a dead letter.
+        attempts: The number of attempts, including the first. After the last one, the delivery is a
+            dead letter.
         first_delay: The longest wait before the second attempt, in seconds.
-        max_delay: The longest wait before any, in seconds.
-        factor: By how much the longest wait grows.
+        max_delay: The longest wait before any attempt, in seconds.
+        factor: The growth of the longest wait from attempt to attempt.
 
     Raises:
-        ValueError: A number is out of its range.
+        ValueError: A number is out of range.
     """
 
     attempts: int = 8
@@ -36,21 +37,21 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            message = f"a delivery is tried once at least: attempts={self.attempts!r}"
+            message = f"attempts must be at least 1, not {self.attempts!r}"
             raise ValueError(message)
         check_seconds(self.first_delay)
         check_seconds(self.max_delay)
         if not self.factor >= 1:
-            message = f"the wait must not shrink: factor={self.factor!r}"
+            message = f"factor must be at least 1, so that the wait grows, not {self.factor!r}"
             raise ValueError(message)
 
     def longest_delay(self, attempt: int) -> float:
-        """Return the longest wait, in seconds, after ``attempt`` (the first is 1) has failed."""
+        """Return the longest wait in seconds after a failed attempt. The first attempt is 1."""
         try:
             return min(self.max_delay, self.first_delay * self.factor ** (attempt - 1))
         except OverflowError:
             return self.max_delay
 
     def delay(self, attempt: int) -> float:
-        """Return the seconds to wait after ``attempt`` has failed: another number each time."""
-        return uniform(0.0, self.longest_delay(attempt))  # noqa: S311 - it spreads load
+        """Return a random wait in seconds after a failed attempt."""
+        return uniform(0.0, self.longest_delay(attempt))  # noqa: S311 - this is not cryptography

@@ -1,6 +1,6 @@
-"""Which session is the caller's, and what waits for the end of its transaction.
+"""The caller's session, and the rows and calls that wait for its commit.
 
-The sessions are SQLAlchemy's. Nothing here imports it before there is one.
+The sessions are those of SQLAlchemy. This package imports SQLAlchemy only if a session exists.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What waits for the end of a session's transaction."""
+"""Rows and calls that wait for the end of a session's transaction."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ __all__ = ["TransactionBuffer", "Writer", "buffer_of", "listen_to_sessions"]
 
 _log = logging.getLogger("aldis")
 
-#: Where a session keeps its buffer, in ``Session.info``.
+#: The key of the buffer in ``Session.info``.
 _KEY: Final = "aldis.buffer"
 
 
 class Writer(Protocol):
-    """Writes what was collected, inside the transaction, just before it is committed."""
+    """Writes rows inside the transaction, just before the commit."""
 
     def write(self, session: Session, rows: Sequence[Any]) -> None:
         """Write ``rows`` through ``session``, without ending its transaction.
 
-        It is given a row again when the savepoint in which it was written has been rolled back and
-        the row belongs to a transaction around that.
+        If a row was written in a savepoint that is then rolled back, but belongs to the outer
+        transaction, the buffer passes the row again.
         """
 
-    def written(self) -> None:
-        """Be told that rows have been committed."""
+    def committed(self) -> None:
+        """React to the commit of rows."""
 
     def write_late(self, rows: Sequence[Any]) -> None:
-        """Write ``rows`` that came after the last moment to write them in the transaction.
+        """Write ``rows`` in a transaction of their own.
 
-        That is: when it was prepared, or committed already. In a transaction of their own; what
-        this raises is logged, and the rows are lost.
+        They were added when the transaction was already prepared or committed. If this raises an
+        error, the error is logged and the rows are lost.
         """
 
 
@@ -49,9 +49,9 @@ class _Row:
     """A row, and the transaction or savepoint that it belongs to.
 
     Attributes:
-        level: Whose end decides about it.
-        written_in: The transaction or savepoint in which it stands written.
-        closed: Whether its savepoint was closed, neither released nor rolled back.
+        level: The transaction or savepoint that the row belongs to.
+        written_in: The transaction or savepoint in which it was written, or ``None``.
+        closed: Whether its savepoint was closed without a release or a rollback.
     """
 
     __slots__ = ("closed", "level", "thing", "writer", "written_in")
@@ -65,7 +65,7 @@ class _Row:
 
 
 class _Call:
-    """A function to be called, and the transaction or savepoint that it belongs to."""
+    """A function to call, and the transaction or savepoint that it belongs to."""
 
     __slots__ = ("function", "level")
 
@@ -75,11 +75,11 @@ class _Call:
 
 
 class TransactionBuffer:
-    """What one session has collected in its present transaction.
+    """The rows and calls of one session's current transaction.
 
-    Each entry belongs to the savepoint in which it was added, goes over to the one around it when
-    that is released, and is dropped when that, or anything around it, is rolled back. Rows are
-    written in the order in which they came.
+    Each entry belongs to the savepoint in which it was added. When the savepoint is released, the
+    entry moves to the outer savepoint or transaction. When the savepoint or an outer one is rolled
+    back, the entry is dropped. Rows are written in the order in which they were added.
     """
 
     __slots__ = ("_calls", "_committed", "_committing", "_rolled_back", "_rows", "_wrote")
@@ -92,13 +92,14 @@ class TransactionBuffer:
         self._calls: list[_Call] = []
         self._committed: SessionTransaction | None = None
         self._rolled_back: SessionTransaction | None = None
-        self._wrote = False  # whether the moment to write for the commit under way is over
-        self._committing = 0  # how many commits have begun, of savepoints and what is around them
+        self._wrote = False  # whether the rows of the current commit have been written
+        self._committing = 0  # the number of commits that have begun, of savepoints and outer ones
 
     def write(self, session: Session, writer: Writer, row: Any) -> None:
-        """Have ``writer`` write ``row`` before the present transaction is committed.
+        """Make ``writer`` write ``row`` before the current transaction is committed.
 
-        At once if that commit is under way: the caller runs in its flush, or before it.
+        If the commit is already under way, the row is written at once. The caller then runs in the
+        flush of this commit, or in a hook before it.
         """
         entry = _Row(_level(session), writer, row)
         self._rows.append(entry)
@@ -106,11 +107,11 @@ class TransactionBuffer:
             try:
                 self._write(session)
             except BaseException:
-                self._rows.remove(entry)  # its sender has the error
+                self._rows.remove(entry)  # the error goes to the sender
                 raise
 
     def holds(self, writer: Writer) -> bool:
-        """Tell whether a row of ``writer`` will be, or is, part of the present transaction."""
+        """Tell whether the current transaction contains a row of ``writer``."""
         return any(row.writer is writer and not row.closed for row in self._rows)
 
     def call(self, session: Session, function: Callable[[], object]) -> None:
@@ -118,12 +119,12 @@ class TransactionBuffer:
         self._calls.append(_Call(_level(session), function))
 
     def _write(self, session: Session) -> None:
-        """Write what is not written yet, in the present savepoint if there is one."""
+        """Write the rows that are not written yet, in the current savepoint or transaction."""
         level = _level(session)
-        while pending := _unwritten(self._rows):  # again: a flush in between may send
+        while pending := _unwritten(self._rows):  # in a loop, because a flush may send again
             writer = pending[0].writer
             entries = [entry for entry in pending if entry.writer is writer]
-            for entry in entries:  # before it is true, for a flush in between may come here, too
+            for entry in entries:  # before the write, because its flush may call this method
                 entry.written_in = level
             try:
                 writer.write(session, [entry.thing for entry in entries])
@@ -132,14 +133,14 @@ class TransactionBuffer:
                     entry.written_in = None
                 raise
 
-    # -- what SQLAlchemy tells -------------------------------------------------------------------
+    # -- events of SQLAlchemy --------------------------------------------------------------------
 
     def before_commit(self, session: Session) -> None:
         """Write the rows, if the outermost transaction is about to be committed.
 
-        Nobody says whose commit it is. While a savepoint is open it is taken for the savepoint's,
-        until a second one begins before the first has ended: then it was of something around it,
-        which comes here only once.
+        The event does not name the transaction. If a savepoint is open, this method assumes that
+        the savepoint is being released. If a second commit begins before the first has ended, the
+        first one was that of an outer transaction, which fires this event only once.
         """
         inner = session.get_nested_transaction() is not None and not self._committing
         try:
@@ -152,15 +153,15 @@ class TransactionBuffer:
             self._committing += 1
 
     def after_commit(self, session: Session) -> None:
-        """Remember that the innermost transaction was committed, not rolled back."""
+        """Remember that the innermost transaction or savepoint was committed."""
         self._committed = _level(session)
 
     def after_rollback(self, session: Session) -> None:
-        """Remember that the innermost transaction was rolled back, not only closed."""
+        """Remember that the innermost transaction or savepoint was rolled back."""
         self._rolled_back = _level(session)
 
     def after_end(self, session: Session, transaction: SessionTransaction) -> None:
-        """Hand over, call or drop what belongs to the ``transaction`` that has ended."""
+        """Move, call or drop the entries of the ``transaction`` that has ended."""
         if transaction.parent is None:
             self._end(session, transaction)
         elif transaction.nested:
@@ -179,7 +180,7 @@ class TransactionBuffer:
             if entry.level is savepoint:
                 if rolled_back or (committed and entry.closed):
                     continue
-                entry.closed = not committed  # and, should all be closed, reported as discarded
+                entry.closed = not committed  # if everything is closed, it is logged as discarded
                 entry.level = outer
             self._rows.append(entry)
         calls, self._calls = self._calls, []
@@ -194,16 +195,17 @@ class TransactionBuffer:
         rows, calls = self._rows, self._calls
         committed = self._committed is transaction
         rolled_back = self._rolled_back is transaction
-        failed = self._committing > 0  # and whoever wanted the commit has the error
-        self._clear()  # what comes now belongs to the next transaction
+        failed = self._committing > 0  # the caller of commit() got the error
+        self._clear()  # new entries belong to the next transaction
         if committed:
-            _tell_writers(rows)
-            call_all(session, [call.function for call in calls])
+            _finish_writers(rows)
+            if calls:
+                call_all(session, [call.function for call in calls])
         elif rows and not rolled_back and not failed:
-            _tell_discarded(len(rows))
+            _report_discarded(len(rows))
 
     def __del__(self) -> None:
-        """Tell of rows whose session was neither ended nor closed, but forgotten."""
+        """Log the rows of a session that was garbage-collected with an open transaction."""
         if self._rows and not sys.is_finalizing():
             _log.error(_discarded(len(self._rows), "that was thrown away"))
 
@@ -218,16 +220,16 @@ def buffer_of(session: Session) -> TransactionBuffer:
 
 
 def _level(session: Session) -> SessionTransaction:
-    """Return the innermost savepoint, else the transaction."""
+    """Return the innermost savepoint, or the transaction if there is no savepoint."""
     level = session.get_nested_transaction() or session.get_transaction()
     if level is None:
-        message = "the session is in no transaction"
+        message = "the session has not begun a transaction"
         raise RuntimeError(message)
     return level
 
 
 def _boundary(transaction: SessionTransaction) -> SessionTransaction:
-    """Return the savepoint or outermost transaction around ``transaction``, perhaps a flush's."""
+    """Return the savepoint or outermost transaction that contains a flush's ``transaction``."""
     while transaction.parent is not None and not transaction.nested:
         transaction = transaction.parent
     return transaction
@@ -244,23 +246,23 @@ def _by_writer(rows: Iterable[_Row]) -> dict[Writer, list[Any]]:
     return groups
 
 
-def _tell_writers(rows: Sequence[_Row]) -> None:
-    """Hand over what came too late, and tell of what has been committed; log what that raises."""
+def _finish_writers(rows: Sequence[_Row]) -> None:
+    """Pass late rows to their writers, and report the commit to all writers. Log their errors."""
     for writer, late in _by_writer(_unwritten(rows)).items():
         try:
             writer.write_late(late)
-        except Exception:  # noqa: BLE001 - the caller has committed: it is not theirs any more
-            _log.exception("durable deliveries came after the commit and are lost: %d", len(late))
+        except Exception:  # noqa: BLE001 - the caller's commit has succeeded
+            _log.exception("%d durable deliveries came after the commit and are lost", len(late))
     for writer in _by_writer(entry for entry in rows if entry.written_in is not None):
         try:
-            writer.written()
-        except Exception:  # noqa: BLE001 - the same
-            _log.exception("a writer failed after the commit of what it had written")
+            writer.committed()
+        except Exception:  # noqa: BLE001 - the caller's commit has succeeded
+            _log.exception("a writer failed after the commit of its rows")
 
 
-def _tell_discarded(count: int) -> None:
+def _report_discarded(count: int) -> None:
     message = _discarded(count, "that was closed without a commit or a rollback")
-    if sys.exc_info()[0] is not None:  # by which somebody knows that nothing was committed
+    if sys.exc_info()[0] is not None:  # this error already shows that nothing was committed
         _log.warning(message)
         return
     if is_strict():
@@ -271,8 +273,8 @@ def _tell_discarded(count: int) -> None:
 def _discarded(count: int, how: str) -> str:
     return (
         f"{count} durable {'delivery was' if count == 1 else 'deliveries were'} recorded in a "
-        f"session {how}: nobody will run what was sent. Was it sent after the commit, in a "
-        "transaction that reading an attribute began? Send before the commit, or commit again"
+        f"session {how}, so no worker will run them. Perhaps the send came after the commit, in a "
+        "transaction that reading an attribute began: send before the commit, or commit again"
     )
 
 
@@ -280,41 +282,41 @@ def _discarded(count: int, how: str) -> str:
 
 
 def before_commit(session: Session) -> None:
-    """Write what ``session`` has collected; from here on it is written at once."""
+    """Write the buffered rows. Rows that are added later are written at once."""
     buffer_of(session).before_commit(session)
 
 
 def after_commit(session: Session) -> None:
-    """Note that ``session`` has committed, be it a savepoint."""
+    """Note a commit of ``session``, or the release of a savepoint."""
     buffer_of(session).after_commit(session)
 
 
 def after_rollback(session: Session) -> None:
-    """Note that ``session`` has rolled back, be it a savepoint."""
+    """Note a rollback of ``session``, or of a savepoint."""
     buffer_of(session).after_rollback(session)
 
 
 def after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
-    """Do with what was collected what the end of ``transaction`` demands."""
+    """Move, call or drop the entries of a transaction that has ended."""
     if (buffer := session.info.get(_KEY)) is not None:
         buffer.after_end(session, transaction)
 
 
 def listen_to_sessions() -> None:
-    """Listen to every session of the process; imports SQLAlchemy.
+    """Listen to the events of all sessions of this process. Imports SQLAlchemy.
 
-    To be called early, before threads use sessions: SQLAlchemy's lists of who listens are not made
-    for being changed while another thread goes through them.
+    Call this before threads use sessions, because SQLAlchemy's lists of listeners must not change
+    while another thread iterates over them.
     """
-    global _listening  # noqa: PLW0603 - a fact about this process
+    global _listening  # noqa: PLW0603 - the listeners are global to the process
     with _changing.lock:
         if _listening:
             return
-        from sqlalchemy import event  # noqa: PLC0415 - who has a session has imported it
-        from sqlalchemy.orm import Session  # noqa: PLC0415 - the same
+        from sqlalchemy import event  # noqa: PLC0415 - aldis works without SQLAlchemy
+        from sqlalchemy.orm import Session  # noqa: PLC0415 - aldis works without SQLAlchemy
 
         event.listen(Session, "before_commit", before_commit)
-        # Before anybody else's: what they do with the session, or send, is of the next transaction.
+        # First in the list: the work of other listeners belongs to the next transaction.
         for hook in (after_commit, after_rollback, after_transaction_end):
             event.listen(Session, hook.__name__, hook, insert=True)
         _listening = True

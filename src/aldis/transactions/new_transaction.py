@@ -1,4 +1,4 @@
-"""Calling what has waited for a commit, outside of the transaction that has ended."""
+"""Calls functions after a commit, in a new transaction."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _log = logging.getLogger("aldis")
 
 
 def run_in_new_transaction(session: Session, function: Callable[[], object]) -> None:
-    """Call ``function`` outside of any transaction of ``session``; log what it raises.
+    """Call ``function`` and log its error.
 
-    The transaction that it begins there, be it by reading an attribute, is its own: committed when
-    it returns, rolled back when it raises. ``session`` must not be in a transaction, else that
-    goes on.
+    If ``function`` begins a transaction in ``session``, even by reading an attribute, that
+    transaction is committed when the function returns, and rolled back when it raises an error. If
+    the session already has a transaction, that transaction continues.
     """
     before = session.in_transaction()
     try:
         function()
         if not before and _can_end(session):
             session.commit()
-    except Exception as error:  # noqa: BLE001 - nobody's but the receiver's
+    except Exception as error:  # noqa: BLE001 - a receiver's error must not reach the sender
         _log.error("after_commit receiver %s raised", describe(function), exc_info=error)
         if not before:
             _roll_back(session)
@@ -42,12 +42,15 @@ def run_in_new_transaction(session: Session, function: Callable[[], object]) -> 
 
 
 def _can_end(session: Session) -> bool:
-    """Tell whether there is a transaction, and a way to wait for its end if that is async."""
+    """Tell whether the session has a transaction that can be ended here.
+
+    The transaction of an async session can be ended only in a greenlet.
+    """
     if not session.in_transaction():
         return False
     if not is_async_session(session):
         return True
-    from sqlalchemy.util.concurrency import in_greenlet  # noqa: PLC0415 - who has one has the other
+    from sqlalchemy.util.concurrency import in_greenlet  # noqa: PLC0415 - it needs greenlet
 
     return in_greenlet()
 
@@ -62,14 +65,12 @@ def _roll_back(session: Session) -> None:
     try:
         if _can_end(session):
             session.rollback()
-    except Exception:  # noqa: BLE001 - as above
-        _log.exception("what an after_commit receiver left in its session cannot be rolled back")
+    except Exception:  # noqa: BLE001 - a receiver's error must not reach the sender
+        _log.exception("the session of an after_commit receiver cannot be rolled back")
 
 
 def call_all(session: Session, functions: Sequence[Callable[[], object]]) -> None:
-    """Call each of ``functions``; a cancelled task does not keep the later ones from running."""
-    if not functions:
-        return
+    """Call each of ``functions``. If a task is cancelled, the later functions still run."""
     cancellation: BaseException | None = None
     with usable_after_commit(session):
         for function in functions:
@@ -84,5 +85,5 @@ def call_all(session: Session, functions: Sequence[Callable[[], object]]) -> Non
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    exceptions = sys.modules.get("asyncio.exceptions")  # nobody has imported it for nothing
+    exceptions = sys.modules.get("asyncio.exceptions")  # without asyncio, nothing is cancelled
     return exceptions is not None and isinstance(error, exceptions.CancelledError)

@@ -28,21 +28,24 @@ class TestTheRowNobodyCommits:
         return outbox
 
     def test_is_logged_as_an_error(self, engine, receipt, caplog):
-        """A delivery that goes with its session is told of, with what may have happened."""
+        """Closing a session with a recorded delivery logs an error with the likely reason."""
         outbox = self.lose(engine)
         (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
         assert record.message.startswith("1 durable delivery was recorded in a session that was cl")
-        assert "Was it sent after the commit, in a transaction that reading" in record.message
+        assert (
+            "Perhaps the send came after the commit, in a transaction that reading"
+            in record.message
+        )
         assert [] == rows(outbox)
 
     def test_is_an_error_in_strict_mode(self, engine, receipt):
-        """Strict mode raises it, at the place of the close."""
+        """In strict mode, closing the session raises the error."""
         aldis.set_strict(True)
-        with pytest.raises(OutboxError, match="nobody will run what was sent"):
+        with pytest.raises(OutboxError, match="no worker will run them"):
             self.lose(engine)
 
     def test_a_session_that_is_thrown_away(self, engine, receipt, caplog):
-        """One that is neither closed nor ended is told of when it is collected."""
+        """Garbage collection of a session with a recorded delivery logs an error."""
         outbox = Outbox(engine=engine)
         session = Session(engine)
         session.begin()
@@ -51,5 +54,5 @@ class TestTheRowNobodyCommits:
         del session
         gc.collect()
         assert ["1 durable delivery was recorded in a session that was thrown away"] == [
-            record.message.partition(":")[0] for record in caplog.records
+            record.message.partition(",")[0] for record in caplog.records
         ]

@@ -14,9 +14,9 @@ from tests.transactions.buffer.logs import errors
 from tests.transactions.tables import Happened, committed
 
 DISCARDED = (
-    " recorded in a session that was closed without a commit or a rollback: nobody will run what "
-    "was sent. Was it sent after the commit, in a transaction that reading an attribute began? "
-    "Send before the commit, or commit again"
+    " recorded in a session that was closed without a commit or a rollback, so no worker will run "
+    "them. Perhaps the send came after the commit, in a transaction that reading an attribute "
+    "began: send before the commit, or commit again"
 )
 
 

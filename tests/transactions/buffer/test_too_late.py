@@ -28,15 +28,15 @@ class TestTooLate:
             buffer_of(session).write(session, scribe, 1)
 
         begun.commit()
-        assert ["durable deliveries came after the commit and are lost: 1"] == errors(caplog)
+        assert ["1 durable deliveries came after the commit and are lost"] == errors(caplog)
         assert TypeError is caplog.records[0].exc_info[0]
 
     def test_a_writer_that_fails_when_it_is_told(self, engine, begun, scribe, caplog):
         """What it has written is committed; the log has the error."""
-        scribe.written = None
+        scribe.committed = None
         buffer_of(begun).write(begun, scribe, 1)
         begun.commit()
-        assert ["a writer failed after the commit of what it had written"] == errors(caplog)
+        assert ["a writer failed after the commit of its rows"] == errors(caplog)
         assert [1] == committed(engine)[1]
 
     def test_another_hook_that_fails_after_the_commit(self, engine, begun, scribe):

@@ -111,5 +111,5 @@ class TestWriting:
 
     def test_outside_of_a_transaction(self, session, scribe):
         """There is nothing that the row could belong to."""
-        with pytest.raises(RuntimeError, match=r"^the session is in no transaction$"):
+        with pytest.raises(RuntimeError, match=r"^the session has not begun a transaction$"):
             buffer_of(session).write(session, scribe, 1)

@@ -1,4 +1,4 @@
-"""The worker: the process that runs what was recorded."""
+"""The worker: it runs the recorded deliveries."""
 
 from __future__ import annotations
 
