@@ -1,7 +1,7 @@
-"""The part of the build that pyproject.toml cannot say: the C engine is optional.
+"""Builds the C engine, which is optional.
 
-It is left out when its source is absent or ALDIS_NO_EXTENSIONS=1 is set, and a compiler that fails
-(or is missing) fails only the engine: the install succeeds and runs on the Python one.
+The build leaves it out if its source is absent or if ALDIS_NO_EXTENSIONS=1 is set. Without a
+compiler, or if the compiler fails, the installation succeeds and aldis runs on the Python engine.
 """
 
 import os

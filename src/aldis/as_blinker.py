@@ -1,4 +1,4 @@
-"""``import aldis.as_blinker``, above every other import: :func:`aldis.install_as_blinker`."""
+"""``import aldis.as_blinker`` above all other imports calls :func:`aldis.install_as_blinker`."""
 
 from __future__ import annotations
 

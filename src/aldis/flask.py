@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aldis import signals
 from aldis._extension import BaseExtension, outbox_of
-from aldis.core.namespace import NamedSignal
-from aldis.core.signal import Signal
+from aldis.core import NamedSignal, Signal
 from aldis.errors import MissingExtraError
 from aldis.signals import Namespace, signals_available
 

@@ -1,8 +1,8 @@
-"""Deliveries that need no store: decorators that decide how a receiver is called.
+"""Delivery modes that need no database: ``robust``, ``once`` and ``after_commit``.
 
-Each is an object around the receiver whose type has ``__bind_signal__``; see
-:class:`aldis.core.SupportsBindSignal` for writing another. Called directly, the object simply calls
-the receiver.
+Each decorator makes an object around the receiver. The type of the object has ``__bind_signal__``.
+See :class:`aldis.core.SupportsBindSignal` if you want to write a decorator. If you call the object
+directly, it calls the receiver.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _log = logging.getLogger("aldis")
 
 
 class Delivered(ABC, Generic[P, R]):
-    """A receiver with a delivery of its own: the base of the decorators in this module.
+    """A receiver with a delivery mode. It is the base class of the decorators in this module.
 
-    It looks like the function that it wraps, works on methods, and is itself the receiver: connect
-    and disconnect it.
+    It looks like the function that it wraps, and works on methods. Connect and disconnect this
+    object, not the function.
 
     Args:
         function: The receiver.
@@ -57,7 +57,7 @@ class Delivered(ABC, Generic[P, R]):
         update_wrapper(self, function)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the receiver, as if it had no delivery."""
+        """Call the receiver, as if it had no delivery mode."""
         return self.__wrapped__(*args, **kwargs)
 
     @overload
@@ -73,38 +73,38 @@ class Delivered(ABC, Generic[P, R]):
 
     @abstractmethod
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what ``signal`` calls instead of the receiver."""
+        """Return the callable that ``signal`` calls instead of the receiver."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {name_of(self.__wrapped__)}>"
 
 
 class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property
-    """Log what the receiver raises instead of letting it reach the sender and later receivers.
+    """Log the receiver's exceptions. The sender and the later receivers never see them.
 
-    ``send`` gets ``None`` as its value then. Works on async receivers alike.
+    If the receiver raises, ``send`` returns ``None`` as its value. An async receiver stays async.
 
     Attributes:
-        logger: Where the errors are logged; a subclass may have another.
+        logger: The logger for the errors. A subclass may set another one.
     """
 
     logger: ClassVar[logging.Logger] = _log
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what a signal calls: the receiver, with its errors caught."""
+        """Return the callable that calls the receiver and catches its exceptions."""
         return self._call_async if is_async(self.__wrapped__) else self._call
 
     def _call(self, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.__wrapped__(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - that it catches them all is its promise
+        except Exception as error:  # noqa: BLE001 - no exception may reach the sender
             self._log_error(error)
             return None
 
     async def _call_async(self, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return await self.__wrapped__(*args, **kwargs)  # type: ignore[misc]
-        except Exception as error:  # noqa: BLE001 - that it catches them all is its promise
+        except Exception as error:  # noqa: BLE001 - no exception may reach the sender
             self._log_error(error)
             return None
 
@@ -117,19 +117,19 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
 class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property
     """Call the receiver for the first send only, and disconnect it before it runs.
 
-    Exactly once for each signal, whatever threads send and whether it raises or not. It is held
-    strongly until then: nobody else may be waiting with it. On a method: once for each instance.
-    Connected again after its call, it waits for one more.
+    Each signal calls it exactly once, even if several threads send or the receiver raises. The
+    signal holds it strongly until the call. A method is called once for each instance. If you
+    connect the receiver again after its call, it is called once more.
     """
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what a signal calls: the receiver, if nobody has claimed the call before."""
+        """Return the callable that calls the receiver at its first call."""
         claim = _Claim(self, ref(signal))
         return claim.call_async if is_async(self.__wrapped__) else claim.call
 
 
 class _Claim:
-    """The one call of a ``once`` receiver that is connected to a signal."""
+    """Guards the one call of a ``once`` receiver that is connected to a signal."""
 
     __slots__ = ("_lock", "_once", "_signal_ref")
 
@@ -145,7 +145,7 @@ class _Claim:
         return await self._once(*args, **kwargs) if self._take(args) else None
 
     def _take(self, args: tuple[Any, ...]) -> bool:
-        # Never released: the call is taken for good.
+        # The lock is never released, so no later call can take it.
         if not self._lock.acquire(blocking=False):
             return False
         *instance, _sender = args
@@ -161,10 +161,11 @@ class AfterCommit(Delivered[P, R]):
 
     Args:
         function: The receiver.
-        session: The session whose commit it waits for, or what gives it; ``None``: the caller's.
+        session: The session whose commit it waits for, or a callable that returns the session.
+            ``None`` means the caller's session.
 
     Raises:
-        NoSessionError: ``session`` is neither.
+        NoSessionError: ``session`` is not a session and not such a callable.
     """
 
     def __init__(self, function: Callable[P, R], session: Any = None) -> None:
@@ -179,34 +180,34 @@ class AfterCommit(Delivered[P, R]):
         self._session = session
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
-        """Return what a signal calls: it puts the receiver off."""
+        """Return the callable that queues the receiver until the commit."""
         if "sqlalchemy.orm" in sys.modules:
-            listen_to_sessions()  # now rather than at the first send, when threads use sessions
-        return self._put_off_async if is_async(self.__wrapped__) else self._put_off
+            listen_to_sessions()  # early, because other threads may use sessions at the first send
+        return self._queue_async if is_async(self.__wrapped__) else self._queue
 
-    def _put_off(self, /, *args: Any, **kwargs: Any) -> None:
+    def _queue(self, /, *args: Any, **kwargs: Any) -> None:
         session = self._find_session()
-        turn = _Turn(self, args, kwargs)
+        call = _QueuedCall(self, args, kwargs)
         if session.in_transaction():
-            buffer_of(session).call(session, turn)
+            buffer_of(session).call(session, call)
         else:
-            run_in_new_transaction(session, turn)
+            run_in_new_transaction(session, call)
 
-    async def _put_off_async(self, /, *args: Any, **kwargs: Any) -> None:
+    async def _queue_async(self, /, *args: Any, **kwargs: Any) -> None:
         session = self._find_session()
         if not is_async_session(session):
             message = (
-                f"{describe(self.__wrapped__)} is async, and the session whose commit it waits for "
-                "is not: nobody could await it there. Make it sync, or use an AsyncSession"
+                f"{describe(self.__wrapped__)} is async, but the session whose commit it waits for "
+                "is sync and cannot await it; make the receiver sync, or use an AsyncSession"
             )
             raise AsyncReceiverError(message)
-        turn = _AsyncTurn(self, args, kwargs)
+        call = _QueuedAsyncCall(self, args, kwargs)
         if session.in_transaction():
-            buffer_of(session).call(session, turn)
+            buffer_of(session).call(session, call)
         else:
-            from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - who has a session has it
+            from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - a program with a session has it
 
-            await greenlet_spawn(run_in_new_transaction, session, turn)
+            await greenlet_spawn(run_in_new_transaction, session, call)
 
     def _find_session(self) -> Any:
         handle: Any
@@ -231,25 +232,25 @@ class AfterCommit(Delivered[P, R]):
             raise NoSessionError(message)
         if not _is_session(handle):
             message = (
-                f"{describe(self.__wrapped__)} waits for a commit, and a connection does not tell "
-                "of it: only a session does. Give it one: @after_commit(session=...), or "
+                f"{describe(self.__wrapped__)} waits for a commit, and only a session reports its "
+                "commit, not a connection; pass a session: @after_commit(session=...), or "
                 "with outbox.using(session): ..."
             )
             raise NoSessionError(message)
         return handle
 
 
-# What messages and `explain` call a delivery is its type's name.
+# Messages and `explain` show the type's name as the delivery mode.
 AfterCommit.__name__ = "after_commit"
 
 
-class _Turn:
-    """The call of a receiver that waits for a commit, with what it was sent."""
+class _QueuedCall:
+    """The call of a receiver that waits for a commit, with its arguments."""
 
     def __init__(
         self, receiver: AfterCommit[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        self.__wrapped__ = receiver.__wrapped__  # by which messages name it
+        self.__wrapped__ = receiver.__wrapped__  # messages show its name
         self._args = args
         self._kwargs = kwargs
         call = current_call()
@@ -257,7 +258,7 @@ class _Turn:
         self._observed = call if mine else None
 
     def __call__(self) -> None:
-        """Call the receiver. To those who observe the send, it is one more turn in it."""
+        """Call the receiver. Observers see a second call of it in the send."""
         call = self._observed
         if call is None:
             self._call()
@@ -269,26 +270,26 @@ class _Turn:
         self.__wrapped__(*self._args, **self._kwargs)
 
 
-class _AsyncTurn(_Turn):
-    """The same for an async receiver, called where SQLAlchemy can await."""
+class _QueuedAsyncCall(_QueuedCall):
+    """The call of an async receiver, made where SQLAlchemy can await it."""
 
     def _call(self) -> None:
-        from sqlalchemy.util import await_only  # noqa: PLC0415 - who has a session has it
+        from sqlalchemy.util import await_only  # noqa: PLC0415 - a program with a session has it
 
         await_only(self.__wrapped__(*self._args, **self._kwargs))
 
 
 def _problem_with(session: Any) -> str | None:
-    """Return why ``session`` cannot be it; ``None`` if it can, as far as one sees by now."""
+    """Return why ``session`` cannot give a session, or ``None`` if it probably can."""
     if isinstance(session, type) or (hasattr(session, "class_") and hasattr(session, "configure")):
-        return "not what makes a new one at each call: put it into a scoped_session"
+        return "not an object that makes a new session at each call; put it into a scoped_session"
     if callable(session) or _is_session(session):
         return None
     return f"not {session!r}"
 
 
 def _is_session(thing: Any) -> bool:
-    """Tell whether ``thing`` is a session, sync or async: no connection, and no scoped one."""
+    """Return whether ``thing`` is a sync or async session, not a connection or a scoped session."""
     return hasattr(thing, "in_nested_transaction") and hasattr(thing, "flush")
 
 
@@ -313,25 +314,26 @@ def after_commit(function: Callable[..., Any] | None = None, /, *, session: Any 
         @after_commit(session=db.session)
         def announce(sender, **extra): ...
 
-    It is the *outermost* commit that counts, not the release of a savepoint. When the transaction,
-    or the savepoint in which the signal was sent, or anything around that, is rolled back or
-    closed, the receiver is not called. What it raises is logged, and reaches neither the caller nor
-    later receivers; ``send`` gets ``None`` as its value. Its own work in the session is a
-    transaction of its own, committed when it returns and rolled back when it raises. When the
-    session is in no transaction, it is called at once. Its arguments are kept until then.
+    The *outermost* commit counts, not the release of a savepoint. If the transaction, or the
+    savepoint in which the signal was sent, is rolled back or closed, the receiver is not called.
+    aldis logs the exceptions of the receiver, and neither the caller nor the later receivers see
+    them. ``send`` returns ``None`` as its value. The receiver's own work in the session runs in a
+    new transaction. aldis commits it when the receiver returns, and rolls it back when the receiver
+    raises. If the session has no transaction, the receiver is called at once. aldis keeps its
+    arguments until the call.
 
-    An async receiver needs an ``AsyncSession`` and, as any, ``asend``; the commit awaits it.
+    An async receiver needs an ``AsyncSession``, and a send with ``asend``. The commit awaits it.
 
     Args:
         function: The receiver.
-        session: Whose commit: a ``scoped_session``, an ``async_scoped_session``, a callable that
-            returns the current session, or a session. By default the caller's: that of
-            ``with outbox.using(session):``, else that of the current app's outbox.
+        session: A ``scoped_session``, an ``async_scoped_session``, a callable that returns the
+            current session, or a session. The default is the caller's session: that of ``with
+            outbox.using(session):``, or that of the current app's outbox.
 
     Raises:
         ReceiverError: ``function`` is not callable, or it already has a delivery mode.
-        NoSessionError: ``session`` is none. When there is none to be found, the send raises it.
-        TypeError: The receiver is a session: that is given by name.
+        NoSessionError: ``session`` is not a session. If there is no session, the send raises this.
+        TypeError: The receiver is a session. Pass a session by name.
     """
     if function is None:
         return lambda receiver: AfterCommit(receiver, session)

@@ -1,7 +1,8 @@
-"""The module that Flask's documentation calls ``signals``: for extensions that degrade gracefully.
+"""The module ``signals`` of Flask's documentation, for extensions that also run without signals.
 
-Where the engine is available, :class:`Namespace` is its own and :data:`signals_available` is true.
-Otherwise a namespace makes fake signals: sending them does nothing, and everything else raises.
+If ``aldis.core`` is installed, :class:`Namespace` is its namespace, and :data:`signals_available`
+is true. Otherwise a namespace makes fake signals. The ``send`` of a fake signal does nothing. Every
+other operation raises RuntimeError.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ else:
 
         signals_available = True
     except ModuleNotFoundError as missing:
-        # Missing is what this is for; an engine that is there but broken must be heard.
+        # A broken aldis.core must raise. Only a missing one has a fallback.
         if missing.name is None or not missing.name.startswith("aldis.core"):
             raise
 
@@ -31,20 +32,20 @@ else:
             """Makes fake signals."""
 
             def signal(self, name: str, doc: str | None = None) -> _FakeSignal:
-                """Return a signal that nobody can connect to."""
+                """Return a fake signal, which only has a working ``send``."""
                 return _FakeSignal(name, doc)
 
 
 def _fail(self: _FakeSignal, *_: Any, **__: Any) -> NoReturn:
     message = (
-        f"signal {self.name!r} is a fake, because the signalling engine is not available: it can "
-        "only be sent; install aldis completely to use it"
+        f"signal {self.name!r} is a fake, because the signalling engine is not available, and "
+        "only its send works; install aldis completely"
     )
     raise RuntimeError(message)
 
 
 class _FakeSignal:
-    """A signal where there are none: ``send`` does nothing, every other operation raises."""
+    """A fake signal: ``send`` does nothing, and every other operation raises RuntimeError."""
 
     def __init__(self, name: str, doc: str | None = None) -> None:
         self.name = name

@@ -82,8 +82,9 @@ class TestAsync:
 
         function = receiver.__wrapped__
         message = (
-            f"{function.__qualname__} ({line_of(function)}) is async, and the session whose commit "
-            "it waits for is not: nobody could await it there. Make it sync, or use an AsyncSession"
+            f"{function.__qualname__} ({line_of(function)}) is async, but the session whose commit "
+            "it waits for is sync and cannot await it; make the receiver sync, or use an "
+            "AsyncSession"
         )
         with pytest.raises(AsyncReceiverError, match=exactly(message)):
             await signal.asend()

@@ -80,7 +80,8 @@ class TestDecorated:
 
         text = (
             f"{plain.__qualname__} ({line_of(plain)}): session must be a session, or a callable "
-            "that gives the current one, not what makes a new one at each call: put it into a "
+            "that gives the current one, not an object that makes a new session at each call; "
+            "put it into a "
             "scoped_session"
         )
         with pytest.raises(NoSessionError, match=exactly(text)):

@@ -53,7 +53,7 @@ class TestWhoseSession:
 
     @pytest.mark.parametrize("own", [True, False])
     def test_a_connection(self, signal, engine, heard, own):
-        """A connection of Core does not tell of its commit: refused, with a remedy."""
+        """A connection does not report its commit, so the send raises an error."""
         with engine.connect() as connection:
             decorate = after_commit(session=lambda: connection) if own else after_commit
             receiver = decorate(heard.append)
@@ -61,13 +61,13 @@ class TestWhoseSession:
             with (
                 use_session(None, connection),
                 pytest.raises(
-                    NoSessionError, match="waits for a commit, and a connection does not"
+                    NoSessionError, match="waits for a commit, and only a session reports its"
                 ) as caught,
             ):
                 signal.send()
         assert str(caught.value).endswith(
-            "does not tell of it: only a session does. Give it one: @after_commit(session=...), "
-            "or with outbox.using(session): ..."
+            "not a connection; pass a session: @after_commit(session=...), or "
+            "with outbox.using(session): ..."
         )
 
     @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ PYTHONMALLOC=debug, Python overwrites memory that was freed.
 """
 
 import gc
+import os
 import subprocess
 import sys
 
@@ -163,8 +164,9 @@ def test_a_program_that_interferes_with_a_send(program: str, no_extensions: str)
         check=False,
         timeout=60,
         env={
-            "ALDIS_NO_EXTENSIONS": no_extensions,
             "PYTHONMALLOC": "debug",
+            **os.environ,  # tools/sanitize.sh sets another allocator, and preloads the sanitizer
+            "ALDIS_NO_EXTENSIONS": no_extensions,
             "PYTHONPATH": ":".join(sys.path),
         },
     )
