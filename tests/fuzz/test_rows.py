@@ -1,4 +1,4 @@
-"""Whatever stands in the table: the worker makes a dead letter of it, or leaves it, and goes on."""
+"""Random rows in the table do not stop a worker."""
 
 import logging
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.durable.working import SOON, send, until, working
 
 NAMES = ("fuzz.receipt", "fuzz.parcel")
 
-#: The same columns without a type, so that nothing is converted on the way into the file.
+#: The columns without types, so that SQLAlchemy does not convert the values.
 COLUMNS = (
     *("emission_id", "receiver", "signal", "payload", "order_key", "state", "created_at", "due_at"),
     *("finished_at", "attempts", "lost", "worker", "reason", "traceback", "cause", "traceparent"),
@@ -46,14 +46,14 @@ texts = st.sampled_from(
     ["", "\0", "a\0b", "x" * 70_000, "'; DROP TABLE aldis_deliveries; --", "..\\..\\", "\u202e"]
 ) | st.text(st.characters(codec="utf-8"), max_size=40)
 odd = integers | texts | st.binary(max_size=12) | st.floats(allow_nan=False)
-receivers = st.sampled_from([*NAMES, *NAMES, "nobody", "FUZZ.RECEIPT", "os.system"]) | odd
+receivers = st.sampled_from([*NAMES, *NAMES, "unknown", "FUZZ.RECEIPT", "os.system"]) | odd
 payloads = st.sampled_from(
     [GOOD["payload"], "null", "[]", "[" * 5_000, '{"sender":null,"payload":{}}', "\x80\x04K\x01."]
 )
 
 
 def column(usual, *, empty=True):
-    """Return what may stand in a column: most often what fits, else anything."""
+    """Return a strategy for a column: usually valid values, otherwise any value."""
     return usual | odd | st.none() if empty else usual | odd
 
 
@@ -82,13 +82,13 @@ hostile = st.fixed_dictionaries(
 
 @pytest.fixture(autouse=True)
 def quiet(caplog):
-    """Keep the tracebacks of thousands of dead letters out of the report."""
+    """Keep the tracebacks of many dead letters out of the report."""
     caplog.set_level(logging.CRITICAL, "aldis")
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """Give an outbox on a file of SQLite, and what its two receivers were called with."""
+    """Give an outbox on an SQLite file, and the arguments that its receivers got."""
     got = []
 
     @durable("fuzz.receipt", retry=SOON)
@@ -96,7 +96,7 @@ def served(tmp_path_factory):
         got.append(order_id)
 
     def parity(sender, *, order_id, **extra):
-        """Return a key that no hostile row has, or its dead letter would rightly block it."""
+        """Return a key that no hostile row has, because its dead letter would block the key."""
         return f"parity {order_id % 2}"
 
     @durable("fuzz.parcel", retry=SOON, key=parity)
@@ -111,8 +111,8 @@ def served(tmp_path_factory):
 
 
 @contextmanager
-def standing(outbox, found):
-    """Have these rows, and no others, in the table."""
+def only_rows(outbox, found):
+    """Let the table hold exactly these rows."""
     with outbox.engine.begin() as connection:
         connection.execute(text("DELETE FROM aldis_deliveries"))
         for row in found:
@@ -138,20 +138,20 @@ def standing(outbox, found):
 @example(found=[{"due_at": -(2**63)}, {"due_at": "soon"}, {"due_at": 2**63 - 1}])
 @example(found=[{"state": 1, "worker": "\0"}, {"state": 1, "lost": 2**63 - 1}])
 @example(found=[{"receiver": NAMES[1], "order_key": "a", "attempts": "x"}])
-def test_a_hostile_row(served, found):
-    """It harms nobody else's delivery, and what is due and cannot be read is a dead letter."""
+def test_hostile_rows(served, found):
+    """Other deliveries run, and each due row that is unreadable becomes a dead letter."""
     outbox, got = served
     got.clear()
-    with standing(outbox, found), working(outbox, concurrency=2, lease=5):
+    with only_rows(outbox, found), working(outbox, concurrency=2, lease=5):
         send(outbox, 1001, 1002)
         until(lambda: {1001, 1002, -1001, -1002} <= set(got))
-        until(lambda: not due(outbox))
+        until(lambda: not due_rows(outbox))
         outbox.store.stats()
         outbox.store.find(DeliveryFilter(), limit=1000)
 
 
-def due(outbox):
-    """Return what a worker should have ended by now; what runs nowhere is nobody's to take."""
+def due_rows(outbox):
+    """Return the rows that a worker should have ended by now."""
     columns = untyped.c
     waits = columns.state.in_([0, 6]) | ((columns.state == 1) & columns.worker.is_not(None))
     with outbox.engine.connect() as connection:

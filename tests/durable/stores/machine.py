@@ -1,6 +1,6 @@
-"""A store and a plain model of its promises, driven side by side by hypothesis."""
+"""A state machine that compares a store with a simple model."""
 
-# ruff: noqa: D102 - a rule is named for what it does
+# ruff: noqa: D102 - the name of a rule describes it
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from aldis.durable.types import (
 )
 from aldis.testing.store.helpers import RollBackError, new, register_worker
 
-#: The receivers, and whether they ask for order.
+#: The receivers, and whether each one claims in order.
 ORDERED = {"free": False, "ordered": True}
 
-#: Seconds after which nothing in a test is due.
+#: A delay in seconds that no test reaches.
 NEVER = 10_000.0
 
-#: Each receiver, with what runs beside others and what runs alone.
+#: The kinds of claims: each receiver, not exclusive and exclusive.
 KINDS = [(receiver, exclusive) for receiver in ORDERED for exclusive in (False, True)]
 
-#: More than any example has.
+#: A limit that no example reaches.
 MANY = 10_000
 
 receivers = st.sampled_from(sorted(ORDERED))
@@ -38,7 +38,7 @@ some_keys = st.lists(st.sampled_from(["a", "a", "b", None]), min_size=1, max_siz
 
 @dataclass
 class Row:
-    """What should be true of one delivery."""
+    """The expected state of one delivery."""
 
     name: str
     receiver: str
@@ -51,28 +51,28 @@ class Row:
     worker: str | None = None
 
     @property
-    def is_suspect(self):
+    def is_quarantined(self):
         return self.lost >= QUARANTINE_AFTER
 
     def wait(self, *, counts=True, due=True):
-        """Wait for a worker, again."""
+        """Let the delivery wait for a worker again."""
         self.status, self.worker, self.due = "waiting", None, due
         self.attempts -= not counts
 
     def states(self):
-        """Return the states that the store may have it in."""
+        """Return the states that the store may show."""
         if self.status != "waiting":
             return {State[self.status.upper()]}
-        may_be_behind = self.key is not None and ORDERED[self.receiver]
-        waits = State.QUARANTINED if self.is_suspect else State.PENDING
-        return {waits, State.BLOCKED} if may_be_behind else {waits}
+        may_be_blocked = self.key is not None and ORDERED[self.receiver]
+        waits = State.QUARANTINED if self.is_quarantined else State.PENDING
+        return {waits, State.BLOCKED} if may_be_blocked else {waits}
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Does to a store what senders, workers and operators do, in any order.
+    """Does what senders, workers and operators do, in random order.
 
     Args:
-        store: An empty one.
+        store: An empty store.
     """
 
     def __init__(self, store):
@@ -90,7 +90,7 @@ class StoreMachine(RuleBasedStateMachine):
         return [row for row in self.rows.values() if row.status in statuses]
 
     def holds(self, claimed):
-        """Tell whether whoever has ``claimed`` still has the delivery."""
+        """Return whether the worker of a claim still holds the delivery."""
         row = self.rows.get(claimed.payload)
         return row is not None and (row.status, row.worker, row.attempts) == (
             "running",
@@ -114,23 +114,23 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     def eligible(self, receiver, exclusive):
-        """Return the names of what may be claimed now."""
+        """Return the names of the deliveries that can be claimed now."""
         return {
             row.name
             for row in self.having("waiting")
             if row.due
             and row.receiver == receiver
             and receiver not in self.paused
-            and row.is_suspect == exclusive
+            and row.is_quarantined == exclusive
             and not self.is_blocked(row)
         }
 
     def kinds(self, *, eligible):
-        """Return what there is, or is not, something to claim of."""
+        """Return the kinds of claims that find a delivery, or those that find none."""
         return [kind for kind in KINDS if bool(self.eligible(*kind)) == eligible]
 
     def busy(self):
-        """Return which workers have something."""
+        """Return the workers that hold a delivery."""
         having = {row.worker for row in self.having("running")}
         return [who for who, worker in enumerate(self.workers) if worker in having]
 
@@ -190,14 +190,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert [] == self.take(self.workers[who], receiver, 4, exclusive=exclusive)
 
     def take(self, worker, receiver, limit, *, exclusive):
-        """Claim, and make sure that nothing comes that must not."""
+        """Claim, and check that the claim gets only eligible deliveries."""
         claimed = self.store.claim(
             worker, receiver, limit, ordered=ORDERED[receiver], exclusive=exclusive
         )
         assert len(claimed) <= limit
         for each in claimed:
             row = self.row(each)
-            # One by one: nothing in the same claim may block anything else in it.
+            # One by one, because no delivery of a claim may block another one of the claim.
             assert each.payload in self.eligible(receiver, exclusive)
             row.status, row.worker = "running", worker
             row.attempts += 1
@@ -248,21 +248,21 @@ class StoreMachine(RuleBasedStateMachine):
     def lose(self, data):
         who = data.draw(st.sampled_from(self.busy()))
         worker, self.workers[who] = self.workers[who], register_worker(self.store, NEVER)
-        self.is_lost(worker)
+        self.rescue(worker)
 
     @precondition(lambda self: self.kinds(eligible=True))
     @rule(data=st.data(), times=st.integers(2, DEAD_AFTER + 1))
-    def lose_again_and_again(self, data, times):
-        """What kills each worker that has it."""
+    def lose_several_workers(self, data, times):
+        """Lose one worker after the other with the same delivery."""
         receiver, _ = data.draw(st.sampled_from(self.kinds(eligible=True)))
         for _ in range(times):
             worker = register_worker(self.store, NEVER)
             exclusive = bool(self.eligible(receiver, exclusive=True))
             self.take(worker, receiver, 1, exclusive=exclusive)
-            self.is_lost(worker)
+            self.rescue(worker)
 
-    def is_lost(self, worker):
-        """Have a lease run out, and somebody notice."""
+    def rescue(self, worker):
+        """Let a lease expire, and rescue its deliveries."""
         assert self.store.heartbeat(worker, 0.001)
         sleep(0.005)
         lost = [row for row in self.having("running") if row.worker == worker]
@@ -270,7 +270,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert not self.store.heartbeat(worker, NEVER)
         for row in lost:
             row.lost += 1
-            row.wait(counts=row.is_suspect)
+            row.wait(counts=row.is_quarantined)
             if row.lost >= DEAD_AFTER:
                 row.status = "dead"
 
@@ -287,8 +287,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.claims) > len(self.held()))
     @rule(data=st.data())
-    def say_too_late(self, data):
-        """Whoever has lost a delivery changes nothing, whatever it says."""
+    def report_too_late(self, data):
+        """Check that a worker cannot end a delivery that it has lost."""
         claimed = data.draw(st.sampled_from([each for each in self.claims if not self.holds(each)]))
         assert 0 == self.store.complete([claimed])
         assert 0 == self.store.release([claimed])
@@ -299,9 +299,9 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.having("dead", "discarded"))
     @rule(data=st.data())
     def replay(self, data):
-        choice, chosen = data.draw(self.choices())
-        again = [row for row in chosen if row.status in {"dead", "discarded"}]
-        assert len(again) == sum(self.store.replay(choice))
+        where, selected = data.draw(self.filters())
+        again = [row for row in selected if row.status in {"dead", "discarded"}]
+        assert len(again) == sum(self.store.replay(where))
         for row in again:
             row.wait()
             row.attempts = row.lost = 0
@@ -309,14 +309,14 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
     def discard(self, data):
-        choice, chosen = data.draw(self.choices())
-        gone = [row for row in chosen if row.status in {"waiting", "dead"}]
-        assert len(gone) == sum(self.store.discard(choice))
+        where, selected = data.draw(self.filters())
+        gone = [row for row in selected if row.status in {"waiting", "dead"}]
+        assert len(gone) == sum(self.store.discard(where))
         for row in gone:
             row.status = "discarded"
 
-    def choices(self):
-        """Draw some deliveries: one, or those of one receiver in one state."""
+    def filters(self):
+        """Draw a filter: one delivery, or one receiver's deliveries in one state."""
         kinds = [st.just((DeliveryFilter(ids=[row.id]), [row])) for row in self.rows.values()]
         for name in ORDERED:
             for state in State:
@@ -353,7 +353,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.having("waiting")) > 5)
     @rule(receiver=receivers)
     def work(self, receiver):
-        """A worker that goes on until nothing is due has done all that could be done."""
+        """Run a worker until nothing is due; then nothing must be eligible."""
         worker = self.workers[0]
         for _ in range(100):
             self.store.repair_order()
@@ -368,11 +368,11 @@ class StoreMachine(RuleBasedStateMachine):
             receiver, exclusive=True
         )
 
-    # -- what is always true ---------------------------------------------------------------------
+    # -- invariants -----------------------------------------------------------------------------
 
     @invariant()
-    def each_is_where_it_should_be(self):
-        """Nothing is lost, nothing too many, each in one state with its counts."""
+    def the_store_matches_the_model(self):
+        """The store has the model's deliveries, states and counts."""
         found = self.store.find(DeliveryFilter(), limit=MANY)
         assert sorted(self.rows) == sorted(each.payload for each in found)
         for each in found:
@@ -383,19 +383,19 @@ class StoreMachine(RuleBasedStateMachine):
                 assert row.worker == each.worker
 
     @invariant()
-    def what_is_due_is_told(self):
-        """A receiver without order is due exactly if there is something to claim."""
-        told = {
+    def due_receivers_are_listed(self):
+        """An unordered receiver is due exactly if it has an eligible delivery."""
+        listed = {
             due.exclusive
             for due in self.store.due(sorted(ORDERED))
             if due.receiver == "free" and due.seconds <= 0
         }
         expected = {exclusive for exclusive in (True, False) if self.eligible("free", exclusive)}
-        assert expected == told
+        assert expected == listed
 
     @invariant()
     def no_key_runs_twice(self):
-        """Of what has the same key, one runs at a time."""
+        """At most one delivery of a key is running."""
         running = [
             row.key
             for row in self.having("running")
