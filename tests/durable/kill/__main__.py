@@ -1,6 +1,6 @@
-"""Kill for as long as you like: ``python -m tests.durable.kill --rounds 300``.
+"""Inject faults for as long as you like: ``python -m tests.durable.kill --rounds 300``.
 
-What was counted is printed for each database; the exit code is 1 if a promise was broken.
+The counts are printed for each database. The exit code is 1 if a promise was broken.
 """
 
 import argparse
@@ -13,58 +13,58 @@ from pathlib import Path
 
 import pytest
 
-from tests.durable.kill.gale import binaries, gale_before, own_server
-from tests.durable.kill.nursery import Nursery
-from tests.durable.kill.storm import Storm, looking_at, prepare
+from tests.durable.kill.faults import binaries, faulty_connections, own_server
+from tests.durable.kill.fork_server import ForkServer
+from tests.durable.kill.stress import StressRun, engine_without_pool, prepare
 from tests.durable.stores import databases
 
 KINDS = ("sqlite_wal", "postgresql", "mariadb")
 
-#: Mishaps in one storm; a long run is several, each on a new database.
-STORM = 100
+#: The number of faults on one database. A longer run uses several new databases.
+BATCH = 100
 
 
 def kill(engine, url, folder, rounds, seed):
-    """Kill processes; return the words for what happened, and what was found."""
-    with Nursery(folder / "log") as nursery:
-        storm = Storm(nursery, url, engine, folder, seed)
-        storm.begin_all()
-        storm.rage(rounds, storm.kill_one)
-        storm.calm_down(300)
-        return "", storm.found()
+    """Kill processes. Return a text about the faults, and the report."""
+    with ForkServer(folder / "log") as fork_server:
+        stress = StressRun(fork_server, url, engine, folder, seed)
+        stress.start_all()
+        stress.inject(rounds, stress.kill_one)
+        stress.finish(300)
+        return "", stress.check()
 
 
 def cut(engine, url, folder, rounds, seed):
-    """Break connections."""
-    with Nursery(folder / "log") as nursery, gale_before(url) as (gale, behind):
-        storm = Storm(nursery, behind, engine, folder, seed)
-        storm.begin_all()
-        with gale.at_commits():
-            storm.rage(rounds, gale.cut, gale.cut, gale.refuse, gale.stall)
-        storm.calm_down(300)
-        return f"{gale}\n", storm.found()
+    """Break connections. Return a text about the faults, and the report."""
+    with ForkServer(folder / "log") as fork_server, faulty_connections(url) as (faults, behind):
+        stress = StressRun(fork_server, behind, engine, folder, seed)
+        stress.start_all()
+        with faults.at_commits():
+            stress.inject(rounds, faults.cut, faults.cut, faults.refuse, faults.stall)
+        stress.finish(300)
+        return f"{faults}\n", stress.check()
 
 
 def stop(rounds, folder, seed):
-    """Stop a server of one's own, and start it again."""
-    with own_server() as server, looking_at(server.url) as engine:
+    """Stop a separate server and start it again."""
+    with own_server() as server, engine_without_pool(server.url) as engine:
         prepare(engine)
-        with Nursery(folder / "log") as nursery:
-            storm = Storm(nursery, server.url, engine, folder, seed)
-            storm.begin_all()
+        with ForkServer(folder / "log") as fork_server:
+            stress = StressRun(fork_server, server.url, engine, folder, seed)
+            stress.start_all()
 
             def stop_and_start():
                 server.stop()
-                time.sleep(storm.random.uniform(0, 1))
+                time.sleep(stress.random.uniform(0, 1))
                 server.start()
 
-            storm.rage(rounds, stop_and_start, seconds=4)
-            storm.calm_down(300)
-            return f"the server was stopped {rounds} times\n", storm.found()
+            stress.inject(rounds, stop_and_start, seconds=4)
+            stress.finish(300)
+            return f"the server was stopped {rounds} times\n", stress.check()
 
 
 def report(title, seconds, words, found):
-    """Print what was counted, and each promise that was broken."""
+    """Print the counts and the broken promises."""
     broken = "".join(f"  - {each}\n" for each in found.wrong[:50])
     sys.stdout.write(f"## {title}, {seconds:.0f} s\n{words}{found}\n{broken}\n")
     sys.stdout.flush()
@@ -72,7 +72,7 @@ def report(title, seconds, words, found):
 
 
 def on_database(kind, how, rounds, seed):
-    """Run one storm on a new database."""
+    """Run one stress test on a new database."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="aldis-kill-") as name:
         folder = Path(name)
@@ -88,14 +88,16 @@ def on_database(kind, how, rounds, seed):
 
 
 def main():
-    """Run what the command line asks for."""
+    """Run the stress tests that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.durable.kill", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=STORM, help="mishaps on each database")
-    parser.add_argument("--database", choices=KINDS, action="append", help="by default all")
+    parser.add_argument(
+        "--rounds", type=int, default=BATCH, help="the number of faults on each database"
+    )
+    parser.add_argument("--database", choices=KINDS, action="append", help="the default is all")
     parser.add_argument("--how", choices=["kill", "cut", "stop"], action="append")
     parser.add_argument("--seed", type=int)
     chosen = parser.parse_args()
-    # Whoever ends this gets the databases dropped, and the processes ended, all the same.
+    # After SIGTERM, the databases are dropped and the processes end, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wrong = 0
     for how in chosen.how or ("kill", "cut", "stop"):
@@ -108,11 +110,11 @@ def main():
             while left > 0:
                 seed = random.getrandbits(32) if chosen.seed is None else chosen.seed
                 try:
-                    wrong += on_database(kind, globals()[how], min(left, STORM), seed)
+                    wrong += on_database(kind, globals()[how], min(left, BATCH), seed)
                 except pytest.skip.Exception as reason:
                     sys.stdout.write(f"## {kind}: skipped\n{reason}\n\n")
                     break
-                left -= STORM
+                left -= BATCH
     return 1 if wrong else 0
 
 

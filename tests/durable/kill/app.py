@@ -1,10 +1,10 @@
-"""The app whose processes are killed: orders, what is sent with them, and who receives it.
+"""The app whose processes are killed: orders, signals and receivers.
 
-A row of ``Order`` is committed in the same transaction as its send. So the rows that are there in
-the end say what must have been delivered.
+Each row of ``Order`` is committed in the transaction of its send. At the end, the rows show which
+deliveries there must be.
 """
 
-# First of all: Flask runs on aldis.
+# This comes first, so that Flask runs on aldis.
 import aldis.as_blinker  # noqa: F401
 
 # isort: split
@@ -34,21 +34,21 @@ deliveries = tables(db.metadata).deliveries
 outbox = Outbox(db.session)
 signals = Namespace()
 
-#: In time, every attempt but the last may meet a failure of the database; none may give up for it.
+#: A database fault may fail any attempt, so no delivery may run out of attempts.
 RETRY = Retry(attempts=1000, first_delay=0.1, max_delay=0.5)
 
-#: How much may wait before senders pause, so that a storm ends soon after the last kill.
+#: The number of waiting deliveries at which senders pause, so that a run ends soon.
 FULL = 1500
 
 
 class Order(db.Model):
-    """What the web process commits together with a send."""
+    """The row that the web process commits together with a send."""
 
     token = db.Column(db.String(32), primary_key=True)
 
 
 class Effect(db.Model):
-    """What a receiver writes through its delivery's session; nothing forbids to write it twice."""
+    """The row that a receiver writes through its session. No constraint forbids a second one."""
 
     id = db.Column(db.Integer, primary_key=True)
     receiver = db.Column(db.String(20), nullable=False)
@@ -59,21 +59,21 @@ class Effect(db.Model):
 
 @signals.define
 def order_placed(sender: str, /, *, token: str, order_key: str, number: int):
-    """Tell that a shop has taken an order: the one after which the storm looks."""
+    """Sent once a shop has taken an order."""
 
 
 @signals.define
 def order_settled(sender: str, /, *, token: str):
-    """Tell that the ledger has an order."""
+    """Sent once the ledger has an order."""
 
 
 @signals.define
 def order_probed(sender: str, /, *, token: str, what: str):
-    """Have something certain happen in a receiver."""
+    """Sent to make a receiver do something."""
 
 
 def create_app(url, folder):
-    """Return the app on the database at ``url``, whose processes write files into ``folder``."""
+    """Return the app on the database at ``url``. Its processes write files into ``folder``."""
     app = Flask(__name__)
     options = {"pool_size": 10}
     if url.startswith("sqlite"):
@@ -87,7 +87,7 @@ def create_app(url, folder):
 
 
 def note(name, *words):
-    """Append a line to a file: an effect outside of the database."""
+    """Append a line to a file, as an effect outside the database."""
     from flask import current_app
 
     line = " ".join(map(str, words)) + "\n"
@@ -107,13 +107,13 @@ def write_effect(receiver, token, order_key="", number=0):
     )
 
 
-# -- the receivers of the storm --------------------------------------------------------------------
+# -- the receivers of stress runs ------------------------------------------------------------------
 
 
 @order_placed.connect
 @durable("kill.ledger", retry=RETRY)
 def ledger(sender, *, token, **extra):
-    """Write through the delivery's session, and send in the same transaction."""
+    """Write through the delivery's session, and send in its transaction."""
     write_effect("ledger", token)
     order_settled.send("ledger", token=token)
 
@@ -121,14 +121,14 @@ def ledger(sender, *, token, **extra):
 @order_settled.connect
 @durable("kill.settled", retry=RETRY)
 def settled(sender, *, token, **extra):
-    """Write what follows from what another receiver has written."""
+    """Write after another receiver has written."""
     write_effect("settled", token)
 
 
 @order_placed.connect
 @durable("kill.awaited", retry=RETRY)
 async def awaited(sender, *, token, **extra):
-    """Write from an event loop, beside others."""
+    """Write from an event loop, concurrently with other receivers."""
     write_effect("awaited", token)
     await asyncio.sleep(random.uniform(0, 0.01))
 
@@ -136,14 +136,14 @@ async def awaited(sender, *, token, **extra):
 @order_placed.connect
 @durable("kill.plain", retry=RETRY)
 def plain(sender, *, token, **extra):
-    """Do something that no transaction takes back."""
+    """Cause an effect that no rollback can undo."""
     note("plain", token, current_delivery().attempt)
 
 
 @order_placed.connect
 @durable("kill.flaky", retry=RETRY)
 def flaky(sender, *, token, **extra):
-    """Write, and fail every now and then after that."""
+    """Write, and then fail at random."""
     write_effect("flaky", token)
     current_delivery().session.flush()
     chance = random.random()
@@ -156,19 +156,19 @@ def flaky(sender, *, token, **extra):
 @order_placed.connect
 @durable("kill.keyed", retry=RETRY, key=lambda sender, order_key, **extra: order_key)
 def keyed(sender, *, token, order_key, number, **extra):
-    """Write in the order of a key, and fail every now and then."""
+    """Write in the order of a key, and fail at random."""
     write_effect("keyed", token, order_key, number)
     if random.random() < 0.03:
         raise ValueError(token)
 
 
-# -- the receivers of single scenes ----------------------------------------------------------------
+# -- the receiver of scenarios ---------------------------------------------------------------------
 
 
 @order_probed.connect
 @durable("kill.probe", retry=RETRY)
 def probe(sender, *, token, what, **extra):
-    """Do what a scene needs."""
+    """Do the action of a scenario."""
     from flask import current_app
 
     note("begun", token, os.getpid())
@@ -189,11 +189,11 @@ def probe(sender, *, token, what, **extra):
     note("ended", token, os.getpid())
 
 
-# -- what the processes do -------------------------------------------------------------------------
+# -- the functions of the processes ----------------------------------------------------------------
 
 
 def work(url, folder, name, lease=1.0, concurrency=2, grace=20.0):
-    """Be a worker until SIGTERM, which a nursery's processes have blocked from their beginning."""
+    """Run a worker until SIGTERM. The processes of a fork server start with SIGTERM blocked."""
     app = create_app(url, folder)
     worker = Worker(
         outbox,
@@ -223,7 +223,7 @@ def work(url, folder, name, lease=1.0, concurrency=2, grace=20.0):
 
 
 class Shop:
-    """What a web process does: one transaction after the other, each of its own kind."""
+    """Runs one transaction after the other, each of a random kind."""
 
     KINDS = (
         ("commit", 50),
@@ -241,11 +241,11 @@ class Shop:
         self.new_keys()
 
     def new_keys(self):
-        """Begin new keys: nobody knows which transactions of the old ones will be committed."""
+        """Start new keys. It is unknown which transactions with the old keys were committed."""
         self._life = uuid4().hex[:12]
 
     def place(self):
-        """Place one order in the present transaction."""
+        """Place one order in the current transaction."""
         token = uuid4().hex
         key = f"{self._life}:{self._random.randrange(3)}"
         self._numbers[key] = number = self._numbers.get(key, 0) + 1
@@ -264,7 +264,7 @@ class Shop:
         db.session.commit()
 
     def roll_back(self):
-        """Think better of it, after it was written or before."""
+        """Roll back an order, before or after the flush."""
         self.place()
         if self._random.random() < 0.5:
             db.session.flush()
@@ -272,7 +272,7 @@ class Shop:
         note("rolled_back", 1)
 
     def roll_back_savepoint(self):
-        """Place two orders, and another that is taken back."""
+        """Place two orders, and roll back a third one."""
         self.place()
         savepoint = db.session.begin_nested()
         self.place()
@@ -282,14 +282,14 @@ class Shop:
         note("rolled_back", 1)
 
     def release_savepoint(self):
-        """Place an order inside a savepoint, and one around it."""
+        """Place an order inside a savepoint, and one outside."""
         with db.session.begin_nested():
             self.place()
         self.place()
         db.session.commit()
 
     def roll_back_around_savepoint(self):
-        """Take back all, though the savepoint inside was released."""
+        """Roll back the transaction after the release of its savepoint."""
         with db.session.begin_nested():
             self.place()
         self.place()
@@ -303,22 +303,22 @@ class Shop:
         db.session.commit()
 
     def leave_open(self):
-        """Have the transaction open for a while, to be killed in it."""
+        """Keep the transaction open for a while, so that a kill can hit it."""
         self.place()
-        with db.session.begin_nested():  # whose release writes what is around it as well
+        with db.session.begin_nested():  # its release also writes the outer order
             self.place()
         time.sleep(self._random.uniform(0.05, 0.3))
         db.session.rollback()
         note("rolled_back", 2)
 
     def is_full(self):
-        """Tell whether the workers have enough to do."""
+        """Tell whether enough deliveries are waiting."""
         waiting = select(func.count()).where(deliveries.c.state.in_(UNFINISHED))
         return db.session.scalar(waiting) > FULL
 
 
 def serve(url, folder, seed, pace=0.02):
-    """Be a web process until it is killed."""
+    """Serve requests until the process is killed."""
     app = create_app(url, folder)
     shop = Shop(seed)
     turn = 0
@@ -332,7 +332,7 @@ def serve(url, folder, seed, pace=0.02):
                 db.session.remove()
                 shop.request()
             except (SQLAlchemyError, OutboxError):
-                # Whether that was committed, the database knows.
+                # It is unknown whether this was committed.
                 db.session.rollback()
                 shop.new_keys()
                 note("errors", 1)
@@ -340,7 +340,7 @@ def serve(url, folder, seed, pace=0.02):
 
 
 def send_probes(url, folder, probes):
-    """Send what a scene needs, in one transaction; return the tokens."""
+    """Send the probes of a scenario in one transaction."""
     app = create_app(url, folder)
     with app.app_context():
         for token, what in probes:
@@ -350,5 +350,5 @@ def send_probes(url, folder, probes):
     return 0
 
 
-#: By the name under which a nursery is asked for it.
+#: The functions that a fork server can run, by name.
 ROLES = {"work": work, "serve": serve, "send_probes": send_probes}

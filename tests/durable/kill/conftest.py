@@ -1,9 +1,9 @@
-"""What the kill tests share: a database, and a nursery for processes."""
+"""Shared fixtures of the kill tests: a database, and a server that forks processes."""
 
 import pytest
 
-from tests.durable.kill.nursery import Nursery
-from tests.durable.kill.storm import prepare
+from tests.durable.kill.fork_server import ForkServer
+from tests.durable.kill.stress import prepare
 from tests.durable.stores import databases
 
 DATABASES = ["sqlite_wal", *databases.SERVER_KINDS]
@@ -11,7 +11,7 @@ DATABASES = ["sqlite_wal", *databases.SERVER_KINDS]
 
 @pytest.fixture(params=DATABASES)
 def engine(request, tmp_path):
-    """Give an engine on a new database with all tables."""
+    """Provide an engine on a new database with all tables."""
     with getattr(databases, request.param)(tmp_path) as engine:
         prepare(engine)
         yield engine
@@ -19,12 +19,12 @@ def engine(request, tmp_path):
 
 @pytest.fixture
 def url(engine):
-    """Return the database's address."""
+    """Return the URL of the database."""
     return engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
-def nursery(engine, tmp_path):
-    """Give a nursery whose processes have ended before the database is dropped."""
-    with Nursery(tmp_path / "log") as nursery:
-        yield nursery
+def fork_server(engine, tmp_path):
+    """Provide a fork server whose processes end before the database is dropped."""
+    with ForkServer(tmp_path / "log") as fork_server:
+        yield fork_server

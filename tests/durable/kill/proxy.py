@@ -1,4 +1,4 @@
-"""A proxy on loopback in front of a database, which can cut, stall and refuse connections."""
+"""A proxy on loopback that can cut, stall and refuse the connections to a database."""
 
 import random
 import select
@@ -10,15 +10,15 @@ from threading import Event, Lock, Thread
 
 HOST = "127.0.0.1"
 
-#: Seconds between two looks of a thread at whether it is to end.
+#: Seconds between two checks of a thread whether it must end.
 LOOK = 0.2
 
-#: What makes closing a socket a reset of its connection.
+#: The linger option that makes closing a socket reset its connection.
 RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Hands on what passes between clients and a server, as long as it is let.
+    """Forwards data between clients and a server.
 
     Args:
         port: The server's port on loopback.
@@ -37,9 +37,9 @@ class Proxy:
         self._listening = socket.create_server((HOST, 0))
         self.port = self._listening.getsockname()[1]
         self.commits = 0.0
-        """At which share of COMMITs the connection is cut, before or after the server has it."""
+        """The share of COMMITs that are cut, before or after the server gets them."""
         self.cut_commits = 0
-        """How many of them were cut."""
+        """The number of COMMITs that were cut."""
         self._start(self._accept)
 
     def __enter__(self):
@@ -58,10 +58,10 @@ class Proxy:
         self._threads.append(thread)
         thread.start()
 
-    # -- what goes wrong -------------------------------------------------------------------------
+    # -- faults ----------------------------------------------------------------------------------
 
     def cut(self):
-        """Reset all connections; return how many there were."""
+        """Reset all connections. Return how many there were."""
         with self._lock:
             pairs, self._pairs = self._pairs, set()
         for pair in pairs:
@@ -70,7 +70,7 @@ class Proxy:
 
     @contextmanager
     def refusing(self):
-        """Be a server that was stopped: no connections, and no new ones."""
+        """Behave like a stopped server: reset all connections and refuse new ones."""
         self._open.clear()
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -83,20 +83,20 @@ class Proxy:
 
     @contextmanager
     def stalling(self):
-        """Hand on nothing, as if the network were gone, and then all at once."""
+        """Forward nothing, as if the network were gone, and then everything at once."""
         self._flow.clear()
         try:
             yield
         finally:
             self._flow.set()
 
-    # -- what is handed on -----------------------------------------------------------------------
+    # -- forwarding ------------------------------------------------------------------------------
 
     def _accept(self):
         while not self._end.is_set():
             if not self._open.wait(LOOK):
                 continue
-            with suppress(OSError, ValueError):  # closed while it is listened to
+            with suppress(OSError, ValueError):  # it was closed in the meantime
                 listening = self._listening
                 if not select.select([listening], [], [], LOOK)[0]:
                     continue
@@ -139,7 +139,7 @@ class Proxy:
         _reset(pair)
 
     def _cut_at(self, data, server):
-        """Hand on a COMMIT, or cut: before the server has it, or while it is at it."""
+        """Forward a COMMIT, or cut the connection before or after the server gets it."""
         if random.random() >= self.commits:
             server.sendall(data)
             return False
@@ -154,12 +154,12 @@ def _reset(pair):
     for each in pair:
         with suppress(OSError):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            each.shutdown(socket.SHUT_RD)  # whoever waits for it must let go before it is closed
+            each.shutdown(socket.SHUT_RD)  # threads that wait for it must wake before it is closed
         with suppress(OSError):
             each.close()
 
 
 def free_port():
-    """Return the number of a port on loopback that nobody listens on."""
+    """Return a free port on loopback."""
     with socket.create_server((HOST, 0)) as listening:
         return listening.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What is done beside a receiver that goes on for long."""
+"""The worker saves results while another receiver is running."""
 
 from threading import Event
 
@@ -14,8 +14,8 @@ from tests.durable.working import LIMIT, SOON, send, until, working
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("aldis_clean")]
 
 
-def test_is_written_down_at_once(tmp_path, monkeypatch):
-    """A completion waits for no other receiver to return: killed now, it would run again."""
+def test_a_completion_is_saved_at_once(tmp_path, monkeypatch):
+    """A completion is saved although another receiver is still running."""
     monkeypatch.setattr("aldis.durable.worker.worker.CHECK_EVERY", 3 * LIMIT)
     monkeypatch.setattr("aldis.durable.worker.worker.RESCUE_EVERY", 3 * LIMIT)
     monkeypatch.setattr("aldis.durable.store.sql.notify.POLL_ANYWAY", 3 * LIMIT)

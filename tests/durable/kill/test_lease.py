@@ -1,4 +1,4 @@
-"""Workers that are frozen, told to end, lost again and again, or one of two."""
+"""Workers that are frozen, stopped, lost again and again, or share a database."""
 
 import signal
 import time
@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from aldis.durable.types import DEAD_AFTER, State
-from tests.durable.kill.scene import Scene
+from tests.durable.kill.scenario import Scenario
 
 pytestmark = pytest.mark.stress
 
@@ -15,102 +15,106 @@ LEASE = 2.0
 
 
 @pytest.fixture
-def scene(nursery, engine, url, tmp_path):
-    """Give a scene on each kind of database."""
-    return Scene(nursery, url, engine, tmp_path)
+def scenario(fork_server, engine, url, tmp_path):
+    """Provide a scenario on each kind of database."""
+    return Scenario(fork_server, url, engine, tmp_path)
 
 
 class TestFrozen:
     @pytest.mark.parametrize("kind", ["session", "session-flushed", "plain"])
-    def test_cannot_complete(self, scene, engine, kind):
-        """Whoever was frozen past its lease completes nothing that another one has done."""
+    def test_cannot_complete(self, scenario, engine, kind):
+        """A worker that was frozen past its lease cannot complete a delivery of another worker."""
         if kind == "session-flushed" and engine.dialect.name == "sqlite":
-            pytest.skip("who has written holds SQLite's only lock: nobody can take over")
-        first = scene.worker(lease=LEASE)
-        scene.send(("one", f"{kind} gate"))
-        scene.until(lambda: scene.has("begun", "one", first))
-        scene.nursery.send(first, signal.SIGSTOP)
+            pytest.skip("the frozen transaction holds SQLite's only write lock")
+        first = scenario.worker(lease=LEASE)
+        scenario.send(("one", f"{kind} gate"))
+        scenario.until(lambda: scenario.has("begun", "one", first))
+        scenario.fork_server.send(first, signal.SIGSTOP)
         time.sleep(LEASE)
-        second = scene.worker(lease=LEASE)
-        scene.until(lambda: scene.has("begun", "one", second))
-        scene.open_gate()
-        scene.until(lambda: scene.states() == {State.DONE: 1})
-        (done,) = scene.rows()
+        second = scenario.worker(lease=LEASE)
+        scenario.until(lambda: scenario.has("begun", "one", second))
+        scenario.open_gate()
+        scenario.until(lambda: scenario.states() == {State.DONE: 1})
+        (done,) = scenario.rows()
 
-        scene.nursery.send(first, signal.SIGCONT)
-        scene.until(lambda: scene.has("ended", "one", first))
-        scene.until(lambda: "a lease of this worker has run out" in scene.logged(first))
-        scene.end(second)
-        scene.send(("two", "nothing"))
-        scene.until(lambda: scene.has("ended", "two", first))  # with a new lease
-        scene.until(lambda: scene.states() == {State.DONE: 2})
-        scene.end(first)
+        scenario.fork_server.send(first, signal.SIGCONT)
+        scenario.until(lambda: scenario.has("ended", "one", first))
+        scenario.until(lambda: "a lease of this worker has run out" in scenario.logged(first))
+        scenario.end(second)
+        scenario.send(("two", "nothing"))
+        scenario.until(lambda: scenario.has("ended", "two", first))  # with a new lease
+        scenario.until(lambda: scenario.states() == {State.DONE: 2})
+        scenario.end(first)
 
-        assert done == scene.rows()[0]
+        assert done == scenario.rows()[0]
         assert (1, 1) == (done.attempts, done.lost)
-        assert ([] if kind == "plain" else ["one"]) == scene.effects()
+        assert ([] if kind == "plain" else ["one"]) == scenario.effects()
         if kind != "plain":
-            assert "the worker no longer has delivery" in scene.logged(first)
-            assert "failed at attempt" not in scene.logged(first)
+            assert "the worker no longer has delivery" in scenario.logged(first)
+            assert "failed at attempt" not in scenario.logged(first)
 
 
 class TestPoison:
-    def test_only_the_poison_is_dead(self, scene):
-        """What takes its worker along is a dead letter in the end, and nothing else is."""
+    def test_only_the_poison_is_dead(self, scenario):
+        """A delivery that kills its worker becomes a dead letter, and no other delivery does."""
         innocent = [(f"innocent-{number}", "nothing") for number in range(30)]
-        scene.send(*innocent[:15], ("poison", "exit"), *innocent[15:])
+        scenario.send(*innocent[:15], ("poison", "exit"), *innocent[15:])
         deaths = []
-        while State.DEAD not in scene.states():
+        while State.DEAD not in scenario.states():
             assert len(deaths) <= DEAD_AFTER
-            pid = scene.worker(lease=0.5)
-            scene.until(
-                lambda pid=pid: not scene.nursery.is_alive(pid) or State.DEAD in scene.states()
+            pid = scenario.worker(lease=0.5)
+            scenario.until(
+                lambda pid=pid: (
+                    not scenario.fork_server.is_alive(pid) or State.DEAD in scenario.states()
+                )
             )
-            if scene.nursery.is_alive(pid):
+            if scenario.fork_server.is_alive(pid):
                 break
-            deaths.append(scene.nursery.wait(pid))
+            deaths.append(scenario.fork_server.wait(pid))
             time.sleep(0.6)
-        scene.until(lambda: scene.states() == {State.DONE: 30, State.DEAD: 1})
-        scene.end(pid)
+        scenario.until(lambda: scenario.states() == {State.DONE: 30, State.DEAD: 1})
+        scenario.end(pid)
 
         assert [3] * DEAD_AFTER == deaths
-        (dead,) = [row for row in scene.rows() if row.state == State.DEAD]
+        (dead,) = [row for row in scenario.rows() if row.state == State.DEAD]
         assert "poison" in dead.payload
         assert f"{DEAD_AFTER} workers were lost while they had the delivery" == dead.reason
         assert {f"innocent-{number}" for number in range(30)} <= {
-            token for token, _ in scene.runs("ended")
+            token for token, _ in scenario.runs("ended")
         }
 
 
 class TestEnd:
-    def test_what_runs_finishes(self, scene):
-        """SIGTERM lets the receiver return that runs; what was claimed ahead is no attempt."""
-        worker = scene.worker(concurrency=1)
-        scene.send(*((f"before-{number}", "nothing") for number in range(20)))
-        scene.until(lambda: scene.states() == {State.DONE: 20})
-        scene.send(("long", "sleep 1.0"), *((f"next-{number}", "nothing") for number in range(20)))
-        scene.until(lambda: scene.has("begun", "long", worker))
-        scene.end(worker)
+    def test_what_runs_finishes(self, scenario):
+        """After SIGTERM, the running receiver finishes, and other deliveries are released."""
+        worker = scenario.worker(concurrency=1)
+        scenario.send(*((f"before-{number}", "nothing") for number in range(20)))
+        scenario.until(lambda: scenario.states() == {State.DONE: 20})
+        scenario.send(
+            ("long", "sleep 1.0"), *((f"next-{number}", "nothing") for number in range(20))
+        )
+        scenario.until(lambda: scenario.has("begun", "long", worker))
+        scenario.end(worker)
 
-        rest = [row for row in scene.rows() if row.state != State.DONE]
-        assert scene.has("ended", "long", worker)
+        rest = [row for row in scenario.rows() if row.state != State.DONE]
+        assert scenario.has("ended", "long", worker)
         assert len(rest) > 1
         assert {(State.PENDING, 0, 0, None)} == {
             (row.state, row.attempts, row.lost, row.worker) for row in rest
         }
-        last = scene.worker()
-        scene.until(lambda: scene.states() == {State.DONE: 41})
-        scene.end(last)
-        assert [1] == sorted({row.attempts for row in scene.rows()})
-        assert {1} == set(Counter(token for token, _ in scene.runs("ended")).values())
+        last = scenario.worker()
+        scenario.until(lambda: scenario.states() == {State.DONE: 41})
+        scenario.end(last)
+        assert [1] == sorted({row.attempts for row in scenario.rows()})
+        assert {1} == set(Counter(token for token, _ in scenario.runs("ended")).values())
 
-    def test_what_does_not_return(self, scene):
-        """What has not returned when the grace is over is given back, and was no attempt."""
-        worker = scene.worker(grace=0.5)
-        scene.send(("long", "sleep 30"))
-        scene.until(lambda: scene.has("begun", "long", worker))
-        scene.end(worker)
-        (row,) = scene.rows()
+    def test_what_does_not_return(self, scenario):
+        """A receiver that runs longer than the grace period is released without an attempt."""
+        worker = scenario.worker(grace=0.5)
+        scenario.send(("long", "sleep 30"))
+        scenario.until(lambda: scenario.has("begun", "long", worker))
+        scenario.end(worker)
+        (row,) = scenario.rows()
         assert (State.PENDING, 0, 0, None) == (
             row.state,
             row.attempts,
@@ -119,13 +123,13 @@ class TestEnd:
         )
 
 
-def test_two_share(scene):
-    """Two workers on one database both get something, and nothing runs twice."""
-    workers = {scene.worker(), scene.worker()}
-    scene.send(*((f"{number}", "sleep 0.01") for number in range(200)))
-    scene.until(lambda: scene.states() == {State.DONE: 200})
+def test_two_share(scenario):
+    """Two workers share the deliveries, and each delivery runs once."""
+    workers = {scenario.worker(), scenario.worker()}
+    scenario.send(*((f"{number}", "sleep 0.01") for number in range(200)))
+    scenario.until(lambda: scenario.states() == {State.DONE: 200})
     for worker in workers:
-        scene.end(worker)
-    runs = scene.runs("ended")
+        scenario.end(worker)
+    runs = scenario.runs("ended")
     assert [200, 200] == [len(runs), len({token for token, _ in runs})]
     assert workers == {pid for _, pid in runs}

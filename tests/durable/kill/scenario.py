@@ -1,4 +1,4 @@
-"""A scene: certain things happen in the receivers of certain workers."""
+"""A scenario: chosen receivers of chosen workers do chosen things."""
 
 import time
 from pathlib import Path
@@ -11,53 +11,53 @@ from tests.durable.kill.app import Effect, deliveries
 SECONDS = 40
 
 
-class Scene:
-    """Workers, what they are sent, and what has become of it.
+class Scenario:
+    """Workers, their deliveries and the results.
 
     Args:
-        nursery: Where processes come from.
-        url: The database's address.
-        engine: The same database, for who looks.
-        folder: Where files are written.
+        fork_server: Starts the processes.
+        url: The URL of the database.
+        engine: An engine on the database, for the test.
+        folder: The folder of the files that processes write.
     """
 
-    def __init__(self, nursery, url, engine, folder):
-        self.nursery = nursery
+    def __init__(self, fork_server, url, engine, folder):
+        self.fork_server = fork_server
         self._url = url
         self._engine = engine
         self._folder = Path(folder)
 
     def worker(self, **options):
-        """Begin a worker and return its number."""
-        return self.nursery.begin("work", self._url, str(self._folder), "worker", **options)
+        """Start a worker and return its process id."""
+        return self.fork_server.begin("work", self._url, str(self._folder), "worker", **options)
 
     def send(self, *probes):
-        """Send, in one transaction, with each token what is to happen in the receiver."""
-        pid = self.nursery.begin("send_probes", self._url, str(self._folder), probes)
-        assert self.nursery.wait(pid) == 0, self.nursery.logged()
+        """Send pairs of a token and an action for the receiver, in one transaction."""
+        pid = self.fork_server.begin("send_probes", self._url, str(self._folder), probes)
+        assert self.fork_server.wait(pid) == 0, self.fork_server.logged()
 
     def open_gate(self):
-        """Let the receivers return that wait for it."""
+        """Let the receivers that wait for the gate return."""
         (self._folder / "gate").touch()
 
     def runs(self, name):
-        """Return which token ``"begun"`` or ``"ended"`` in which process, in that order."""
+        """Return the tokens that have ``"begun"`` or ``"ended"``, each with its process id."""
         file = self._folder / name
         lines = file.read_text().splitlines() if file.exists() else []
         return [(token, int(pid)) for token, pid in (line.split() for line in lines)]
 
     def has(self, name, token, pid):
-        """Tell whether a run has begun or ended in a process."""
+        """Tell whether a receiver has begun or ended in a process."""
         return (token, pid) in self.runs(name)
 
     def rows(self):
-        """Return the deliveries in the order of their tokens."""
+        """Return the deliveries, sorted by token."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(deliveries)).all()
         return sorted(rows, key=lambda row: row.payload)
 
     def states(self):
-        """Return how many deliveries there are in each state."""
+        """Return the number of deliveries in each state."""
         with self._engine.connect() as connection:
             found = connection.execute(
                 select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
@@ -65,23 +65,23 @@ class Scene:
             return {State(state): count for state, count in found}
 
     def effects(self):
-        """Return the tokens that a receiver has written."""
+        """Return the tokens that receivers have written."""
         with self._engine.connect() as connection:
             return list(connection.scalars(select(Effect.token)))
 
     def logged(self, pid):
-        """Return what a process has logged."""
-        lines = self.nursery.logged().splitlines()
+        """Return the log of one process."""
+        lines = self.fork_server.logged().splitlines()
         return "\n".join(line for line in lines if f" {pid} " in line)
 
     def until(self, condition):
         """Wait until ``condition`` is true."""
         end = time.monotonic() + SECONDS
         while not condition():
-            assert time.monotonic() < end, f"{self.states()}\n{self.nursery.logged()[-8000:]}"
+            assert time.monotonic() < end, f"{self.states()}\n{self.fork_server.logged()[-8000:]}"
             time.sleep(0.02)
 
     def end(self, pid):
-        """End a worker as an operator does."""
-        self.nursery.send(pid, 15)
-        assert self.nursery.wait(pid) == 0, self.nursery.logged()
+        """Stop a worker with SIGTERM, as an operator does."""
+        self.fork_server.send(pid, 15)
+        assert self.fork_server.wait(pid) == 0, self.fork_server.logged()

@@ -1,4 +1,4 @@
-"""A storm: processes that send and processes that deliver, and somebody who kills them."""
+"""A stress run: processes send and deliver while faults are injected."""
 
 import random
 import time
@@ -21,8 +21,8 @@ RECEIVERS = ("plain", *BY_SESSION)
 
 
 @dataclass
-class Found:
-    """What there is after a storm: the counts, and in words what should not be."""
+class Report:
+    """The counts after a stress run, and the broken promises in words."""
 
     kills: Counter
     sends: int = 0
@@ -49,92 +49,96 @@ class Found:
         )
 
 
-class Storm:
+class StressRun:
     """Web processes and workers on one database.
 
     Args:
-        nursery: Where processes come from.
-        url: The database's address for them.
-        engine: The same database, for who looks: without a proxy.
-        folder: Where files are written.
-        seed: What the random choices depend on.
+        fork_server: Starts the processes.
+        url: The URL of the database for the processes.
+        engine: An engine on the database for the test, without a proxy.
+        folder: The folder of the files that processes write.
+        seed: The seed of the random choices.
     """
 
-    def __init__(self, nursery, url, engine, folder, seed=None):
-        self._nursery = nursery
+    def __init__(self, fork_server, url, engine, folder, seed=None):
+        self._fork_server = fork_server
         self._url = url
         self.engine = engine
         self._folder = Path(folder)
         self.random = random.Random(seed)
-        self._alive = {}  # by number: what it is
+        self._alive = {}  # the role of each process, by process id
         self.kills = Counter()
 
     def begin(self, role):
-        """Begin a web process or a worker."""
+        """Start a web process or a worker."""
         if role == "serve":
-            pid = self._nursery.begin(
+            pid = self._fork_server.begin(
                 "serve", self._url, str(self._folder), self.random.getrandbits(32)
             )
         else:
-            pid = self._nursery.begin("work", self._url, str(self._folder), "worker")
+            pid = self._fork_server.begin("work", self._url, str(self._folder), "worker")
         self._alive[pid] = role
         return pid
 
     def kill_one(self):
-        """Kill one process, and begin another in its place."""
+        """Kill one process and start another in its place."""
         pid = self.random.choice(list(self._alive))
         role = self._alive.pop(pid)
-        status = self._nursery.kill(pid)
-        assert status == -9, f"a process had ended by itself ({status}):\n{self._nursery.logged()}"
+        status = self._fork_server.kill(pid)
+        assert status == -9, (
+            f"a process had ended by itself ({status}):\n{self._fork_server.logged()}"
+        )
         self.kills["web" if role == "serve" else "worker"] += 1
         self.begin(role)
 
-    def begin_all(self, *, webs=1, workers=3):
-        """Begin the web processes and the workers, and wait until these are at work.
+    def start_all(self, *, webs=1, workers=3):
+        """Start the web processes and the workers, and wait until the workers are running.
 
-        A worker that cannot reach its database at the beginning ends, and says so.
+        A worker that cannot reach its database at its start ends with an error.
         """
         for role, count in (("serve", webs), ("work", workers)):
             for _ in range(count):
                 self.begin(role)
         end = time.monotonic() + 30
-        while self._nursery.logged().count(" serves ") < workers:
-            assert time.monotonic() < end, self._nursery.logged()
+        while self._fork_server.logged().count(" serves ") < workers:
+            assert time.monotonic() < end, self._fork_server.logged()
             time.sleep(0.02)
 
-    def rage(self, times, *mishaps, seconds=0.5):
-        """Let one of ``mishaps`` happen ``times`` times, up to ``seconds`` apart."""
+    def inject(self, times, *faults, seconds=0.5):
+        """Cause a random fault ``times`` times, at most ``seconds`` apart."""
         for _ in range(times):
             time.sleep(self.random.uniform(0, seconds))
-            self.random.choice(mishaps)()
+            self.random.choice(faults)()
 
-    def calm_down(self, seconds=90):
-        """End the web processes, let the workers finish, and end them, too."""
+    def finish(self, seconds=90):
+        """Kill the web processes, let the workers finish their deliveries, and stop them."""
         for pid in self._all("serve"):
-            self._nursery.kill(pid)
+            self._fork_server.kill(pid)
             del self._alive[pid]
         end = time.monotonic() + seconds
         while (left := self.unfinished()) and time.monotonic() < end:
             time.sleep(0.2)
         workers = self._all("work")
         for pid in workers:
-            self._nursery.send(pid, 15)
-        ended = {self._nursery.wait(pid, 40) for pid in workers}
-        assert left == 0, f"{left} deliveries are not finished:\n{self._nursery.logged()[-8000:]}"
-        assert ended == {0}, f"{ended}:\n{self._nursery.logged()[-8000:]}"
+            self._fork_server.send(pid, 15)
+        ended = {self._fork_server.wait(pid, 40) for pid in workers}
+        assert left == 0, (
+            f"{left} deliveries are not finished:\n{self._fork_server.logged()[-8000:]}"
+        )
+        assert ended == {0}, f"{ended}:\n{self._fork_server.logged()[-8000:]}"
 
     def _all(self, role):
         return [pid for pid, other in self._alive.items() if other == role]
 
     def unfinished(self):
-        """Return how many deliveries are not over."""
+        """Return the number of unfinished deliveries."""
         unfinished = [state for state in UNFINISHED if state != State.DEAD]
         with self.engine.connect() as connection:
             return connection.scalar(select(func.count()).where(deliveries.c.state.in_(unfinished)))
 
-    def found(self):
-        """Count what there is, and hold it to what was promised."""
-        found = Found(self.kills)
+    def check(self):
+        """Count the results and check every promise."""
+        found = Report(self.kills)
         with self.engine.connect() as connection:
             sent = set(connection.scalars(select(Order.token)))
             effects = connection.execute(
@@ -185,7 +189,9 @@ def _check_effects(found, receiver, sent, effects):
 
 def _compare(found, receiver, sent, received):
     found.wrong += [f"{receiver} never had {token}" for token in sent - received]
-    found.wrong += [f"{receiver} had {token}, of which nobody knows" for token in received - sent]
+    found.wrong += [
+        f"{receiver} had {token}, which was never committed" for token in received - sent
+    ]
 
 
 def _check_order(found, effects):
@@ -200,7 +206,7 @@ def _check_order(found, effects):
 
 
 def prepare(engine):
-    """Create all tables; have SQLite write by way of a log."""
+    """Create all tables. On SQLite, use the write-ahead log."""
     if engine.dialect.name == "sqlite":
         use_wal(engine)
     upgrade(engine)
@@ -208,8 +214,8 @@ def prepare(engine):
 
 
 @contextmanager
-def looking_at(url):
-    """Give an engine that keeps no connection."""
+def engine_without_pool(url):
+    """Provide an engine that keeps no connection open."""
     engine = create_engine(url, poolclass=NullPool)
     try:
         yield engine

@@ -1,6 +1,6 @@
-"""A process that has imported the app and forks from itself: a new process in milliseconds.
+"""A process that has imported the app and forks itself, so a new process starts in milliseconds.
 
-It ends what it has begun, so that nobody ever signals a process that is not theirs.
+The server reaps its own children, so a signal never reaches a reused process id.
 """
 
 import json
@@ -14,22 +14,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 
-#: Seconds after which a process ends by itself, whatever happens to the test.
+#: Seconds after which a process ends by itself, even if the test was killed.
 LIFE = 900
 
 
-class Nursery:
-    """The tests' side: it begins processes, and ends them all when it is closed.
+class ForkServer:
+    """The client in the test: it starts processes, and kills the rest when it is closed.
 
     Args:
-        log: The file to which the processes write what they log.
+        log: The log file of the processes.
     """
 
     def __init__(self, log):
         self.log = Path(log)
         with self.log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.durable.kill.nursery"],
+                [sys.executable, "-m", "tests.durable.kill.fork_server"],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -41,7 +41,7 @@ class Nursery:
         return self
 
     def __exit__(self, *_):
-        self._process.stdin.close()  # upon which it kills those that are left
+        self._process.stdin.close()  # the server then kills the remaining processes
         try:
             self._process.wait(30)
         finally:
@@ -53,11 +53,11 @@ class Nursery:
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        assert line, f"the nursery is gone:\n{self.logged()}"
+        assert line, f"the fork server is gone:\n{self.logged()}"
         return json.loads(line)
 
     def begin(self, role, *args, **options):
-        """Begin a process that does what ``ROLES`` has under that name; return its number."""
+        """Start a process that runs a function of ``ROLES``. Return its process id."""
         return self._ask("begin", role, args, options)
 
     def send(self, pid, number):
@@ -65,24 +65,24 @@ class Nursery:
         self._ask("send", pid, number)
 
     def kill(self, pid):
-        """Kill a process, and wait until it is gone; return how it has ended."""
+        """Kill a process and wait for its end. Return its exit code."""
         return self._ask("kill", pid)
 
     def wait(self, pid, seconds=60):
-        """Wait for the end of a process and return its exit code, or the negative signal."""
+        """Wait for the end of a process. Return its exit code, or the negative signal."""
         return self._ask("wait", pid, seconds)
 
     def is_alive(self, pid):
-        """Tell whether a process has not ended."""
+        """Tell whether a process is still running."""
         return self._ask("wait", pid, 0) is None
 
     def logged(self):
-        """Return what the processes have logged."""
+        """Return the log of all processes."""
         return self.log.read_text(errors="replace")
 
 
 class _Children:
-    """The nursery's own side."""
+    """The processes, inside the fork server."""
 
     def __init__(self, roles):
         self._roles = roles
@@ -131,7 +131,7 @@ class _Children:
 
 
 def main():
-    """Do what comes on standard input, one line a command."""
+    """Run the commands of standard input, one per line."""
     from tests.durable.kill.app import ROLES
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")

@@ -1,4 +1,4 @@
-"""What happens to the connections between processes and their database."""
+"""Faults of connections and of a database server."""
 
 import os
 import random
@@ -15,8 +15,8 @@ from sqlalchemy import make_url
 from tests.durable.kill.proxy import HOST, Proxy, free_port
 
 
-class Gale:
-    """The mishaps that a proxy has in store, and how often each has happened."""
+class ConnectionFaults:
+    """The faults that a proxy can cause, and how often each has happened."""
 
     def __init__(self, proxy):
         self._proxy = proxy
@@ -24,7 +24,7 @@ class Gale:
 
     @contextmanager
     def at_commits(self, share=0.01):
-        """Cut connections at their COMMIT, too, while a ``with`` block runs."""
+        """Also cut a share of the connections at their COMMIT while a ``with`` block runs."""
         self._proxy.commits = share
         try:
             yield
@@ -36,19 +36,19 @@ class Gale:
         self.counts["connections cut"] += self._proxy.cut()
 
     def refuse(self):
-        """Be away for a second."""
+        """Refuse connections for up to a second."""
         with self.away():
             time.sleep(random.uniform(0.2, 1.0))
 
     @contextmanager
     def away(self):
-        """Be away while a ``with`` block runs."""
+        """Refuse connections while a ``with`` block runs."""
         self.counts["times refused"] += 1
         with self._proxy.refusing():
             yield
 
     def stall(self):
-        """Hand on nothing for longer than a lease is good for, now and then."""
+        """Forward nothing for a while, sometimes for longer than a lease."""
         with self._proxy.stalling():
             time.sleep(random.choice((0.3, 0.3, 1.5)))
         self.counts["times stalled"] += 1
@@ -59,15 +59,18 @@ class Gale:
 
 
 @contextmanager
-def gale_before(url):
-    """Give a :class:`Gale`, and the address of the database at ``url`` behind it."""
+def faulty_connections(url):
+    """Start a proxy in front of a database. Yield its faults, and the URL through the proxy."""
     url = make_url(url)
     with Proxy(url.port) as proxy:
-        yield Gale(proxy), url.set(port=proxy.port).render_as_string(hide_password=False)
+        yield (
+            ConnectionFaults(proxy),
+            url.set(port=proxy.port).render_as_string(hide_password=False),
+        )
 
 
 class Server:
-    """A PostgreSQL server of one's own, which can be stopped."""
+    """A separate PostgreSQL server that a test can stop."""
 
     def __init__(self, folder, port):
         self._folder = folder
@@ -75,30 +78,30 @@ class Server:
         self.url = f"postgresql+psycopg://postgres@{HOST}:{port}/postgres"
 
     def start(self):
-        """Start, and recover what there is."""
+        """Start the server. It recovers the committed data."""
         options = f"-p {self._port} -k {self._folder} -c listen_addresses={HOST}"
         log = f"{self._folder}/log"
         _as_postgres("pg_ctl", "-D", self.data, "-l", log, "-o", options, "-w", "start")
 
     def stop(self):
-        """Stop as if the power had gone."""
+        """Stop the server at once, as after a power failure."""
         _as_postgres("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
 
     @property
     def data(self):
-        """Where its files are."""
+        """The folder of its files."""
         return f"{self._folder}/data"
 
 
 def binaries():
-    """Return where PostgreSQL's server is installed; ``None`` if it is not."""
+    """Return the folder of PostgreSQL's programs, or ``None`` if they are not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None
 
 
 def _as_postgres(program, *arguments):
-    """Run one of PostgreSQL's programs, which refuse to be run by root."""
+    """Run one of PostgreSQL's programs as another user than root, which they refuse."""
     user = {"user": "postgres", "group": "postgres", "extra_groups": []}
     ran = subprocess.run(
         [binaries() / program, *arguments],
@@ -115,7 +118,7 @@ def _as_postgres(program, *arguments):
 
 @contextmanager
 def own_server():
-    """Give a :class:`Server` that runs; in the end it is stopped, and its files are deleted."""
+    """Run a :class:`Server`. At the end, stop it and delete its files."""
     folder = tempfile.mkdtemp(prefix="aldis-pg-")
     try:
         if os.getuid() == 0:
