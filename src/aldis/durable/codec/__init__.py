@@ -168,12 +168,13 @@ class PayloadCodec:
     ) -> dict[str, Any]:
         about = f"{self._about()}: its upgrade="
         try:
-            upgraded = upgrade(payload)
+            result = upgrade(payload)
+            upgraded = msgspec.json.decode(_encode(result))  # It has the types of JSON then.
         except Exception as error:
             message = f"{about} raised {type(error).__name__}: {error}"
             raise PayloadMismatchError(message) from error
         if type(upgraded) is not dict:
-            raise PayloadMismatchError(f"{about} returned {type(upgraded).__name__}, not a dict")
+            raise PayloadMismatchError(f"{about} returned {type(result).__name__}, not a dict")
         try:
             return self._mapper.load(upgraded, loader)
         except PayloadError as error:

@@ -83,6 +83,32 @@ class TypeCodec:
     takes_subclasses: bool = False
 
 
+def checked(
+    name: str,
+    kind: type,
+    kinds: frozenset[type],
+    write: Callable[[Any], Any],
+    parse: Callable[[Any, Loader], Any],
+    **more: Any,
+) -> TypeCodec:
+    """Return a codec that checks types before it calls ``write`` or ``parse``."""
+
+    def dump(value: Any) -> Any:
+        return write(value) if type(value) is kind else reject_value(value, (kind,), name)
+
+    def load(raw: Any, loader: Loader) -> Any:
+        if type(raw) not in kinds:
+            reject_raw(raw, kinds, name)
+        try:
+            return parse(raw, loader)
+        except PayloadError:
+            raise
+        except (ValueError, TypeError) as error:
+            reject_raw(raw, kinds, name, error)
+
+    return TypeCodec(name, (kind,), kinds, dump, load, **more)
+
+
 def behind_proxy(value: Any) -> Any:
     """Return the object behind a proxy such as ``current_user``, and any other value itself."""
     try:
@@ -262,9 +288,11 @@ def choice(name: str, pairs: list[tuple[Any, Any]]) -> TypeCodec:
     """Return the codec of a few values, each with its JSON value."""
     # The types are part of the keys, because True equals 1.
     raws = {(type(value), value): raw for value, raw in pairs}
-    values = {(type(raw), raw): value for value, raw in pairs}
+    values: dict[type, dict[Any, Any]] = {}
+    for value, raw in pairs:
+        values.setdefault(type(raw), {})[raw] = value
     types = tuple(dict.fromkeys(type(value) for value, _ in pairs))
-    kinds = frozenset(type(raw) for _, raw in pairs)
+    kinds = frozenset(values)
 
     def dump(value: Any) -> Any:
         if type(value) not in types:
@@ -275,7 +303,7 @@ def choice(name: str, pairs: list[tuple[Any, Any]]) -> TypeCodec:
 
     def load(raw: Any, _loader: Loader) -> Any:
         try:
-            return values[type(raw), raw]
+            return values[type(raw)][raw]
         except (KeyError, TypeError) as error:
             reject_raw(raw, kinds, name, error)
 
@@ -313,50 +341,28 @@ def _dump_all(dumps: Iterable[Callable[[Any], Any]], values: Iterable[Any]) -> l
     return dumped
 
 
-def _load_all(
-    loads: Iterable[Callable[[Any, Loader], Any]], raws: Iterable[Any], loader: Loader
-) -> list[Any]:
-    loaded: list[Any] = []
-    try:
-        for load, each in zip(loads, raws):  # noqa: B905 - loads may repeat without end
-            loaded.append(load(each, loader))
-    except PayloadError as error:
-        raise at_step(error, f"[{len(loaded)}]") from error.__cause__
-    return loaded
-
-
-def _convert(raw: Any, wire: Any) -> Any:
-    """Let msgspec convert a collection, or return ``None`` if the caller has to do it."""
-    if wire is not None and len(raw) > FEW:
-        with suppress(ValidationError, TypeError):  # The caller finds the place of the error.
-            return convert(raw, wire)
-    return None
-
-
 def array(kind: Any, item: TypeCodec) -> TypeCodec:
     """Return the codec of a list, tuple, set or frozenset of values of one type."""
     name = f"{kind.__name__}[{item.name}{', ...' if kind is tuple else ''}]"
     wire = item.wire and (kind[item.wire, ...] if kind is tuple else kind[item.wire])
 
-    def dump(value: Any) -> Any:
-        if type(value) is not kind:
-            reject_value(value, (kind,), name)
-        if item.accepts_all(value):
-            return value
-        return _dump_all(repeat(item.dump), value)
+    def write(value: Any) -> Any:
+        return value if item.accepts_all(value) else _dump_all(repeat(item.dump), value)
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not list:
-            reject_raw(raw, ARRAY, name)
-        converted = _convert(raw, wire)
-        if converted is not None:
-            return converted
+    def parse(raw: Any, loader: Loader) -> Any:
+        if wire is not None and len(raw) > FEW:
+            with suppress(ValidationError):  # The loop finds the place of the error.
+                return convert(raw, wire)
+        load = item.load
+        loaded: list[Any] = []
         try:
-            return kind(_load_all(repeat(item.load), raw, loader))
-        except TypeError as error:  # A set cannot hold the values.
-            reject_raw(raw, ARRAY, name, error)
+            for each in raw:
+                loaded.append(load(each, loader))  # noqa: PERF401 - its length is an error's index
+        except PayloadError as error:
+            raise at_step(error, f"[{len(loaded)}]") from error.__cause__
+        return loaded if kind is list else kind(loaded)
 
-    return TypeCodec(name, (kind,), ARRAY, dump, load, wire)
+    return checked(name, kind, ARRAY, write, parse, wire=wire)
 
 
 def fixed_tuple(items: list[TypeCodec]) -> TypeCodec:
@@ -364,33 +370,38 @@ def fixed_tuple(items: list[TypeCodec]) -> TypeCodec:
     name = f"tuple[{', '.join(each.name for each in items) or '()'}]"
     dumps, loads = [each.dump for each in items], [each.load for each in items]
 
-    def dump(value: Any) -> Any:
-        if type(value) is not tuple:
-            reject_value(value, (tuple,), name)
+    def write(value: Any) -> Any:
         if len(value) != len(dumps):
             raise PayloadError(f"is a tuple of {len(value)}, but {name} is declared")
         return _dump_all(dumps, value)
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not list or len(raw) != len(loads):
-            reject_raw(raw, ARRAY, name)
-        return tuple(_load_all(loads, raw, loader))
+    def parse(raw: Any, loader: Loader) -> Any:
+        if len(raw) != len(loads):
+            raise ValueError("another length")
+        loaded: list[Any] = []
+        try:
+            for load, each in zip(loads, raw, strict=True):
+                loaded.append(load(each, loader))
+        except PayloadError as error:
+            raise at_step(error, f"[{len(loaded)}]") from error.__cause__
+        return tuple(loaded)
 
     wires = tuple(each.wire for each in items)
     wire = tuple.__class_getitem__(wires) if None not in wires else None
-    return TypeCodec(name, (tuple,), ARRAY, dump, load, wire)
+    return checked(name, tuple, ARRAY, write, parse, wire=wire)
 
 
 def named_array(item: TypeCodec) -> TypeCodec:
     """Return the codec of an array with the type's name around it: ``{"tuple": […]}``."""
-    key = item.types[0].__name__
+    (kind,) = item.types
+    key = kind.__name__
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not dict or raw.keys() != {key}:
-            reject_raw(raw, OBJECT, item.name)
+    def parse(raw: Any, loader: Loader) -> Any:
+        if raw.keys() != {key}:
+            raise ValueError("another name")
         return item.load(raw[key], loader)
 
-    return TypeCodec(item.name, item.types, OBJECT, lambda value: {key: item.dump(value)}, load)
+    return checked(item.name, kind, OBJECT, lambda value: {key: item.dump(value)}, parse)
 
 
 def dictionary(key: TypeCodec, item: TypeCodec) -> TypeCodec:
@@ -400,28 +411,19 @@ def dictionary(key: TypeCodec, item: TypeCodec) -> TypeCodec:
         return _object(name, key, item)
     pairs = array(list, fixed_tuple([key, item]))
 
-    def dump(value: Any) -> Any:
-        if type(value) is not dict:
-            reject_value(value, (dict,), name)
+    def write(value: Any) -> Any:
         return pairs.dump(list(value.items()))
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not list:
-            reject_raw(raw, ARRAY, name)
-        try:
-            return dict(pairs.load(raw, loader))
-        except TypeError as error:  # A dict cannot hold the keys.
-            reject_raw(raw, ARRAY, name, error)
+    def parse(raw: Any, loader: Loader) -> Any:
+        return dict(pairs.load(raw, loader))
 
-    return TypeCodec(name, (dict,), ARRAY, dump, load)
+    return checked(name, dict, ARRAY, write, parse)
 
 
-def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:  # noqa: C901 - two functions
+def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
     wire = dict.__class_getitem__((str, item.wire)) if key is STR and item.wire else None
 
-    def dump(value: Any) -> Any:
-        if type(value) is not dict:
-            reject_value(value, (dict,), name)
+    def write(value: Any) -> Any:
         has_plain_keys = key.accepts_all(value)
         if has_plain_keys and item.accepts_all(value.values()):
             return value
@@ -434,24 +436,21 @@ def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:  # noqa: C
             raise at_step(error, f"[{each!r:.50}]") from None
         return dumped
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not dict:
-            reject_raw(raw, OBJECT, name)
-        converted = _convert(raw, wire)
-        if converted is not None:
-            return converted
-        has_plain_keys = key is STR and STR.accepts_all(raw)
+    def parse(raw: Any, loader: Loader) -> Any:
+        if wire is not None and len(raw) > FEW:
+            with suppress(ValidationError):  # The loop finds the place of the error.
+                return convert(raw, wire)
         loaded = {}
         each = None
         try:
             for each, content in raw.items():
-                loaded_key = each if has_plain_keys else key.load(each, loader)
+                loaded_key = each if key is STR else key.load(each, loader)
                 loaded[loaded_key] = item.load(content, loader)
         except PayloadError as error:
             raise at_step(error, f"[{each!r:.50}]") from error.__cause__
         return loaded
 
-    return TypeCodec(name, (dict,), OBJECT, dump, load, wire)
+    return checked(name, dict, OBJECT, write, parse, wire=wire)
 
 
 _JSON_OBJECT: Final = dictionary(STR, JSON)
@@ -478,6 +477,7 @@ def union(members: list[TypeCodec]) -> TypeCodec:
     for each in members:
         _add_member(each, by_kind, by_tag)
     types, kinds = tuple(by_type), frozenset(by_kind)
+    has_tags = len(by_tag) > 1
 
     def dump(value: Any) -> Any:
         codec = by_type.get(type(value))
@@ -489,7 +489,7 @@ def union(members: list[TypeCodec]) -> TypeCodec:
 
     def load(raw: Any, loader: Loader) -> Any:
         codec = by_kind.get(type(raw))
-        if type(raw) is dict and len(by_tag) > 1:
+        if has_tags and type(raw) is dict:
             codec = next((each for (key, tag), each in by_tag.items() if raw.get(key) == tag), None)
         return codec.load(raw, loader) if codec else reject_raw(raw, kinds, name)
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from aldis.durable.codec._codecs import OBJECT, Loader, TypeCodec
-from aldis.durable.codec._errors import at_step, reject_raw, reject_value, with_article
+from aldis.durable.codec._codecs import OBJECT, Loader, TypeCodec, checked
+from aldis.durable.codec._errors import at_step, with_article
 from aldis.errors import PayloadError, PayloadMismatchError, PayloadTypeError
 
 _MISSING = object()
@@ -80,13 +80,10 @@ def record(cls: Any, fields: Fields) -> TypeCodec:
     The constructor makes the objects, so that the class's own checks run. A field that the
     constructor does not take or changes is then set to the recorded value.
     """
-    name = cls.__qualname__
     config = getattr(cls, "__struct_config__", None)
     tag = (config.tag_field, config.tag) if config and config.tag is not None else None
 
-    def dump(value: Any) -> Any:
-        if type(value) is not cls:
-            reject_value(value, (cls,), name)
+    def write(value: Any) -> Any:
         dumped: dict[str, Any] = {} if tag is None else {tag[0]: tag[1]}
         field = ""
         try:
@@ -98,12 +95,10 @@ def record(cls: Any, fields: Fields) -> TypeCodec:
             raise PayloadError(f"has no {field!r}: it was never set") from None
         return dumped
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not dict:
-            reject_raw(raw, OBJECT, name)
+    def parse(raw: Any, loader: Loader) -> Any:
         return _make(cls, fields, fields.load(raw, loader))
 
-    return TypeCodec(name, (cls,), OBJECT, dump, load, tag=tag)
+    return checked(cls.__qualname__, cls, OBJECT, write, parse, tag=tag)
 
 
 def _make(cls: Any, fields: Fields, values: dict[str, Any]) -> Any:
@@ -150,9 +145,7 @@ def typed_dict(cls: Any, fields: Fields) -> TypeCodec:
     """Return the codec of a dict with known keys."""
     name = cls.__qualname__
 
-    def dump(value: Any) -> Any:
-        if type(value) is not dict:
-            reject_value(value, (dict,), name)
+    def write(value: Any) -> Any:
         for key in fields.required - value.keys():
             raise PayloadError(f"has no key {key!r}, which {name} requires")
         dumped = {}
@@ -165,13 +158,11 @@ def typed_dict(cls: Any, fields: Fields) -> TypeCodec:
                 raise at_step(error, f"[{key!r}]") from None
         return dumped
 
-    def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) is not dict:
-            reject_raw(raw, OBJECT, name)
+    def parse(raw: Any, loader: Loader) -> Any:
         values = fields.load(raw, loader)
         return {key: values[key] for key in raw if key in values}
 
-    return TypeCodec(name, (dict,), OBJECT, dump, load)
+    return checked(name, dict, OBJECT, write, parse)
 
 
 def is_model(cls: Any) -> bool:
@@ -193,9 +184,7 @@ def model(cls: Any) -> TypeCodec:
     by_name = "by_name" in signature(cls.model_validate_json).parameters
     options = {"by_name": True, "by_alias": False} if by_name else {}
 
-    def dump(value: Any) -> Any:
-        if type(value) is not cls:
-            reject_value(value, (cls,), name)
+    def write(value: Any) -> Any:
         try:
             text = value.model_dump_json(by_alias=not by_name, round_trip=True, warnings=False)
             is_unchanged = _same(value, cls.model_validate_json(text, **options))
@@ -206,15 +195,13 @@ def model(cls: Any) -> TypeCodec:
             raise PayloadError(f"is {with_article(name)} that JSON would change")
         return msgspec.Raw(text.encode())
 
-    def load(raw: Any, _loader: Loader) -> Any:
-        if type(raw) not in kinds:
-            reject_raw(raw, kinds, name)
+    def parse(raw: Any, _loader: Loader) -> Any:
         try:
             return cls.model_validate_json(_encode(raw), **options)
         except Exception as error:
             raise PayloadMismatchError(f"is not a valid {name}: {error}") from error
 
-    return TypeCodec(name, (cls,), kinds, dump, load)
+    return checked(name, cls, kinds, write, parse)
 
 
 def _same(one: Any, other: Any) -> bool:
