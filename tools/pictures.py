@@ -143,7 +143,8 @@ def run(command: list[str], folder: Path) -> str:
         except OSError:  # Linux reports the closed terminal in this way
             pass
         os.close(ours)
-    return seen.decode().replace("\r\n", "\n").replace("aldis -c", "aldis").replace("-c ", "aldis ")
+    text = seen.decode().replace("\r\n", "\n").replace(f"{ROOT}/", "")
+    return text.replace("aldis -c", "aldis").replace("-c ", "aldis ")
 
 
 def draw(command: str, seen: str) -> str:

@@ -159,7 +159,7 @@ class TestOtherInterpreters:
         shell = 'export ALDIS_RUN_PID=$$; exec "$0" -c "print()"'
         ended = project.run("sh", "-c", shell, python, **environ)
         assert ("\n", 0) == (ended.stdout, ended.returncode)
-        assert "which does not find the aldis that was started (" in ended.stderr
+        assert "which does not find the aldis that started it (" in ended.stderr
 
     def test_a_python_that_ignores_its_environment_is_not_reached(self, project):
         """``python -I`` is what the manual says it is: the way around."""

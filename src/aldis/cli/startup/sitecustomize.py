@@ -1,7 +1,6 @@
-"""What ``aldis run`` lets every Python below it import first; see ``aldis.cli.run``.
+"""Installs aldis as blinker in each Python that ``aldis run`` starts.
 
-Whatever Python that is: this file must be readable for those of ten years ago, so there are no
-annotations, no f-strings and no functions here.
+Any Python may import this file, so it has no annotations, no f-strings and no functions.
 """
 
 import os
@@ -16,11 +15,14 @@ if os.environ.get("ALDIS_RUN_PREFIX") == sys.prefix:
     from importlib.util import find_spec
 
     _spec = find_spec("aldis")
-    # Another aldis that comes first on the path may be another version: it is left alone as well.
+    # Another aldis that comes first on the path may be another version.
     if _spec is None or not _spec.origin:
-        _reason = "which does not find the aldis that was started (%s)" % _aldis
+        _reason = "which does not find the aldis that started it (%s)" % _aldis
     elif not os.path.samefile(os.path.dirname(_spec.origin), _aldis):
-        _reason = "which finds another aldis (%s) than was started (%s)" % (_spec.origin, _aldis)
+        _reason = "which finds another aldis (%s), not the one that started it (%s)" % (
+            _spec.origin,
+            _aldis,
+        )
     else:
         from aldis._startup import stay_first
         from aldis.blinker import install_as_blinker
@@ -37,11 +39,11 @@ else:
         os.environ.get("ALDIS_RUN_PREFIX"),
     )
 
-# Only of the command itself: whatever it starts may be another Python for good reasons.
+# Only in the command itself: it may start another Python on purpose.
 if _reason is not None and os.environ.get("ALDIS_RUN_PID") == str(os.getpid()):
     sys.stderr.write("aldis run: nothing is changed in %s, %s\n" % (sys.executable, _reason))
 
-# Now the `sitecustomize` that would have been found without this one: coverage's, the system's.
+# Import the `sitecustomize` that this one hides, such as coverage's or the system's.
 _position = [os.path.abspath(_each) for _each in sys.path].index(_folder)
 _entry = sys.path.pop(_position)
 _own = sys.modules.pop(__name__)
@@ -52,5 +54,5 @@ except ImportError as _error:
     if getattr(_error, "name", __name__) != __name__:
         raise
 finally:
-    # It stays on the path for those who hand theirs to other processes.
+    # It stays on the path, because programs pass their path to other processes.
     sys.path.insert(_position, _entry)
