@@ -48,13 +48,6 @@ DOCUMENTED = {
     "_replace",
 }
 
-#: What the other modules still have to move into `aldis._compat`.
-TO_MOVE = {
-    "durable/store/sql/migrations/running.py": {"_upgrade_revs"},
-    "durable/store/sql/store.py": {"_connections"},
-}
-
-
 # -- the versions --------------------------------------------------------------------------------
 
 
@@ -319,7 +312,7 @@ def test_no_other_module_uses_a_private_attribute_of_a_library():
     modules = dict(trees())
     ours = {name for tree in modules.values() for name in names_defined_in(tree)} | DOCUMENTED
     used = {
-        path: set(private_names_used_in(tree)) - ours - TO_MOVE.get(path, set())
+        path: set(private_names_used_in(tree)) - ours
         for path, tree in modules.items()
         if path != "_compat.py"
     }

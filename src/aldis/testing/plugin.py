@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-# Imported where it is used: every pytest of the environment loads this module.
+from aldis.core.strict import set_strict
+from aldis.testing.record import Recording
+from aldis.testing.record import record as start_recording
+from aldis.testing.restored import restored_subscriptions
+
 if TYPE_CHECKING:
     from flask import Flask
     from jinja2 import Template
-
-    from aldis.testing.record import Recording
 
 __all__ = ["aldis_clean", "captured_templates", "record"]
 
@@ -35,16 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Turn strict mode on if the option or the setting is given."""
     if config.getoption("--aldis-strict") or config.getini("aldis_strict"):
-        from aldis.core.strict import set_strict  # noqa: PLC0415
-
         config.stash[_BEFORE] = set_strict()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Reset strict mode to its earlier state."""
     if _BEFORE in config.stash:
-        from aldis.core.strict import set_strict  # noqa: PLC0415
-
         set_strict(config.stash[_BEFORE])
 
 
@@ -54,8 +52,6 @@ def aldis_clean() -> Generator[None, None, None]:
 
     Write ``usefixtures = aldis_clean`` in pytest's configuration to use it for every test.
     """
-    from aldis.testing.restored import restored_subscriptions  # noqa: PLC0415
-
     with restored_subscriptions():
         yield
 
@@ -63,10 +59,8 @@ def aldis_clean() -> Generator[None, None, None]:
 @pytest.fixture
 def record() -> Generator[Callable[..., Recording], None, None]:
     """Return :func:`aldis.testing.record` without the ``with``: it records until the test ends."""
-    from aldis.testing import record as recording  # noqa: PLC0415
-
     with ExitStack() as stack:
-        yield lambda *signals, **options: stack.enter_context(recording(*signals, **options))
+        yield lambda *signals, **options: stack.enter_context(start_recording(*signals, **options))
 
 
 @pytest.fixture
@@ -74,7 +68,7 @@ def captured_templates() -> Generator[
     Callable[[Flask], list[tuple[Template, dict[str, Any]]]], None, None
 ]:
     """Return :func:`aldis.flask.captured_templates` without the ``with``, until the test ends."""
-    from aldis.flask import captured_templates as capturing  # noqa: PLC0415
+    from aldis.flask import captured_templates as capturing  # noqa: PLC0415 - Flask is optional
 
     with ExitStack() as stack:
         yield lambda app: stack.enter_context(capturing(app))

@@ -113,21 +113,21 @@ class _Snapshot:
 
     def __init__(self, signal: Signal[..., Any] | None = None) -> None:
         self.signal: Callable[[], Any] = lambda: None
-        self._connections: list[_SavedConnection] = []
+        self._saved: list[_SavedConnection] = []
         if signal is not None:
             self.signal = ref(signal)
-            self._connections = [_SavedConnection(link) for link in _registry(signal).all()]
+            self._saved = [_SavedConnection(link) for link in _registry(signal).all()]
 
     def restore(self, signal: Signal[..., Any], imported: set[int]) -> None:
         """Restore the connections of ``signal``, and keep those of ``imported`` functions."""
         registry = _registry(signal)
-        known = {id(each.link) for each in self._connections}
+        known = {id(each.link) for each in self._saved}
         for link in registry.all():
             pair = link.resolve()
             if id(link) not in known and not (pair and id(pair[0]) in imported):
                 _disown(registry, link, link.owners)
         moved = False
-        for saved in self._connections:
+        for saved in self._saved:
             moved = _reconnect(registry, saved, moved=moved) or moved
 
 

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from aldis._compat import upgrade_steps
 from aldis.durable.store.sql.migrations.steps import Step
 from aldis.errors import OutboxError
 
@@ -142,8 +143,7 @@ def _options(prefix: str, schema: str | None, revision: str) -> dict[str, Any]:
     revisions = ScriptDirectory(str(Path(__file__).parent))
 
     def steps(heads: Any, _context: MigrationContext) -> Any:
-        # What Alembic's own `upgrade` asks for; there is no other name for it.
-        return revisions._upgrade_revs(revision, heads)  # noqa: SLF001 - see above
+        return upgrade_steps(revisions, revision, heads)
 
     return {"fn": steps, "version_table": f"{prefix}version", "version_table_schema": schema}
 
