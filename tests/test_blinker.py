@@ -1,4 +1,4 @@
-"""Standing in for blinker: what its users lean on, in interpreters of their own."""
+"""aldis as blinker, in separate interpreters."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.core.support import INSTALL, on_aldis, run_python, source_root
 class TestInstalling:
     @pytest.mark.parametrize("how", INSTALL)
     def test_blinker_is_aldis_from_then_on(self, how):
-        """Whoever imports blinker gets aldis, by any name of it."""
+        """Every module of blinker is aldis."""
         printed = on_aldis(
             """
             import blinker, blinker.base, blinker._utilities
@@ -79,7 +79,7 @@ class TestInstalling:
         assert f"{name} aldis blinker" == printed
 
     def test_a_module_that_is_loaded_from_its_spec_is_the_same(self):
-        """Tools that load what they found get the stand-in, unchanged."""
+        """Tools that load a module from its spec get the module of aldis, unchanged."""
         printed = on_aldis(
             """
             import importlib.util, blinker

@@ -1,4 +1,4 @@
-"""Standing in for blinker: what others lean on, one test a habit."""
+"""aldis as blinker: one test for each habit of blinker's users."""
 
 from tests.core.support import on_aldis
 
@@ -79,7 +79,7 @@ class TestWhatOthersLeanOn:
         assert "OrderedSet 2\nOrderedSet 2\nsecond first second first" == printed
 
     def test_datadog_replaces_receivers_for_on_instances(self):
-        """``send`` goes through what was put on the instance, whatever wraps it."""
+        """``send`` uses a ``receivers_for`` that was set on the instance."""
         printed = on_aldis(
             """
             import blinker, functools
@@ -125,7 +125,7 @@ class TestWhatOthersLeanOn:
         assert "True True\n['chatty'] 0 True\nme" == printed
 
     def test_mongoengine_asks_before_a_slow_delete(self):
-        """``has_receivers_for`` is false for a class nobody listens to any more."""
+        """``has_receivers_for`` is false for a class without receivers."""
         printed = on_aldis(
             """
             from blinker import signal
@@ -143,7 +143,7 @@ class TestWhatOthersLeanOn:
         assert "False\nTrue\nFalse" == printed
 
     def test_fixtures_clear_and_restore(self):
-        """``_clear_state`` and ``receivers.values()`` are what test fixtures use."""
+        """``_clear_state`` and ``receivers.values()`` work in test fixtures."""
         printed = on_aldis(
             """
             from blinker import signal
@@ -169,7 +169,7 @@ class TestWhatOthersLeanOn:
         assert "True" == printed
 
     def test_meta_signals_are_made_lazily(self):
-        """A signal has no ``receiver_connected`` of its own until somebody asks."""
+        """A signal makes its ``receiver_connected`` at the first look-up."""
         printed = on_aldis(
             """
             from blinker import Signal

@@ -1,4 +1,4 @@
-"""Deliveries that need no store: ``once``, ``robust``, and one of one's own."""
+"""Delivery modes without a store: ``once``, ``robust``, and one that a user writes."""
 
 import inspect
 import logging
@@ -56,7 +56,7 @@ class TestDecorated:
 
     @pytest.mark.parametrize("decorate", [once, robust])
     def test_called_directly_it_simply_runs(self, decorate):
-        """A direct call has no delivery: it returns, as often as one likes."""
+        """A direct call runs the receiver each time, without its delivery mode."""
         receiver = decorate(plain)
         assert [("north", 3)] * 2 == [receiver("north", depth=3) for _ in range(2)]
 
@@ -223,7 +223,7 @@ class TestOnce:
         assert [] == signal.send()
 
     def test_for_several_senders_it_is_still_once(self, signal):
-        """One call for each signal, whoever sends."""
+        """``once`` allows one call for each signal, from any sender."""
         receiver = once(plain)
         for sender in ("north", "south"):
             signal.connect(receiver, sender)
@@ -252,7 +252,7 @@ class TestOnce:
         assert [0, 1, 2] == heard
 
     def test_it_is_held_until_then(self, signal):
-        """Nobody else has to keep it, and after its call nobody does."""
+        """The signal holds a ``once`` receiver until its call, and then releases it."""
         recorder = Recorder()
         alive = ref(recorder)
         signal.connect(once(recorder.__call__))
@@ -281,7 +281,7 @@ class TestOnce:
             assert ["north"] == heard
 
     def test_what_receivers_for_gave_counts_once(self, signal):
-        """Whoever kept the call of an earlier look cannot call it a second time."""
+        """A callable from an earlier ``receivers_for`` cannot call the receiver again."""
         signal.connect(once(plain))
         [call] = signal.receivers_for("north")
         assert [("north", 0), None] == [call("north"), call("north")]
@@ -351,7 +351,7 @@ class TestOnce:
 
 
 class every_second:  # noqa: N801 - a decorator
-    """A delivery of one's own, in ten lines: it runs at every second send."""
+    """A delivery mode in ten lines: it runs at every second send."""
 
     def __init__(self, function):
         self.function = function
@@ -372,7 +372,7 @@ class every_second:  # noqa: N801 - a decorator
 
 class TestOnesOwn:
     def test_ten_lines_are_enough(self, signal):
-        """A class with ``__bind_signal__`` is a delivery: named, explained, disconnected."""
+        """A class with ``__bind_signal__`` is a delivery mode for all of the API."""
         receiver = every_second(plain)
         signal.connect(receiver)
         values = [value for _ in range(4) for _, value in signal.send("north")]
@@ -382,7 +382,7 @@ class TestOnesOwn:
         assert not signal.receivers
 
     def test_it_goes_through_contracts(self):
-        """A receiver with a delivery is checked against the contract by what it takes."""
+        """The contract applies to a receiver with a delivery mode."""
 
         @aldis.Namespace().define
         def lit(sender, /, *, depth: int) -> None: ...

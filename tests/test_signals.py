@@ -1,4 +1,4 @@
-"""aldis.signals beyond what Flask's reference says of it (that is in ``tests/seeds``)."""
+"""The module ``aldis.signals``. ``tests/seeds`` tests the promises of Flask's reference."""
 
 import pytest
 
@@ -49,5 +49,5 @@ def test_needs_no_flask():
 
 @pytest.mark.parametrize("name", ["signals", "flask"])
 def test_is_not_loaded_with_the_face(name):
-    """``import aldis`` leaves the module alone until somebody asks for it."""
+    """``import aldis`` does not import ``aldis.signals``."""
     assert run(f"import sys, aldis; print('aldis.{name}' in sys.modules)") == "False\n"

@@ -1,4 +1,4 @@
-"""What the tests of ``after_commit`` share: a database, and who hears."""
+"""Fixtures of the ``after_commit`` tests: a database and receivers."""
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +20,7 @@ def engine(tmp_path):
 
 @pytest.fixture
 async def async_engine(engine):
-    """Give an async engine on the same file."""
+    """Give an async engine on the database file."""
     async_engine = databases.async_sqlite(engine.url.database)
     yield async_engine
     await async_engine.dispose()
@@ -35,7 +35,7 @@ def session(engine):
 
 @pytest.fixture
 async def async_session(async_engine):
-    """Give an async session, with the setting that its documentation asks for."""
+    """Give an async session with the recommended setting."""
     async with AsyncSession(async_engine, expire_on_commit=False) as session:
         yield session
 
@@ -48,13 +48,13 @@ def signal():
 
 @pytest.fixture
 def heard():
-    """Give a list for what was heard."""
+    """Give a list for the received payloads."""
     return []
 
 
 @pytest.fixture
 def receiver(signal, session, heard):
-    """Give a connected receiver that hears after the commit."""
+    """Give a connected receiver that runs after the commit."""
 
     @signal.connect
     @after_commit(session=session)

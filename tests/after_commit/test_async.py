@@ -44,7 +44,7 @@ class TestAsync:
         assert ([7], False) == (heard, async_session.in_transaction())
 
     async def test_a_sync_receiver(self, signal, async_session, heard):
-        """It hears after the commit, whoever sent; a plain send is enough."""
+        """A sync receiver runs after the commit of an async session, also with a plain ``send``."""
         scoped = async_scoped_session(lambda: async_session, scopefunc=asyncio.current_task)
         receiver = after_commit(session=scoped)(heard.append)
         signal.connect(receiver)
@@ -56,7 +56,7 @@ class TestAsync:
         assert [1, 2] == heard
 
     async def test_a_sync_receiver_at_once(self, signal, async_session, engine):
-        """What it adds to the async session waits for the caller's commit: nobody awaits here."""
+        """Rows that a sync receiver adds to the async session wait for the caller's next commit."""
         receiver = after_commit(session=async_session)(
             lambda sender: async_session.add(Happened(number=7))
         )
@@ -74,7 +74,7 @@ class TestAsync:
             signal.send(0)
 
     async def test_a_sync_session(self, signal, session):
-        """Nobody could await the receiver at its commit: refused when it is sent."""
+        """An async receiver with a sync session raises at the send."""
 
         @signal.connect
         @after_commit(session=session)

@@ -1,4 +1,4 @@
-"""What ``after_commit`` makes of a function or a method, and what it refuses."""
+"""``after_commit`` on functions and methods, and the objects that it refuses."""
 
 import gc
 import inspect
@@ -15,7 +15,7 @@ from tests.core.support import exactly, line_of
 
 class TestDecorated:
     def test_it_looks_like_its_function(self, receiver, signal):
-        """It has its function's name and signature, and says what it is."""
+        """The receiver has the name and signature of its function, and a ``repr``."""
         function = receiver.__wrapped__
         assert function.__name__ == receiver.__name__
         assert inspect.signature(function) == inspect.signature(receiver)
@@ -115,7 +115,7 @@ class TestDecorated:
         assert [] == signal.send()
 
     def test_it_goes_through_contracts(self, session):
-        """What the receiver takes is checked when it is connected."""
+        """``connect`` checks the receiver against the contract."""
 
         @aldis.Namespace().define
         def lit(sender, /, *, depth: int) -> None: ...

@@ -1,4 +1,4 @@
-"""What becomes of the errors of receivers with ``after_commit``, and who sees them."""
+"""The errors of ``after_commit`` receivers."""
 
 import logging
 
@@ -52,7 +52,7 @@ class TestErrors:
         assert [] == session.scalars(select(Happened)).all()
 
     def test_observers_see_them(self, receiver, signal, session):
-        """To those who observe the send, the call after the commit is a second turn in it."""
+        """Observers see the call after the commit as a second call in the send."""
         sent_inside = aldis.Namespace().signal("inside")
 
         @signal.connect
@@ -74,7 +74,7 @@ class TestErrors:
         assert [] == after.calls
 
     def test_who_runs_at_once_is_observed_alike(self, receiver, signal):
-        """A turn for the delivery, and one inside it for the receiver."""
+        """Observers see one call for the delivery mode, and one inside it for the receiver."""
 
         class Count(Observer):
             turns = 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def test_the_how_to(capsys):
-    """The examples of its page print what the page says."""
+    """The examples of the page print the output that the page shows."""
     page = Path(__file__).parents[2] / "docs" / "how-to" / "after-commit.md"
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     names = {"__name__": "the_page"}

@@ -1,4 +1,4 @@
-"""What a receiver with ``after_commit`` does in the session."""
+"""The work of an ``after_commit`` receiver in the session."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.transactions.tables import Happened, committed, leave
 
 
 class TestItsWork:
-    """What a receiver does in the session is a transaction of its own."""
+    """The receiver's work in the session is a new transaction."""
 
     @pytest.mark.parametrize("begun", [True, False])
     def test_it_is_committed(self, signal, session, engine, begun):
@@ -44,7 +44,7 @@ class TestItsWork:
         assert [9] == committed(engine)[0]
 
     def test_a_connection_that_breaks_under_it(self, signal, session, engine, caplog):
-        """Even when nothing can be rolled back, the caller's commit returns; the log has both."""
+        """If even the rollback fails, the caller's commit returns, and the log has both errors."""
 
         @signal.connect
         @after_commit(session=session)

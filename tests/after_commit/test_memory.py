@@ -1,4 +1,4 @@
-"""What ``after_commit`` holds until the commit, and no longer."""
+"""The objects that ``after_commit`` holds until the commit."""
 
 import gc
 from weakref import ref
@@ -12,7 +12,7 @@ from aldis.receivers import after_commit
 
 class TestMemory:
     def test_nothing_is_kept(self, signal):
-        """Over many requests, in every way they end, nothing that was sent stays alive."""
+        """After many requests, however they ended, no payload stays alive."""
         engine = create_engine("sqlite://", poolclass=StaticPool)
         scoped = scoped_session(sessionmaker(engine))
         receiver = after_commit(session=scoped)(lambda sender, thing: None)

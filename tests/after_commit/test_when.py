@@ -22,7 +22,7 @@ class TestWhen:
         assert [1, 2] == heard
 
     def test_the_data_is_there(self, receiver, signal, session, engine):
-        """When it runs, others can see what was committed."""
+        """When the receiver runs, other connections see the committed rows."""
         seen = []
         signal.connect(
             after_commit(session=session)(lambda _: seen.append(committed(engine)[0])), weak=False
@@ -44,7 +44,7 @@ class TestWhen:
         assert [] == heard
 
     def test_a_savepoint_that_is_rolled_back(self, receiver, signal, session, heard):
-        """What was sent inside is dropped, what was sent around it stays."""
+        """A rolled back savepoint drops its own sends, and keeps those around it."""
         session.begin()
         signal.send(1)
         nested = session.begin_nested()
@@ -65,7 +65,7 @@ class TestWhen:
         assert [] == heard
 
     def test_in_no_transaction(self, receiver, signal, session, heard):
-        """There is nothing to wait for: it is called at once, and its value is ``None``."""
+        """Without a transaction the receiver is called at once, and its value is ``None``."""
         assert [(receiver, None)] == signal.send(1)
         assert [1] == heard
 

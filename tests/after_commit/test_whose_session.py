@@ -13,7 +13,7 @@ from tests.core.support import exactly, line_of
 
 class TestWhoseSession:
     def test_nobody_knows(self, signal):
-        """The send fails, and the error says what can be done."""
+        """The send raises an error with a remedy."""
 
         @signal.connect
         @after_commit
@@ -87,7 +87,7 @@ class TestWhoseSession:
         scoped.remove()
 
     def test_a_callable_that_gives_none(self, signal):
-        """What it gave stands in the message."""
+        """The message shows the object that the callable returned."""
         receiver = after_commit(session=lambda: None)(lambda sender: None)
         signal.connect(receiver)
         with pytest.raises(

@@ -1,4 +1,4 @@
-"""What several of the engine's tests need."""
+"""Helpers that several core tests share."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ def line_of(function):
 
 
 def exactly(text):
-    """Make of a whole message what ``pytest.raises(match=...)`` takes."""
+    """Return a pattern for ``pytest.raises(match=...)`` that matches the whole message."""
     return f"^{re.escape(text)}$"
 
 
@@ -58,7 +58,7 @@ def source_root():
 
 
 def load_blinker():
-    """Load blinker 1.9.0 under another name, whoever stands in its place here."""
+    """Load blinker 1.9.0 under another name, even if aldis is installed as blinker."""
     found = distribution("blinker")
     assert found.version == "1.9.0"
     init = Path(str(found.locate_file("blinker/__init__.py")))
@@ -85,7 +85,7 @@ class Sender:
 
 
 class Recorder:
-    """A receiver that remembers who sent what."""
+    """A receiver that remembers senders and payloads."""
 
     def __init__(self, answer=None):
         self.answer = answer
@@ -107,7 +107,7 @@ def resend(signal, sender=None, /, **payload):
 
 
 class Turn:
-    """When receivers do what a test is about: in a signal's first send, or in a later one.
+    """Whether a test acts in the first send of a signal or in a later one.
 
     The first send after a change goes by the rules; later ones go through the bare call loop.
     """
@@ -127,6 +127,6 @@ class Turn:
 
 
 def collect():
-    """Run the collector until nothing more is found."""
+    """Run the garbage collector until it finds no more garbage."""
     while gc.collect():
         pass

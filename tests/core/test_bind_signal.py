@@ -1,4 +1,4 @@
-"""__bind_signal__: how a receiver with a delivery is reached, held, named and refused."""
+"""Receivers with ``__bind_signal__``: their calls, references, names and errors."""
 
 import gc
 from functools import partial, wraps
@@ -15,7 +15,7 @@ from tests.core.support import Recorder, collect, exactly, line_of, resend
 
 
 class weakly:  # noqa: N801 - decorators are written in lower case
-    """A delivery by a bound method of the receiver."""
+    """A delivery mode whose callable is a bound method of the receiver."""
 
     def __init__(self, function):
         self.function = function
@@ -23,7 +23,7 @@ class weakly:  # noqa: N801 - decorators are written in lower case
         self.asked = []
 
     def __call__(self, *args, **payload):
-        """Call the function, as without a delivery."""
+        """Call the function without the delivery mode."""
         return self.function(*args, **payload)
 
     def __get__(self, instance, owner=None):
@@ -40,7 +40,7 @@ class weakly:  # noqa: N801 - decorators are written in lower case
 
 
 class strongly(weakly):  # noqa: N801 - the same
-    """A delivery by another callable."""
+    """A delivery mode whose callable is another object."""
 
     def __bind_signal__(self, signal):
         self.asked.append(signal)
@@ -56,7 +56,7 @@ def receive(sender, **extra):
 class TestWhatIsCalled:
     @pytest.mark.parametrize("delivery", [weakly, strongly])
     def test_what_the_type_answers_is_called_instead(self, signal, delivery):
-        """``send`` calls what ``__bind_signal__`` returned, and names the receiver."""
+        """``send`` calls the callable of ``__bind_signal__`` and names the receiver."""
         receiver = delivery(receive)
         signal.connect(receiver)
         assert [(receiver, ("delivered", "north"))] == resend(signal, "north")
@@ -94,7 +94,7 @@ class TestWhatIsCalled:
         assert [(mock, 7)] == resend(signal)
 
     async def test_an_async_delivery_is_async(self, signal):
-        """What counts is whether the answer has to be awaited, not the receiver."""
+        """The callable decides whether the call is async, not the receiver."""
 
         class Later(weakly):
             async def deliver(self, sender):
@@ -107,14 +107,14 @@ class TestWhatIsCalled:
         assert [(receiver, "delivered")] == await signal.asend()
 
     def test_the_protocol_can_be_checked(self):
-        """``SupportsBindSignal`` knows who has a delivery."""
+        """``isinstance`` with ``SupportsBindSignal`` recognises a receiver with a delivery mode."""
         assert isinstance(weakly(receive), SupportsBindSignal)
         assert not isinstance(receive, SupportsBindSignal)
 
 
 class TestMethods:
     class Post:
-        """Receives by methods with deliveries."""
+        """Has methods with delivery modes."""
 
         @weakly
         def by_method(self, sender, **extra):
@@ -128,7 +128,7 @@ class TestMethods:
 
     @pytest.mark.parametrize("name", ["by_method", "by_function"])
     def test_the_object_of_a_method_comes_before_the_sender(self, signal, name):
-        """On a method, the delivery is called with the object and the sender."""
+        """On a method, the callable gets the object and the sender."""
         post = self.Post()
         receiver = getattr(post, name)
         signal.connect(receiver)
@@ -143,7 +143,7 @@ class TestMethods:
         assert [second.by_method] == [receiver for receiver, _ in signal.send()]
 
     def test_a_weak_method_ends_with_its_object(self, signal):
-        """A delivery by its own method leaves the object weakly held."""
+        """If the callable is the receiver's own method, the signal holds the object weakly."""
         post = self.Post()
         signal.connect(post.by_method)
         del post
@@ -161,7 +161,7 @@ class TestStrength:
         assert [] == resend(signal)
 
     def test_by_anything_else_it_is_held_strongly(self, signal):
-        """The receiver stays until it is disconnected, whatever ``weak`` says."""
+        """The receiver stays until it is disconnected, even with ``weak=True``."""
         receiver = strongly(receive)
         signal.connect(receiver, weak=True)
         alive = ref(receiver)
@@ -173,7 +173,7 @@ class TestStrength:
         assert alive() is None
 
     def test_a_cycle_through_the_answer_is_collected_with_the_signal(self):
-        """A strong delivery does not keep its signal alive."""
+        """A strong delivery mode does not keep the signal alive."""
         signal = aldis.Signal()
         signal.connect(strongly(receive))
         alive = ref(signal)
@@ -185,7 +185,7 @@ class TestStrength:
 class TestReceiversFor:
     @pytest.mark.parametrize("delivery", [weakly, strongly])
     def test_it_yields_what_is_called_with_the_receiver_in_wrapped(self, signal, delivery):
-        """What is yielded delivers when called, and ``__wrapped__`` says for whom."""
+        """``receivers_for`` yields the callable, and its ``__wrapped__`` is the receiver."""
         receiver = delivery(receive)
         signal.connect(receiver)
         [call] = signal.receivers_for("north")
@@ -193,7 +193,7 @@ class TestReceiversFor:
         assert receiver is call.__wrapped__
 
     def test_an_answer_with_its_own_wrapped_is_yielded_as_it_is(self, signal):
-        """A ``functools.wraps`` in the delivery is enough."""
+        """A callable with ``functools.wraps`` is yielded unchanged."""
 
         @wraps(receive)
         def answer(sender):
@@ -209,7 +209,7 @@ class TestReceiversFor:
 
 class TestHiddenDeliveries:
     def test_wraps_over_a_delivery_is_refused(self, signal):
-        """A wrapper that would bypass the delivery is named with its place and the remedy."""
+        """The error for a wrapper that hides a delivery mode names its location and the remedy."""
 
         @wraps(strongly(receive))
         def wrapper(sender, **extra):
@@ -225,12 +225,12 @@ class TestHiddenDeliveries:
         assert not signal.receivers
 
     def test_a_partial_of_a_delivery_is_refused(self, signal):
-        """So is a partial, however deep."""
+        """A partial around a delivery mode is refused at any depth."""
         with pytest.raises(ReceiverError, match="put the weakly decorator outermost"):
             signal.connect(partial(partial(weakly(receive), depth=3), colour="red"))
 
     def test_a_wrapper_on_a_method_is_refused(self, signal):
-        """So is a bound method whose function wraps a delivery."""
+        """A bound method whose function wraps a delivery mode is refused."""
 
         class Post:
             @wraps(weakly(receive))
@@ -241,7 +241,7 @@ class TestHiddenDeliveries:
             signal.connect(Post().method)
 
     def test_two_deliveries_are_refused(self, signal):
-        """One around the other would leave the inner one out."""
+        """Two delivery modes around each other are refused."""
         text = (
             f"receive ({line_of(receive)}) has two delivery modes, strongly around weakly; a "
             "receiver has one: remove one of the two decorators"

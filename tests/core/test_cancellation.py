@@ -1,4 +1,4 @@
-"""What becomes of an async send whose task is cancelled."""
+"""Async sends whose task is cancelled."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ class TestCancelling:
         assert task.cancelled()
 
     async def test_cancelling_ends_any_other_send(self, signal):
-        """Without it a cancelled send calls nobody else, not even ``asend_robust``."""
+        """Without ``continue_on_error``, a cancelled send calls no later receiver."""
         later = Recorder()
 
         async def wait_for_ever(sender):

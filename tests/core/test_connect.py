@@ -1,4 +1,4 @@
-"""Connecting and disconnecting: what is accepted, what is refused, and what the refusal says."""
+"""Connecting and disconnecting: accepted and refused receivers, and the errors."""
 
 from functools import partial
 from operator import itemgetter
@@ -44,7 +44,7 @@ class TestWhatConnectReturns:
 
 class TestWhatCanReceive:
     def test_methods_of_one_object_are_one_receiver(self, signal):
-        """Each look-up of a bound method gives the same receiver."""
+        """Each look-up of a bound method gives an equal receiver."""
         recorder = Recorder()
         signal.connect(recorder.__call__)
         signal.connect(recorder.__call__)
@@ -97,7 +97,7 @@ class TestWhatCanReceive:
         assert [receiver, receive] == [each for each, _ in signal.send()]
 
     def test_an_unhashable_receiver_can_receive(self, signal):
-        """A callable is told by identity, whatever its ``__eq__`` and ``__hash__``."""
+        """A signal compares callables by identity, without their ``__eq__`` and ``__hash__``."""
 
         class Unhashable(Recorder):
             __hash__ = None
@@ -173,7 +173,7 @@ class TestWhatIsRefused:
         ],
     )
     def test_what_cannot_be_weakly_referenced(self, signal, receiver, name, kind):
-        """The message names the receiver, what has no weak references, and the remedy."""
+        """The message names the receiver, the type without weak references, and the remedy."""
         text = (
             f"{name} cannot be weakly referenced (its {kind} allows no weak references); "
             "connect it with weak=False"
@@ -227,7 +227,7 @@ class TestDisconnect:
 
     @pytest.mark.parametrize("receiver", [receive, 7, None, [].append, {}])
     def test_of_a_stranger_is_no_error(self, signal, receiver):
-        """What is not connected, callable or not, is disconnected already."""
+        """Disconnecting an object that is not connected does nothing."""
         signal.disconnect(receiver)
         signal.disconnect(receiver, "north")
         assert {} == signal._by_receiver
@@ -244,7 +244,7 @@ class TestDisconnect:
 
 class TestMetaSignals:
     def test_they_are_made_when_asked_for(self, signal):
-        """A signal has no meta-signals until somebody looks, and then always the same."""
+        """A signal makes a meta-signal at the first look-up and keeps it."""
         signal.connect(receive)
         assert set() == {"receiver_connected", "receiver_disconnected"} & vars(signal).keys()
         assert signal.receiver_connected is signal.receiver_connected
@@ -264,7 +264,7 @@ class TestMetaSignals:
         ] == heard.payloads
 
     def test_a_death_is_not_announced(self, signal):
-        """``receiver_disconnected`` is silent about what the collector takes."""
+        """``receiver_disconnected`` is not sent when a receiver dies."""
         heard = Recorder()
         signal.receiver_disconnected.connect(heard)
         signal.connect(Recorder())
@@ -294,7 +294,7 @@ class TestAccessories:
         assert not hasattr(signal, "colour")
 
     def test_clear_state_disconnects_everybody(self, signal):
-        """``_clear_state``, for the fixtures of applications, leaves nothing connected."""
+        """``_clear_state`` disconnects every receiver."""
         signal.connect(receive)
         signal.connect(receive, "north", weak=False)
         signal._clear_state()

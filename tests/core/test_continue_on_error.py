@@ -15,7 +15,7 @@ def fail(sender):
 
 
 def interrupt(sender):
-    """Raise what no send collects, while another error is being handled."""
+    """Raise an exception that no send collects, while another error is being handled."""
     try:
         [].pop()
     except IndexError:
@@ -23,7 +23,7 @@ def interrupt(sender):
 
 
 class RaisingHandler(logging.Handler):
-    """Raises what is logged, as applications' tests do."""
+    """Raises every logged error, as tests of applications do."""
 
     def emit(self, record):
         """Raise it."""
@@ -32,7 +32,7 @@ class RaisingHandler(logging.Handler):
 
 @pytest.fixture
 def raising_log():
-    """Let the engine's log raise what it is told."""
+    """Make the log of aldis raise every logged error."""
     handler = RaisingHandler()
     logging.getLogger("aldis").addHandler(handler)
     yield
@@ -50,7 +50,7 @@ def contexts(error):
 
 class TestErrors:
     def test_a_worse_error_keeps_the_whole_chain(self, signal):
-        """What ends the send after all shows what it came of, and then the first error."""
+        """The context of a worse error has its own cause, and then the first error."""
         signal.continue_on_error = True
         signal.send("north")
         signal.connect(fail)
@@ -61,7 +61,7 @@ class TestErrors:
         assert [IndexError, ValueError] == contexts(caught.value)
 
     def test_an_error_is_never_its_own_context(self, signal, raising_log):
-        """A log that raises what it is told makes no cycle of the error."""
+        """A log handler that raises the error does not make the error its own context."""
         signal.continue_on_error = True
         signal.send("north")
         signal.connect(fail)
@@ -74,7 +74,7 @@ class TestErrors:
 class TestASubclass:
     @pytest.fixture
     def alarm(self):
-        """Give a signal whose class says that every receiver runs."""
+        """Give a signal whose class sets ``continue_on_error``."""
 
         class Alarm(aldis.Signal):
             continue_on_error = True
@@ -82,7 +82,7 @@ class TestASubclass:
         return Alarm()
 
     def send_twice(self, signal):
-        """Return who heard two sends, the first receiver of which raises."""
+        """Send twice to a failing and a recording receiver, and return the recorded senders."""
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
@@ -92,11 +92,11 @@ class TestASubclass:
         return later.senders
 
     def test_can_ask_for_it(self, alarm):
-        """A class attribute holds for all signals of the class."""
+        """A class attribute applies to all signals of the class."""
         assert ["north", "north"] == self.send_twice(alarm)
 
     def test_is_asked_again_when_its_signal_no_longer_says_otherwise(self, alarm):
-        """A signal may differ from its class, until what was set on it is deleted."""
+        """A signal may differ from its class until its own attribute is deleted."""
         alarm.continue_on_error = False
         assert [] == self.send_twice(alarm)
         del alarm.continue_on_error
@@ -131,7 +131,7 @@ class TestTheOldName:
 
 
 def test_a_signal_initialized_anew_by_a_receiver(signal):
-    """The send under way goes on as it began, and nothing is connected afterwards."""
+    """The current send continues as it began. Afterwards no receiver is connected."""
     others = []
 
     class Lamp:

@@ -1,4 +1,4 @@
-"""Contracts: declared by functions, kept by receivers from the moment they connect."""
+"""Contracts: functions declare them, and ``connect`` checks receivers against them."""
 
 import functools
 import warnings
@@ -61,7 +61,7 @@ class TestDefine:
         assert not order_paid.documented
 
     def test_a_signal_that_exists_gets_the_contract(self, shop):
-        """Whoever asked for the signal before its definition holds the same object."""
+        """``define`` returns the signal that ``signal`` returned before."""
         early = shop.signal("order_paid", "Early.")
 
         @shop.define
@@ -107,7 +107,7 @@ class TestDefine:
         assert DECLARED == str(order_paid.contract)
 
     def test_types_that_cannot_be_resolved_are_left_out(self, shop):
-        """An annotation that names nothing is no error: it is for type checkers."""
+        """An annotation that cannot be resolved is not an error."""
 
         @shop.define
         def order_paid(sender, /, *, order_id: "Unknown") -> None: ...  # noqa: F821
@@ -115,7 +115,7 @@ class TestDefine:
         assert {} == order_paid.contract.types
 
     def test_nor_are_annotations_that_are_no_python(self, shop):
-        """One in the words of people is left out as well, whoever resolves it."""
+        """An annotation that is plain text is left out of the types."""
 
         @shop.define
         def order_paid(sender, /, *, total: "in whole cents", rate: "1/0") -> None: ...  # noqa: F722
@@ -154,7 +154,7 @@ class TestWhatCannotBeAContract:
         ],
     )
     def test_a_function_of_another_shape(self, shop, source, problem):
-        """The message names the function, its place and what to change; no signal is made."""
+        """The message names the function, its location and the remedy. No signal is made."""
         function = _function(source)
         text = f"f ({line_of(function)}) cannot be a signal's contract: {problem}"
         with pytest.raises(ContractError, match=exactly(text)):
@@ -276,7 +276,7 @@ class TestReceivers:
             order_paid.connect(receiver)
 
     def test_one_without_a_signature_is_trusted(self, order_paid):
-        """What cannot be looked into is given the benefit of doubt."""
+        """A receiver without a readable signature is accepted."""
         order_paid.connect(dict)
         assert [dict] == list(order_paid.receivers_for("shop"))
 
@@ -326,7 +326,7 @@ class TestAdvisory:
         ids=["connect", "connect(sender=)", "connect_via", "subscribe", "connected_to"],
     )
     def test_a_misfit_is_warned_about_and_connected(self, shop, connect):
-        """The warning says what the error would, at the line that connects."""
+        """The warning has the text of the error and the line that connects."""
 
         @shop.define(advisory=True)
         def order_paid(sender, /, *, order_id: int) -> None: ...

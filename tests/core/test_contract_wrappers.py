@@ -1,4 +1,4 @@
-"""Contracts and receivers that wrap others."""
+"""Contracts and receivers that wrap other callables."""
 
 import functools
 
@@ -25,7 +25,7 @@ class TestWrappers:
             lit.connect(outer)
 
     def test_a_wrapper_that_hands_everything_on_is_looked_through(self, shop):
-        """What counts behind ``*args, **kwargs`` is what is wrapped."""
+        """Behind ``*args, **kwargs``, the signature of the wrapped function counts."""
 
         @shop.define
         def lit(sender, /, *, shelf: int) -> None: ...

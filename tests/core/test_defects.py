@@ -19,14 +19,14 @@ def receive(sender, **extra):
 class TestSendersThatAreNumbers:
     @pytest.mark.parametrize("sender", [0, False])
     def test_zero_and_false_are_senders_like_any_other(self, library, sender):
-        """A receiver connected for 0 or False hears that sender and nobody else."""
+        """A receiver that is connected for 0 or False is called for that sender only."""
         signal = library.Signal()
         signal.connect(receive, sender)
         assert [(receive, sender)] == signal.send(sender)
         assert [] == signal.send(Sender())
 
     def test_disconnecting_zero_disconnects_only_zero(self, library):
-        """What is connected for another sender survives ``disconnect(f, sender=0)``."""
+        """``disconnect(f, sender=0)`` leaves connections for other senders."""
         signal = library.Signal()
         signal.connect(receive, "north")
         signal.disconnect(receive, sender=0)
@@ -47,7 +47,7 @@ class TestSendersThatAreNumbers:
 
 class TestSendersWithoutWeakReferences:
     def test_a_freed_id_never_delivers_to_a_stranger(self, library):
-        """A list that took the place of a dead one in memory is not heard."""
+        """A list with the id of a dead sender does not reach the dead sender's receiver."""
         signal = library.Signal()
         strangers = 0
         for _ in range(50):
@@ -80,7 +80,7 @@ class TestWhatIsLeftBehind:
         assert not signal.has_receivers_for(sender)
 
     def test_disconnecting_a_stranger_leaves_nothing(self, library):
-        """Nothing is recorded about a pair that never was connected."""
+        """Disconnecting an unknown pair leaves no trace."""
         signal = library.Signal()
         signal.disconnect(receive, Sender())
         assert {} == dict(signal._by_sender)
@@ -103,7 +103,7 @@ class TestWhatIsLeftBehind:
         assert alive() is None
 
     def test_a_dead_sender_releases_its_strong_receiver(self, library):
-        """Nothing holds a strong receiver any more when its only sender is gone."""
+        """A strong receiver is released when its only sender dies."""
         signal, sender, receiver = library.Signal(), Sender(), Recorder()
         signal.connect(receiver, sender, weak=False)
         alive = ref(receiver)
@@ -142,7 +142,7 @@ class TestConnectedTo:
         assert [(receive, "north")] == signal.send("north")
 
     def test_nested_blocks_are_independent(self, library):
-        """An inner block of the same receiver does not end the outer one."""
+        """An inner block with an equal receiver leaves the outer block connected."""
         signal = library.Signal()
         with signal.connected_to(receive, "north"):
             with signal.connected_to(receive, "south"):
@@ -150,7 +150,7 @@ class TestConnectedTo:
             assert [(receive, "north")] == signal.send("north")
 
     def test_overlapping_blocks_count_their_owners(self, library):
-        """Of two blocks with the same receiver and sender, the one that stays keeps it."""
+        """Two overlapping blocks with one receiver and sender keep it connected until both end."""
         signal = library.Signal()
         first, second = (signal.connected_to(receive, "north") for _ in range(2))
         first.__enter__()
@@ -178,7 +178,7 @@ class TestConnecting:
 
     @pytest.mark.parametrize("error", [ValueError, TypeError, KeyboardInterrupt])
     def test_a_meta_receiver_that_raises_undoes_only_the_new_connection(self, library, error):
-        """The connection that was refused is rolled back, and nothing else."""
+        """If a meta-receiver raises, only the new connection is undone."""
         signal = library.Signal()
         signal.connect(receive, "north")
 
@@ -193,7 +193,7 @@ class TestConnecting:
         assert [] == signal.send("south")
 
     def test_a_strong_method_of_a_list_is_one_receiver(self, library):
-        """``heard.append`` connected twice is called once, and can be disconnected."""
+        """A builtin method that is connected twice is called once and can be disconnected."""
         signal, heard = library.Signal(), []
         signal.connect(heard.append, weak=False)
         signal.connect(heard.append, weak=False)
@@ -209,7 +209,7 @@ class TestConnecting:
             library.Signal().connect(receiver)
 
     def test_a_receiver_must_be_callable(self, library):
-        """What cannot be called is refused when it is connected."""
+        """``connect`` refuses a receiver that is not callable."""
         with pytest.raises(TypeError):
             library.Signal().connect(Sender())
 

@@ -102,7 +102,7 @@ class TestSyncAndAsync:
 
     @blinker_raises(RuntimeError)
     def test_a_mock_of_a_function_is_called_as_the_function(self, library):
-        """``MagicMock(spec=function)`` is no coroutine function."""
+        """``MagicMock(spec=function)`` does not count as async."""
         signal, mock = library.Signal(), MagicMock(spec=receive, return_value=7)
         signal.connect(mock)
         assert [(mock, 7)] == signal.send("north")
@@ -121,7 +121,7 @@ class TestSyncAndAsync:
         assert ["north"] == heard
 
     def test_whether_a_receiver_is_async_is_decided_once(self, library):
-        """No send asks ``inspect.iscoroutinefunction`` about a receiver."""
+        """A send does not call ``inspect.iscoroutinefunction``."""
         signal, asked = library.Signal(), []
         signal.connect(receive)
 
@@ -151,7 +151,7 @@ class TestMuting:
 
     @blinker_raises(TypeError)
     def test_muting_can_leave_other_threads_alone(self, library):
-        """``muted(everywhere=False)`` mutes what this context sends, and nothing else."""
+        """``muted(everywhere=False)`` mutes only the sends of this context."""
         signal, heard = library.Signal(), Recorder()
         signal.connect(heard)
         with signal.muted(everywhere=False):
@@ -180,7 +180,7 @@ class TestErrors:
 class TestPickling:
     @blinker_raises(TypeError)
     def test_a_named_signal_pickles_to_itself(self, library):
-        """A named signal of an importable namespace is the same object after unpickling."""
+        """Unpickling a named signal of an importable namespace returns that signal."""
         signal = library.signal("test-defects-pickled")
         signal.connect(receive)
         assert signal is pickle.loads(pickle.dumps(signal))  # noqa: S301 - made on this line
@@ -215,7 +215,7 @@ class TestReceiversThatDieUnheard:
 
 @pytest.fixture
 def frequent_switches():
-    """Let threads take turns as often as they can."""
+    """Let the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -1,4 +1,4 @@
-"""``explain``: who would run for a sender, in which order, from where, how, and why not."""
+"""``explain`` lists the receivers that a send would call, and the reasons for the others."""
 
 import re
 
@@ -19,12 +19,12 @@ async def wait(sender, **extra):
 
 @robust
 def sturdy(sender, **extra):
-    """Receive, come what may."""
+    """Receive any arguments."""
 
 
 class TestRows:
     def test_the_facts_of_a_subscription(self, shop):
-        """A row names the receiver, its place, sender, strength, delivery and kind."""
+        """A row has the receiver's name, location, sender, strength, delivery mode and kind."""
         paid = shop.signal("paid")
         paid.connect(receive, "north")
         paid.connect(wait, weak=False)
@@ -71,13 +71,13 @@ class TestRows:
         assert explained == [receiver in called for receiver in receivers]
 
     def test_built_in_receivers_have_no_source(self, signal):
-        """What is written in C has no location."""
+        """A receiver that is written in C has no location."""
         signal.connect([].append, weak=False)
         [row] = signal.explain().rows
         assert ("list.append", None, "strong") == (row.receiver, row.location, row.strength)
 
     def test_a_method_with_a_delivery(self, signal):
-        """A decorated method shows its delivery."""
+        """A row of a decorated method shows its delivery mode."""
 
         class Post:
             @once
@@ -123,7 +123,7 @@ class TestSenders:
 
 class TestText:
     def test_in_full(self, shop):
-        """Printed, it numbers who runs and says why the others do not."""
+        """The text numbers the receivers that run and gives the reason for the others."""
         paid = shop.signal("paid")
         paid.connect(receive, "north")
         paid.connect(wait, "south")
@@ -137,13 +137,13 @@ class TestText:
         assert expected == str(paid.explain("north"))
 
     def test_of_nobody(self, signal):
-        """A signal without receivers says so."""
+        """The text of a signal without receivers mentions it."""
         assert f"{signal!r}, sent by any sender:\n  no receiver is connected" == str(
             signal.explain()
         )
 
     def test_notes(self, signal):
-        """What holds for the whole signal is noted: muted, overridden."""
+        """Notes report a muted signal and an overridden ``receivers_for``."""
         signal.connect(receive)
         signal.receivers_for = lambda sender: []
         with signal.muted():

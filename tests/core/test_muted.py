@@ -1,4 +1,4 @@
-"""Muting: nested, overlapping, and only here."""
+"""Muting: nested blocks, overlapping blocks, and blocks for one context."""
 
 import asyncio
 from contextvars import copy_context
@@ -19,7 +19,7 @@ def heard(signal):
 
 class TestEverywhere:
     def test_nobody_is_called(self, signal, heard):
-        """A muted signal calls nobody, by whatever method it is sent."""
+        """A muted signal calls no receiver, with every method that sends."""
         with signal.muted():
             assert signal.is_muted
             assert [] == signal.send()
@@ -29,7 +29,7 @@ class TestEverywhere:
         assert [] == heard.senders
 
     def test_other_threads_too(self, signal, heard):
-        """Muting everywhere reaches what other threads send."""
+        """Muting everywhere also mutes the sends of other threads."""
         with signal.muted():
             thread = Thread(target=signal.send)
             thread.start()
@@ -77,7 +77,7 @@ class TestEverywhere:
             assert [] == signal.send()
 
     def test_receivers_are_still_there(self, signal, heard):
-        """Muting changes nothing about who is connected."""
+        """Muting does not disconnect receivers."""
         with signal.muted():
             assert signal.has_receivers_for("north")
             assert [heard] == list(signal.receivers_for("north"))

@@ -1,4 +1,4 @@
-"""Namespaces: signals by name, unknown names, and what ``check`` finds."""
+"""Namespaces: signals by name, unknown names, and the findings of ``check``."""
 
 import gc
 import sys
@@ -17,7 +17,7 @@ def receive(sender, **extra):
 
 class TestSignals:
     def test_a_name_gives_one_signal(self, shop):
-        """Asking again gives the same object, and the namespace is a dict of them."""
+        """``signal`` returns one object for a name, and the namespace is a dict of its signals."""
         paid = shop.signal("paid")
         assert paid is shop.signal("paid")
         assert {"paid": paid} == shop
@@ -30,7 +30,7 @@ class TestSignals:
         assert "Sent." == shop.signal("paid", doc="Another.").__doc__
 
     def test_a_function_is_no_name(self, shop):
-        """``@shop.signal`` on a function says how a function declares a signal."""
+        """``@shop.signal`` on a function raises an error that names ``define``."""
         text = (
             f"a signal's name is text, not receive ({line_of(receive)}); a function declares a "
             "signal as @namespace.define"
@@ -40,11 +40,11 @@ class TestSignals:
         assert {} == shop
 
     def test_two_namespaces_are_apart(self, shop):
-        """The same name in another namespace is another signal."""
+        """Two namespaces have different signals for one name."""
         assert shop.signal("paid") is not aldis.Namespace().signal("paid")
 
     def test_the_default_namespace(self):
-        """``aldis.signal`` asks the default namespace."""
+        """``aldis.signal`` uses the default namespace."""
         paid = aldis.signal("test-namespace")
         assert aldis.default_namespace["test-namespace"] is paid
         assert paid.namespace is aldis.default_namespace
@@ -60,7 +60,7 @@ class TestSignals:
         assert first is aldis.namespaces()[-1]
 
     def test_it_prints_itself(self, shop):
-        """The representation says where it was made and what is in it."""
+        """The ``repr`` shows the module and the names of the signals."""
         assert f"<Namespace {shop.__module__}.?: empty>" == repr(shop)
         shop.signal("paid")
         shop.signal("sent")
@@ -92,7 +92,7 @@ class TestFind:
 
 class TestCheck:
     def test_nothing_to_find(self, shop):
-        """Signals with a doc or a contract, and those that nobody listens to, are fine."""
+        """Signals with a doc, with a contract or without receivers cause no finding."""
         shop.signal("paid", "Sent when paid.").connect(receive)
         shop.signal("unheard")
 
@@ -130,7 +130,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("send", ["send", "send_robust"])
     def test_a_signal_that_was_sent_is_known(self, shop, send):
-        """Whoever has sent a signal has spelt its name."""
+        """A signal that was sent causes no finding."""
         shop.signal("order-paid", "Sent when paid.")
         payed = shop.signal("order-payed")
         payed.connect(receive, "north")
@@ -138,7 +138,7 @@ class TestCheck:
         assert [] == shop.check()
 
     def test_it_is_known_also_if_the_sender_asked_first(self, shop):
-        """Who sends only where ``has_receivers_for`` finds somebody has sent as well."""
+        """A send after a check with ``has_receivers_for`` counts as sent."""
         shop.signal("order-paid", "Sent when paid.")
         payed = shop.signal("order-payed")
         payed.connect(receive)

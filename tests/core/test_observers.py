@@ -1,4 +1,4 @@
-"""The tap: observers are told of every send, and do no harm."""
+"""Observers are notified of every send and cannot disturb it."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from tests.core.support import Recorder
 
 
 class Log(Observer):
-    """Writes down what it is told."""
+    """Records every notification."""
 
     def __init__(self):
         self.events = []
@@ -99,7 +99,7 @@ class TestWhatIsTold:
         assert (None, None, False) == (emission.error, emission.cause, emission.muted)
 
     def test_the_facts_of_a_call(self, signal, log):
-        """A call knows its emission, its receiver and what it raised."""
+        """A call has its emission, its receiver and its error."""
         signal.connect(fail)
         with pytest.raises(ValueError, match="lamp out"):
             signal.send("north")
@@ -118,13 +118,13 @@ class TestWhatIsTold:
 
     @pytest.mark.parametrize("how", ["send", "send_robust"])
     def test_how_it_was_sent(self, signal, log, how):
-        """The name of the method that sent is told."""
+        """An emission has the name of the method that sent."""
         getattr(signal, how)("north")
         assert [how] == [emission.how for emission in log.emissions]
 
     @pytest.mark.parametrize("how", ["send_async", "asend", "asend_robust"])
     async def test_how_it_was_sent_async(self, signal, log, how):
-        """That of the async methods too, and which receivers were awaited."""
+        """An emission of an async method has its name, and its calls are marked as async."""
 
         @signal.connect
         async def wait(sender):
@@ -134,7 +134,7 @@ class TestWhatIsTold:
         assert [(how, True)] == [(call.emission.how, call.is_async) for call in log.calls]
 
     def test_a_muted_send(self, signal, log):
-        """A send that called nobody because it was muted is told as such."""
+        """An emission of a muted signal is marked as muted."""
         signal.connect(receive)
         with signal.muted():
             signal.send()
@@ -147,7 +147,7 @@ class TestWhatIsTold:
         assert [True] == [each.muted for each in log.emissions]
 
     def test_who_was_skipped(self, signal, log):
-        """A receiver that went during the send is told with the reason."""
+        """A receiver that is skipped is reported with the reason."""
         kept = [Recorder(), Recorder()]
 
         def first(sender):
@@ -190,26 +190,26 @@ class TestWhatIsTold:
 
 class TestAttaching:
     def test_twice_is_once(self, signal, log):
-        """An observer that is attached again is told once."""
+        """An observer that is attached twice is notified once."""
         attach(log)
         signal.send()
         assert 1 == len(log.emissions)
 
     def test_until_it_is_detached(self, signal, log):
-        """After ``detach`` it hears nothing; a second ``detach`` does nothing."""
+        """After ``detach`` an observer gets no notification. A second ``detach`` does nothing."""
         detach(log)
         detach(log)
         signal.send()
         assert [] == log.events
 
     def test_of_a_send_under_way_the_end_is_heard(self, signal, log):
-        """An observer that is detached by a receiver is still told how it ended."""
+        """An observer that a receiver detaches still sees the end of the send."""
         signal.connect(lambda sender: detach(log), weak=False)
         signal.send("north")
         assert ("sent", "north") == log.events[-1]
 
     def test_a_send_under_way_is_not_joined(self, signal):
-        """An observer that is attached by a receiver hears from the next send on."""
+        """An observer that a receiver attaches is notified from the next send on."""
         late = Log()
         signal.connect(lambda sender: attach(late), weak=False)
         try:
@@ -221,7 +221,7 @@ class TestAttaching:
             detach(late)
 
     def test_several_observers(self, signal, log):
-        """Each observer is told everything, in the order of their attaching."""
+        """Every observer gets every notification, in the order in which they were attached."""
         other = Log()
         with observing(other):
             signal.connect(receive)

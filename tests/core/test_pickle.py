@@ -1,4 +1,4 @@
-"""Pickling and copying: a named signal of an importable namespace is itself, others refuse."""
+"""Pickling and copying: named signals of importable namespaces work, others raise an error."""
 
 import copy
 import pickle
@@ -26,7 +26,7 @@ def again(thing):
 class TestWhatPickles:
     @pytest.mark.parametrize("thing", [lit, put_out, lamps, aldis.signal("test-pickle")])
     def test_to_itself(self, thing):
-        """Named signals and their namespaces are the same objects again."""
+        """Unpickling named signals and their namespaces returns the original objects."""
         assert thing is again(thing)
         assert thing is copy.copy(thing)
         assert thing is copy.deepcopy(thing)
@@ -52,7 +52,7 @@ class TestWhatPickles:
         assert {"signal": lit} == copy.deepcopy({"signal": lit})
 
     def test_outcomes_pickle(self):
-        """What a robust send returned can be handed to another process."""
+        """The outcomes of a robust send can be pickled."""
         outcome = aldis.Outcome(again, 7)
         assert outcome == again(outcome)
 
@@ -63,7 +63,7 @@ class TestWhatRefuses:
     )
     @pytest.mark.parametrize("work", [pickle.dumps, copy.copy, copy.deepcopy])
     def test_a_signal_without_a_home(self, signal, work):
-        """The message says which signals can be found again, and how they are made."""
+        """The message names the signals that can be pickled, and how to make them."""
         text = (
             f"{signal!r} cannot be pickled or copied: only a named signal of a namespace that is "
             "a module's global can be found again; make it with Namespace.signal or define"
@@ -73,7 +73,7 @@ class TestWhatRefuses:
         assert isinstance(raised.value, TypeError)
 
     def test_a_namespace_without_a_home(self):
-        """A local namespace says where it was made."""
+        """The error for a local namespace names its module."""
         text = (
             f"this namespace cannot be pickled or copied: it is not a global of {__name__}, the "
             "module that made it"

@@ -1,4 +1,4 @@
-"""What the call loop walks is never out of date."""
+"""The call loop never walks an outdated plan."""
 
 import aldis
 
@@ -8,7 +8,7 @@ class Sender:
 
 
 def heard_by(signal, sender):
-    """Send, and return what the receivers answered."""
+    """Send, and return the values of the receivers."""
     return [value for _, value in signal.send(sender)]
 
 

@@ -10,20 +10,20 @@ from aldis.core.process import is_set
 
 @pytest.mark.parametrize("value", ["1", "yes", "true", "on", "anything"])
 def test_a_variable_turns_on(monkeypatch, value):
-    """What does not say no says yes."""
+    """Every value that is not a "no" switches something on."""
     monkeypatch.setenv("ALDIS_TEST", value)
     assert is_set("ALDIS_TEST")
 
 
 @pytest.mark.parametrize("value", ["", "0", "false", "False", "no", "OFF", " 0 "])
 def test_a_variable_turns_nothing_on(monkeypatch, value):
-    """Who writes no means no."""
+    """A "no" in any spelling switches nothing on."""
     monkeypatch.setenv("ALDIS_TEST", value)
     assert not is_set("ALDIS_TEST")
 
 
 def test_a_variable_that_is_not_there_turns_nothing_on(monkeypatch):
-    """Silence means no."""
+    """A missing variable switches nothing on."""
     monkeypatch.delenv("ALDIS_TEST", raising=False)
     assert not is_set("ALDIS_TEST")
 

@@ -18,7 +18,7 @@ def receive(sender, **extra):
 
 class TestRule5ExactUndo:
     def test_connected_to_undoes_exactly_what_it_did(self, signal):
-        """A connection for the same sender that was there before is there after."""
+        """A connection that existed before the block exists after it."""
         signal.connect(receive, "north")
         with signal.connected_to(receive, "north"):
             assert [(receive, "north")] == signal.send("north")
@@ -69,7 +69,7 @@ class TestRule6AnyThreadAnyTime:
         assert 400 == len(signal.send())
 
     def test_connect_disconnect_send_and_death_meet(self, signal):
-        """Threads that do all of these at once see no error, and a bystander hears each send."""
+        """Threads that do all of these see no error, and an uninvolved receiver gets each send."""
         bystander, errors, sends = Recorder(), [], []
         signal.connect(bystander)
         done = Event()
@@ -182,7 +182,7 @@ class TestRule6AnyThreadAnyTime:
 
 
 class Broken:
-    """A delivery that fails when it is asked."""
+    """A delivery mode whose ``__bind_signal__`` raises."""
 
     def __call__(self, sender):
         """Be called never."""
@@ -207,7 +207,7 @@ class TestRule7FailedConnect:
 
     @pytest.mark.parametrize("how", ["connect", "subscribe"])
     def test_a_meta_receiver_that_refuses_changes_nothing(self, signal, how):
-        """An error in ``receiver_connected`` undoes the connection that it was told of."""
+        """An error in a receiver of ``receiver_connected`` undoes the new connection."""
         signal.connect(receive, "north")
 
         def refuse(source, receiver, sender, weak):
@@ -261,7 +261,7 @@ class TestRule8Async:
         assert [] == first.senders
 
     def test_an_overridden_receivers_for_is_asked_each_time(self, signal):
-        """What ``receivers_for`` yields is looked at when it is sent to."""
+        """A send checks the callables of an overridden ``receivers_for`` at each send."""
 
         async def chosen(sender):
             return sender
@@ -274,7 +274,7 @@ class TestRule8Async:
 
 class TestRule9Views:
     def test_receivers_is_live_sized_and_truthy(self, signal):
-        """One view follows what is connected."""
+        """One view shows later connections too."""
         view = signal.receivers
         assert not view
         signal.connect(receive)

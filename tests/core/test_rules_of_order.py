@@ -17,7 +17,7 @@ def receive(sender, **extra):
 
 
 def receivers_of(results):
-    """Return who answered, in order."""
+    """Return the receivers that were called, in order."""
     return [receiver for receiver, _ in results]
 
 
@@ -77,7 +77,7 @@ class TestRule2Snapshot:
 
     @pytest.mark.parametrize("weak", [True, False])
     def test_a_method_disconnected_meanwhile_is_skipped(self, signal, turn, weak):
-        """The same holds for a bound method."""
+        """A bound method that was disconnected during the send is not called."""
         later = Recorder()
 
         def first(sender):
@@ -206,12 +206,12 @@ class TestRule3Senders:
         [(1, True), (True, 1), (0, False), (False, 0), (0, None), (1, 1.0), ("1", 1), (b"a", "a")],
     )
     def test_values_that_never_meet(self, signal, connected, sent):
-        """``bool`` is no ``int``, and other types have key spaces of their own."""
+        """A ``bool`` does not count as an ``int``, and other types have separate key spaces."""
         signal.connect(receive, connected)
         assert [] == resend(signal, sent)
 
     def test_an_overridden_hash_changes_nothing(self, signal):
-        """A ``str`` or ``int`` subclass counts by its value, whatever its ``__eq__`` says."""
+        """A subclass of ``str`` or ``int`` counts by its value, without its ``__eq__``."""
 
         class Text(str):
             __slots__ = ()
@@ -258,7 +258,7 @@ class TestRule3Senders:
         assert [True] == dropped
 
     def test_a_dead_sender_takes_its_connections_along(self, signal):
-        """Nobody listens for a sender that is gone, and its id is free for others."""
+        """A dead sender has no receivers, and another object may get its id."""
         sender = Sender()
         signal.connect(receive, sender)
         del sender
@@ -268,7 +268,7 @@ class TestRule3Senders:
 
 class TestRule4Weakness:
     def test_weak_by_default(self, signal):
-        """A receiver that nothing else refers to is gone."""
+        """A receiver without another reference dies."""
         signal.connect(Recorder())
         assert [] == resend(signal)
         assert 0 == len(signal.receivers)
@@ -312,7 +312,7 @@ class TestRule4Weakness:
         assert [] == resend(signal, "south")
 
     def test_connecting_again_changes_the_strength(self, signal):
-        """The last ``connect`` for the same sender says how the receiver is held."""
+        """The last ``connect`` for a sender decides whether the receiver is held weakly."""
         receiver = Recorder()
         signal.connect(receiver, weak=False)
         signal.connect(receiver, weak=True)

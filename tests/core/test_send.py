@@ -27,7 +27,7 @@ async def wait(sender, **extra):
 
 class TestSend:
     def test_pairs_of_receiver_and_value(self, signal):
-        """``send`` returns what each receiver returned, in order."""
+        """``send`` returns the value of each receiver, in order."""
         first, second = Recorder(1), Recorder(2)
         signal.connect(first)
         signal.connect(second)
@@ -36,7 +36,7 @@ class TestSend:
         assert [{"depth": 3}] * 3 == second.payloads
 
     def test_to_nobody_returns_nothing(self, signal):
-        """A send that nobody hears gives an empty list, a new one each time."""
+        """A send without receivers returns a new empty list each time."""
         assert [] == resend(signal, "north", depth=3)
         assert signal.send() is not signal.send()
 
@@ -47,7 +47,7 @@ class TestSend:
         assert [payload] == [value for _, value in signal.send("north", **payload)]
 
     def test_an_error_propagates_and_ends_the_send(self, signal):
-        """What a receiver raises reaches the sender; later receivers are not called."""
+        """An exception of a receiver reaches the sender, and later receivers are not called."""
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
@@ -57,7 +57,7 @@ class TestSend:
         assert [] == later.senders
 
     def test_an_async_receiver_is_named_in_the_error(self, signal):
-        """The refusal says who is async, where, and what to do."""
+        """The error names the async receiver, its location and the remedy."""
         signal.connect(wait)
         text = (
             f"{signal!r} was not sent: receiver wait ({line_of(wait)}) is async: await asend or "
@@ -82,13 +82,13 @@ class TestSend:
         assert [wait] == wrapped
 
     def test_a_receiver_without_a_source_is_named_alone(self, signal):
-        """What is written in C has no place to tell of."""
+        """The error for a receiver without source has no location."""
         signal.connect([].append, weak=False)
         with pytest.raises(AsyncReceiverError, match=r"receiver list\.append is sync: use asend"):
             asyncio.run(signal.send_async())
 
     def test_a_dead_async_receiver_is_no_obstacle(self, signal):
-        """Only what is alive decides whether a send is possible."""
+        """A dead async receiver does not prevent a send."""
 
         async def local(sender):
             """Be awaited."""
@@ -152,7 +152,7 @@ class TestSendRobust:
 
 class TestEveryReceiverRuns:
     def test_the_first_error_is_raised_at_the_end(self, signal):
-        """A signal that is always heard calls everybody, then raises the first error."""
+        """With ``continue_on_error``, every receiver runs, and then the first error is raised."""
 
         @signal.connect
         def fail_later(sender):
@@ -265,7 +265,7 @@ class TestRelays:
 
 class TestOverriddenReceiversFor:
     def test_on_an_instance(self, signal):
-        """What a replaced ``receivers_for`` yields is what ``send`` calls."""
+        """``send`` calls the callables of a replaced ``receivers_for``."""
         signal.connect(receive)
         original = signal.receivers_for
         signal.receivers_for = lambda sender: [*original(sender), fail]
@@ -299,14 +299,14 @@ class TestOverriddenReceiversFor:
         assert [(later, 7)] == resend(signal)
 
     def test_one_callable_yielded_twice_is_called_twice(self, signal):
-        """Whoever overrides decides, repetitions included."""
+        """``send`` calls a callable as often as an overridden ``receivers_for`` yields it."""
         heard = Recorder()
         signal.receivers_for = lambda sender: [heard, heard]
         signal.send("north")
         assert ["north", "north"] == heard.senders
 
     def test_a_delivery_that_is_passed_through_keeps_its_name(self, signal):
-        """An override that yields what it got names the receivers that were connected."""
+        """If an override yields the original callables, ``send`` names the connected receivers."""
 
         class Delivery(Recorder):
             def __bind_signal__(self, source):
@@ -329,7 +329,7 @@ class TestOverriddenReceiversFor:
 
 class TestLookingAtReceivers:
     def test_receivers_for_yields_what_is_called(self, signal):
-        """In order, once each, for this sender and any, and only what is alive."""
+        """It yields the living receivers of a sender and of any sender once, in order."""
         gone = Recorder()
         for receiver, sender in ((receive, "north"), (fail, aldis.ANY), (gone, "north")):
             signal.connect(receiver, sender)
@@ -349,6 +349,6 @@ class TestLookingAtReceivers:
         ],
     )
     def test_has_receivers_for(self, signal, connected, asked, answer):
-        """``ANY`` asks for receivers of every sender, another sender for its own and those."""
+        """``ANY`` counts receivers of every sender. Another sender counts its own too."""
         signal.connect(receive, connected)
         assert answer is signal.has_receivers_for(asked)

@@ -49,7 +49,7 @@ class TestSendAsync:
         assert [(other, None), (wait, "north")] == await signal.send_async("north", depth=3)
 
     async def test_a_sync_receiver_is_refused_before_any_ran(self, signal):
-        """The refusal says who is sync, where, and what to do."""
+        """The error names the sync receiver, its location and the remedy."""
         first = Async()
         signal.connect(first)
         signal.connect(receive)
@@ -89,7 +89,7 @@ class TestSendAsync:
         assert [] == later.senders
 
     async def test_muted(self, signal):
-        """A muted signal awaits nobody."""
+        """A muted signal awaits no receiver."""
         signal.connect(wait)
         with signal.muted():
             assert [] == await signal.send_async()
@@ -152,7 +152,7 @@ class TestAsend:
             await signal.asend_robust()
 
     async def test_context_variables_come_back(self, signal):
-        """What a receiver sets is seen by the next and by the sender."""
+        """A context variable that a receiver sets is visible to the sender."""
         colour = ContextVar("colour", default="white")
 
         @signal.connect
@@ -212,12 +212,12 @@ class TestWhoIsAsync:
         "receiver", [Recorder, Recorder(), Recorder().__call__, partial(receive), str, [].append]
     )
     def test_not_mistaken(self, signal, receiver):
-        """What only returns is sync."""
+        """A function that returns a coroutine without ``async`` counts as sync."""
         signal.connect(receiver, weak=False)
         assert 1 == len(signal.send("north"))
 
     async def test_a_sync_receiver_may_return_an_awaitable(self, signal):
-        """``asend`` awaits what a sync receiver hands back to be awaited."""
+        """``asend`` awaits an awaitable that a sync receiver returns."""
         signal.connect(lambda sender: wait(sender), weak=False)
         assert ["north"] == [value for _, value in await signal.asend("north")]
 

@@ -1,4 +1,4 @@
-"""What is called for a receiver can ask which send it is part of."""
+"""A callable of a delivery mode can read the id of the send."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from aldis.core.observers import current_send_id
 
 
 class Recorder:
-    """A receiver whose delivery notes the send that it is part of."""
+    """A receiver whose delivery mode records the ids of sends."""
 
     def __init__(self) -> None:
         self.sends: list[str | None] = []
@@ -19,7 +19,7 @@ class Recorder:
         raise AssertionError
 
     def __bind_signal__(self, signal: Any) -> Any:
-        """Return what asks."""
+        """Return a callable that reads the id."""
 
         def note(sender: Any, **extra: Any) -> None:
             self.sends.append(current_send_id())
@@ -65,7 +65,7 @@ def test_the_old_name_of_the_attribute_warns():
 
 
 async def test_async_sends_have_an_id_too():
-    """``asend`` tells those who ask, like ``send``."""
+    """``asend`` gives an id, as ``send`` does."""
     signal, recorder = Signal(), Recorder()
     signal.connect(recorder)
     await signal.asend("shop")
@@ -89,7 +89,7 @@ def test_a_send_inside_a_receiver_has_its_own_id_and_leaves_the_outer_one():
 
 
 def test_outside_of_such_a_send_there_is_none():
-    """Who asks where no receiver asked to be told gets ``None``."""
+    """Without a receiver that needs the id, the id is ``None``."""
     signal, seen = Signal(), []
 
     @signal.connect

@@ -1,4 +1,4 @@
-"""What a send that collects errors leaves behind."""
+"""The memory of a send that collects errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _asend(signal: aldis.Signal, thing: Thing) -> None:
 def test_nor_does_the_error_that_was_put_off(
     monkeypatch: pytest.MonkeyPatch, send: Callable[[aldis.Signal, Thing], None]
 ) -> None:
-    """It is the same where the first error is raised when every receiver has run."""
+    """The error of a signal with ``continue_on_error`` is released too."""
     signal = aldis.Signal()
     signal.continue_on_error = True
 

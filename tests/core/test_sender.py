@@ -1,4 +1,4 @@
-"""Who is who: ``ANY``, proxies, and blinker's helpers for those who import them."""
+"""The identity of senders: ``ANY``, proxies, and blinker's helper functions."""
 
 import copy
 import pickle
@@ -56,7 +56,7 @@ class TestProxies:
         return LocalProxy(ContextVar("nothing"))
 
     def test_connecting_for_a_proxy(self, signal, sender, proxy):
-        """A receiver connected for a proxy hears the object behind it."""
+        """A receiver that is connected for a proxy is called for the object behind it."""
         signal.connect(receive, proxy)
         assert [(receive, sender)] == signal.send(sender)
 
@@ -92,7 +92,7 @@ class TestProxies:
         assert [True] == [value is sender for each, value in signal.send(proxy) if each is receive]
 
     def test_sending_by_a_proxy_to_receivers_of_any(self, signal, sender, proxy):
-        """The same holds when nobody listens to a particular sender."""
+        """A receiver of any sender gets the object behind the proxy too."""
         heard = Recorder()
         signal.connect(heard)
         signal.send(sender)

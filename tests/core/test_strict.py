@@ -1,4 +1,4 @@
-"""Strict mode: three warnings, each of its own category and at the right line; off, nothing."""
+"""Strict mode: three warnings with their categories and lines, and no warning while it is off."""
 
 import sys
 import warnings
@@ -111,7 +111,7 @@ class TestReceiversThatDieUnheard:
         ids=["lambda", "partial", "method", "local", "object", "delivery"],
     )
     def test_each_kind_is_reported_with_its_place(self, signal, make, kind):
-        """The warning says who died, where it was written and what to do, at the send's line."""
+        """At the send's line, the warning names the receiver, its location and the remedy."""
         receiver = make()
         facts = {"signal": signal, "who": in_words(receiver), "kind": kind}
         signal.connect(receiver)
@@ -139,7 +139,7 @@ class TestReceiversThatDieUnheard:
         assert [] == caught(work)
 
     def test_one_that_is_held_or_has_a_name_is_not_watched(self, signal):
-        """Strong receivers, functions of modules and disconnected ones are no matter."""
+        """Strong receivers, functions of modules and disconnected receivers cause no warning."""
 
         def work():
             receiver = _local()
@@ -195,7 +195,7 @@ class TestPayloadsThatBreakTheContract:
         ],
     )
     def test_each_problem_is_a_warning_at_the_send(self, order_paid, payload, problems):
-        """What is missing, undeclared or of a wrong type is said, and the send goes on."""
+        """A missing, undeclared or wrongly typed argument only causes a warning."""
         heard, lines = Recorder(), []
         order_paid.connect(heard)
 
@@ -210,7 +210,7 @@ class TestPayloadsThatBreakTheContract:
         assert [payload] == heard.payloads
 
     def test_an_open_contract_allows_more(self, shop):
-        """With ``**extra`` in the contract nothing is undeclared."""
+        """With ``**extra`` in the contract, no argument counts as undeclared."""
 
         @shop.define
         def order_paid(sender, /, **extra: Any) -> None: ...
@@ -231,7 +231,7 @@ class TestPayloadsThatBreakTheContract:
         ],
     )
     def test_only_plain_classes_are_checked(self, shop, annotation, value, fits):
-        """What typing knows beyond classes is a type checker's work."""
+        """Types that are not classes are not checked."""
 
         def lit(sender, /, *, depth): ...
 
@@ -311,7 +311,7 @@ class TestReceiversThatChangeWhatTheyGet:
         assert [] == caught(lambda: lit.send("shop", value=value))
 
     def test_objects_of_other_types_may_be_changed(self, lit):
-        """Only built-in containers are watched: an object knows what may be done to it."""
+        """A change of an object that is not a built-in container causes no warning."""
 
         class Basket(list):
             pass

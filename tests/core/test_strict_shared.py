@@ -11,7 +11,7 @@ from tests.core.support import Recorder
 
 @pytest.fixture
 def hurried():
-    """Let threads take turns as often as they can."""
+    """Let the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -20,7 +20,7 @@ def hurried():
 
 @pytest.mark.parametrize("make", [lambda: dict.fromkeys(range(5000)), lambda: set(range(5000))])
 def test_a_container_that_another_thread_changes(shop, strict, hurried, make):
-    """That a send looks at a container while a thread changes its size is no error."""
+    """A send may look at a container while another thread changes its size."""
     shared, done = make(), Event()
 
     @shop.define

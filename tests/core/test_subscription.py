@@ -1,4 +1,4 @@
-"""``subscribe``: the handle that undoes exactly one subscription, and owners that are counted."""
+"""``subscribe``: a handle undoes exactly one subscription, and owners are counted."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def receive(sender, **extra):
 
 class TestCancel:
     def test_it_undoes_exactly_this_one(self, signal):
-        """Other senders of the same receiver stay."""
+        """Cancelling leaves the receiver's subscriptions for other senders."""
         north = signal.subscribe(receive, "north")
         signal.subscribe(receive, "south")
         north.cancel()
@@ -38,7 +38,7 @@ class TestCancel:
         assert [] == resend(signal)
 
     def test_connect_is_an_owner_like_any_other(self, signal):
-        """What was connected stays when a subscription of the same is cancelled."""
+        """A connection of ``connect`` stays when a subscription of its receiver is cancelled."""
         signal.connect(receive)
         signal.connect(receive)
         signal.subscribe(receive).cancel()
@@ -47,7 +47,7 @@ class TestCancel:
         assert [] == resend(signal)
 
     def test_disconnect_overrules_all_owners(self, signal):
-        """``disconnect`` undoes whoever connected, and the handles know."""
+        """``disconnect`` undoes every connection, and the handles become inactive."""
         handle = signal.subscribe(receive, "north")
         signal.disconnect(receive)
         assert not handle.active
@@ -87,7 +87,7 @@ class TestStrength:
         assert handle.receiver is None
 
     def test_each_owner_has_its_own(self, signal):
-        """When the strong owner has let go, the weak one keeps nothing alive."""
+        """After the strong owner cancelled, the weak owner does not keep the receiver alive."""
         receiver = Recorder()
         weak = signal.subscribe(receiver)
         strong = signal.subscribe(receiver, weak=False)
@@ -118,7 +118,7 @@ class TestLooking:
         ("sender", "scope"), [(aldis.ANY, "any sender"), ("north", "sender 'north'")]
     )
     def test_it_prints_itself(self, signal, sender, scope):
-        """The representation says who, to what, for whom and whether it holds."""
+        """The ``repr`` shows the receiver, the signal, the sender and the state."""
         handle = signal.subscribe(receive, sender)
         text = f"<Subscription of receive to {signal!r} for {scope}; active>"
         assert text == repr(handle)

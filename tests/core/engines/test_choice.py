@@ -1,4 +1,4 @@
-"""Which engine is chosen at import."""
+"""The choice of the engine at import."""
 
 from __future__ import annotations
 

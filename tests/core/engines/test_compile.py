@@ -1,4 +1,4 @@
-"""The compiled call loop's source."""
+"""The source of the C engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both engines do the same, in everything that can be seen."""
+"""Both engines have the same visible behaviour."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Engine:
         self.compiled = self._read()
 
     def run(self, program: list[Any]) -> list[dict[str, Any]]:
-        """Return what could be seen after each step."""
+        """Return the visible results of each step."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(program) + "\n")
         self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Code of the user that runs in the middle of a send, and changes what the send works on.
+"""Code of the user that runs in the middle of a send and changes the signal.
 
 Each program runs in a process of its own, because a memory error would end the process. With
 PYTHONMALLOC=debug, Python overwrites memory that was freed.
@@ -156,7 +156,7 @@ PROGRAMS = {
 @pytest.mark.parametrize("no_extensions", ["1", "0"])
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_that_interferes_with_a_send(program: str, no_extensions: str) -> None:
-    """The process ends normally, and the send does what it began with."""
+    """The process ends normally, and the send finishes as it began."""
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", program],
         capture_output=True,

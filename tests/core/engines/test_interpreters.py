@@ -1,4 +1,4 @@
-"""Interpreters in one process share nothing of the call loop."""
+"""Interpreters in one process share no state of the call loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many sends and connections leave nothing behind."""
+"""Many sends and connections leave no memory behind."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_scoped_sends_leave_nothing() -> None:
 
 
 def test_sends_to_nobody_leave_nothing() -> None:
-    """Sends that nobody hears."""
+    """Sends without receivers."""
     signal = aldis.Signal()
 
     def work(times: int) -> None:

@@ -65,7 +65,7 @@ def successor(sender: object, **payload: object) -> str:
 
 
 class Machine:
-    """One signal, its receivers and senders, and what happened to them."""
+    """One signal with its receivers and senders, and a log of the calls."""
 
     def __init__(self) -> None:
         self.signal = aldis.Signal()

@@ -1,4 +1,4 @@
-"""What the hard tests of the engine share."""
+"""Fixtures of the stress tests."""
 
 import gc
 import sys
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def unraised(monkeypatch):
-    """Collect what is raised where nobody can catch it: in a ``__del__`` or a weakref callback."""
+    """Collect exceptions of ``__del__`` and weakref callbacks, which no code can catch."""
     collected = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: collected.append(args.exc_value))
     return collected
@@ -31,7 +31,7 @@ def unraised(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def small_heap():
-    """Keep the collector off what was there before the test: it shall come often."""
+    """Freeze the objects that exist before the test, so that the collector is fast."""
     gc.collect()
     gc.freeze()
     yield

@@ -1,4 +1,4 @@
-"""What a signal promises, written as plainly as it can be: a list of who is connected.
+"""A naive model of a signal: a list of connections.
 
 It knows receivers and senders by their names only, so that it keeps nobody alive.
 """
@@ -10,7 +10,7 @@ ANYBODY = "any sender"
 
 @dataclass
 class Listener:
-    """One receiver connected for one sender, and who owns that: the owner, and how it holds."""
+    """One connection with its owners, and whether each owner holds the receiver weakly."""
 
     receiver: str
     sender: object
@@ -71,7 +71,7 @@ class Model:
         self.listeners.remove(listener)
 
     def for_sender(self, sender):
-        """Return who listens to ``sender``, in connection order."""
+        """Return the receivers for ``sender``, in connection order."""
         return [each for each in self.listeners if each.sender in (ANYBODY, sender)]
 
     def receivers_for(self, sender):
@@ -79,7 +79,7 @@ class Model:
         return list(dict.fromkeys(each.receiver for each in self.for_sender(sender)))
 
     def turns(self, sender):
-        """Yield whom a send calls; whoever is gone when its turn has come is passed over."""
+        """Yield the receivers that a send calls. A dead or disconnected receiver is skipped."""
         called = set()
         for each in [] if self.muted else self.for_sender(sender):
             if each.live and each.receiver not in called:
@@ -87,7 +87,7 @@ class Model:
                 yield each.receiver
 
     def settle(self, bodies, senders):
-        """Forget who has died, when only ``bodies`` and ``senders`` are known outside."""
+        """Remove the dead receivers and senders, if only ``bodies`` and ``senders`` are alive."""
         while True:
             kept = {self.body_of(each.receiver) for each in self.listeners if each.strong}
             gone = [

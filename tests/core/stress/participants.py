@@ -1,4 +1,4 @@
-"""Who takes part in the random life of a signal: receivers and senders of all kinds."""
+"""Receivers and senders of all kinds for random programs."""
 
 from collections import deque
 from enum import IntEnum, StrEnum

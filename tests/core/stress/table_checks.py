@@ -1,4 +1,4 @@
-"""What has to hold of an engine's tables at any moment, and ways to disturb them."""
+"""Checks of the registry's tables that must pass at any moment, and ways to disturb them."""
 
 import gc
 
@@ -11,7 +11,7 @@ def connections(signal):
 
 
 def check_tables(signal):
-    """Assert that the tables of ``signal`` say the same thing, each from its side."""
+    """Assert that the tables of ``signal`` agree."""
     signal._cleanup_bookkeeping()
     registry = signal._registry
     assert not registry.dead
@@ -40,7 +40,7 @@ def check_tables(signal):
 
 
 def check_routes(registry):
-    """Assert that what the call loop may walk by itself is what the tables say."""
+    """Assert that the published links agree with the tables."""
     everyone = registry.routes.everyone
     if everyone is None:
         return
@@ -58,7 +58,7 @@ def in_order(*records):
 
 
 def assert_nothing_left(signal):
-    """Assert that ``signal`` remembers nobody."""
+    """Assert that the tables of ``signal`` are empty."""
     gc.collect()
     signal._cleanup_bookkeeping()
     registry = signal._registry
@@ -113,7 +113,7 @@ class Interruption:
 
 
 class _Garbage:
-    """Says when it dies, which is when the collector comes: it is its own cycle."""
+    """Reports its death. It is a reference cycle, so only the garbage collector frees it."""
 
     def __init__(self, last_words):
         self.last_words = last_words

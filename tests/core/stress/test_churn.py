@@ -1,4 +1,4 @@
-"""Receivers and senders that come and go leave nothing behind.
+"""Receivers and senders that come and go leave no memory behind.
 
 The large size of the tests makes a million rounds of each kind, which takes some minutes.
 """
@@ -140,7 +140,7 @@ def handle(signal):
 
 
 def send_only(signal):
-    """Send from a new object, a new word and a new number that nobody listens to."""
+    """Send from a new object, a new text and a new number without receivers."""
     signal.send(Sender())
     signal.send(str(id(signal)))
     signal.send(id(signal))
@@ -191,7 +191,7 @@ def test_receivers_and_senders_that_die(work):
 
 @pytest.mark.parametrize("work", [come_and_go, *ROUNDS], ids=lambda each: each.__name__)
 def test_churn_beside_those_who_stay(work):
-    """Others come and go; those who are connected for good cost no more, and are still called."""
+    """While other receivers come and go, permanent receivers use no more memory and are called."""
     signal, sender = Signal(), Sender()
     receivers = [lambda sender, number=number, **extra: number for number in range(3)]
     for receiver, scope in zip(receivers, (Signal.ANY, sender, "name"), strict=True):
@@ -228,7 +228,7 @@ def test_nothing_is_traced_to_the_engine(work):
 
 
 def test_many_at_once():
-    """Fifty thousand that are connected at the same time are swept in one go."""
+    """Fifty thousand dead receivers are removed in one operation."""
     signal = Signal()
     receivers = [lambda sender, **extra: None for _ in range(50_000)]
     senders = [Sender() for _ in range(1000)]

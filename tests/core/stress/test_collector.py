@@ -1,4 +1,4 @@
-"""The garbage collector comes in the middle of an operation and runs code that uses the signal."""
+"""The garbage collector runs code that uses the signal in the middle of an operation."""
 
 import gc
 import threading
@@ -93,7 +93,7 @@ OPERATIONS = [_connect, _disconnect, _subscribe, _send, _send_anew, _look, _clea
 
 
 def new_receiver():
-    """Make a receiver that nobody else knows."""
+    """Make a receiver without another reference."""
     return lambda sender, **extra: "new"
 
 
@@ -134,7 +134,7 @@ LAST_WORDS = [
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__.strip("_"))
 @pytest.mark.parametrize("last_words", LAST_WORDS, ids=lambda each: each.__name__.strip("_"))
 def test_a_del_that_uses_the_signal_may_come_at_any_allocation(operation, last_words, unraised):
-    """What a ``__del__`` does to the signal in the middle of an operation harms neither."""
+    """A ``__del__`` may use the signal in the middle of an operation."""
 
     def scene(interrupt):
         signal, sender, ear = Signal(), Sender(), Ear()
@@ -161,7 +161,7 @@ def test_a_del_that_uses_the_signal_may_come_at_any_allocation(operation, last_w
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__.strip("_"))
 def test_receivers_and_senders_may_die_at_any_allocation(operation, unraised):
-    """A weakref callback that fires while the same thread holds the signal's lock is harmless."""
+    """A weakref callback may run while its thread holds the signal's lock."""
 
     def scene(interrupt):
         signal, sender = Signal(), Sender()
@@ -187,7 +187,7 @@ def test_receivers_and_senders_may_die_at_any_allocation(operation, unraised):
 
 
 def test_a_connect_is_not_lost_to_a_disconnect_in_its_middle(unraised):
-    """What is disconnected while it is connected again is connected in the end."""
+    """A receiver that is disconnected while it is connected again is connected in the end."""
 
     def scene(interrupt):
         signal, sender, receiver = Signal(), Sender(), new_receiver()
@@ -274,7 +274,7 @@ def test_a_stranger_is_no_dead_sender_while_it_is_swept(unraised):
 
 
 def test_what_an_undone_connection_called_is_let_go_at_once():
-    """The plan of another sender does not keep a delivery alive that was disconnected."""
+    """The plan of another sender does not keep a disconnected delivery mode alive."""
 
     class Target:
         def __call__(self, sender, **extra):

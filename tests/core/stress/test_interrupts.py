@@ -1,4 +1,4 @@
-"""The system interrupts the main thread, and what its signal handler does is raise."""
+"""A signal handler of the system raises in the main thread."""
 
 import _thread
 import signal as os_signal
@@ -25,7 +25,7 @@ def quiet(sender, **extra):
 
 
 def test_an_exception_out_of_nowhere_leaves_no_lock():
-    """What a signal handler of the system raises, as a worker's timeout, leaves no lock behind."""
+    """An exception of a signal handler, such as a worker's timeout, leaves no lock locked."""
 
     class OutOfTime(Exception):  # noqa: N818 - it is no error of anybody's
         pass

@@ -65,7 +65,7 @@ class OracleMachine(RuleBasedStateMachine):
         self.senders = {name: Sender() for name in MORTALS}
 
     def receiver(self, name):
-        """Give the receiver of this name: always for the same strength."""
+        """Give the receiver of this name, with one strength for each receiver."""
         ear = self.ears[name]
         return ear.hear if name.startswith("method") else ear
 
@@ -121,7 +121,7 @@ class OracleMachine(RuleBasedStateMachine):
 
     @rule(sender=senders, value=st.integers())
     def send(self, sender, value):
-        """Send: the same receivers answer the same, or one raises in both."""
+        """Send in both libraries, and compare the receivers, values and errors."""
         answers = []
         for signal, library in self.each():
             try:
@@ -156,7 +156,7 @@ class OracleMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_same_receivers(self):
-        """For each sender, both would call the same receivers."""
+        """Both libraries call equal receivers for each sender."""
         if not hasattr(self, "signals"):
             return
         for name in SENDERS:
@@ -168,7 +168,7 @@ class OracleMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_false_silence(self):
-        """Where blinker says that nobody listens, nobody does."""
+        """If blinker finds no receiver, aldis finds none."""
         if not hasattr(self, "signals"):
             return
         for name in SENDERS:

@@ -1,4 +1,4 @@
-"""A signal and a naive model of one go through the same random life."""
+"""A signal and a naive model run the same random programs."""
 
 import gc
 import logging
@@ -64,13 +64,13 @@ class SignalMachine(RuleBasedStateMachine):
         return self.bodies[name]
 
     def receiver(self, name):
-        """Give a receiver and what the model calls it."""
+        """Give a receiver and its name in the model."""
         owner, _, part = name.partition(".")
         body, generation = self.body(owner)
         return KINDS[owner[:-1]][1][part](body), f"{owner}:{generation}.{part}"
 
     def sender(self, name, variant=0):
-        """Give a sender and what the model calls it."""
+        """Give a sender and its name in the model."""
         if name == ANYBODY:
             return ANY, ANYBODY
         if name in CONSTANTS:
@@ -86,7 +86,7 @@ class SignalMachine(RuleBasedStateMachine):
         return self.senders[name]
 
     def settle(self):
-        """Let the model forget who has died."""
+        """Remove the dead receivers and senders from the model."""
         bodies = {f"{name}:{generation}" for name, (_, generation) in self.bodies.items()}
         for _, had_turn in self.sends:
             bodies |= {name.partition(".")[0] for name in had_turn}  # a result holds them
@@ -98,7 +98,7 @@ class SignalMachine(RuleBasedStateMachine):
 
     @staticmethod
     def label(receiver):
-        """Tell from a receiver what the model calls it."""
+        """Return the name of a receiver in the model."""
         owner = getattr(receiver, "__self__", None)
         if isinstance(owner, (list, deque)):
             return f"{owner[0]}.{receiver.__name__}"
@@ -111,7 +111,7 @@ class SignalMachine(RuleBasedStateMachine):
     # -- what receivers do ---------------------------------------------------------------------
 
     def called(self, label):
-        """Be called: check that it is this receiver's turn, do what it has planned."""
+        """Check that this receiver is the next one, and run its planned action."""
         turns, had_turn = self.sends[-1]
         for name in turns:
             had_turn.append(name)
@@ -272,7 +272,7 @@ class SignalMachine(RuleBasedStateMachine):
 
     @rule(name=names, variant=st.integers(0, 1))
     def send_robust(self, name, variant):
-        """Send to all, whoever raises."""
+        """Send to every receiver, even if one raises."""
         sender, token = self.sender(name, variant)
         self.sends.append((self.model.turns(token), []))
         outcomes = self.signal.send_robust(sender)
@@ -290,7 +290,7 @@ class SignalMachine(RuleBasedStateMachine):
 
     @invariant()
     def tables_agree(self):
-        """The signal's tables are consistent, and hold what the model says, in its order."""
+        """The signal's tables agree with each other and with the model."""
         self.settle()
         check_tables(self.signal)
         expected = [(each.receiver, each.sender) for each in self.model.listeners]
@@ -301,7 +301,7 @@ class SignalMachine(RuleBasedStateMachine):
 
     @invariant()
     def looking_agrees(self):
-        """What is said to those who look is what the model says."""
+        """The signal's inspection methods agree with the model."""
         self.settle()
         receivers = {each.receiver for each in self.model.listeners}
         assert len(receivers) == len(self.signal.receivers)
@@ -320,7 +320,7 @@ class SignalMachine(RuleBasedStateMachine):
 
     @staticmethod
     def token(link):
-        """Tell what the model calls the sender of a connection."""
+        """Return the name of a connection's sender in the model."""
         sender = link.sender.get()
         if sender is ANY:
             return ANYBODY
@@ -331,7 +331,7 @@ class SignalMachine(RuleBasedStateMachine):
         return str(sender)
 
     def teardown(self):
-        """Disconnect everybody: nothing is left."""
+        """Disconnect every receiver, and check that the tables are empty."""
         self.bodies.clear()
         self.senders.clear()
         for block, _ in self.blocks:

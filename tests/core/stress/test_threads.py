@@ -1,4 +1,4 @@
-"""Many threads do everything at once, and switch as often as they can."""
+"""Many threads use one signal at once and switch as often as possible."""
 
 import faulthandler
 import gc
@@ -51,7 +51,7 @@ def restless():
 
 
 def run_threads(*works):
-    """Run each of ``works`` on a thread of its own, and raise what one of them raised."""
+    """Run each of ``works`` on a thread, and raise the exception of a failed one."""
     errors = []
     barrier = threading.Barrier(len(works))
 
@@ -73,7 +73,7 @@ def run_threads(*works):
 
 
 class Life:
-    """What goes on around one signal: all that any thread may do, chosen by chance."""
+    """Random operations of many threads on one signal."""
 
     def __init__(self, signal, permanent, seed):
         self.signal = signal
@@ -107,7 +107,7 @@ class Life:
         assert list(range(len(self.receivers))) == [each for each in answers if type(each) is int]
 
     def send(self):
-        """Send to those who are there for good."""
+        """Send to the permanent receivers."""
         self.expect_permanent([value for _, value in self.signal.send(self.sender, a=1)])
 
     def robust(self):
@@ -115,7 +115,7 @@ class Life:
         self.expect_permanent([each.value for each in self.signal.send_robust(self.sender)])
 
     def scoped_send(self):
-        """Send from somebody whom one of them listens to."""
+        """Send from a sender that has a permanent receiver."""
         answers = [value for _, value in self.signal.send(self.random.choice([Sender(), "x", 3]))]
         assert answers.count(0) == 1
 
@@ -153,7 +153,7 @@ class Life:
         self.remains.append(ref(ear))
 
     def subscriptions(self):
-        """Connect the same function in several blocks."""
+        """Connect one function in several blocks."""
 
         def owned(sender, **extra):
             return "owned"
@@ -178,7 +178,7 @@ class Life:
         self.remains += [ref(sender), ref(bound)]
 
     def word(self):
-        """Connect for a sender that is told by its value."""
+        """Connect for a sender that counts by its value."""
         word = f"word {self.random.random()}"
 
         def spelt(sender, **extra):
@@ -188,7 +188,7 @@ class Life:
         assert "spelt" in [value for _, value in self.signal.send("".join(word))]
 
     def same_for_all(self):
-        """Connect what all the threads connect."""
+        """Connect the receiver that all threads connect."""
         self.signal.connect(quiet, sender=self.sender)
         self.signal.disconnect(quiet, sender=self.sender)
 
@@ -201,7 +201,7 @@ class Life:
 
 
 def test_everything_at_once(unraised):
-    """Nothing is raised anywhere, nothing is lost, and nothing is left."""
+    """No operation raises, no receiver is lost, and no memory is left."""
     signal, sender = Signal(), Sender()
     receivers = []
     for number in range(4):
@@ -275,7 +275,7 @@ def test_a_stranger_at_a_dead_senders_address():
 
 
 def test_one_receiver_for_many_threads():
-    """Threads that connect and cancel the same receiver count as so many owners."""
+    """Threads that subscribe one receiver count as separate owners."""
     signal = Signal()
 
     def work():
@@ -324,7 +324,7 @@ def test_cycles_that_use_other_signals_when_they_die(unraised):
 
 
 def test_a_name_is_one_signal():
-    """Threads that ask a namespace for the same names at the same time get the same signals."""
+    """Threads that use one name in a namespace at one time get one signal."""
     found = []
 
     def work():
@@ -338,7 +338,7 @@ def test_a_name_is_one_signal():
 
 @pytest.mark.parametrize("name", ["receiver_connected", "receiver_disconnected"])
 def test_a_meta_signal_is_one_signal(name):
-    """Threads that ask for a signal's meta-signal at the same time get the same one."""
+    """Threads that use a signal's meta-signal at one time get one meta-signal."""
     signals = [Signal() for _ in range(NAMES)]
     found = [[] for _ in signals]
 
