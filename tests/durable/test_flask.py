@@ -51,7 +51,7 @@ class Shop:
         self.app.add_url_rule("/pay/<int:order_id>", view_func=self.pay, methods=["POST"])
 
     def pay(self, order_id):
-        """Pay an order; number 13 brings bad luck."""
+        """Pay an order. Number 13 fails."""
         self.db.session.add(self.Order(id=order_id))
         order_paid.send("harbour", order_id=order_id)
         if order_id == 13:
@@ -60,24 +60,24 @@ class Shop:
         return "paid"
 
     def receipts(self, order_id):
-        """Return how many receipts an order has."""
+        """Return the number of receipts of an order."""
         with self.app.app_context():
             return self.db.session.get(self.Order, order_id).receipts
 
     def states(self):
-        """Return how many deliveries are in which state."""
+        """Return the number of deliveries in each state."""
         with self.app.app_context():
             return counts(self.outbox)
 
     def close(self):
-        """Let go of the database."""
+        """Close the database."""
         with self.app.app_context():
             self.db.engine.dispose()
 
 
 @pytest.fixture
 def open_shop(tmp_path):
-    """Return what makes a shop in a file."""
+    """Return a function that opens a shop on a file."""
     with ExitStack() as shops:
 
         def open_one(name="shop", **options):
@@ -90,7 +90,7 @@ def open_shop(tmp_path):
 
 @pytest.fixture(params=["file", "memory"])
 def shop(request, tmp_path):
-    """Give a shop: in a file, and in memory as Flask-SQLAlchemy makes that."""
+    """Provide a shop, on a file and in memory."""
     file = f"sqlite:///{tmp_path / 'shop.db'}"
     shop = Shop(file if request.param == "file" else "sqlite://")
     yield shop
@@ -99,7 +99,7 @@ def shop(request, tmp_path):
 
 @pytest.fixture
 def receipt(shop):
-    """Give a receiver that writes through ``db.session``."""
+    """Provide a receiver that writes through ``db.session``."""
 
     @order_paid.connect
     @durable("billing.receipt")
@@ -112,7 +112,7 @@ def receipt(shop):
 
 class TestRequests:
     def test_a_request_and_its_delivery(self, shop, receipt):
-        """Recorded with the order, delivered after it, and the receiver's ``db.session`` counts."""
+        """A delivery is recorded with the order, and the receiver writes through ``db.session``."""
 
         @order_paid.connect
         @durable("billing.write")
@@ -126,14 +126,14 @@ class TestRequests:
         assert 11 == shop.receipts(7)
 
     def test_a_request_that_fails(self, shop, receipt, monkeypatch):
-        """The order is rolled back, and with it the delivery."""
+        """A failed request rolls back the order and the delivery."""
         shop.app.config["PROPAGATE_EXCEPTIONS"] = False
         monkeypatch.setattr(shop.app.logger, "disabled", True)  # other apps of the name share it
         assert 500 == shop.app.test_client().post("/pay/13").status_code
         assert {} == shop.states()
 
     def test_the_worker(self, open_shop):
-        """So with a worker, whose threads have contexts of the app."""
+        """A worker runs receivers in the app's context."""
         shop = open_shop(immediate=True)
         seen = []
 
@@ -153,7 +153,7 @@ class TestRequests:
         assert [1] * 5 == [shop.receipts(order_id) for order_id in range(1, 6)]
 
     def test_the_app_as_sender(self, shop):
-        """The app travels, and is the worker's own app when it arrives."""
+        """The app as the sender becomes the worker's app."""
         started = aldis.Namespace().define(_started)
         heard = []
 
@@ -168,7 +168,7 @@ class TestRequests:
         assert [shop.app] == heard
 
     def test_an_async_receiver(self, shop):
-        """An async receiver has the app's context as well."""
+        """An async receiver has the app's context."""
         heard = []
 
         @order_paid.connect
@@ -188,7 +188,7 @@ def _started(sender: Flask, /) -> None:
 
 class TestContexts:
     def test_are_torn_down_after_each_delivery(self, shop, receipt):
-        """Teardown functions run, and no session is left."""
+        """The app context is torn down after each delivery."""
         torn_down = []
 
         @shop.app.teardown_appcontext
@@ -204,7 +204,7 @@ class TestContexts:
         assert before == len(shop.db.session.registry.registry)
 
     def test_what_a_receiver_leaves_is_not_there_for_the_next(self, shop):
-        """Each delivery has a session of its own, also after one that failed."""
+        """Each delivery has a new session, also after a failed one."""
         seen = []
 
         @order_paid.connect
@@ -223,7 +223,7 @@ class TestContexts:
         assert [([], [])] * 2 == seen
 
     def test_sends_on_teardown_have_their_own_transaction(self, shop, receipt):
-        """After ``session.remove()`` there is none, so the row is committed at once."""
+        """A send after ``session.remove()`` is committed at once."""
 
         @request_tearing_down.connect_via(shop.app)
         def late(sender, **extra):
@@ -233,7 +233,7 @@ class TestContexts:
         assert {"pending": 2} == shop.states()
 
     def test_sends_while_the_context_goes(self, shop, receipt):
-        """So it is when the app context is torn down, whose app is still the current one."""
+        """A send during the teardown of the app context is committed at once."""
 
         @appcontext_tearing_down.connect_via(shop.app)
         def late(sender, **extra):
@@ -246,7 +246,7 @@ class TestContexts:
 
 class TestWhoseOutbox:
     def test_two_apps(self, open_shop):
-        """Each app's sends are in its own database."""
+        """Each app records its sends in its own database."""
         first, second = map(open_shop, "ab")
 
         @order_paid.connect
@@ -258,12 +258,12 @@ class TestWhoseOutbox:
         assert (0, 1) == (drain(app=second.app).done, drain(app=first.app).done)
 
     def test_without_an_app(self, shop, receipt):
-        """Outside of an app context nobody's session is meant, and that is said."""
+        """A send outside an app context is an error."""
         with pytest.raises(NoSessionError, match=r"Aldis\(app, outbox=Outbox\(db.session\)\)"):
             order_paid.send("harbour", order_id=7)
 
     def test_an_app_without_an_outbox(self, receipt):
-        """An app that has none says so, too."""
+        """A send in an app without an outbox is an error."""
         app = Flask("bare")
         Aldis(app)
         with (
@@ -273,24 +273,24 @@ class TestWhoseOutbox:
             order_paid.send("harbour", order_id=7)
 
     def test_a_session_is_no_outbox(self, shop):
-        """A session in the outbox's place is refused at once, and told where it belongs."""
+        """A session in place of the outbox is refused."""
         with pytest.raises(OutboxError, match=r"not .*: Aldis\(app, outbox=Outbox\(db.session\)\)"):
             Aldis(Flask("other"), outbox=shop.db.session)
 
     def test_an_app_is_no_outbox(self, shop):
-        """Nor is the app, which drain takes by name."""
+        """``drain`` refuses an app in place of the outbox."""
         with pytest.raises(OutboxError, match=r"not <Flask 'shop'>: drain\(outbox\), or"):
             drain(shop.app)
         with pytest.raises(OutboxError, match=r"not <Flask 'shop'>: Worker\(outbox\)"):
             Worker(shop.app)
 
     def test_a_second_extension(self, shop):
-        """Another outbox for the same app is refused."""
+        """A second outbox for one app is refused."""
         with pytest.raises(OutboxError, match="has an extension aldis already"):
             Aldis(shop.app, outbox=Outbox(shop.db.session))
 
     def test_the_first_transaction_begins_properly(self, open_shop):
-        """SQLite is set up with the first context, before a view reads."""
+        """SQLite is prepared with the first context, before a view reads."""
         shop = open_shop()
 
         @order_paid.connect

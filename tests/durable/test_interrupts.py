@@ -1,4 +1,4 @@
-"""Receivers that take longer than their limit, at every instant at which one can be interrupted."""
+"""Receivers that exceed their time limit are interrupted at every possible instant."""
 
 import random
 import sys
@@ -23,7 +23,7 @@ COUNT = sized(20, 200)
     reason="a tracer's own code would be interrupted, too",
 )
 def test_whatever_ends_at_its_limit_is_written_down_once(outbox):
-    """A delivery that ends while it is interrupted is neither lost sight of nor done twice."""
+    """A delivery that ends while it is interrupted is neither lost nor done twice."""
     often = Retry(attempts=100, first_delay=0.0, max_delay=0.0)
 
     @order_paid.connect
@@ -44,7 +44,7 @@ def test_whatever_ends_at_its_limit_is_written_down_once(outbox):
 
 @pytest.mark.parametrize("limit", [None, 5.0])
 def test_the_error_of_a_limit_that_a_receiver_raises_itself_is_its_failure(outbox, limit):
-    """It ends neither the thread nor what is known of the delivery."""
+    """A TimeLimitError of the receiver itself is an ordinary failure."""
 
     @order_paid.connect
     @durable("interrupts.itself", timeout=limit, retry=Retry(attempts=1))

@@ -1,4 +1,4 @@
-"""``durable`` given what it cannot use: refused where it is written, not at night."""
+"""``durable`` and ``Outbox`` refuse wrong arguments at once."""
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 @pytest.fixture
 def outbox():
-    """Give an outbox in memory, in use."""
+    """Provide an outbox in memory, in use."""
     outbox = Outbox(store=MemoryStore())
     with outbox.using():
         yield outbox
@@ -34,24 +34,24 @@ class TestArguments:
         ],
     )
     def test_of_another_kind(self, options, words):
-        """Each is answered with what it should be."""
+        """An argument of a wrong type is refused with the right one."""
         with pytest.raises(TypeError, match=words):
             durable("test.receipt", **options)
 
     def test_a_time_limit_in_words(self):
-        """A time limit is a number of seconds."""
+        """A time limit must be a number."""
         with pytest.raises(
             ValueError, match="timeout= must be a number of seconds above 0, not '30s'"
         ):
             durable("test.receipt", timeout="30s")
 
     def test_later_in_words(self):
-        """So is the time after which a receiver asks to be called again."""
+        """The seconds of ``RetryLater`` must be a number."""
         with pytest.raises(TypeError, match="seconds must be a finite number, 0 or greater"):
             RetryLater(seconds="5s")
 
     def test_one_name_for_several(self, outbox):
-        """Names of receivers come in a list, and text is not taken for one of letters."""
+        """Text in place of a list of names is refused."""
         words = r"receivers= must be a list of names, such as \['test.receipt'\], not text"
         with pytest.raises(TypeError, match=words):
             drain(outbox, receivers="test.receipt")
@@ -61,19 +61,19 @@ class TestArguments:
 
 class TestWhoseSession:
     def test_a_session_class(self):
-        """It makes a new session each time, as a sessionmaker does."""
+        """A session class is refused, because it makes a new session at each call."""
         with pytest.raises(OutboxError, match="a class makes a new one at each call; give it a"):
             Outbox(Session)
 
     @pytest.mark.parametrize("address", ["sqlite://", make_url("sqlite://:secret@/x")])
     def test_an_address(self, address):
-        """It is no session, and no engine either; a password in it is not shown."""
+        """A URL in place of the session is refused, and its password is not shown."""
         with pytest.raises(OutboxError, match=r"Outbox\(engine=engine\), not a URL$"):
             Outbox(address)
 
     @pytest.mark.parametrize("make", [create_engine, create_async_engine])
     def test_an_engine(self, make):
-        """An engine in the session's place is answered with where it belongs."""
+        """An engine in place of the session is refused with the right argument."""
         engine = make("sqlite+aiosqlite://" if make is create_async_engine else "sqlite://")
         with pytest.raises(OutboxError, match=r"an engine by keyword, Outbox\(engine=engine\)"):
             Outbox(engine)
@@ -81,7 +81,7 @@ class TestWhoseSession:
 
 class TestNothingWouldRun:
     def test_a_generator(self):
-        """Calling it runs none of it: its deliveries would be done with nothing done."""
+        """A generator function is refused, because calling it runs none of its code."""
 
         def receipt(sender, **extra):
             yield "receipt"
@@ -96,7 +96,7 @@ class TestNothingWouldRun:
                 durable("test.receipt")(each)
 
     def test_a_coroutine_that_nobody_awaits(self, outbox):
-        """A function that only returns one has not run: a failed attempt, and not done."""
+        """A sync receiver that returns a coroutine has failed."""
 
         async def write(order_id):
             raise AssertionError(order_id)

@@ -63,13 +63,13 @@ class Shop:
 
 @pytest.fixture
 def shop(async_engine):
-    """Give a shop on each database that has an async driver here."""
+    """Provide a shop on each database with an async driver."""
     return Shop(async_engine)
 
 
 @pytest.fixture
 def receipt():
-    """Give an async receiver that writes through its session."""
+    """Provide an async receiver that writes through its session."""
 
     @order_paid.connect
     @durable("billing.receipt")
@@ -82,7 +82,7 @@ def receipt():
 
 
 async def test_a_request_and_its_delivery(shop, receipt):
-    """Recorded with the order, delivered after it in the context of the app."""
+    """A delivery is recorded with the order, and runs in the app's context."""
     client = shop.app.test_client()
     assert 200 == (await client.post("/pay/7")).status_code
     assert ["order 7"] == await shop.written()
@@ -92,7 +92,7 @@ async def test_a_request_and_its_delivery(shop, receipt):
 
 
 async def test_a_request_that_is_rolled_back(shop, receipt):
-    """There is neither an order nor a delivery."""
+    """A rollback removes the order and the delivery."""
     client = shop.app.test_client()
     assert 409 == (await client.post("/pay/13")).status_code
     assert 0 == (await adrain(app=shop.app)).attempts
@@ -100,14 +100,14 @@ async def test_a_request_that_is_rolled_back(shop, receipt):
 
 
 async def test_the_current_app(shop, receipt):
-    """In a context of the app, it need not be named."""
+    """``adrain`` uses the current app."""
     await shop.app.test_client().post("/pay/7")
     async with shop.app.app_context():
         assert 1 == (await adrain()).done
 
 
 async def test_a_sync_receiver(shop):
-    """It runs in a thread, in a context of the app; an async session is not for it."""
+    """A sync receiver runs in a thread and cannot use the async session."""
     seen = []
 
     @order_paid.connect
@@ -123,7 +123,7 @@ async def test_a_sync_receiver(shop):
 
 
 async def test_the_worker(shop, receipt):
-    """A worker beside it, with a loop of its own, delivers as well."""
+    """A worker in a separate event loop delivers, too."""
     client = shop.app.test_client()
     options = {"app": shop.app, "context": shop.app.app_context}
     # An engine is for one event loop, and the worker has another. Two that are careful may share it
@@ -137,7 +137,7 @@ async def test_the_worker(shop, receipt):
 
 
 async def count(shop):
-    """Return the notes, on an engine of this loop's own."""
+    """Return the notes, with an engine of this event loop."""
     engine = create_async_engine(shop.engine.url, poolclass=NullPool)
     if engine.dialect.name == "postgresql":
         return await shop.written()
@@ -146,7 +146,7 @@ async def count(shop):
 
 
 async def test_a_failure_is_rolled_back(shop):
-    """What an async receiver wrote before it failed is not there, and it is tried again."""
+    """The writes of a failed async receiver are rolled back, and it is retried."""
     attempts = []
 
     @order_paid.connect
@@ -165,7 +165,7 @@ async def test_a_failure_is_rolled_back(shop):
 
 
 async def test_sends_inside_a_receiver(shop):
-    """They are in its transaction."""
+    """The sends of a receiver are in its transaction."""
 
     @order_paid.connect
     @durable("billing.pass_on")
@@ -185,14 +185,14 @@ async def test_sends_inside_a_receiver(shop):
 
 
 def test_a_second_extension(tmp_path):
-    """Another outbox for the same app is refused."""
+    """A second outbox for one app is refused."""
     shop = Shop(create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"))
     with pytest.raises(OutboxError, match="has an extension aldis already, with another outbox"):
         Aldis(shop.app, outbox=Outbox(shop.sessions))
 
 
 def test_drain_makes_a_loop(tmp_path, receipt):
-    """A test that is not async can drain an app of Quart, too."""
+    """In a sync test, ``drain`` works with a Quart app."""
     with scenes.sqlite(tmp_path / "shop.db"):
         url = f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"
         shop = Shop(create_async_engine(url, poolclass=NullPool))

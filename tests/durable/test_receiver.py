@@ -1,4 +1,4 @@
-"""``durable``: what it makes of a receiver, what it refuses, and what a send records."""
+"""``durable``: the receiver, its errors, and the deliveries that a send records."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 @pytest.fixture
 def outbox():
-    """Give an outbox in memory, in use."""
+    """Provide an outbox in memory, in use."""
     outbox = Outbox(store=MemoryStore())
     with outbox.using():
         yield outbox
@@ -37,7 +37,7 @@ def receive(sender, **extra):
 
 class TestReceiver:
     def test_called_directly_it_runs(self):
-        """A test needs neither an outbox nor a worker."""
+        """A direct call runs the receiver without an outbox or a worker."""
 
         @durable("test.receipt")
         def receipt(sender, *, order_id):
@@ -46,7 +46,7 @@ class TestReceiver:
         assert "harbour 7" == receipt("harbour", order_id=7)
 
     def test_looks_like_its_function(self):
-        """Name and docstring are the function's; it says what it is."""
+        """The receiver has the name and the docstring of its function."""
         receipt = durable("test.receipt", aliases=["old"])(receive)
 
         assert ("receive", "Receive.") == (receipt.__name__, receipt.__doc__)
@@ -55,7 +55,7 @@ class TestReceiver:
         assert repr(receipt).startswith("<Durable")
 
     def test_is_shown_by_explain(self):
-        """``explain`` names the delivery, ``receivers_for`` what will be called."""
+        """``explain`` shows the delivery mode."""
         receipt = order_paid.connect(durable("test.receipt")(receive))
 
         assert_wired(order_paid, receipt)
@@ -64,14 +64,14 @@ class TestReceiver:
         assert "durable" in str(row).lower()
 
     def test_is_disconnected_like_any(self, outbox):
-        """The decorated receiver is the receiver."""
+        """``disconnect`` accepts the decorated receiver."""
         receipt = order_paid.connect(durable("test.receipt")(receive))
         order_paid.disconnect(receipt)
         order_paid.send("harbour", order_id=7)
         assert [] == rows(outbox)
 
     def test_is_held_strongly(self, outbox):
-        """A worker must find it, whoever else has let go of it."""
+        """The signal holds a durable receiver strongly, so that a worker finds it."""
         import gc
 
         def connect():
@@ -85,19 +85,19 @@ class TestReceiver:
         assert ["test.receipt"] == [row.receiver for row in rows(outbox)]
 
     def test_a_send_returns_nothing_for_it(self, outbox):
-        """The receiver has not run yet, so there is no value."""
+        """``send`` returns ``None`` for a durable receiver."""
         receipt = order_paid.connect(durable("test.receipt")(receive))
         assert [(receipt, None)] == order_paid.send("harbour", order_id=7)
 
     def test_connect_via(self, outbox):
-        """For one sender only, as any receiver."""
+        """``connect_via`` records the sends of one sender only."""
         order_paid.connect_via("market")(durable("test.receipt")(receive))
         order_paid.send("harbour", order_id=7)
         order_paid.send("market", order_id=8)
         assert ['"market"'] == [row.payload.split("sender")[-1][2:10] for row in rows(outbox)]
 
     async def test_an_async_receiver_needs_no_asend(self, outbox):
-        """Recording is sync: only the worker awaits it."""
+        """Both ``send`` and ``asend`` record a delivery for an async receiver."""
 
         @order_paid.connect
         @durable("test.receipt")
@@ -110,7 +110,7 @@ class TestReceiver:
 
 class TestNames:
     def test_twice_is_an_error(self):
-        """Two functions cannot have one name: the message names both."""
+        """Two functions with one name are an error that names both."""
         durable("test.receipt")(receive)
         with pytest.raises(
             InvalidNameError, match=r"two durable receivers 'test.receipt': rec"
@@ -122,13 +122,13 @@ class TestNames:
         assert "other" in str(info.value)
 
     def test_an_alias_is_a_name(self):
-        """What one was called before, another cannot be."""
+        """An alias cannot be the name of another receiver."""
         durable("test.receipt", aliases=["test.mail"])(receive)
         with pytest.raises(InvalidNameError, match=r"two durable receivers 'test.mail'"):
             durable("test.mail")(lambda sender: None)
 
     def test_the_same_function_again_is_none(self):
-        """An app factory runs once for each test: the latest is the receiver."""
+        """A second definition of a function replaces the first, as in an app factory."""
 
         def make_app():
             @durable("test.receipt")
@@ -142,18 +142,18 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["", " a", "a\n", "a" * 191, 7, None])
     def test_unusable_ones(self, name):
-        """A name has to be written into a database, and read by people."""
+        """A name must be printable text of at most 190 characters."""
         with pytest.raises(InvalidNameError, match="the name of a durable receiver must"):
             durable(name)
 
     def test_unknown_ones(self):
-        """Looking up a name that nobody has suggests the closest."""
+        """The lookup of an unknown name suggests the closest one."""
         durable("test.receipt")(receive)
         with pytest.raises(aldis.errors.UnknownNameError, match=r"did you mean 'test.receipt'\?"):
             find_receiver("test.receit")
 
     def test_a_signal_without_a_name(self):
-        """What is recorded names its signal, so it has to have a name."""
+        """A signal without a name is refused, because the row names the signal."""
         with pytest.raises(
             InvalidNameError, match="the name of a durable receiver's signal must be text"
         ):
@@ -162,7 +162,7 @@ class TestNames:
 
 class TestRefusals:
     def test_a_method(self):
-        """A worker has no object to call it on: refused in the class, and bound."""
+        """A method is refused, in the class and bound, because a worker has no object."""
         with pytest.raises((ReceiverError, RuntimeError)) as info:
 
             class Shop:
@@ -180,7 +180,7 @@ class TestRefusals:
             durable("test.market")(Market().receipt)
 
     def test_a_staticmethod(self, outbox):
-        """One that needs no object is welcome, with ``staticmethod`` on top."""
+        """A static method can be durable, with ``staticmethod`` as the outer decorator."""
         heard = []
 
         class Shop:
@@ -196,14 +196,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize("other", [robust, once, after_commit, durable("test.other")])
     def test_two_deliveries(self, other):
-        """A receiver has one delivery: refused when decorating, in either order."""
+        """A second delivery mode is refused, in either order."""
         with pytest.raises(ReceiverError):
             durable("test.receipt")(other(receive))
         with pytest.raises(ReceiverError):
             other(durable("test.receipt")(receive))
 
     def test_a_hidden_delivery(self):
-        """A wrapper around it would run it inside the request without a word."""
+        """``connect`` refuses a wrapper that hides a durable receiver."""
         from functools import wraps
 
         inner = durable("test.receipt")(receive)
@@ -220,7 +220,7 @@ class TestRefusals:
         [{"timeout": 0}, {"timeout": -1}, {"delay": -1}, {"delay": float("inf")}],
     )
     def test_numbers_out_of_range(self, options):
-        """Seconds are seconds."""
+        """Negative and infinite seconds are refused."""
         with pytest.raises(ValueError, match="number"):
             durable("test.receipt", **options)
 
@@ -231,19 +231,19 @@ class TestRefusals:
             Retry(**options)
 
     def test_what_cannot_travel_is_refused_at_connect(self):
-        """Not at the first send in production; with the argument, and the remedy."""
+        """``connect`` refuses a contract with a value that cannot be encoded."""
         signal = aldis.Namespace().define(lambda_sent)
         with pytest.raises(PayloadTypeError, match="payload="):
             signal.connect(durable("test.receipt")(receive))
 
     def test_a_signal_without_a_contract(self):
-        """It says nothing of types: a projection is needed."""
+        """A signal without a contract needs ``payload=``."""
         signal = aldis.Namespace().signal("untyped")
         with pytest.raises(PayloadTypeError, match="payload="):
             signal.connect(durable("test.receipt")(receive))
 
     def test_too_large(self, outbox):
-        """A payload is bounded; the send says so and records nothing."""
+        """A send with a too large payload raises an error and records nothing."""
         order_paid.connect(durable("test.receipt", max_bytes=10)(receive))
         with pytest.raises(PayloadError, match="10"):
             order_paid.send("harbour", order_id=7)
@@ -251,12 +251,12 @@ class TestRefusals:
 
 
 def lambda_sent(sender: str, /, *, function: type) -> None:
-    """A contract with something that cannot travel."""
+    """A contract with a value that cannot be encoded."""
 
 
 class TestRecorded:
     def test_every_receiver_of_a_send_has_its_id(self, outbox):
-        """One send, one emission_id; another send, another."""
+        """All deliveries of a send have one emission id, and other sends have others."""
         for name in "ab":
             order_paid.connect(durable(f"test.{name}")(lambda sender, **extra: None))
         order_paid.send("harbour", order_id=7)
@@ -267,7 +267,7 @@ class TestRecorded:
         assert (ids[0], ids[2], True) == (ids[1], ids[3], ids[0] != ids[2])
 
     def test_the_id_is_the_same_observed(self, outbox):
-        """Whoever looks at the send changes nothing of that."""
+        """An observer does not change the emission ids."""
         for name in "ab":
             order_paid.connect(durable(f"test.{name}")(lambda sender, **extra: None))
         with aldis.testing.record(order_paid):
@@ -276,7 +276,7 @@ class TestRecorded:
         assert first.emission_id == second.emission_id != ""
 
     def test_what_a_receiver_sends_has_it_as_cause(self, outbox):
-        """The key of the delivery in which it was sent."""
+        """A delivery names the delivery whose receiver sent the signal."""
         keys = []
 
         @order_paid.connect
@@ -295,7 +295,7 @@ class TestRecorded:
 
     @pytest.mark.parametrize(("key", "recorded"), [("a", "a"), (7, "7"), (None, None)])
     def test_a_key(self, outbox, key, recorded):
-        """It is recorded as text, and none is none."""
+        """An ordering key is recorded as text, or as null."""
         order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
         order_paid.send("harbour", order_id=7)
         assert [recorded] == [row.order_key for row in rows(outbox)]
@@ -304,21 +304,21 @@ class TestRecorded:
         ("key", "why"), [(True, "text, a whole number or None"), ("a" * 191, "190")]
     )
     def test_what_is_no_key(self, outbox, key, why):
-        """Nothing else is taken, and nothing is recorded."""
+        """Another type of key, or a too long one, is refused and nothing is recorded."""
         order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
         with pytest.raises(PayloadError, match=why):
             order_paid.send("harbour", order_id=7)
         assert [] == rows(outbox)
 
     def test_a_delay(self, outbox):
-        """It is due that much later than it was recorded."""
+        """A delayed delivery is due that many seconds after it was recorded."""
         order_paid.connect(durable("test.remind", delay=60)(receive))
         order_paid.send("harbour", order_id=7)
         (row,) = rows(outbox)
         assert 60 == (row.due_at - row.created_at).total_seconds()
 
     def test_a_projection(self, outbox):
-        """``payload=`` decides what is recorded, and the receiver gets that."""
+        """The values that ``payload=`` returns are recorded and passed to the receiver."""
         heard = []
 
         @dataclass
@@ -335,7 +335,7 @@ class TestRecorded:
         assert [("harbour", 70)] == heard
 
     def test_a_payload_that_breaks_the_contract(self, outbox):
-        """What does not fit is refused by the send."""
+        """A send with a wrong type is refused."""
         order_paid.connect(durable("test.receipt")(receive))
         with pytest.raises(PayloadError, match="order_id"):
             order_paid.send("harbour", order_id="seven")
@@ -344,12 +344,12 @@ class TestRecorded:
 
 class TestCurrentDelivery:
     def test_outside_there_is_none(self):
-        """It says how to pretend one in a test."""
+        """Without a delivery, the error explains how to pretend one in a test."""
         with pytest.raises(NoDeliveryError, match="no durable delivery is running here"):
             current_delivery()
 
     def test_tells_what_it_is(self, tmp_path):
-        """Key, attempt, receiver, signal; the key is the same for every attempt."""
+        """The current delivery has its facts, and one key for all attempts."""
         seen = []
         with scenes.sqlite(tmp_path / "shop.db") as engine:
             outbox = Outbox(engine=engine)

@@ -1,4 +1,4 @@
-"""A database that refuses what a sender records: said in words, and nothing is half done."""
+"""The database refuses to record a delivery: the error is clear, and nothing is half done."""
 
 import sqlite3
 
@@ -32,7 +32,7 @@ def nothing_is_there(file):
 
 
 def test_a_full_database(file):
-    """The commit says that it is full; with more room, the same works."""
+    """The commit fails because the database is full; with more room, it succeeds."""
     engine = create_engine(f"sqlite:///{file}")
     room = 1
 
@@ -52,7 +52,7 @@ def test_a_full_database(file):
 
 
 def test_a_read_only_database(file):
-    """A send without a transaction says that it cannot be written to."""
+    """A send without a transaction fails because the database is read-only."""
     engine = create_engine(f"sqlite:///file:{file}?mode=ro&uri=true")
     outbox = Outbox(engine=engine)
     with (
@@ -66,7 +66,7 @@ def test_a_read_only_database(file):
 
 
 def test_a_locked_database(file):
-    """What to do is said: short transactions, a longer timeout, or BEGIN IMMEDIATE."""
+    """The error of a locked database names three remedies."""
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.05})
     outbox = Outbox(engine=engine)
     other = sqlite3.connect(file, isolation_level=None)
@@ -84,7 +84,7 @@ def test_a_locked_database(file):
 
 
 def test_a_database_without_the_tables(tmp_path):
-    """The commit names the command that makes them, and takes the order back with it."""
+    """The commit fails with the command that creates the tables, and is rolled back."""
     engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
     scenes.notes.metadata.create_all(engine)
     with pytest.raises(SchemaError, match="create them with 'aldis db upgrade'"):

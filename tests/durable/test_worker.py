@@ -1,4 +1,4 @@
-"""One worker: what it does with deliveries that succeed, fail, wait and cannot be read."""
+"""One worker: deliveries that succeed, fail, wait or have a key."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 class TestDelivery:
     @pytest.mark.parametrize("kind", ["sqlite", *databases.SERVER_KINDS])
     def test_calls_the_receiver_and_completes(self, kind, tmp_path):
-        """Sender and payload arrive, what it writes is committed, on each database."""
+        """The receiver gets the sender and the payload, and its write is committed."""
         with getattr(databases, kind)(tmp_path) as engine:
             scenes.create_tables(engine)
             outbox = Outbox(engine=engine)
@@ -56,7 +56,7 @@ class TestDelivery:
             assert (4, 1) == (worker.done, worker.failed)
 
     def test_takes_what_comes_while_it_runs(self, outbox, engine):
-        """A worker that waits is woken by a commit."""
+        """A commit wakes a waiting worker."""
         heard = []
 
         @order_paid.connect
@@ -71,7 +71,7 @@ class TestDelivery:
             until(lambda: heard == [7, 8])
 
     def test_a_delay(self, outbox):
-        """What is delayed runs then, and not before."""
+        """A delayed delivery does not run before its time."""
         ran = []
 
         @order_paid.connect
@@ -85,7 +85,7 @@ class TestDelivery:
         assert ran[0] - sent >= 0.4
 
     def test_only_some_receivers(self, outbox):
-        """A worker may serve some receivers only, by name."""
+        """A worker can serve some receivers only, chosen by name."""
         for name in "ab":
             order_paid.connect(durable(f"test.{name}")(lambda sender, **extra: None))
         send(outbox, 7)
@@ -96,7 +96,7 @@ class TestDelivery:
             Worker(outbox, receivers=["test.c"]).run()
 
     def test_an_alias(self, outbox):
-        """What was recorded under an earlier name is the receiver's."""
+        """A receiver runs the deliveries that were recorded under its alias."""
         heard = []
         old = order_paid.connect(durable("test.mail")(lambda sender, **extra: None))
         send(outbox, 7)
@@ -112,7 +112,7 @@ class TestDelivery:
         assert [(7, "test.mail")] == heard
 
     def test_pause_and_resume(self, outbox):
-        """While a receiver is paused its deliveries wait, and other receivers' do not."""
+        """The deliveries of a paused receiver wait; those of other receivers run."""
         heard = []
         for name in "ab":
 
@@ -131,7 +131,7 @@ class TestDelivery:
             until(lambda: ("a", 7) in heard)
 
     def test_drain(self, outbox):
-        """``Worker.drain`` runs what is due, waits for nothing, and says how much it was."""
+        """``Worker.drain`` runs the due deliveries and returns the number of attempts."""
         attempts = []
 
         @order_paid.connect
@@ -153,7 +153,7 @@ class TestDelivery:
 
 class TestFailure:
     def test_is_tried_again(self, outbox, engine, caplog):
-        """What it wrote is rolled back; each attempt is logged; in the end it is done, once."""
+        """A failed attempt is rolled back, logged and retried, and the effect happens once."""
 
         @order_paid.connect
         @durable("test.receipt", retry=SOON)
@@ -176,7 +176,7 @@ class TestFailure:
         assert "next in 0.0 s: ConnectionError: no mail server" in caplog.messages[0]
 
     def test_waits_before_that(self, outbox):
-        """The next attempt is due later, by a random time below the longest."""
+        """The next attempt is due after a random wait below the longest one."""
 
         @order_paid.connect
         @durable("test.broken", retry=Retry(attempts=2, first_delay=3600))
@@ -193,7 +193,7 @@ class TestFailure:
         assert max(waits) - min(waits) > 60
 
     def test_a_dead_letter_after_the_last(self, outbox, caplog):
-        """It keeps traceback, payload and attempts, and is logged as an error."""
+        """A dead letter keeps traceback, payload and attempts, and is logged as an error."""
 
         @order_paid.connect
         @durable("test.broken", retry=SOON)
@@ -212,7 +212,7 @@ class TestFailure:
         assert "(test.broken) is a dead letter after attempt 3: LookupError" in error.message
 
     def test_a_dead_letter_that_is_replayed(self, outbox):
-        """It has all its attempts again."""
+        """A replayed dead letter has all its attempts again."""
         heard = []
 
         @order_paid.connect
@@ -243,7 +243,7 @@ class TestFailure:
         assert (State.DEAD, "gave up: the customer is gone") == (row.state, row.reason)
 
     def test_retry_later(self, outbox, caplog):
-        """``RetryLater`` is no attempt, and nothing is logged as an error."""
+        """``RetryLater`` does not count as an attempt and logs no error."""
         heard = []
 
         @order_paid.connect
@@ -259,7 +259,7 @@ class TestFailure:
         assert (1, 0, []) == (worker.done, worker.failed, caplog.records)
 
     def test_exit(self, outbox):
-        """A receiver that ends the program does not end the worker."""
+        """A receiver that calls ``sys.exit`` does not end the worker."""
         heard = []
 
         @order_paid.connect
@@ -274,7 +274,7 @@ class TestFailure:
         assert ["SystemExit: 3"] * 2 == [row.reason for row in rows(outbox)]
 
     def test_something_awaited_was_cancelled(self, outbox):
-        """An async receiver whose own task is cancelled has failed, and is not lost."""
+        """If an async receiver awaits a cancelled task, the attempt has failed."""
 
         @order_paid.connect
         @durable("test.wait", retry=Retry(attempts=1))
@@ -288,7 +288,7 @@ class TestFailure:
         assert ["CancelledError"] == [row.reason for row in rows(outbox)]
 
     def test_an_error_that_cannot_be_printed(self, outbox):
-        """Its type is the reason then."""
+        """If ``str(error)`` fails, the reason is the error's type."""
 
         class RudeError(Exception):
             def __str__(self):
@@ -306,7 +306,7 @@ class TestFailure:
 
 class TestKeys:
     def test_are_kept_in_order(self, outbox):
-        """One after the other for each key; other keys go on meanwhile."""
+        """Deliveries with one key run one after the other, beside those with other keys."""
         heard = []
 
         @order_paid.connect
@@ -323,7 +323,7 @@ class TestKeys:
         assert [1001, 1002] == [order_id for sender, order_id in heard if sender == "market"]
 
     def test_a_dead_letter_blocks_its_key_alone(self, outbox):
-        """Until it is discarded or replayed."""
+        """A dead letter blocks only its key, until it is discarded or replayed."""
         heard = []
 
         @order_paid.connect

@@ -1,4 +1,4 @@
-"""One worker: what it does about time limits, sessions, and payloads that cannot be read."""
+"""One worker: time limits, sessions, and payloads that cannot be read."""
 
 import asyncio
 import contextvars
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestTimeLimits:
     def test_a_sync_receiver_is_interrupted(self, outbox, engine):
-        """When it next runs Python code; nothing of it is committed."""
+        """A sync receiver is interrupted when it next runs Python code, and is rolled back."""
         seen = []
 
         @order_paid.connect
@@ -42,7 +42,7 @@ class TestTimeLimits:
         assert "'test.slow' took longer than its time limit of 0.2 s" in row.reason
 
     def test_one_that_cannot_be_interrupted_does_not_complete(self, outbox, engine):
-        """A thread that comes back late has lost its delivery, and its transaction with it."""
+        """A thread that returns after its time limit cannot complete the delivery."""
         release = threading.Event()
         heard = []
 
@@ -64,7 +64,7 @@ class TestTimeLimits:
         assert ([1, 2], ["attempt 2"]) == (heard, written(engine))
 
     def test_an_async_receiver_is_cancelled(self, outbox):
-        """Where it awaits."""
+        """An async receiver is cancelled where it awaits."""
         seen = []
 
         @order_paid.connect
@@ -82,7 +82,7 @@ class TestTimeLimits:
         assert "'test.slow' took longer than its time limit of 0.1 s" in rows(outbox)[0].reason
 
     def test_a_timeout_of_its_own_is_no_time_limit(self, outbox):
-        """What the receiver raises itself stays what it is."""
+        """A TimeoutError of the receiver itself is not reported as the time limit."""
 
         @order_paid.connect
         @durable("test.slow", timeout=10, retry=Retry(attempts=1))
@@ -96,7 +96,7 @@ class TestTimeLimits:
 
 class TestSurroundings:
     def test_context_variables_do_not_leak(self, outbox):
-        """What one delivery sets, the next one does not see."""
+        """A context variable that one delivery sets is not visible in the next one."""
         variable = contextvars.ContextVar("variable", default=0)
         seen = []
 
@@ -117,7 +117,7 @@ class TestSurroundings:
         assert [0] * 10 == seen
 
     def test_async_receivers_share_a_loop(self, outbox):
-        """They run side by side, in one thread."""
+        """Async receivers run concurrently in one thread."""
         together = []
         running = 0
 
@@ -136,7 +136,7 @@ class TestSurroundings:
         assert {"aldis-loop"} == {name for _, name in together}
 
     def test_the_trace(self, outbox):
-        """An observer sees each delivery, and what its receiver sent under it."""
+        """An observer sees each delivery and the sends of its receiver."""
 
         @order_paid.connect
         @durable("test.pass_on")
@@ -159,7 +159,7 @@ class TestSurroundings:
 
 class TestTheSession:
     def test_a_receiver_that_commits_and_then_raises(self, outbox, engine, caplog):
-        """Its commit was the completion: it is done, and the error is logged."""
+        """A receiver that commits and then raises is done, and the error is logged."""
 
         @order_paid.connect
         @durable("test.receipt", retry=SOON)
@@ -175,7 +175,7 @@ class TestTheSession:
         assert any("raised after it had committed delivery" in each for each in caplog.messages)
 
     def test_a_receiver_that_commits_twice(self, outbox, engine):
-        """The second transaction is an ordinary one."""
+        """A receiver can commit a second transaction."""
 
         @order_paid.connect
         @durable("test.receipt")
@@ -190,7 +190,7 @@ class TestTheSession:
         assert (["part 0", "part 1"], {"done": 1}) == (written(engine), counts(outbox))
 
     def test_a_receiver_that_rolls_back_and_goes_on(self, outbox, engine):
-        """What it writes after that is committed with the completion, once."""
+        """Writes after a rollback are committed with the completion, once."""
 
         @order_paid.connect
         @durable("test.receipt", retry=SOON)
@@ -205,7 +205,7 @@ class TestTheSession:
         assert (["attempt 1"], {"done": 1}) == (written(engine), counts(outbox))
 
     def test_a_receiver_that_only_rolls_back(self, outbox, engine):
-        """It has returned, so it is done."""
+        """A receiver that rolls back and returns is done."""
 
         @order_paid.connect
         @durable("test.receipt", retry=SOON)
@@ -220,7 +220,7 @@ class TestTheSession:
         assert [1] == [row.attempts for row in rows(outbox)]
 
     def test_what_it_sends_is_recorded_with_it(self, outbox, engine):
-        """A send in the receiver's transaction is rolled back with it, and counted once."""
+        """A send in the receiver's transaction is rolled back with it and counted once."""
 
         @order_paid.connect
         @durable("test.pass_on", retry=SOON)
@@ -241,13 +241,13 @@ class TestTheSession:
 
 class TestPayloads:
     def spoil(self, outbox, payload):
-        """Put another payload into the only row."""
+        """Replace the payload of the only row."""
         with outbox.engine.begin() as connection:
             connection.execute(text("UPDATE aldis_deliveries SET payload = :p"), {"p": payload})
 
     @pytest.mark.parametrize("payload", ["", "{", "[]", "null", '{"sender": 1}', "\x00"])
     def test_that_cannot_be_read(self, outbox, payload):
-        """A dead letter at once, that says so; the receiver is not called."""
+        """An unreadable payload becomes a dead letter, and the receiver is not called."""
 
         @order_paid.connect
         @durable("test.receipt", retry=SOON)
@@ -262,7 +262,7 @@ class TestPayloads:
         assert row.reason.startswith("Payload")
 
     def test_of_a_contract_that_has_changed(self, outbox):
-        """A dead letter that names the argument; an ``upgrade=`` makes it fit."""
+        """An outdated payload becomes a dead letter; with ``upgrade=``, it runs."""
         heard = []
 
         @order_paid.connect
@@ -290,7 +290,7 @@ class TestPayloads:
         assert [7] == heard
 
     def test_of_a_signal_it_is_not_connected_to_any_more(self, outbox):
-        """A dead letter that says so."""
+        """A delivery of a disconnected signal becomes a dead letter with the reason."""
         receipt = durable("test.receipt")(lambda sender, **extra: None)
         order_paid.connect(receipt)
         send(outbox, 7)
@@ -302,7 +302,7 @@ class TestPayloads:
 
 class TestWarnings:
     def test_rows_without_a_receiver(self, outbox, caplog):
-        """They stay, and the worker says at its start whose they are."""
+        """Deliveries without a receiver stay, and the worker logs a warning at its start."""
         gone = order_paid.connect(durable("test.gone")(lambda sender, **extra: None))
         send(outbox, 7)
         order_paid.disconnect(gone)
@@ -314,7 +314,7 @@ class TestWarnings:
         assert {"pending": 1} == counts(outbox)
 
     def test_a_receiver_without_a_signal(self, outbox, caplog):
-        """Decorated, but never connected: somebody has forgotten something."""
+        """The worker warns of a durable receiver that was never connected."""
         durable("test.lonely")(lambda sender, **extra: None)
         with working(outbox):
             until(lambda: caplog.messages)
@@ -324,13 +324,13 @@ class TestWarnings:
 
     @pytest.mark.parametrize("options", [{"concurrency": 0}, {"lease": 0}])
     def test_numbers_out_of_range(self, outbox, options):
-        """Refused when the worker is made."""
+        """A worker refuses numbers that are out of range."""
         with pytest.raises(ValueError, match=r"at least|above 0"):
             Worker(outbox, **options)
 
 
 def test_receivers_that_read_before_they_write_wait_for_each_other_on_sqlite(outbox, engine):
-    """Their sessions begin as those of writers do, so that none of them is told "locked"."""
+    """On SQLite, the sessions take the write lock first, so none fails with "locked"."""
 
     @order_paid.connect
     @durable("test.reader", retry=Retry(attempts=1))

@@ -1,4 +1,4 @@
-"""A worker beside a test, in threads of its process."""
+"""Runs a worker in a thread of the test's process."""
 
 import time
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ LIMIT = 20
 
 @contextmanager
 def working(outbox, **options):
-    """Run a worker while the block does; what it raises is raised."""
+    """Run a worker while the block runs, and raise its error."""
     worker = Worker(outbox, **{"grace": 5, **options})
     errors = []
 
@@ -42,7 +42,7 @@ def working(outbox, **options):
 
 
 def until(condition):
-    """Wait until ``condition`` returns something true, and return that."""
+    """Wait until ``condition`` returns a true value, and return the value."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         found = condition()
@@ -61,12 +61,12 @@ def send(outbox, *order_ids, sender="harbour"):
 
 
 def is_settled(outbox):
-    """Tell whether nothing waits or runs."""
+    """Tell whether no delivery is waiting or running."""
     return not rows(outbox, State.PENDING, State.RUNNING, State.BLOCKED, State.QUARANTINED)
 
 
 def run_all(outbox, **options):
-    """Have a worker run until nothing waits or runs, and return it."""
+    """Run a worker until no delivery is waiting or running, and return it."""
     with working(outbox, **options) as worker:
         until(lambda: is_settled(outbox))
     return worker

@@ -1,4 +1,4 @@
-"""What the tests of transactions share."""
+"""Shared fixtures for transactions."""
 
 import pytest
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ def always_lenient(lenient):
 
 @pytest.fixture(params=PARAMETERS)
 def place(request, tmp_path):
-    """Give a new database with the tables: its kind, and its path or schema."""
+    """Provide a new database with the tables, as its kind and its path or schema."""
     if request.param == "sqlite":
         with databases.sqlite(tmp_path / "place.db") as engine:
             Table.metadata.create_all(engine)
@@ -30,7 +30,7 @@ def place(request, tmp_path):
 
 @pytest.fixture
 def engine(place):
-    """Give an engine on the database."""
+    """Provide an engine on the database."""
     kind, where = place
     with getattr(databases, kind)(where) as engine:
         yield engine
@@ -38,7 +38,7 @@ def engine(place):
 
 @pytest.fixture
 async def async_engine(place):
-    """Give an async engine on the database."""
+    """Provide an async engine on the database."""
     kind, where = place
     engine = getattr(databases, f"async_{kind}")(where)
     yield engine
@@ -47,6 +47,6 @@ async def async_engine(place):
 
 @pytest.fixture
 def session(engine):
-    """Give a session."""
+    """Provide a session."""
     with Session(engine) as session:
         yield session

@@ -1,4 +1,4 @@
-"""Databases for sessions: a file of SQLite, and schemas of their own on a PostgreSQL server."""
+"""Databases for sessions: an SQLite file, and separate schemas on a PostgreSQL server."""
 
 from contextlib import closing, contextmanager
 from uuid import uuid4
@@ -25,7 +25,7 @@ def begin_properly(engine):
 
 @contextmanager
 def sqlite(path):
-    """Give an engine on a new file."""
+    """Provide an engine on a new file."""
     engine = create_engine(f"sqlite:///{path}")
     begin_properly(engine)
     yield engine
@@ -41,7 +41,7 @@ def async_sqlite(path):
 
 @contextmanager
 def postgresql_schema():
-    """Make a schema, and drop it in the end; its name is given."""
+    """Create a schema, yield its name, and drop it."""
     POSTGRESQL.require()
     server = psycopg.connect(POSTGRESQL.url, autocommit=True)
     name = f"aldis_{uuid4().hex[:12]}"
@@ -55,7 +55,7 @@ def postgresql_schema():
 
 @contextmanager
 def postgresql(schema):
-    """Give an engine on a schema."""
+    """Provide an engine on a schema."""
     engine = create_engine(
         POSTGRESQL.sqlalchemy_url("postgresql+psycopg"),
         connect_args={"options": f"-c search_path={schema}"},

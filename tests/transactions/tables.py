@@ -1,4 +1,4 @@
-"""Two tables: what happened, and what a writer wrote about it."""
+"""Two tables: events, and the rows that a writer wrote about them."""
 
 from sqlalchemy import event, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -9,7 +9,7 @@ class Table(DeclarativeBase):
 
 
 class Happened(Table):
-    """Something that happened in a transaction; ``when_inserted`` is called in the flush."""
+    """An event in a transaction. The flush calls its ``when_inserted``."""
 
     __tablename__ = "happened"
 
@@ -18,7 +18,7 @@ class Happened(Table):
 
 
 class Written(Table):
-    """What a writer was given, in the order in which it wrote."""
+    """The rows that a writer got, in the order of writing."""
 
     __tablename__ = "written"
 
@@ -28,13 +28,13 @@ class Written(Table):
 
 @event.listens_for(Happened, "after_insert")
 def tell_inserted(mapper, connection, target):
-    """Call what the object has for it."""
+    """Call the event's ``when_inserted``."""
     if target.when_inserted is not None:
         target.when_inserted()
 
 
 class Scribe:
-    """A writer of the buffer that writes into ``written``."""
+    """A writer that writes into ``written``."""
 
     def __init__(self, engine=None):
         self.engine = engine
@@ -43,7 +43,7 @@ class Scribe:
         self.told = 0
 
     def write(self, session, rows):
-        """Write the rows, one after the other in the order given."""
+        """Write the rows in the given order."""
         self.batches.append(list(rows))
         for number in rows:
             session.execute(insert(Written).values(number=number))
@@ -60,7 +60,7 @@ class Scribe:
 
 
 def leave(session, number):
-    """Let something happen in the transaction of a session."""
+    """Add an event in the transaction of a session."""
     session.execute(insert(Happened).values(number=number))
 
 

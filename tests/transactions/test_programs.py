@@ -1,4 +1,4 @@
-"""Whatever is done with savepoints: what is called and written is what the database has."""
+"""Random programs: receivers and writers see exactly the committed rows."""
 
 import asyncio
 
@@ -46,7 +46,7 @@ def played(engine):
 @example(program=["begin", *INNER_LEFT_OPEN, ("rollback", 1), "send", ("commit", 0)])
 @given(program=PROGRAMS)
 def test_what_is_there_was_told(program, engine, played):
-    """Each row that is committed was told once, in order; what is not there was not told."""
+    """Each committed row was reported once and in order, and no other row was."""
 
     def run(scribe):
         with Session(engine) as session:
@@ -62,7 +62,7 @@ def test_what_is_there_was_told(program, engine, played):
 @settings(GIVEN, max_examples=sized(10, 200))
 @given(program=PROGRAMS)
 def test_async(program, played, async_engine):
-    """The same holds for the session inside an async one."""
+    """An async session has the same results."""
 
     async def run(scribe):
         async with AsyncSession(async_engine) as session:

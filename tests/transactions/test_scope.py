@@ -1,4 +1,4 @@
-"""Whose session it is."""
+"""The caller's session."""
 
 import pytest
 from sqlalchemy import create_engine
@@ -13,13 +13,13 @@ from tests.core.support import exactly, run_python
 
 
 class Box:
-    """A source of sessions."""
+    """A session provider."""
 
     def __init__(self, handle=None):
         self.handle = handle
 
     def session(self):
-        """Return what it was made with."""
+        """Return the session of the box."""
         return self.handle
 
 
@@ -125,7 +125,7 @@ class TestCounterpart:
 
 class TestImports:
     def test_sqlalchemy_is_not_imported(self):
-        """Who has no session does not pay for one."""
+        """Code without sessions does not import SQLAlchemy."""
         code = """
             import sys
             import aldis.receivers, aldis.transactions
@@ -134,7 +134,7 @@ class TestImports:
         assert "False" == run_python(code)
 
     def test_greenlet_is_not_needed(self):
-        """A sync session does without the async part of SQLAlchemy, which needs greenlet."""
+        """Sync sessions work without greenlet."""
         code = """
             import sys
             sys.modules["greenlet"] = None

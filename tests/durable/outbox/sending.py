@@ -1,4 +1,4 @@
-"""What is sent to the outbox, and what it has recorded."""
+"""Sends to the outbox and reads it."""
 
 from tests.durable.scenes import order_paid, rows
 

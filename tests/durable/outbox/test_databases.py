@@ -1,4 +1,4 @@
-"""The databases that an outbox takes, and those that it refuses."""
+"""The databases that an outbox accepts and refuses."""
 
 import sqlite3
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
 class TestDatabases:
     def test_another_engine_is_refused(self, engine, tmp_path, receipt):
-        """A session of another database cannot record atomically."""
+        """A session on another database is refused, because it is not atomic."""
         with scenes.sqlite(tmp_path / "other.db") as other:
             outbox = Outbox(engine=engine)
             with Session(other) as session, outbox.using(session):
@@ -36,7 +36,7 @@ class TestDatabases:
                 send(7)
 
     def test_two_engines_are_refused(self, engine, tmp_path, receipt):
-        """A session that has used a second database has no one commit any more."""
+        """A session that has used a second database is refused."""
         with scenes.sqlite(tmp_path / "other.db") as other:
             outbox = Outbox(engine=engine)
             with Session(engine) as session, outbox.using(session):
@@ -48,7 +48,7 @@ class TestDatabases:
         assert [] == rows(outbox)
 
     def test_binds_by_model_need_an_engine(self, engine, receipt):
-        """Where the session knows engines for models only, the outbox is told which is its own."""
+        """A session with engines for models only needs ``Outbox(engine=)``."""
 
         class Base(DeclarativeBase): ...
 
@@ -65,7 +65,7 @@ class TestDatabases:
         assert [8] == sent(outbox)
 
     def test_another_kind_is_refused(self):
-        """Only databases that are known to keep the promises."""
+        """Only supported databases are accepted."""
         engine = create_engine("mssql+pymssql://", module=sqlite3)
         with pytest.raises(
             OutboxError, match=r"kept in SQLite, PostgreSQL, MariaDB or MySQL, not i"
@@ -73,7 +73,7 @@ class TestDatabases:
             Outbox(engine=engine)
 
     def test_without_the_tables(self, tmp_path, receipt):
-        """The send's transaction fails, and the message says which command is missing."""
+        """The send's transaction fails, and the error names the missing command."""
         engine = create_engine(f"sqlite:///{tmp_path / 'bare.db'}")
         outbox = Outbox(engine=engine)
         with Session(engine) as session, outbox.using(session):
@@ -84,7 +84,7 @@ class TestDatabases:
         engine.dispose()
 
     def test_a_prefix(self, tmp_path, receipt):
-        """The tables may have other names."""
+        """The table names can have another prefix."""
         engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
         scenes.create_tables(engine, "shop_")
         outbox = Outbox(engine=engine, prefix="shop_")

@@ -1,4 +1,4 @@
-"""The outbox on SQLite, whose driver begins transactions in its own way, and in async sessions."""
+"""The outbox on SQLite, whose driver begins transactions late, and in async sessions."""
 
 import pytest
 from sqlalchemy import create_engine, select, text
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("receipt")
 
 @pytest.fixture
 def engine(file):
-    """Give an engine that nobody has told to begin properly."""
+    """Provide an engine with SQLAlchemy's default configuration."""
     engine = create_engine(f"sqlite:///{file}")
     yield engine
     engine.dispose()
@@ -24,7 +24,7 @@ def engine(file):
 
 class TestTheDriversTransactions:
     def roll_back_what_was_released(self, session, outbox):
-        """Send in a savepoint, release that, and roll back the transaction around it."""
+        """Send in a savepoint, release it, and roll back the transaction."""
         with outbox.using():
             with session.begin_nested():
                 write(session, "paid")
@@ -34,7 +34,7 @@ class TestTheDriversTransactions:
 
     @pytest.mark.parametrize("known", ["named", "prepared", "found"])
     def test_an_outer_rollback_leaves_nothing(self, engine, known):
-        """A released savepoint is rolled back, however the outbox came to know the engine."""
+        """An outer rollback removes the sends of a released savepoint."""
         session = scoped_session(sessionmaker(engine))
         outbox = Outbox(session, engine=engine if known == "named" else None)
         if known == "prepared":
@@ -43,7 +43,7 @@ class TestTheDriversTransactions:
         assert ([], []) == (written(engine), rows(outbox))
 
     def test_a_transaction_that_was_under_way(self, engine):
-        """One that began by reading, before the outbox knew the engine, is rolled back as well."""
+        """A transaction that began with a read before the first send rolls back."""
         session = scoped_session(sessionmaker(engine))
         outbox = Outbox(session)
         session.execute(select(notes))
@@ -51,7 +51,7 @@ class TestTheDriversTransactions:
         assert ([], []) == (written(engine), rows(outbox))
 
     def test_a_savepoint_that_was_under_way(self, engine):
-        """One that began with a savepoint, before that, is refused with the remedy."""
+        """A transaction that began with a savepoint before the first send is refused."""
         session = scoped_session(sessionmaker(engine))
         outbox = Outbox(session)
         with session.begin_nested():
@@ -63,7 +63,7 @@ class TestTheDriversTransactions:
         session.remove()
 
     def test_one_that_begins_by_itself_is_left_alone(self, file):
-        """An engine that says BEGIN already, as SQLAlchemy's documentation has it, goes on so."""
+        """An engine that already emits BEGIN stays unchanged."""
         with databases.sqlite(file) as engine:
             outbox = Outbox(engine=engine)
             with Session(engine) as session, outbox.using(session):
@@ -92,7 +92,7 @@ class TestImmediate:
             session.commit()
 
     def test_without_it_a_read_cannot_become_a_write(self, file):
-        """In WAL, one that has read cannot write once another has committed; it says why."""
+        """In WAL, a transaction that has read cannot write after another commit."""
         engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.2})
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -103,7 +103,7 @@ class TestImmediate:
         engine.dispose()
 
     def test_with_it_the_other_waits(self, file):
-        """``immediate=True`` takes the lock first, and the send's transaction succeeds."""
+        """``immediate=True`` takes the lock first, so the send succeeds."""
         engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.2})
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -114,14 +114,14 @@ class TestImmediate:
 
 
 async def recorded(engine):
-    """Return how many deliveries are committed."""
+    """Return the number of committed deliveries."""
     async with engine.connect() as connection:
         return await connection.scalar(text("SELECT count(*) FROM aldis_deliveries"))
 
 
 class TestAsyncSessions:
     async def test_are_recorded_in(self, async_engine):
-        """Sending is synchronous, the commit writes it."""
+        """A send is synchronous, and the async commit writes it."""
         outbox = Outbox(engine=async_engine)
         async with AsyncSession(async_engine) as session:
             with outbox.using(session):
@@ -131,7 +131,7 @@ class TestAsyncSessions:
         assert 1 == await recorded(async_engine)
 
     async def test_are_rolled_back_with(self, async_engine):
-        """Savepoints, and the transaction around them."""
+        """Rollbacks of savepoints and transactions remove their sends."""
         outbox = Outbox(engine=async_engine)
         async with AsyncSession(async_engine) as session:
             with outbox.using(session):
@@ -147,7 +147,7 @@ class TestAsyncSessions:
         assert 1 == await recorded(async_engine)
 
     async def test_need_a_transaction(self, async_engine):
-        """One of its own could not be awaited: the message says how to begin one."""
+        """Without a transaction, the error explains how to begin one."""
         outbox = Outbox(engine=async_engine)
         async with AsyncSession(async_engine) as session:
             with (
@@ -157,7 +157,7 @@ class TestAsyncSessions:
                 order_paid.send("harbour", order_id=7)
 
     async def test_an_engine_that_was_not_known(self, async_engine):
-        """The first send of a process may be in a session that has just begun."""
+        """The first send of a process can be in a transaction that has just begun."""
         async with AsyncSession(async_engine) as session:
             outbox = Outbox(lambda: session)
             async with session.begin():
@@ -166,7 +166,7 @@ class TestAsyncSessions:
         assert 1 == await recorded(async_engine)
 
     async def test_an_engine_of_sqlite_that_was_used(self, file):
-        """A session that has used SQLite before might not roll back: refused, with a remedy."""
+        """A transaction that has used SQLite before the outbox is refused."""
         engine = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
         async with AsyncSession(engine) as session:
             await session.execute(select(notes))
@@ -177,7 +177,7 @@ class TestAsyncSessions:
         await engine.dispose()
 
     async def test_a_connection_is_refused(self, async_engine):
-        """An AsyncConnection cannot be written to by a send."""
+        """An AsyncConnection is refused, because a send cannot await."""
         outbox = Outbox(engine=async_engine)
         async with async_engine.begin() as connection:
             why = "cannot record a send, because that would need await; use an AsyncSession"
@@ -185,7 +185,7 @@ class TestAsyncSessions:
                 order_paid.send("harbour", order_id=7)
 
     async def test_the_connection_inside(self, async_engine):
-        """What ``run_sync`` hands to its function can be used."""
+        """The sync connection inside ``run_sync`` is accepted."""
         outbox = Outbox(engine=async_engine)
 
         def pay(connection):

@@ -1,4 +1,4 @@
-"""In whose transaction the outbox records, and where there is none."""
+"""The transaction in which the outbox records a send."""
 
 from contextlib import contextmanager
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
 @pytest.fixture(scope="module", params=["sqlite", *databases.SERVER_KINDS])
 def each_engine(request, tmp_path_factory):
-    """Give an engine on each kind of database, with the tables."""
+    """Provide an engine on each kind of database, with the tables."""
     with getattr(databases, request.param)(tmp_path_factory.mktemp("place")) as engine:
         scenes.create_tables(engine)
         yield engine
@@ -27,7 +27,7 @@ def each_engine(request, tmp_path_factory):
 
 @contextmanager
 def statements(engine, beginning="INSERT INTO aldis_"):
-    """Collect the statements that an engine is told, of one kind."""
+    """Collect the statements of one kind that an engine executes."""
     said = []
 
     def listen(connection, cursor, statement, parameters, context, many):
@@ -44,14 +44,14 @@ def statements(engine, beginning="INSERT INTO aldis_"):
 class TestInTheCallersTransaction:
     @pytest.fixture
     def engine(self, each_engine):
-        """Do this on each kind of database, with nothing in it."""
+        """Use each kind of database, with empty tables."""
         with each_engine.begin() as connection:
             connection.execute(text("DELETE FROM aldis_deliveries"))
             connection.execute(text("DELETE FROM notes"))
         return each_engine
 
     def test_is_there_after_the_commit_only(self, outbox, engine, receipt):
-        """The row is committed together with what the caller wrote."""
+        """The row is committed together with the caller's write."""
         with Session(engine) as session, outbox.using(session):
             write(session, "paid")
             send(7)
@@ -61,7 +61,7 @@ class TestInTheCallersTransaction:
         assert [7] == sent(outbox)
 
     def test_is_rolled_back_with_it(self, outbox, engine, receipt):
-        """After a rollback there is neither."""
+        """A rollback removes both the row and the caller's write."""
         with Session(engine) as session, outbox.using(session):
             write(session, "paid")
             send(7)
@@ -69,7 +69,7 @@ class TestInTheCallersTransaction:
         assert ([], []) == (written(engine), rows(outbox))
 
     def test_is_rolled_back_with_its_savepoint(self, outbox, engine, receipt):
-        """What was sent in a savepoint that is rolled back is gone, what was around it stays."""
+        """The rollback of a savepoint removes only the savepoint's sends."""
         with Session(engine) as session, outbox.using(session), session.begin():
             send(1)
             savepoint = session.begin_nested()
@@ -80,7 +80,7 @@ class TestInTheCallersTransaction:
         assert [1, 3] == sent(outbox)
 
     def test_is_rolled_back_although_its_savepoint_was_released(self, outbox, engine, receipt):
-        """A released savepoint is no commit: the outer rollback takes it back, on SQLite too."""
+        """An outer rollback removes the sends of a released savepoint."""
         with Session(engine) as session, outbox.using(session):
             with session.begin_nested():
                 write(session, "paid")
@@ -89,7 +89,7 @@ class TestInTheCallersTransaction:
         assert ([], []) == (written(engine), rows(outbox))
 
     def test_one_statement_for_all_receivers(self, outbox, engine):
-        """However many sends and receivers: one INSERT for each transaction."""
+        """A transaction writes all its deliveries with one INSERT."""
         for number in range(5):
 
             @order_paid.connect
@@ -107,7 +107,7 @@ class TestInTheCallersTransaction:
         assert (1, 20) == (len(said), len(rows(outbox)))
 
     def test_a_connection(self, outbox, engine, receipt):
-        """A connection of Core is written to at once, and takes it back as well."""
+        """A send on a Core connection is written at once, and rolled back with it."""
         with engine.connect() as connection, outbox.using(connection):
             with connection.begin():
                 send(7)
@@ -117,7 +117,7 @@ class TestInTheCallersTransaction:
         assert [7] == sent(outbox)
 
     def test_a_flush_that_sends(self, outbox, engine, receipt):
-        """What is sent while the commit flushes is in the transaction, too."""
+        """A send during the flush of a commit is part of the transaction."""
 
         class Base(DeclarativeBase): ...
 
@@ -138,7 +138,7 @@ class TestInTheCallersTransaction:
 
 class TestNoTransaction:
     def test_is_recorded_in_one_of_its_own(self, engine, receipt):
-        """Without a transaction the row is there at once."""
+        """Without a transaction, the row is committed at once."""
         outbox = Outbox(engine=engine)
         with Session(engine) as session, outbox.using(session):
             send(7)
@@ -146,7 +146,7 @@ class TestNoTransaction:
             assert not session.in_transaction()
 
     def test_or_is_an_error(self, engine, receipt):
-        """``no_transaction="error"`` refuses, with the remedy, and records nothing."""
+        """``no_transaction="error"`` refuses the send and records nothing."""
         outbox = Outbox(engine=engine, no_transaction="error")
         with (
             Session(engine) as session,
@@ -158,6 +158,6 @@ class TestNoTransaction:
         assert [] == rows(outbox)
 
     def test_a_setting_that_is_none(self):
-        """Only these two exist."""
+        """Other values of ``no_transaction`` are refused."""
         with pytest.raises(ValueError, match="must be 'own' or 'error', not 'silence'"):
             Outbox(store=MemoryStore(), no_transaction="silence")

@@ -1,4 +1,4 @@
-"""Whose session the outbox records in."""
+"""The session that the outbox uses."""
 
 import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
 class TestWhoseSession:
     def test_a_sessionmaker_is_refused(self, engine):
-        """It makes a new session each time: the caller's is never among them."""
+        """A sessionmaker is refused, because it makes a new session at each call."""
         for maker in (
             sessionmaker(engine),
             async_sessionmaker(create_async_engine("sqlite+aiosqlite://")),
@@ -23,7 +23,7 @@ class TestWhoseSession:
                 Outbox(maker)
 
     def test_a_session_is_refused(self, engine):
-        """One session is not everybody's."""
+        """A single session is refused, because several callers would share it."""
         with (
             Session(engine) as session,
             pytest.raises(OutboxError, match=r"outbox.using\(session\)"),
@@ -31,7 +31,7 @@ class TestWhoseSession:
             Outbox(session)
 
     def test_a_callable(self, engine, receipt):
-        """Any callable that returns the current session will do."""
+        """A function that returns the current session is accepted."""
         session = Session(engine)
         outbox = Outbox(lambda: session)
         with session, outbox.using():
@@ -41,25 +41,25 @@ class TestWhoseSession:
         assert [7] == sent(outbox)
 
     def test_a_callable_that_returns_none(self, receipt):
-        """No session is said to be none."""
+        """A function that returns ``None`` raises an error at the send."""
         outbox = Outbox(lambda: None)
         with pytest.raises(NoSessionError, match="there is no current session"), outbox.using():
             send(7)
 
     def test_nobodys(self, receipt):
-        """A send outside of everything says what to do, and no receiver has it."""
+        """A send without a session raises an error with the remedy."""
         with pytest.raises(NoSessionError, match="there is no current app with an outbox"):
             send(7)
 
     def test_an_outbox_without_a_session(self, engine, receipt):
-        """With ``using()`` alone, an outbox that has none says so."""
+        """``using()`` without a session raises an error."""
         outbox = Outbox(engine=engine)
         why = "this outbox was made without a session"
         with pytest.raises(NoSessionError, match=why), outbox.using():
             send(7)
 
     def test_what_is_no_session(self, engine, receipt):
-        """``using`` refuses at once what it cannot write through."""
+        """``using`` refuses an object that is not a session."""
         outbox = Outbox(engine=engine)
         with (
             pytest.raises(NoSessionError, match="7 is not a session or connection of SQLAlchemy"),
@@ -68,7 +68,7 @@ class TestWhoseSession:
             pass
 
     def test_the_innermost(self, engine, tmp_path, receipt):
-        """Nested blocks: the innermost decides, and the outer one does again after it."""
+        """In nested blocks, the innermost session is used, then the outer one again."""
         with scenes.sqlite(tmp_path / "other.db") as other:
             first, second = Outbox(engine=engine), Outbox(engine=other)
             with Session(engine) as one, Session(other) as two, first.using(one):

@@ -1,4 +1,4 @@
-"""What the tests of draining share: an outbox on SQLite, and a receiver."""
+"""Shared fixtures: an outbox on SQLite, and a receiver."""
 
 import pytest
 from sqlalchemy.orm import scoped_session, sessionmaker
@@ -10,7 +10,7 @@ from tests.durable.scenes import order_paid, write
 
 @pytest.fixture(params=["file", "memory"])
 def engine(request, tmp_path):
-    """Give an engine on SQLite: on a file, and in memory."""
+    """Provide an engine on SQLite, on a file and in memory."""
     where = scenes.sqlite(tmp_path / "shop.db") if request.param == "file" else scenes.in_memory()
     with where as engine:
         yield engine
@@ -18,7 +18,7 @@ def engine(request, tmp_path):
 
 @pytest.fixture
 def session(engine):
-    """Give a scoped session."""
+    """Provide a scoped session."""
     session = scoped_session(sessionmaker(engine))
     yield session
     session.remove()
@@ -26,13 +26,13 @@ def session(engine):
 
 @pytest.fixture
 def outbox(session):
-    """Give an outbox with the session."""
+    """Provide an outbox with the session."""
     return Outbox(session)
 
 
 @pytest.fixture
 def receipt(aldis_clean):
-    """Give a receiver that writes through its session what it was called with."""
+    """Provide a receiver that writes its arguments through its session."""
 
     @order_paid.connect
     @durable("billing.receipt")

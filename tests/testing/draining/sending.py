@@ -1,10 +1,10 @@
-"""What there is to drain."""
+"""Sends that the tests drain."""
 
 from tests.durable.scenes import order_paid
 
 
 def send(outbox, session, *order_ids):
-    """Send, and commit."""
+    """Send and commit."""
     with outbox.using(session):
         session.begin()
         for order_id in order_ids:

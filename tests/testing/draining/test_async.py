@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestAdrain:
     async def test_runs_in_the_tests_loop(self, outbox, session, engine, receipt):
-        """Async receivers run in the loop of the test, sync ones in a thread."""
+        """Async receivers run in the test's event loop, and sync receivers in a thread."""
         loops = []
 
         @order_paid.connect
@@ -70,7 +70,7 @@ class TestAdrain:
         await engine.dispose()
 
     async def test_an_async_database_in_memory(self):
-        """A transaction that was left open is said to be in the way there, too."""
+        """An open transaction on the only connection raises an error."""
         engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
         outbox = Outbox(engine=engine)
         heard = []
@@ -94,7 +94,7 @@ class TestAdrain:
         await engine.dispose()
 
     async def test_errors_are_raised(self, outbox, session):
-        """What receivers raise comes in a group, as from ``drain``."""
+        """``adrain`` raises the receivers' errors in a group."""
 
         @order_paid.connect
         @durable("billing.broken")
@@ -106,7 +106,7 @@ class TestAdrain:
             await adrain(outbox)
 
     async def test_drain_refuses_what_is_async(self, outbox):
-        """In an event loop, ``drain`` says what to call instead."""
+        """In an event loop, ``drain`` names ``adrain``."""
 
         @order_paid.connect
         @durable("billing.wait")
@@ -116,14 +116,14 @@ class TestAdrain:
             drain(outbox)
 
     async def test_drain_does_for_what_is_sync(self, outbox, session, receipt):
-        """Where nothing is async but the test, ``drain`` works."""
+        """In an event loop, ``drain`` works if all receivers are sync."""
         send(outbox, session, 7)
         assert 1 == drain(outbox, receivers=["billing.receipt"]).done
 
 
 class TestDrainOfAsyncReceivers:
     def test_makes_a_loop(self, outbox, session):
-        """A test that is not async can drain async receivers all the same."""
+        """In a sync test, ``drain`` runs async receivers."""
         heard = []
 
         @order_paid.connect
@@ -137,7 +137,7 @@ class TestDrainOfAsyncReceivers:
         assert [7] == heard
 
     def test_on_an_async_database(self, tmp_path):
-        """So with an async engine, if no connection outlives its loop."""
+        """In a sync test, ``drain`` works on an async engine without a pool."""
         heard = []
         url = f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"
         outbox = Outbox(engine=create_async_engine(url, poolclass=NullPool))

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestDelivering:
     def test_a_receiver_that_asks(self, engine):
-        """A receiver that is called directly gets the test's session, and what else is said."""
+        """A receiver that is called directly gets the test's session and attributes."""
 
         @durable("billing.receipt")
         def receipt(sender, *, order_id, **extra):
@@ -30,7 +30,7 @@ class TestDelivering:
         assert ["7 at attempt 3"] == written(engine)
 
     def test_without_a_session(self):
-        """One that asks for a session then is told how to give one."""
+        """Asking for the session without one explains how to give one."""
         with delivering() as delivery:
             assert delivery is current_delivery()
             assert (1, None) == (delivery.attempt, delivery.caused_by)
@@ -38,7 +38,7 @@ class TestDelivering:
                 _ = delivery.session
 
     def test_each_is_another(self):
-        """Keys are unique, and what was before is there again."""
+        """Each delivery has another key, and the block restores the outer state."""
         with delivering() as first, delivering() as second:
             assert first.key != second.key
         with pytest.raises(NoDeliveryError, match=r"with aldis.testing.delivering\(session\)"):

@@ -1,4 +1,4 @@
-"""Running what is due in the test's own process."""
+"""Running due deliveries in the test's own process."""
 
 import contextvars
 import threading
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestDrain:
     def test_runs_what_is_due(self, outbox, session, engine, receipt):
-        """What was committed is delivered, and what the receiver wrote is committed."""
+        """``drain`` runs committed deliveries and commits the receivers' writes."""
         send(outbox, session, 7, 8)
 
         assert 2 == drain(outbox).done
@@ -27,13 +27,13 @@ class TestDrain:
         assert {"done": 2} == counts(outbox)
 
     def test_nothing_is_no_error(self, outbox, receipt):
-        """Where nothing is due, nothing is run."""
+        """``drain`` without due deliveries runs nothing and raises nothing."""
         ran = drain(outbox)
 
         assert (0, 0, []) == (ran.attempts, ran.dead, ran.errors)
 
     def test_what_is_not_committed_is_not_there(self, tmp_path):
-        """An open transaction's sends are not run, and are run once it is committed."""
+        """``drain`` does not run deliveries that are not committed."""
         heard = []
         with scenes.sqlite(tmp_path / "shop.db") as engine, Session(engine) as session:
             outbox = Outbox(engine=engine)
@@ -52,7 +52,7 @@ class TestDrain:
         assert [7] == heard
 
     def test_runs_what_receivers_send(self, outbox, session, engine, receipt):
-        """What a receiver sends is due at once, and is run as well."""
+        """``drain`` also runs the deliveries that receivers send."""
 
         @order_paid.connect
         @durable("billing.pass_on")
@@ -70,7 +70,7 @@ class TestDrain:
         assert {"harbour 7", "archived 8"} == set(written(engine))
 
     def test_only_some_receivers(self, outbox, session, receipt):
-        """The others' deliveries stay where they are."""
+        """``receivers=`` leaves the deliveries of other receivers pending."""
 
         @order_paid.connect
         @durable("billing.other")
@@ -84,7 +84,7 @@ class TestDrain:
             drain(outbox, receivers=["billing.receip"])
 
     def test_sees_nothing_of_the_test(self, outbox, session, receipt):
-        """As in a worker, receivers run with context variables and a session of their own."""
+        """Receivers do not see the test's context variables, session or thread."""
         variable = contextvars.ContextVar("variable", default="unset")
         variable.set("the test's")
         seen = []
@@ -101,7 +101,7 @@ class TestDrain:
         assert [("unset", False, "aldis-receiver")] == seen
 
     def test_the_trace_shows_it(self, outbox, session, receipt):
-        """Each delivery is a send in a trace, with what its receiver sent under it."""
+        """A trace shows each delivery, and the sends of its receiver under it."""
 
         @order_paid.connect
         @durable("billing.pass_on")

@@ -1,4 +1,4 @@
-"""What ``drain`` does with what receivers raise, and when it is interrupted itself."""
+"""``drain`` and the errors of receivers."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestErrors:
     def test_are_raised_in_the_end(self, outbox, session, receipt):
-        """All is run first; then comes a group, with a note on whose error each is."""
+        """``drain`` runs everything, then raises a group with a note on each error."""
 
         @order_paid.connect
         @durable("billing.broken", retry=Retry(attempts=2))
@@ -30,7 +30,7 @@ class TestErrors:
         assert {"done": 2, "pending": 2} == counts(outbox)
 
     def test_what_failed_is_not_run_again(self, outbox, session):
-        """However short a wait chance would give it: it waits for the longest."""
+        """A failed delivery waits for the longest possible time, so it does not run again."""
 
         @order_paid.connect
         @durable("billing.broken", retry=Retry(attempts=9, first_delay=60))
@@ -43,7 +43,7 @@ class TestErrors:
         assert min(waits) >= 60
 
     def test_are_returned_if_that_is_wanted(self, outbox, session):
-        """``raise_errors=False`` is for a test of what happens to failures."""
+        """``raise_errors=False`` returns the errors."""
 
         @order_paid.connect
         @durable("billing.broken", retry=Retry(attempts=1))
@@ -58,7 +58,7 @@ class TestErrors:
         assert {"dead": 1} == counts(outbox)
 
     def test_giving_up_is_an_error(self, outbox, session):
-        """``GiveUp`` makes a dead letter at once, and is raised."""
+        """``GiveUp`` makes a dead letter and is raised."""
 
         @order_paid.connect
         @durable("billing.broken")
@@ -72,7 +72,7 @@ class TestErrors:
         assert {"dead": 1} == counts(outbox)
 
     def test_calling_later_is_none(self, outbox, session):
-        """``RetryLater`` is no failure, and the delivery waits."""
+        """``RetryLater`` is not an error, and the delivery waits."""
 
         @order_paid.connect
         @durable("billing.busy")
@@ -85,7 +85,7 @@ class TestErrors:
         assert {"pending": 1} == counts(outbox)
 
     def test_what_ends_programs(self, outbox, session):
-        """What is no ``Exception``, such as ``pytest.fail`` or ``sys.exit``, is raised as well."""
+        """``sys.exit`` in a receiver is raised in the group."""
 
         @order_paid.connect
         @durable("billing.broken")
@@ -100,7 +100,7 @@ class TestErrors:
 
 class TestInterrupted:
     def test_what_was_not_run_stays(self, outbox, session):
-        """Where drain itself fails, what it had is pending and has all its attempts."""
+        """If ``drain`` fails, its delivery is pending with all its attempts."""
 
         @order_paid.connect
         @durable("billing.busy")

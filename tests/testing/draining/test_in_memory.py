@@ -1,4 +1,4 @@
-"""Draining what is kept in memory."""
+"""Draining databases and stores in memory."""
 
 import pytest
 from sqlalchemy import create_engine, select
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestDatabasesInMemory:
     def test_a_transaction_that_was_left_open(self):
-        """On the only connection, the test's own transaction is in the way: that is said."""
+        """An open transaction on the only connection raises an error."""
         with scenes.in_memory() as engine, Session(engine) as session:
             outbox = Outbox(engine=engine)
             outbox.prepare()
@@ -26,7 +26,7 @@ class TestDatabasesInMemory:
             assert 0 == drain(outbox).attempts
 
     def test_one_for_each_thread(self):
-        """Receivers would see another, empty database: that is said."""
+        """A separate database for each thread raises an error."""
         engine = create_engine("sqlite://")
         scenes.create_tables(engine)
         with pytest.raises(
@@ -36,7 +36,7 @@ class TestDatabasesInMemory:
         engine.dispose()
 
     def test_without_any_database(self):
-        """Deliveries in memory need none."""
+        """A ``MemoryStore`` works without a database."""
         outbox = Outbox(store=MemoryStore())
         heard = []
 
@@ -54,7 +54,7 @@ class TestDatabasesInMemory:
         assert (1, 1, [(7, 1), (7, 2)]) == (ran.done, ran.failed, heard)
 
     def test_a_session_without_tables_of_aldis(self, tmp_path):
-        """With a session and deliveries in memory, a suite that never commits can drain."""
+        """A ``MemoryStore`` works in a test suite that never commits."""
         with scenes.sqlite(tmp_path / "shop.db") as engine, engine.connect() as connection:
             around = connection.begin()
             session = scoped_session(

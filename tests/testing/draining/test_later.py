@@ -1,4 +1,4 @@
-"""Running what is due later, without waiting for it."""
+"""``drain(later=True)`` runs later deliveries without waiting."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestLater:
     def test_delays_and_backoffs_take_no_time(self, outbox, session, engine):
-        """``later=True`` runs a delayed delivery, and all attempts of one that fails."""
+        """A delayed delivery and all attempts of a failing one run at once."""
         attempts = []
 
         @order_paid.connect
@@ -29,7 +29,7 @@ class TestLater:
         assert (1, 2, [1, 2, 3]) == (ran.done, ran.failed, attempts)
 
     def test_goes_on_to_the_dead_letter(self, outbox, session):
-        """A delivery that never succeeds is a dead letter in the end."""
+        """A delivery that always fails becomes a dead letter."""
 
         @order_paid.connect
         @durable("billing.broken", retry=Retry(attempts=4))
@@ -42,7 +42,7 @@ class TestLater:
         assert (4, 1) == (ran.failed, ran.dead)
 
     def test_keeps_the_order_of_times(self, outbox, session):
-        """What is due sooner runs sooner."""
+        """Deliveries run in the order of their due times."""
         heard = []
         for number, delay in enumerate([900, 30, 600]):
 
@@ -56,7 +56,7 @@ class TestLater:
         assert [30, 600, 900] == heard
 
     def test_comes_to_an_end(self, outbox, session):
-        """A receiver that always asks to be called later is an error, not an endless test."""
+        """A receiver that always raises ``RetryLater`` ends ``drain`` with an error."""
 
         @order_paid.connect
         @durable("billing.busy")
@@ -68,7 +68,7 @@ class TestLater:
             drain(outbox, later=True)
 
     def test_a_key_is_blocked_by_its_first(self, outbox, session):
-        """What waits behind a failing delivery runs after it."""
+        """A delivery that is blocked by its key runs after the failing one."""
         heard = []
 
         @order_paid.connect

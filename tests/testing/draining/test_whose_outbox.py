@@ -1,4 +1,4 @@
-"""Whose outbox is drained where none is named."""
+"""The outbox that ``drain`` uses without an argument."""
 
 import pytest
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 class TestWhoseOutbox:
     def test_the_current_flask_apps(self, engine, session, receipt):
-        """Without an argument, it is the app's, whose context the receivers get."""
+        """``drain`` uses the current app's outbox and context."""
         from aldis.flask import Aldis
 
         app = flask.Flask("shop")
@@ -37,6 +37,6 @@ class TestWhoseOutbox:
 
     @pytest.mark.parametrize("app", [None, flask.Flask("bare")])
     def test_nobodys(self, app):
-        """Where there is none, it says how to name one."""
+        """Without an outbox, the error explains how to name one."""
         with pytest.raises(NoSessionError, match=r"there is no current app with an outbox; give"):
             drain(app=app)

@@ -1,4 +1,4 @@
-"""What the tests of the buffer share: a writer, and a transaction."""
+"""Shared fixtures: a writer, and a transaction."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from tests.transactions.tables import Scribe
 
 @pytest.fixture
 def scribe(engine):
-    """Give a writer."""
+    """Provide a writer."""
     return Scribe(engine)
 
 
 @pytest.fixture
 def begun(session):
-    """Give a session in a transaction."""
+    """Provide a session in a transaction."""
     session.begin()
     return session

@@ -1,8 +1,8 @@
-"""What the buffer says in the log."""
+"""Reads the log of the buffer."""
 
 import logging
 
 
 def errors(caplog):
-    """Return what was logged at level ERROR."""
+    """Return the messages of level ERROR."""
     return [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]

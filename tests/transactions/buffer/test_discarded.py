@@ -1,4 +1,4 @@
-"""What the buffer says of rows that nobody has committed or rolled back."""
+"""The buffer reports rows that were neither committed nor rolled back."""
 
 import gc
 import logging
@@ -23,14 +23,14 @@ DISCARDED = (
 class TestDiscarded:
     @pytest.mark.parametrize("how", ["close", "reset", "invalidate"])
     def test_a_session_that_is_only_closed(self, engine, begun, scribe, caplog, how):
-        """What was recorded in it is gone, and one error says so."""
+        """Closing a session with rows drops the rows and logs one error."""
         buffer_of(begun).write(begun, scribe, 1)
         getattr(begun, how)()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
         assert [] == committed(engine)[1]
 
     def test_a_scoped_session_that_is_removed(self, engine, scribe, caplog):
-        """The same; what an open savepoint had recorded counts, too."""
+        """Removing a scoped session counts the rows of open savepoints, too."""
         scoped = scoped_session(sessionmaker(engine))
         scoped.begin()
         for _ in range(3):
@@ -41,7 +41,7 @@ class TestDiscarded:
         assert ["3 durable deliveries were" + DISCARDED] == errors(caplog)
 
     def test_in_strict_mode(self, engine, begun, scribe, strict):
-        """It is raised, and the session can be used on."""
+        """In strict mode, the error is raised, and the session stays usable."""
         buffer_of(begun).write(begun, scribe, 1)
         with pytest.raises(OutboxError, match=r"^1 durable delivery was recorded in a session"):
             begun.close()
@@ -50,7 +50,7 @@ class TestDiscarded:
         assert ([7], []) == committed(engine)
 
     def test_a_rollback_is_no_accident(self, begun, scribe, caplog, strict):
-        """Who rolls back wants nothing of it, whatever levels there are."""
+        """A rollback drops the rows without an error, at every level."""
         buffer = buffer_of(begun)
         buffer.write(begun, scribe, 1)
         begun.rollback()
@@ -66,7 +66,7 @@ class TestDiscarded:
         assert [] == caplog.records
 
     def test_a_savepoint_that_is_rolled_back_is_none_either(self, begun, scribe, caplog, strict):
-        """What it and those inside it had recorded is not missed when the session is closed."""
+        """The rows of a rolled back savepoint are not reported."""
         outer = begun.begin_nested()
         begun.begin_nested()
         buffer_of(begun).write(begun, scribe, 1)
@@ -75,14 +75,14 @@ class TestDiscarded:
         assert [] == caplog.records
 
     def test_a_savepoint_that_was_rolled_back_excuses_nothing(self, begun, scribe, caplog):
-        """The transaction around it is still only closed."""
+        """The rows of the outer transaction are still reported."""
         buffer_of(begun).write(begun, scribe, 1)
         begun.begin_nested().rollback()
         begun.close()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
 
     def test_a_savepoint_that_is_closed_and_a_commit(self, engine, begun, scribe, caplog):
-        """Its rows are dropped; the commit is what its caller wanted."""
+        """The rows of a closed savepoint are dropped, and the commit succeeds."""
         nested = begun.begin_nested()
         buffer_of(begun).write(begun, scribe, 1)
         nested.close()
@@ -90,7 +90,7 @@ class TestDiscarded:
         assert ([], []) == (committed(engine)[1], caplog.records)
 
     def test_a_failed_flush(self, begun, scribe, caplog, strict):
-        """It has rolled back, and its caller has the error."""
+        """A failed flush drops the rows, and the caller gets its error."""
         buffer_of(begun).write(begun, scribe, 1)
         begun.execute(insert(Happened).values(number=1))
         begun.add(Happened(number=1))
@@ -100,7 +100,7 @@ class TestDiscarded:
         assert [] == caplog.records
 
     def test_a_block_that_raised(self, engine, scribe, caplog, strict):
-        """The error on its way is news enough: a warning, and nothing is raised over it."""
+        """If the block raised an error, the rows are only logged as a warning."""
 
         def fail():
             with Session(engine) as session:
@@ -115,7 +115,7 @@ class TestDiscarded:
         ]
 
     def test_a_commit_that_failed(self, engine, begun, scribe, caplog, strict):
-        """Its caller has the error, though it was caught before the session was closed."""
+        """If the commit failed, the rows are not reported."""
 
         @event.listens_for(begun, "before_commit")
         def refuse(session):
@@ -130,7 +130,7 @@ class TestDiscarded:
 
     @pytest.mark.filterwarnings("ignore:The garbage collector")
     def test_a_session_that_is_forgotten(self, engine, scribe, caplog):
-        """Nobody closes it; the collector finds it, and the log has it."""
+        """Garbage collection of a session with rows logs an error."""
         gc.collect()  # other tests' sessions
         caplog.clear()
         session = Session(engine)
@@ -144,7 +144,7 @@ class TestDiscarded:
         ] == errors(caplog)
 
     def test_the_transaction_after_the_commit(self, session, scribe, caplog):
-        """The trap: reading begins a transaction that nobody commits."""
+        """A read after the commit begins a transaction; its rows are reported."""
         thing = Happened(number=1)
         session.add(thing)
         session.commit()
@@ -153,7 +153,7 @@ class TestDiscarded:
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
 
     def test_nothing_leaks_into_the_next_transaction(self, engine, begun, scribe, caplog):
-        """What was recorded before the close is neither called nor written later."""
+        """Rows and calls of a closed transaction do not appear in the next one."""
         heard = []
         buffer_of(begun).write(begun, scribe, 1)
         buffer_of(begun).call(begun, lambda: heard.append(1))

@@ -1,4 +1,4 @@
-"""How the buffer listens to sessions, and what it runs apart from them."""
+"""The buffer's listeners, and its calls after a commit."""
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -10,7 +10,7 @@ from tests.transactions.tables import Happened, committed
 
 class TestListening:
     def test_before_others(self):
-        """Who uses the session when its transaction has ended does not bring back what is gone."""
+        """The buffer's listener runs first, so that later listeners see the end."""
         code = """
             import sys
             from sqlalchemy import create_engine, event, text
@@ -34,7 +34,7 @@ class TestListening:
         assert "commit" == run_python(code)
 
     def test_once_for_all_threads(self):
-        """Threads that begin to listen at once do not make several of it."""
+        """Threads that start listening at once register one listener."""
         code = """
             from threading import Barrier, Thread
             from sqlalchemy.orm import Session
@@ -57,7 +57,7 @@ class TestListening:
         assert "1 1" == run_python(code)
 
     def test_a_subclass_of_session(self, engine):
-        """Flask-SQLAlchemy and others have their own class."""
+        """A subclass of Session works, such as that of Flask-SQLAlchemy."""
 
         class Own(Session):
             pass
@@ -72,7 +72,7 @@ class TestListening:
 
 class TestApart:
     def test_inside_a_transaction_it_goes_on(self, engine, begun):
-        """A call in a transaction that is not its own leaves it alone."""
+        """A call inside an existing transaction does not end it."""
         begun.execute(insert(Happened).values(number=1))
         run_in_new_transaction(begun, lambda: None)
         run_in_new_transaction(begun, lambda: 1 / 0)

@@ -1,4 +1,4 @@
-"""What the buffer does with the rows of savepoints."""
+"""The buffer and the rows of savepoints."""
 
 import pytest
 from sqlalchemy import event, insert
@@ -10,7 +10,7 @@ from tests.transactions.tables import Happened, committed
 
 class TestSavepoints:
     def test_rows_are_written_with_the_outermost_commit(self, engine, begun, scribe):
-        """A savepoint's release writes nothing; all come together, in the order of the sends."""
+        """Releasing a savepoint writes nothing; the outermost commit writes all rows."""
         buffer_of(begun).write(begun, scribe, 1)
         with begun.begin_nested():
             buffer_of(begun).write(begun, scribe, 2)
@@ -21,7 +21,7 @@ class TestSavepoints:
         assert [1, 2, 3] == committed(engine)[1]
 
     def test_a_row_of_an_outer_transaction_is_written_again(self, engine, begun, scribe):
-        """Written with a savepoint that an outer one took back, it is still the transaction's."""
+        """A row that was written in a rolled back savepoint is written again."""
         buffer_of(begun).write(begun, scribe, 1)
         outer = begun.begin_nested()
         middle = begun.begin_nested()
@@ -34,7 +34,7 @@ class TestSavepoints:
         assert [1] == committed(engine)[1]
 
     def test_after_a_commit_of_several_savepoints(self, engine, begun, scribe):
-        """Their commit is over: what comes then waits for the outermost one again."""
+        """Rows after several releases wait for the outermost commit."""
         outer = begun.begin_nested()
         begun.begin_nested()
         buffer_of(begun).write(begun, scribe, 1)
@@ -45,7 +45,7 @@ class TestSavepoints:
         assert [[1], [2]] == scribe.batches
 
     def test_an_outer_commit_while_a_savepoint_is_open(self, engine, begun, scribe):
-        """SQLAlchemy releases the savepoint; what belongs to either is written in time."""
+        """An outer commit with an open savepoint writes the rows of both."""
         buffer_of(begun).write(begun, scribe, 1)
         begun.begin_nested()
         buffer_of(begun).write(begun, scribe, 2)
@@ -54,7 +54,7 @@ class TestSavepoints:
         assert [] == scribe.late
 
     def test_the_flush_of_an_outer_commit(self, engine, begun, scribe):
-        """What is sent there is written in time, although the savepoint's commit is over."""
+        """Rows that the flush of the outer commit adds are written in time."""
         begun.begin_nested()
 
         @event.listens_for(begun, "after_transaction_end")
@@ -69,7 +69,7 @@ class TestSavepoints:
         assert ([1], [0, 1], []) == (*committed(engine), scribe.late)
 
     def test_a_savepoint_inside_a_flush(self, engine, begun, scribe):
-        """What it had collected goes over to what the flush is part of."""
+        """Rows of a savepoint inside a flush move to the outer transaction."""
         heard = []
 
         def note():
@@ -94,7 +94,7 @@ class TestSavepoints:
         assert ([1], [1], [1]) == (*committed(engine), heard)
 
     def test_a_flush_that_fails_in_a_savepoint(self, engine, begun, scribe):
-        """Its rows are gone with the savepoint; the transaction goes on."""
+        """A failed flush drops the savepoint's rows, and the transaction continues."""
         begun.execute(insert(Happened).values(number=1))
         buffer_of(begun).write(begun, scribe, 1)
         savepoint = begun.begin_nested()

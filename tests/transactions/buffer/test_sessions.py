@@ -1,4 +1,4 @@
-"""The ledgers of several sessions, and of one that is joined into a transaction."""
+"""The buffers of several sessions, and of a session that joins a transaction."""
 
 from threading import Barrier, Thread
 
@@ -12,7 +12,7 @@ from tests.transactions.tables import Written, committed
 
 class TestSeveralSessions:
     def test_two_at_once(self, engine, scribe):
-        """Each has what belongs to it."""
+        """Each session has its own buffer."""
         heard = []
         with Session(engine) as first, Session(engine) as second:
             for name, session in (("first", first), ("second", second)):
@@ -24,7 +24,7 @@ class TestSeveralSessions:
         assert ["second"] == heard
 
     def test_threads(self, engine):
-        """Sessions on many threads, of one registry, do not see each other's."""
+        """Sessions of one registry on many threads do not share entries."""
         scoped, heard, start = scoped_session(sessionmaker(engine)), [], Barrier(8)
 
         def work(thread):
@@ -47,11 +47,11 @@ class TestSeveralSessions:
 
 
 class TestJoined:
-    """A test suite's session, joined into a transaction that is rolled back in the end."""
+    """A test suite's session in a transaction that is rolled back at the end."""
 
     @pytest.mark.parametrize("mode", ["create_savepoint", "rollback_only", "control_fully"])
     def test_its_commit_counts(self, engine, scribe, mode):
-        """SQLAlchemy says the same as after a real commit, and so it is for what waits."""
+        """The commit of a joined session runs the waiting calls."""
         heard = []
         with engine.connect() as connection:
             outer = connection.begin()

@@ -1,4 +1,4 @@
-"""What comes to the buffer after the commit, or fails there."""
+"""Rows that are added after the commit, and writers that fail then."""
 
 import pytest
 from sqlalchemy import event
@@ -10,7 +10,7 @@ from tests.transactions.tables import committed
 
 class TestTooLate:
     def test_after_the_commit(self, engine, begun, scribe):
-        """What a hook sends when the transaction is committed gets a transaction of its own."""
+        """A row that is added after the commit is written in a new transaction."""
 
         @event.listens_for(begun, "after_commit")
         def send(session):
@@ -20,7 +20,7 @@ class TestTooLate:
         assert ([1], [1]) == (scribe.late, committed(engine)[1])
 
     def test_when_that_fails_it_is_logged(self, begun, scribe, caplog):
-        """The caller's commit has succeeded: it is not told of it, the log is."""
+        """If that fails, the error is logged and the caller's commit still succeeds."""
         scribe.write_late = None
 
         @event.listens_for(begun, "after_commit")
@@ -32,7 +32,7 @@ class TestTooLate:
         assert TypeError is caplog.records[0].exc_info[0]
 
     def test_a_writer_that_fails_when_it_is_told(self, engine, begun, scribe, caplog):
-        """What it has written is committed; the log has the error."""
+        """If a writer fails after the commit, its rows stay and the error is logged."""
         scribe.committed = None
         buffer_of(begun).write(begun, scribe, 1)
         begun.commit()
@@ -40,7 +40,7 @@ class TestTooLate:
         assert [1] == committed(engine)[1]
 
     def test_another_hook_that_fails_after_the_commit(self, engine, begun, scribe):
-        """Nothing is lost by it: what is due is done when the session is closed."""
+        """If another listener fails, closing the session does the remaining work."""
 
         @event.listens_for(begun, "after_commit")
         def fail(session):

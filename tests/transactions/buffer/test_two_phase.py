@@ -1,4 +1,4 @@
-"""The buffer of a transaction that is prepared first."""
+"""The buffer of a two-phase transaction."""
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +11,7 @@ from tests.transactions.tables import committed
 class TestTwoPhase:
     @pytest.fixture
     def session(self, engine):
-        """Give a session that commits in two phases, where the server can."""
+        """Provide a two-phase session, if the server supports it."""
         if engine.name == "sqlite":
             pytest.skip("SQLite has no two-phase commit")
         with engine.connect() as connection:
@@ -22,7 +22,7 @@ class TestTwoPhase:
 
     @pytest.mark.service
     def test_prepared_and_committed(self, engine, begun, scribe):
-        """Rows are written before it is prepared, calls are made after the commit."""
+        """Rows are written before the prepare, and calls run after the commit."""
         heard = []
         begun.execute(text("SELECT 1"))
         buffer_of(begun).write(begun, scribe, 1)
@@ -35,7 +35,7 @@ class TestTwoPhase:
 
     @pytest.mark.service
     def test_prepared_and_rolled_back(self, engine, begun, scribe, caplog):
-        """Nothing of it is left."""
+        """A rollback after the prepare removes everything."""
         begun.execute(text("SELECT 1"))
         buffer_of(begun).write(begun, scribe, 1)
         begun.prepare()

@@ -1,4 +1,4 @@
-"""When the buffer writes the rows of a transaction."""
+"""The moment at which the buffer writes rows."""
 
 import pytest
 from sqlalchemy import event
@@ -9,7 +9,7 @@ from tests.transactions.tables import Happened, Scribe, committed
 
 class TestWriting:
     def test_rows_are_written_together_before_the_commit(self, engine, begun, scribe):
-        """All the rows of a transaction are handed to their writer at once, and it is told."""
+        """A transaction passes all its rows to the writer at once."""
         for number in range(3):
             buffer_of(begun).write(begun, scribe, number)
         assert ([], 0) == (scribe.batches, scribe.told)
@@ -18,7 +18,7 @@ class TestWriting:
         assert [0, 1, 2] == committed(engine)[1]
 
     def test_sends_of_the_last_flush_are_in_the_same_batch(self, engine, begun, scribe):
-        """What a mapper hook sends when the commit flushes is written with the rest."""
+        """A row that the commit's flush adds is in the same batch."""
         thing = Happened(number=2)
         thing.when_inserted = lambda: buffer_of(begun).write(begun, scribe, 2)
         begun.add(thing)
@@ -27,7 +27,7 @@ class TestWriting:
         assert [[1, 2]] == scribe.batches
 
     def test_the_first_send_of_all_comes_in_the_flush_of_a_commit(self, engine, begun, scribe):
-        """It is written in the transaction, although nothing was when the commit began."""
+        """The first row can come in the flush of the commit."""
         thing = Happened(number=1)
         thing.when_inserted = lambda: buffer_of(begun).write(begun, scribe, 1)
         begun.add(thing)
@@ -36,7 +36,7 @@ class TestWriting:
         assert [] == scribe.late
 
     def test_two_writers(self, engine, begun, scribe):
-        """Each gets its own rows."""
+        """Each writer gets its own rows."""
         other = Scribe(engine)
         for number in range(4):
             buffer_of(begun).write(begun, (scribe, other)[number % 2], number)
@@ -44,7 +44,7 @@ class TestWriting:
         assert ([[0, 2]], [[1, 3]]) == (scribe.batches, other.batches)
 
     def test_a_writer_that_fails_fails_the_commit(self, engine, begun, scribe):
-        """The caller gets the error; a commit that is tried again writes again."""
+        """A failing writer fails the commit; the next commit writes again."""
         buffer_of(begun).write(begun, scribe, "no number")
         buffer_of(begun).write(begun, scribe, 1)
         scribe.write = None
@@ -58,7 +58,7 @@ class TestWriting:
         assert [[7]] == scribe.batches
 
     def test_a_commit_that_is_tried_again(self, engine, begun, scribe):
-        """After a hook of somebody else has failed, the rows are still there, once."""
+        """After another listener has failed, the next commit writes each row once."""
         fail = [True]
 
         @event.listens_for(begun, "before_commit")
@@ -75,7 +75,7 @@ class TestWriting:
         assert [1, 2] == committed(engine)[1]
 
     def test_a_row_that_cannot_be_written_at_once(self, engine, begun, scribe):
-        """During a commit, who sends gets the error, and the row is not tried again."""
+        """During a commit, the sender gets the error, and the row is dropped."""
         seen = []
 
         @event.listens_for(begun, "before_commit")
@@ -89,7 +89,7 @@ class TestWriting:
         assert ([True], [1]) == (seen, committed(engine)[1])
 
     def test_whether_it_holds_something(self, engine, begun, scribe):
-        """It tells whether a writer has a row in the transaction, written or not."""
+        """``holds`` tells whether a writer has a row in the transaction."""
         buffer, other, seen = buffer_of(begun), Scribe(engine), []
 
         def look():
@@ -110,6 +110,6 @@ class TestWriting:
         assert [nothing, (True, False), nothing, (False, True), nothing] == seen
 
     def test_outside_of_a_transaction(self, session, scribe):
-        """There is nothing that the row could belong to."""
+        """Adding a row without a transaction is an error."""
         with pytest.raises(RuntimeError, match=r"^the session has not begun a transaction$"):
             buffer_of(session).write(session, scribe, 1)
