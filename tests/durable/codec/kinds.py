@@ -75,6 +75,11 @@ class Tree:
     children: list["Tree"]
 
 
+@dataclass
+class Link:
+    next: "Link | int | None" = None
+
+
 @attrs.define
 class Address:
     street: str

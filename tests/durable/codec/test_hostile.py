@@ -159,6 +159,16 @@ def test_any_json(index, value, sender):
         (Shouted, {"word": "ö"}, None),
         (tuple[int, int], [1], r"is \[1\], not a valid tuple\[int, int\]"),
         (dict[Colour, int], {"x": 1}, r"argument 'value'\['x'\] is 'x', not a valid Colour"),
+        (list[int], [*range(12), "x", 13], r"argument 'value'\[12\] is a string, not an int"),
+        (set[UUID], ["x"] * 9, r"argument 'value'\[0\] is 'x', not a valid UUID"),
+        (dict[str, int], dict.fromkeys("abcdefgh", None), r"argument 'value'\['a'\] is null, not"),
+        (list[list[int]], [[]] * 8 + [[1, 2.5]], r"argument 'value'\[8\]\[1\] is a number, not an"),
+        (list[Decimal], [1.5] * 9, r"argument 'value'\[0\] is a number, not a Decimal"),
+        (
+            set[tuple[int, ...]],
+            [[1]] * 8 + [2],
+            r"argument 'value'\[8\] is an integer, not a tuple",
+        ),
         (Cash | Card, {"type": "cheque"}, r"is {'type': 'cheque'}, not a valid Cash \| Card"),
     ],
 )

@@ -250,6 +250,15 @@ class TestUpgrade:
         )
         assert [{"id": 7, "sum": "9.90"}] == seen
 
+    def test_with_values_that_json_can_write(self):
+        """Its result is read as JSON, so it can contain values that JSON can write."""
+        codec = PayloadCodec(
+            receipt, order_paid, upgrade=lambda payload: {"order_id": 7, "total": Decimal("9.90")}
+        )
+
+        expected = {"order_id": 7, "total": Decimal("9.90")}
+        assert ("shop", expected) == codec.decode(self.text, Rows())
+
     def test_not_called_for_what_fits(self):
         """It is not called for a payload that fits."""
         codec = PayloadCodec(receipt, order_lost, upgrade=lambda payload: pytest.fail("called"))

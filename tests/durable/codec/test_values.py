@@ -25,6 +25,7 @@ from tests.durable.codec.kinds import (
     Customer,
     Level,
     Line,
+    Link,
     Mixed,
     Mode,
     More,
@@ -199,6 +200,22 @@ def test_a_deeply_nested_payload():
     assert ["[" * 300] == travel(list[str], ["[" * 300])
     with pytest.raises(PayloadError, match="the payload is nested more than 100 levels deep"):
         travel(Tree, nested(50))
+
+
+def test_a_payload_of_almost_100_levels_arrives():
+    """A payload within the limit can be read even if the worker's stack is deep already."""
+    chain = None
+    for _ in range(98):
+        chain = Link(chain)
+
+    def travel_below(frames):
+        return travel_below(frames - 1) if frames else travel(Link, chain)
+
+    arrived, links = travel_below(150), 0
+    while arrived is not None:
+        arrived, links = arrived.next, links + 1
+
+    assert 98 == links
 
 
 def test_a_type_alias_is_resolved():
