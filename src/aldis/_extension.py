@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aldis.durable import Outbox
 
-__all__ = ["BaseExtension", "outbox_of"]
+__all__ = ["BaseExtension", "app_outbox"]
 
 
 #: Flask and Quart apps have this base.
@@ -133,7 +133,7 @@ class BaseExtension(ABC, Generic[AppT]):
             set_strict()
 
 
-def outbox_of(app: App) -> Outbox | None:
+def app_outbox(app: App) -> Outbox | None:
     """Return the outbox of ``app``."""
     extension: BaseExtension[Any] | None = app.extensions.get("aldis")
     return None if extension is None else extension.outbox

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aldis import signals
-from aldis._extension import BaseExtension, outbox_of
+from aldis._extension import BaseExtension, app_outbox
 from aldis.core import NamedSignal, Signal
 from aldis.errors import MissingExtraError
 from aldis.signals import Namespace, signals_available
@@ -117,7 +117,7 @@ class Aldis(BaseExtension["Flask"]):
 
     @staticmethod
     def _current_outbox() -> Outbox | None:
-        return outbox_of(current_app) if has_app_context() else None
+        return app_outbox(current_app) if has_app_context() else None
 
 
 @contextmanager

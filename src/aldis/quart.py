@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aldis._extension import BaseExtension, outbox_of
+from aldis._extension import BaseExtension, app_outbox
 from aldis.blinker import install_as_blinker
 from aldis.core.namespace import NamedSignal
 from aldis.core.signal import Signal
@@ -133,7 +133,7 @@ class Aldis(BaseExtension["Quart"]):
 
     @staticmethod
     def _current_outbox() -> Outbox | None:
-        return outbox_of(current_app) if has_app_context() else None
+        return app_outbox(current_app) if has_app_context() else None
 
 
 # Quart promises that these are always sent to all, so a receiver that raises must not stop them.

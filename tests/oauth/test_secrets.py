@@ -8,7 +8,7 @@ import pytest
 
 from aldis.errors import AldisError, LoginError
 from aldis.oauth import MemoryStorage, oauth_authorized
-from aldis.oauth._failures import describe
+from aldis.oauth._failures import failure_from
 from aldis.oauth._login_state import PendingLogin, pop_login
 from aldis.oauth.sqla import TokenText
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
@@ -111,7 +111,7 @@ def test_a_provider_that_repeats_the_request_as_it_came(op, heard, everything_lo
 
 def test_a_secret_that_begins_with_another_one():
     """Nothing of the longer one is left over, whichever is named first."""
-    said = describe(LoginError("bad", "abc abcdef"), ["abc", "abcdef"]).description
+    said = failure_from(LoginError("bad", "abc abcdef"), ["abc", "abcdef"]).description
     assert "[removed] [removed]" == said
 
 

@@ -19,8 +19,8 @@ from aldis.oauth import _login_state
 from aldis.oauth._client import UNSAVED_TOKENS, OAuthSession
 from aldis.oauth._failures import (
     Failure,
-    describe,
-    printable,
+    failure_from,
+    log_text,
     redact,
     token_secrets,
     unknown_state,
@@ -354,10 +354,10 @@ class OAuthBlueprint(Blueprint):
 
     def _described(self, error: Exception, secrets: Iterable[str | None] = ()) -> Failure:
         known = [*self.provider.settings.secrets, *secrets]
-        return describe(error, known, getattr(error, "response", None))
+        return failure_from(error, known, getattr(error, "response", None))
 
     def _fail(self, failure: Failure, *, again: bool, cookies_work: bool = False) -> BaseResponse:
-        _log.warning("a login with %s failed: %s", self.name, printable(failure.error))
+        _log.warning("a login with %s failed: %s", self.name, log_text(failure.error))
         oauth1 = self._settings["request_token_url"]
         payload = failure.as_oauth1() if oauth1 else failure.as_oauth2()
         return self._report(payload, again=again, cookies_work=cookies_work)

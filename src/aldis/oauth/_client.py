@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import requests
 
 from aldis.errors import LoginError, LoginExpiredError, NotLoggedInError
-from aldis.oauth._failures import describe, redact, token_secrets
+from aldis.oauth._failures import failure_from, redact, token_secrets
 from aldis.oauth._protocol import Provider, Token
 
 __all__ = ["UNSAVED_TOKENS", "OAuthSession", "TokenRefresher"]
@@ -180,7 +180,7 @@ class OAuthSession:
             return provider.refresh(token)
         except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
             secrets = [*token_secrets(token), *provider.settings.secrets]
-            failure = describe(error, secrets)
+            failure = failure_from(error, secrets)
             raised = LoginError(str(failure.error), failure.description, failure.uri)
             raise raised from redact(error, secrets)
 

@@ -16,8 +16,8 @@ from aldis.errors import LoginError
 __all__ = [
     "ErrorText",
     "Failure",
-    "describe",
-    "printable",
+    "failure_from",
+    "log_text",
     "redact",
     "token_secrets",
     "unknown_state",
@@ -73,7 +73,9 @@ class Failure:
         return {"message": message, "response": self.response}
 
 
-def describe(error: Exception, secrets: Iterable[str | None] = (), response: Any = None) -> Failure:
+def failure_from(
+    error: Exception, secrets: Iterable[str | None] = (), response: Any = None
+) -> Failure:
     """Convert an exception into a failure.
 
     Args:
@@ -131,7 +133,7 @@ def unknown_state(state: str | None) -> Failure:
     return Failure(ErrorText(error.code, error), error.description)
 
 
-def printable(text: str) -> str:
+def log_text(text: str) -> str:
     """Return a provider's text in a form that is safe in a log: one line of ASCII, not too long."""
     return ascii(text)[1:-1][:200]
 

@@ -45,7 +45,7 @@ class Writer(Protocol):
         """
 
 
-class _Row:
+class _BufferedRow:
     """A row, and the transaction or savepoint that it belongs to.
 
     Attributes:
@@ -88,7 +88,7 @@ class TransactionBuffer:
         self._clear()
 
     def _clear(self) -> None:
-        self._rows: list[_Row] = []
+        self._rows: list[_BufferedRow] = []
         self._calls: list[_Call] = []
         self._committed: SessionTransaction | None = None
         self._rolled_back: SessionTransaction | None = None
@@ -101,7 +101,7 @@ class TransactionBuffer:
         If the commit is already under way, the row is written at once. The caller then runs in the
         flush of this commit, or in a hook before it.
         """
-        entry = _Row(_level(session), writer, row)
+        entry = _BufferedRow(_level(session), writer, row)
         self._rows.append(entry)
         if self._wrote and entry.level.is_active:
             try:
@@ -235,18 +235,18 @@ def _boundary(transaction: SessionTransaction) -> SessionTransaction:
     return transaction
 
 
-def _unwritten(rows: Iterable[_Row]) -> list[_Row]:
+def _unwritten(rows: Iterable[_BufferedRow]) -> list[_BufferedRow]:
     return [entry for entry in rows if entry.written_in is None and not entry.closed]
 
 
-def _by_writer(rows: Iterable[_Row]) -> dict[Writer, list[Any]]:
+def _by_writer(rows: Iterable[_BufferedRow]) -> dict[Writer, list[Any]]:
     groups: dict[Writer, list[Any]] = {}
     for entry in rows:
         groups.setdefault(entry.writer, []).append(entry.thing)
     return groups
 
 
-def _finish_writers(rows: Sequence[_Row]) -> None:
+def _finish_writers(rows: Sequence[_BufferedRow]) -> None:
     """Pass late rows to their writers, and report the commit to all writers. Log their errors."""
     for writer, late in _by_writer(_unwritten(rows)).items():
         try:

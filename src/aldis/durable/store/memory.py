@@ -299,11 +299,11 @@ class MemoryStore:
                 row.due_at -= timedelta(seconds=seconds)
                 self._rows.set(row, row.state)
 
-    def _release(self, row: _Row, *, counts: bool) -> None:
+    def _release(self, row: _StoredDelivery, *, counts: bool) -> None:
         row.attempts -= not counts
         self._rows.set(row, row.waiting_state)
 
-    def _prunable(self, older_than: float) -> list[_Row]:
+    def _prunable(self, older_than: float) -> list[_StoredDelivery]:
         before = self._clock() - timedelta(seconds=older_than)
         rows = self._rows.select(DeliveryFilter(), among=OVER)
         return [row for row in rows if row.finished_at is not None and row.finished_at <= before]
@@ -361,7 +361,7 @@ def _one_batch(count: int) -> Iterator[int]:
 
 
 @dataclass(slots=True)
-class _Row:
+class _StoredDelivery:
     """A :class:`Delivery` that can change."""
 
     id: int
@@ -451,8 +451,8 @@ class _Rows:
         self._clock = clock
         self._wake = wake
         self._last_id = 0
-        self._all: dict[int, _Row] = {}  # by id, in the order of ids
-        self.running: dict[int, _Row] = {}
+        self._all: dict[int, _StoredDelivery] = {}  # by id, in the order of ids
+        self.running: dict[int, _StoredDelivery] = {}
         # Heaps of due times and ids. `first` removes the entries that are no longer true.
         self._waiting: defaultdict[tuple[str, State], list[tuple[datetime, int]]]
         self._waiting = defaultdict(list)
@@ -462,7 +462,7 @@ class _Rows:
         """Add a row."""
         now = self._clock()
         self._last_id += 1
-        self._all[self._last_id] = row = _Row(
+        self._all[self._last_id] = row = _StoredDelivery(
             id=self._last_id,
             emission_id=new.emission_id,
             receiver=new.receiver,
@@ -476,15 +476,17 @@ class _Rows:
         )
         self._index(row)
 
-    def delete(self, row: _Row) -> None:
+    def delete(self, row: _StoredDelivery) -> None:
         """Delete a row that has ended."""
         del self._all[row.id]
 
-    def select(self, where: DeliveryFilter, among: Sequence[State] = tuple(State)) -> list[_Row]:
+    def select(
+        self, where: DeliveryFilter, among: Sequence[State] = tuple(State)
+    ) -> list[_StoredDelivery]:
         """Return the selected rows that are in one of the states, in the order of their ids."""
         return [row for row in self._all.values() if row.state in among and row.matches(where)]
 
-    def held(self, claimed: Sequence[ClaimedDelivery]) -> list[_Row]:
+    def held(self, claimed: Sequence[ClaimedDelivery]) -> list[_StoredDelivery]:
         """Return the rows that their worker still holds, for the same attempt."""
         rows = [(self.running.get(each.id), each) for each in claimed]
         return [
@@ -493,7 +495,7 @@ class _Rows:
             if row and (row.worker, row.attempts) == (each.worker, each.attempt)
         ]
 
-    def set(self, row: _Row, state: State) -> None:
+    def set(self, row: _StoredDelivery, state: State) -> None:
         """Change the state of a row, and unblock the row that waited for it."""
         before, row.state = row.state, state
         row.finished_at = self._clock() if state in {*OVER, State.DEAD} else None
@@ -507,7 +509,7 @@ class _Rows:
             rows.running += (state is State.RUNNING) - (before is State.RUNNING)
         self._index(row)
 
-    def _index(self, row: _Row) -> None:
+    def _index(self, row: _StoredDelivery) -> None:
         """Enter a row in the heaps: by due time if it waits, and by its ordering key."""
         if row.state in WAITING:
             heappush(self._waiting[row.receiver, row.state], (row.due_at, row.id))
@@ -517,7 +519,7 @@ class _Rows:
                 heappush(self._ordered[row.receiver, row.order_key].ids, row.id)
             self._unblock_head(row.receiver, row.order_key)
 
-    def first(self, receiver: str, state: State) -> _Row | None:
+    def first(self, receiver: str, state: State) -> _StoredDelivery | None:
         """Return the waiting row that is due first."""
         heap = self._waiting[receiver, state]
         while heap:
@@ -528,14 +530,14 @@ class _Rows:
             heappop(heap)
         return None
 
-    def is_blocked(self, row: _Row) -> bool:
+    def is_blocked(self, row: _StoredDelivery) -> bool:
         """Return whether another row with the same key runs or must come first."""
         if row.order_key is None:
             return False
         head = self._head(row.receiver, row.order_key)
         return head is not row or self._ordered[row.receiver, row.order_key].running > 0
 
-    def _head(self, receiver: str, key: str) -> _Row | None:
+    def _head(self, receiver: str, key: str) -> _StoredDelivery | None:
         """Return the first unfinished row of a key."""
         ids = self._ordered[receiver, key].ids
         while ids:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from aldis._compat import upgrade_steps
-from aldis.durable.store.sql.migrations.steps import Step
+from aldis.durable.store.sql.migrations.steps import SchemaStep
 from aldis.errors import OutboxError
 
 __all__ = ["locked", "run", "script"]
@@ -149,4 +149,4 @@ def _options(prefix: str, schema: str | None, revision: str) -> dict[str, Any]:
 
 
 def _run(context: MigrationContext, prefix: str, schema: str | None) -> None:
-    context.run_migrations(step=Step(Operations(context), prefix, schema))
+    context.run_migrations(step=SchemaStep(Operations(context), prefix, schema))

@@ -9,7 +9,7 @@ from typing import Any, Final
 from alembic.operations import Operations
 from sqlalchemy import Column, inspect, text
 
-__all__ = ["Step"]
+__all__ = ["SchemaStep"]
 
 #: On MariaDB, the server's defaults may lack transactions or Unicode.
 _OPTIONS: Final[dict[str, Any]] = {
@@ -20,7 +20,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SchemaStep:
     """The operations of one revision.
 
     They skip what exists already. MariaDB commits each statement by itself, so an interrupted

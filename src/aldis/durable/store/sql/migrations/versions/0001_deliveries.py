@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger, String, Text, text
 from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
 
-from aldis.durable.store.sql.migrations.steps import Step
+from aldis.durable.store.sql.migrations.steps import SchemaStep
 
 revision = "0001"
 down_revision = None
@@ -23,7 +23,7 @@ _NOW: Final = {
 }
 
 
-def upgrade(step: Step) -> None:
+def upgrade(step: SchemaStep) -> None:
     """Create them."""
     step.create_table(
         "deliveries",
@@ -70,5 +70,5 @@ def upgrade(step: Step) -> None:
     )
 
 
-def _time(step: Step, name: str) -> Column[Any]:
+def _time(step: SchemaStep, name: str) -> Column[Any]:
     return Column(name, BigInteger, nullable=False, server_default=text(_NOW[step.dialect]))
