@@ -88,7 +88,7 @@ def write_shop(project, *, wal=True):
 
 
 def send(project, *numbers, **environ):
-    """Have orders paid, in a process of its own."""
+    """Send the signal for these orders in a process."""
     ended = project.run(*PYTHON, "send.py", *map(str, numbers), **environ)
     assert (0, "") == (ended.returncode, ended.stderr)
 
@@ -104,7 +104,7 @@ def states(project):
 
 
 def wait_for(condition, seconds=20):
-    """Wait until something holds."""
+    """Wait until a condition is true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it has not come true"
@@ -112,7 +112,7 @@ def wait_for(condition, seconds=20):
 
 
 class Worker:
-    """A worker in a process of its own."""
+    """A running worker."""
 
     def __init__(self, process):
         self.process = process
@@ -128,11 +128,11 @@ class Worker:
                 return line
 
     def tell(self, number):
-        """Send it a signal."""
+        """Send a signal to the worker."""
         os.kill(self.process.pid, number)
 
     def end(self, number=signal.SIGTERM):
-        """Tell it to stop, and return its exit code and all that it has said."""
+        """Stop the worker, and return its exit code and its whole output."""
         if number is not None:
             self.tell(number)
         rest, _ = self.process.communicate(timeout=20)
@@ -141,7 +141,7 @@ class Worker:
 
 @contextmanager
 def working(project, *options, **environ):
-    """Start a worker, and kill it in the end if it is still there."""
+    """Start a worker; kill it at the end if it still runs."""
     options = options or ("--app", "shop")
     process = project.start(*ALDIS, "worker", *options, **environ)
     try:

@@ -48,20 +48,20 @@ WRONG = """
 
 @pytest.fixture
 def wrong(project):
-    """Give an app in which everything is wrong that can be."""
+    """Give an app with one problem of each kind."""
     project.write("wrong.py", WRONG)
     return project
 
 
 def test_nothing_wrong(shop):
-    """Flask's signals, which have no doc, and an advisory contract are fine: exit code 0."""
+    """Signals without a doc and advisory contracts are not problems."""
     ended = shop.run(*CHECK, "shop")
     assert (0, "") == (ended.returncode, ended.stderr)
     assert "Nothing is wrong in 12 signals of 2 namespaces.\n" == ended.stdout
 
 
 def test_everything_wrong(wrong):
-    """Each kind of finding is named with its place and remedy: exit code 1."""
+    """Each finding has its location and its remedy, and the exit code is 1."""
     ended = wrong.run(*CHECK, "wrong")
     assert 1 == ended.returncode
     lines = ended.stdout.splitlines()
@@ -89,7 +89,7 @@ def test_everything_wrong(wrong):
 
 
 def test_a_remark_fails_nothing(project):
-    """Whoever sends a signal may be optional: exit code 0."""
+    """A remark does not change the exit code, because the sender may be optional."""
     project.write(
         "app.py",
         """
@@ -106,7 +106,7 @@ def test_a_remark_fails_nothing(project):
 
 
 def test_names_the_plugin_of_a_receiver(project):
-    """What a plugin listens to in vain is told with its name: the mistake is in its source."""
+    """A finding names the plugin that connected the receiver."""
     project.write(
         "app.py",
         """
@@ -128,7 +128,7 @@ def test_names_the_plugin_of_a_receiver(project):
 
 @pytest.mark.parametrize("held", [True, False])
 def test_a_receiver_of_a_factory_that_died(project, held):
-    """A local function that a factory connected weakly is gone when it returns."""
+    """A local function that a factory connects weakly dies when the factory returns."""
     keep = "app.keep = hello" if held else "pass"
     project.write(
         "app.py",
@@ -151,7 +151,7 @@ def test_a_receiver_of_a_factory_that_died(project, held):
 
 
 def test_a_receiver_that_a_send_had_missed_already(project):
-    """A send at import, at which strict mode warns of the dead, does not hide them."""
+    """A send during the import does not hide a receiver that died before it."""
     project.write(
         "app.py",
         """
@@ -169,7 +169,7 @@ def test_a_receiver_that_a_send_had_missed_already(project):
 
 
 def test_other_warnings_are_shown_as_ever(project):
-    """Only aldis's own are findings."""
+    """A warning of another library is shown and is not a finding."""
     project.write("app.py", "import warnings\nwarnings.warn('mind the gap')\napp = print")
     ended = project.run(*CHECK, "app")
     assert 0 == ended.returncode
@@ -177,7 +177,7 @@ def test_other_warnings_are_shown_as_ever(project):
 
 
 def test_an_app_that_cannot_be_imported(project):
-    """Nothing was checked, which is another exit code than something found: 2."""
+    """If the app cannot be imported, the exit code is 2, not that of findings."""
     project.write("app.py", "1 / 0")
     ended = project.run(*CHECK, "app")
     assert (2, "") == (ended.returncode, ended.stdout)
@@ -185,7 +185,7 @@ def test_an_app_that_cannot_be_imported(project):
 
 
 def test_json_has_its_documented_form(wrong):
-    """Every key of the schema; the exit code is the same."""
+    """The JSON has every key of the schema and keeps the exit code."""
     ended = wrong.run(*CHECK, "wrong", "--json")
     assert 1 == ended.returncode
     facts = json.loads(ended.stdout)
@@ -204,7 +204,7 @@ def test_json_has_its_documented_form(wrong):
 
 
 def test_json_of_nothing_wrong(shop):
-    """The list of findings is empty."""
+    """The list of findings is empty if there is no problem."""
     ended = shop.run(*CHECK, "shop", "--json")
     assert {"schema": "aldis-signals-check/1", "ok": True, "findings": []} == json.loads(
         ended.stdout
@@ -212,7 +212,7 @@ def test_json_of_nothing_wrong(shop):
 
 
 def test_under_flask(wrong):
-    """The exit code gets through Flask's command line."""
+    """Flask's command line keeps the exit code."""
     ended = wrong.run(*RUN, *FLASK, "--app", "wrong", "signals", "check")
     assert 1 == ended.returncode
     assert "4 findings, 1 remark" in ended.stdout

@@ -42,7 +42,7 @@ def listening(project):
 
 
 def test_a_misspelt_signal_of_ckan(listening):
-    """The closest name and the plugin are told, and the exit code is 1."""
+    """The finding has the closest name and the plugin, and the exit code is 1."""
     ended = listening("ckan.signal('user_craeted')")
     assert (1, "") == (ended.returncode, ended.stderr)
     assert (
@@ -52,24 +52,21 @@ def test_a_misspelt_signal_of_ckan(listening):
 
 
 def test_a_name_like_none_of_ckan(listening):
-    """CKAN's own signals are all known, so that it is a mistake and no mere remark."""
+    """All of CKAN's signals are known, so an unknown name is a problem and not a remark."""
     ended = listening("ckan.signal('before_action')")
     assert 1 == ended.returncode
     assert "  wrong: greet (app.py:3) listens to 'before_action', which" in ended.stdout
 
 
 def test_a_name_of_an_extension_that_may_not_be_installed(listening):
-    """It stays a remark, which fails nothing."""
+    """An unknown signal of an extension is only a remark."""
     ended = listening("ckanext.signal('harvest_done')")
     assert 0 == ended.returncode
     assert "  remark: greet (app.py:3) listens to 'harvest_done', which" in ended.stdout
 
 
 def test_a_signal_of_an_extension_without_its_prefix(listening):
-    """Names that begin with no plugin's name may collide; those of a plugin that listens are fine.
-
-    Nor is anything said of signals that CKAN declares.
-    """
+    """A signal of an extension whose name begins with no plugin's name is a problem."""
     declare = """
 ckanext.signal("updated", "Sent when something is.")
 ckanext.signal("greetings_sent", "Sent when a greeting is.")
@@ -82,14 +79,14 @@ ckan.signal("user_created")
 
 
 def test_a_plugin_with_nothing_wrong(listening):
-    """The exit code is 0."""
+    """A plugin without problems leads to the exit code 0."""
     ended = listening("ckan.signal('user_created')")
     assert (0, "") == (ended.returncode, ended.stderr)
     assert ended.stdout.startswith("Nothing is wrong in ")
 
 
 def test_the_documented_way_without_ckan(project):
-    """The module that ``docs/ckan.md`` shows is an app that can be checked."""
+    """The module in ``docs/ckan.md`` is an app that can be checked."""
     text = (Path(__file__).parents[2] / "docs" / "ckan.md").read_text(encoding="utf-8")
     (module,) = re.findall(r"```python\n# listening.py\n(.*?)```", text, re.DOTALL)
     project.write("listening.py", module)

@@ -47,14 +47,14 @@ def found(ended):
 
 
 def test_nothing_is_wrong(shop):
-    """The exit code is 0."""
+    """Without problems the exit code is 0."""
     ended = check(shop)
     assert (0, "") == (ended.returncode, ended.stderr)
     assert ended.stdout.startswith("Nothing is wrong in ")
 
 
 def test_what_is_wrong(shop):
-    """Deliveries without a receiver, dead letters; what is over is no matter."""
+    """Deliveries of unknown receivers and dead letters are problems; ended deliveries are not."""
     rows(
         shop,
         insert("billing.recipt", 0),
@@ -81,7 +81,7 @@ def test_what_is_wrong(shop):
 
 
 def test_remarks(shop):
-    """A paused receiver, and a file without a write-ahead log, fail nothing."""
+    """A paused receiver and a missing write-ahead log do not change the exit code."""
     rows(
         shop,
         "PRAGMA journal_mode=delete",
@@ -100,7 +100,7 @@ def test_remarks(shop):
 
 
 def test_never_connected(shop):
-    """Nothing is recorded for such a receiver."""
+    """A durable receiver that is not connected is a problem."""
     shop.write("more.py", "from shop import *\nfrom receivers import *\ndurable('idle')(print)")
     ended = check(shop, "more", "--json")
     facts = {
@@ -119,7 +119,7 @@ def test_never_connected(shop):
 
 
 def test_no_outbox(shop):
-    """Whoever sends would be told so."""
+    """Durable receivers in an app without an outbox are a problem."""
     shop.write("bare.py", "from receivers import *\nfrom flask import Flask\napp = Flask('bare')")
     code, (line,) = found(check(shop, "bare"))
     assert 1 == code
@@ -129,7 +129,7 @@ def test_no_outbox(shop):
 
 
 def test_no_durable_receivers_either(shop):
-    """An app of signals alone is checked as by ``aldis signals check``."""
+    """An app without durable receivers needs no outbox."""
     shop.write("bare.py", "from flask import Flask\napp = Flask('bare')")
     assert 0 == check(shop, "bare").returncode
 
@@ -142,13 +142,13 @@ def test_no_durable_receivers_either(shop):
     ],
 )
 def test_no_file(shop, url, problem):
-    """It is something found: the app could not record a thing."""
+    """A missing file or a database in memory is a problem."""
     code, (line,) = found(check(shop, SHOP_URL=url))
     assert (1, True) == (code, problem in line)
 
 
 def test_no_tables(shop):
-    """The remedy is named."""
+    """The finding names the command that creates the tables."""
     rows(shop, *(f"DROP TABLE aldis_{each}" for each in ("deliveries", "paused", "version")))
     code, (line,) = found(check(shop))
     assert 1 == code
@@ -156,7 +156,7 @@ def test_no_tables(shop):
 
 
 def test_no_server(shop):
-    """Nothing was found, since nothing could be looked at."""
+    """If the server does not answer, the exit code is 2, not that of findings."""
     ended = check(shop, SHOP_URL="postgresql+psycopg://me:secret@127.0.0.1:1/shop")
     assert (2, "") == (ended.returncode, ended.stdout)
     assert ended.stderr.startswith("Error: the database postgresql+psycopg://me:***@127.0.0.1:1/")

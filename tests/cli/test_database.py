@@ -101,7 +101,7 @@ def tables_in(path):
 
 class TestUpgrade:
     def test_creates_the_tables(self, project):
-        """Progress goes to the standard error, what has become of it to the standard output."""
+        """Progress goes to the standard error, the result to the standard output."""
         ended = db(project, "upgrade", *FILE)
         assert (0, "0001: create the tables\n") == said(ended)
         assert "The tables aldis_* in sqlite:///shop.db are at revision 0001.\n" == ended.stdout
@@ -109,20 +109,20 @@ class TestUpgrade:
         assert again.stdout.endswith(" were up to date, at revision 0001.\n")
 
     def test_a_prefix(self, project):
-        """All names begin with it."""
+        """The names of all tables begin with the prefix."""
         db(project, "upgrade", *FILE, "--prefix", "shop_")
         assert {"shop_deliveries", "shop_workers", "shop_paused", "shop_version"} == tables_in(
             project.folder / "shop.db"
         )
 
     def test_no_prefix(self, project):
-        """What cannot begin a name is refused."""
+        """A prefix that cannot begin a name is an error."""
         ended = db(project, "upgrade", *FILE, "--prefix", "1st")
         said_of = "Error: a prefix is up to 30 letters, digits and underscores, not '1st'\n"
         assert (2, said_of) == said(ended)
 
     def test_wal(self, project):
-        """It is asked for, said, and stays."""
+        """With --wal the file gets a write-ahead log for good."""
         db(project, "upgrade", *FILE)
         assert "delete" == journal_of(project)
         ended = db(project, "upgrade", *FILE, "--wal")
@@ -131,7 +131,7 @@ class TestUpgrade:
 
     @pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite+aiosqlite:///shop.db"])
     def test_wal_elsewhere(self, project, url):
-        """Only a file of SQLite can have it."""
+        """--wal is an error for other databases and async drivers."""
         pytest.importorskip("aiosqlite")
         ended = db(project, "upgrade", "--url", url, "--wal")
         assert 2 == ended.returncode
@@ -139,7 +139,7 @@ class TestUpgrade:
         assert ended.stderr.endswith(last)
 
     def test_wal_and_sql(self, project):
-        """One of them changes nothing."""
+        """--wal and --sql together are an error."""
         ended = db(project, "upgrade", *FILE, "--wal", "--sql")
         assert 2 == ended.returncode
         assert ended.stderr.endswith(
@@ -147,7 +147,7 @@ class TestUpgrade:
         )
 
     def test_sql(self, project):
-        """It is printed for the kind of database, without one, and runs."""
+        """The printed SQL creates the tables, and the command needs no database."""
         ended = db(project, "upgrade", *FILE, "--sql")
         assert (0, "") == said(ended)
         assert not (project.folder / "shop.db").exists()
@@ -157,13 +157,13 @@ class TestUpgrade:
 
     @pytest.mark.parametrize("url", ["postgresql://", "mysql://", "mariadb+mariadbconnector://"])
     def test_sql_needs_no_driver(self, project, url):
-        """Nor a server."""
+        """Printing SQL needs neither a driver nor a server."""
         ended = db(project, "upgrade", "--url", url, "--sql", "--prefix", "x_")
         assert (0, "") == said(ended)
         assert "CREATE TABLE x_deliveries" in ended.stdout
 
     def test_an_async_driver(self, project):
-        """It serves as well."""
+        """The commands work with an async driver."""
         pytest.importorskip("aiosqlite")
         url = ("--url", "sqlite+aiosqlite:///shop.db")
         assert 0 == db(project, "upgrade", *url).returncode
@@ -173,14 +173,14 @@ class TestUpgrade:
     @pytest.mark.service
     @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
     def test_on_a_server(self, project, kind):
-        """The same commands."""
+        """The commands work on a database server."""
         with database(kind, project.folder) as url:
             assert (0, "0001: create the tables\n") == said(db(project, "upgrade", "--url", url))
             assert 0 == db(project, "check", "--url", url).returncode
 
     @pytest.mark.service
     def test_interrupted(self, project):
-        """Ctrl-C while it waits for a lock: 130, and the next one creates the tables."""
+        """Ctrl-C during the wait for a lock exits with 130, and the next run creates the tables."""
         with database("postgresql", project.folder) as url:
             import psycopg
 
@@ -208,14 +208,14 @@ def journal_of(project):
 
 class TestCheck:
     def test_nothing_is_wrong(self, project):
-        """The exit code is 0."""
+        """Tables that fit lead to the exit code 0."""
         db(project, "upgrade", *FILE)
         ended = db(project, "check", *FILE)
         assert (0, "") == said(ended)
         assert "Nothing is wrong with the tables aldis_* in sqlite:///shop.db.\n" == ended.stdout
 
     def test_no_tables(self, project):
-        """The exit code is that of something found, and nothing is created."""
+        """Missing tables lead to the exit code 1, and the check creates none."""
         (project.folder / "shop.db").touch()
         ended = db(project, "check", *FILE)
         assert (1, "") == said(ended)
@@ -223,7 +223,7 @@ class TestCheck:
         assert set() == tables_in(project.folder / "shop.db")
 
     def test_too_new(self, project):
-        """Neither command touches what it does not know."""
+        """Both commands report tables of a newer aldis and leave them alone."""
         db(project, "upgrade", *FILE)
         with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
             connection.execute("UPDATE aldis_version SET version_num = '0009'")
@@ -242,7 +242,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("command", ["check", "current"])
     def test_no_file(self, project, command):
-        """None is created by looking."""
+        """A command that only reads does not create the file."""
         ended = db(project, command, *FILE)
         said_of = "Error: there is no file 'shop.db': `aldis db upgrade` creates it\n"
         assert (2, said_of) == said(ended)
@@ -251,7 +251,7 @@ class TestCheck:
 
 class TestJson:
     def test_check(self, project):
-        """A problem is a sentence, or null."""
+        """The problem is a sentence or null."""
         db(project, "upgrade", *FILE)
         facts = {"schema": "aldis-db-check/1", **WHERE, "ok": True, "problem": None}
         known = {"revision": "0001", "newest": "0001"}
@@ -264,7 +264,7 @@ class TestJson:
         assert facts == json.loads(ended.stdout)
 
     def test_current(self, project):
-        """A revision is text, or null."""
+        """The revision is a text or null."""
         db(project, "upgrade", *FILE)
         facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0001", "newest": "0001"}
         assert facts == json.loads(db(project, "current", *FILE, "--json").stdout)
@@ -275,13 +275,13 @@ class TestJson:
 class TestPlaces:
     @pytest.fixture
     def shops(self, project):
-        """Give a folder with an app of Flask and an outbox that belongs to none."""
+        """Give a folder with a Flask app and with an outbox that no app has."""
         project.write("shop.py", FLASK_SHOP.replace("{folder}", str(project.folder)))
         project.write("other.py", OTHER_SHOP)
         return project
 
     def test_the_apps_outbox(self, shops):
-        """Its database and, unless --prefix is stronger, its prefix."""
+        """The command uses the outbox's database and its prefix, unless --prefix is given."""
         ended = db(shops, "upgrade", "--app", "shop:app")
         assert (0, "0001: create the tables\n") == said(ended)
         assert "harbour_deliveries" in tables_in(shops.folder / "shop.db")
@@ -291,26 +291,26 @@ class TestPlaces:
         assert 0 == shops.run(*ALDIS, "--app", "shop:app", "db", "current").returncode
 
     def test_an_outbox(self, shops):
-        """By its module and name, for apps that are not Flask's."""
+        """--outbox names the outbox of an app that is not a Flask app."""
         assert 0 == db(shops, "upgrade", "--outbox", "other:outbox").returncode
         assert "quay_deliveries" in tables_in(shops.folder / "shop.db")
 
     @pytest.mark.parametrize("command", MISTAKES)
     def test_what_names_no_database(self, shops, command):
-        """Each is answered in a line, and nothing is created."""
+        """Each mistake has a message in one line, and nothing is created."""
         ended = db(shops, "upgrade", *shlex.split(command))
         assert (2, f"Error: {MISTAKES[command]}\n") == said(ended)
         assert not (shops.folder / "shop.db").exists()
 
     def test_two_databases(self, shops):
-        """One of them has to be left out."""
+        """Two options that name a database are an error."""
         ended = db(shops, "check", "--app", "shop", *FILE)
         assert 2 == ended.returncode
         last = "Error: --app and --url both name a database: leave one out\n"
         assert ended.stderr.endswith(last)
 
     def test_an_app_that_logs_everything(self, shops):
-        """Alembic says nothing among what aldis says."""
+        """Alembic's log does not get into the output."""
         shops.write("loud.py", "import logging; logging.basicConfig(level=0)\nfrom shop import *")
         ended = db(shops, "upgrade", "--app", "loud")
         assert 0 == ended.returncode
@@ -327,7 +327,7 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("command", ["upgrade", "check", "current"])
     def test_a_server_that_does_not_answer(self, project, command, url, reason):
-        """One line, without the password."""
+        """The error is one line without the password."""
         ended = db(project, command, "--url", url)
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
         where = url.replace("secret", "***")
@@ -337,7 +337,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("more", [(), ("--wal",)])
     def test_a_read_only_database(self, project, more):
-        """SQLite's words, in a line."""
+        """A read-only file is an error in one line."""
         sqlite3.connect(project.folder / "shop.db").close()
         url = "sqlite:///file:shop.db?mode=ro&uri=true"
         ended = db(project, "upgrade", "--url", url, *more)
@@ -345,7 +345,7 @@ class TestRefusals:
         assert "attempt to write a readonly database" in ended.stderr
 
     def test_a_locked_database(self, project):
-        """What to do is said."""
+        """The error explains what to do about the lock."""
         with closing(sqlite3.connect(project.folder / "shop.db")) as other:
             other.execute("BEGIN IMMEDIATE")
             ended = db(project, "upgrade", "--url", "sqlite:///shop.db?timeout=0.1")
@@ -357,20 +357,20 @@ class TestRefusals:
 
     @pytest.mark.parametrize("missing", ["sqlalchemy", "alembic"])
     def test_a_missing_extra(self, project, missing):
-        """The extra is named."""
+        """The error names the extra to install."""
         ended = project.run_without(missing, "db", "upgrade", *FILE)
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
         assert ended.stderr.endswith("is not installed: pip install 'aldis[durable]'\n")
 
     def test_the_output_cannot_be_written(self, project):
-        """It is told as by every command."""
+        """A closed output is an error with the exit code 2."""
         ended = db(project, "upgrade", *FILE, "--sql", out=CLOSED)
         assert (2, "Error: the standard output cannot be written: it is closed\n") == said(ended)
 
 
 @pytest.mark.parametrize("command", ["check", "current"])
 def test_every_key_of_the_json_is_documented(project, command):
-    """As of every other command."""
+    """The how-to lists each key of the JSON."""
     (project.folder / "shop.db").touch()
     facts = json.loads(db(project, command, *FILE, "--json").stdout)
     _, _, section = PAGE.partition(f"`{facts['schema']}`")

@@ -26,7 +26,7 @@ def keys_in(facts):
     [("list", ()), ("explain", ("order_paid",)), ("check", ()), ("trace", ("/",))],
 )
 def test_every_key_of_the_json_is_documented(shop, command, more):
-    """A program's author finds each key below the schema's name, or where that refers to."""
+    """The how-to lists each key under the schema's name or under the schema that it refers to."""
     shop.write("wrong.py", "from shop import *\nshop.signal('order_pait').connect(thank)")
     ended = shop.run(*ALDIS, "signals", command, "--app", "wrong", "--json", *more)
     facts = json.loads(ended.stdout)
@@ -41,7 +41,7 @@ def test_every_key_of_the_json_is_documented(shop, command, more):
 
 
 def test_every_command_is_named():
-    """What ``aldis --help`` lists is in the page."""
+    """The page names each command of ``aldis --help``."""
     from aldis.cli import aldis, signals
 
     for name in signals.commands:
@@ -51,7 +51,7 @@ def test_every_command_is_named():
 
 
 def test_the_extension_is_set_up_as_printed(shop):
-    """The example of the extension is a module with a factory, which the commands find."""
+    """The page's example of the extension is a module that the commands can load."""
     (module,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     shop.write("made.py", f"{module}\nassert extension is not None\n")
     ended = shop.run(*ALDIS, "signals", "check", "--app", "made:create_app()")
@@ -59,7 +59,7 @@ def test_the_extension_is_set_up_as_printed(shop):
 
 
 def test_every_picture_is_there():
-    """A page shows no picture that is missing, and none has the place of a machine in it."""
+    """Each picture of the page exists and contains no path of a machine."""
     for name in re.findall(r"\]\(\.\./pictures/([\w-]+\.svg)\)", PAGE):
         drawn = (DOCS / "pictures" / name).read_text(encoding="utf-8")
         assert not re.search(r"/(home|root|tmp|work|usr)/", drawn.replace("&#160;", " ")), name

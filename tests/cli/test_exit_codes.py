@@ -27,7 +27,7 @@ FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /d
     ],
 )
 def test_an_output_that_cannot_be_written(shop, command, out, reason):
-    """One line says so, and the exit code is 2."""
+    """A closed or full output is an error in one line, with the exit code 2."""
     ended = shop.run(*ALDIS, "signals", *command, "--app", "shop", out=out)
     said = f"Error: the standard output cannot be written: {reason}\n"
     assert (2, said) == (ended.returncode, ended.stderr)
@@ -35,7 +35,7 @@ def test_an_output_that_cannot_be_written(shop, command, out, reason):
 
 @FULL
 def test_under_flask(shop):
-    """The same for Flask's command line."""
+    """Flask's command line reports a full output, too."""
     ended = shop.run(*RUN, *FLASK, "--app", "shop", "signals", "check", out="/dev/full")
     assert 2 == ended.returncode
     assert "Error: the standard output cannot be written: No space" in ended.stderr
@@ -43,7 +43,7 @@ def test_under_flask(shop):
 
 @FULL
 def test_a_help_text_that_cannot_be_written(project):
-    """Nor does it end in a traceback."""
+    """A help text on a full output does not end in a traceback."""
     ended = project.run(*ALDIS, "--help", out="/dev/full", anew=True)
     said = "Error: the standard output cannot be written: No space left on device\n"
     assert (2, said) == (ended.returncode, ended.stderr)
@@ -53,7 +53,7 @@ def test_a_help_text_that_cannot_be_written(project):
 @pytest.mark.parametrize("err", [CLOSED, "/dev/full"], ids=["closed", "full"])
 @pytest.mark.parametrize("anew", [True, False])
 def test_an_error_that_cannot_be_written(project, err, anew):
-    """The exit code says it all the same."""
+    """The exit code is right even if the message cannot be written."""
     command = (*ALDIS, "signals", "check", "--app", "no_app")
     assert 2 == project.run(*command, err=err, anew=anew).returncode
 
@@ -61,7 +61,7 @@ def test_an_error_that_cannot_be_written(project, err, anew):
 @pytest.mark.parametrize("under_flask", [False, True])
 @pytest.mark.parametrize("source", ["{}", "def create_app():\n    {}"])
 def test_an_app_that_raises_what_is_no_exception(project, under_flask, source):
-    """What no ``except Exception`` catches is told as any error of the app is."""
+    """An exception that ``except Exception`` does not catch is reported as an error of the app."""
     project.write("app.py", source.format("import asyncio; raise asyncio.CancelledError('late')"))
     command = (*RUN, *FLASK, "signals", "check") if under_flask else (*ALDIS, "signals", "check")
     ended = project.run(*command)
@@ -72,7 +72,7 @@ def test_an_app_that_raises_what_is_no_exception(project, under_flask, source):
 
 @pytest.mark.parametrize("error", ["RuntimeError", "GeneratorExit", "PermissionError"])
 def test_an_error_that_nobody_foresaw(project, error):
-    """Its traceback is shown, and the exit code is not that of findings."""
+    """An unexpected error is shown with its traceback, and the exit code is 2."""
     project.write("app.py", f"def __getattr__(name): raise {error}(name)")
     ended = project.run(*ALDIS, "signals", "check", "--app", "app")
     assert 2 == ended.returncode
@@ -81,7 +81,7 @@ def test_an_error_that_nobody_foresaw(project, error):
 
 
 def test_a_trace_without_an_output_prints_nothing(project):
-    """As the function ``print`` does, in a program of one's own whose output is closed."""
+    """A trace in a program without an output prints nothing, like ``print``."""
     code = "from aldis.observe import trace, Trace; Trace().print(); Trace().print('title')"
     ended = project.run(*PYTHON, "-c", code, out=CLOSED)
     assert (0, "") == (ended.returncode, ended.stderr)

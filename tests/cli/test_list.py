@@ -64,11 +64,11 @@ def factory(project):
 
 class TestList:
     def test_an_app_of_a_factory_keeps_its_receivers(self, factory):
-        """What is connected for the app itself is there while the command looks."""
+        """The command keeps the app alive, so receivers for it stay connected."""
         assert "\n     1. greet  shop.py:" in ask(factory, "list")
 
     def test_shows_who_listens_to_what(self, shop):
-        """Each namespace, signal, doc and contract, and the receivers in order, all facts told."""
+        """The list shows namespaces, signals, docs, contracts and the receivers in order."""
         text = ask(shop, "list")
         lines = (shop.folder / "shop.py").read_text().splitlines()
         thank, deliver, greet = (
@@ -96,46 +96,46 @@ class TestList:
         assert f"     1. greet  shop.py:{greet}\n        for <Flask 'shop'>, str" in text
 
     def test_into_a_pipe_is_plain(self, shop):
-        """No colours, no line that is broken, and a final newline."""
+        """A pipe gets no colours and no wrapped lines."""
         text = ask(shop, "list", "--all")
         assert "\x1b" not in text
         assert text.endswith("\n")
 
     def test_all_shows_unheard_signals_in_full(self, shop):
-        """What no receivers to is shown like the rest; an advisory contract says that it is."""
+        """--all shows signals without receivers in full; an advisory contract is marked."""
         text = ask(shop, "list", "--all")
         assert ("  shelf-empty\n    carries (advisory) and more\n    no receivers\n\n") in text
-        assert "no receivers to:" not in text
+        assert "no receivers:" not in text
 
     @pytest.mark.parametrize("pattern", ["paid", "ORDER", "order_*", "shop.shop:order*"])
     def test_a_pattern_chooses_by_name(self, shop, pattern):
-        """A part of the name or wildcards, in any case, with the namespace if need be."""
+        """A pattern is a part of the name, or has wildcards, or includes the namespace."""
         text = ask(shop, "list", pattern)
         assert text.startswith("shop.shop  1 signal, 1 with receivers\n\n  order_paid\n")
         assert "shelf" not in text
 
     def test_a_pattern_shows_unheard_signals_too(self, shop):
-        """Whoever asks for a signal wants to see it."""
+        """A pattern shows signals without receivers, too."""
         assert "  shelf-empty\n" in ask(shop, "list", "shelf")
 
     def test_a_pattern_that_nothing_is_like(self, shop):
-        """The closest name is told."""
+        """A pattern without a match is an error with the closest name."""
         text = ask(shop, "list", "order_payed", code=2)
         assert text.endswith("Error: there is no signal 'order_payed'; did you mean 'order_paid'?")
 
     def test_namespaces_without_a_home_are_told_apart(self, spread):
-        """A namespace that is no global of its module has a number instead of a name."""
+        """A namespace that is not a global has a number in its label."""
         ended = spread.run(*SIGNALS, "list", "--all", "--app", "spread")
         labels = re.findall(r"^(\S+)  \d+ signals?,", ended.stdout, re.MULTILINE)
         assert ["shop.shop", "spread.other", "spread.?", "spread.?2"] == labels[1:]
 
     def test_an_app_without_signals(self, project):
-        """That there is nothing is said."""
+        """An app without signals leads to a sentence."""
         project.write("app.py", "app = print")
         assert "No namespace has a signal.\n" == project.run(*SIGNALS, "list").stdout
 
     def test_names_the_plugin_of_a_subscription(self, shop):
-        """What a plugin connected says which plugin that was."""
+        """The list names the plugin that connected a receiver."""
         shop.write(
             "plugged.py",
             """
@@ -168,7 +168,7 @@ class TestList:
         assert [[], [], ["stickers"]] == [each["plugins"] for each in paid["receivers"]]
 
     def test_the_default_namespace_has_its_public_name(self, project):
-        """What ``blinker.signal`` makes is found where a user would import it from."""
+        """The label of the default namespace is its public name."""
         project.write("app.py", "import aldis\nlit = aldis.signal('lit')\napp = print")
         text = project.run(*SIGNALS, "list").stdout
         assert "aldis.default_namespace  1 signal, 0 with receivers\n" in text
@@ -176,7 +176,7 @@ class TestList:
 
 class TestListJson:
     def test_has_its_documented_form(self, shop):
-        """Every key of the schema, with its kind of value: programs rely on it."""
+        """The JSON has every key of the schema with a value of the documented type."""
         facts = json.loads(ask(shop, "list", "shop.shop:*", "--json"))
         file = str(shop.folder / "shop.py")
         lines = (shop.folder / "shop.py").read_text().splitlines()
@@ -238,12 +238,12 @@ class TestListJson:
         } == facts
 
     def test_always_has_every_signal(self, shop):
-        """``--all`` is about what people want to read; a program is told everything."""
+        """The JSON contains signals without receivers, with and without --all."""
         facts = json.loads(ask(shop, "list", "--json"))
         assert [10, 2] == [len(each["signals"]) for each in facts["namespaces"]]
 
     def test_annotations_as_they_are_written(self, project):
-        """Annotations that are not evaluated are text already, and there may be none."""
+        """The JSON has annotations as text, evaluated or not, or null."""
         project.write(
             "app.py",
             """
@@ -264,7 +264,7 @@ class TestListJson:
         assert "    carries colour, lamp: Lamp | None = None\n" in text
 
     def test_a_receiver_without_source_has_no_place(self, project):
-        """A function written in C has no file."""
+        """A receiver written in C has neither file nor line."""
         project.write(
             "app.py",
             "import aldis\nlit = aldis.signal('lit')\nlit.connect(print)\napp = print",
@@ -277,7 +277,7 @@ class TestListJson:
 
 class TestExplain:
     def test_every_receiver_without_a_sender(self, shop):
-        """Asked for nobody in particular, all are shown, in their order."""
+        """Without --sender, all receivers are shown in order."""
         text = ask(shop, "explain", "order_paid")
         assert text.startswith(
             "order_paid  in shop.shop\n"
@@ -290,7 +290,7 @@ class TestExplain:
         )
 
     def test_who_does_not_run_and_why(self, shop):
-        """A receiver for another sender has no number, but a reason."""
+        """A receiver for another sender has a reason instead of a number."""
         text = ask(shop, "explain", "order_paid", "--sender", "market")
         assert "Sent by 'market', it calls 1 of 2 receivers:\n" in text
         assert re.search(
@@ -312,22 +312,22 @@ class TestExplain:
         ],
     )
     def test_ways_to_say_a_sender(self, shop, value, told, runs):
-        """The app, a number or a text; a colon of one's own is no kind."""
+        """A sender is the app, a number or a text, which may contain a colon."""
         text = ask(shop, "explain", "request-started", "--sender", value)
         assert f"Sent by {told}, it calls {runs} of 1 receiver" in text
 
     def test_a_number_that_is_none(self, shop):
-        """It is said how to mean the text."""
+        """The error for a wrong number explains how to write the text."""
         text = ask(shop, "explain", "order_paid", "--sender", "int:five", code=2)
         assert "'five' is not a whole number; for the text write 'str:int:five'" in text
 
     def test_nobody(self, shop):
-        """A signal that no receivers to is no error."""
+        """A signal without receivers is not an error."""
         text = ask(shop, "explain", "shelf-empty")
         assert text.endswith("\nIt has no receivers.\n")
 
     def test_notes(self, shop):
-        """What holds for all receivers is said first."""
+        """Notes about all receivers come first."""
         shop.write("muted.py", "from shop import *\norder_paid.is_muted = True")
         ended = shop.run(*SIGNALS, "explain", "order_paid", "--app", "muted")
         assert "  note: the signal is muted: a send calls no receiver\n" in ended.stdout
@@ -343,7 +343,7 @@ class TestExplain:
         ],
     )
     def test_an_unknown_name(self, shop, name, closest):
-        """The closest right one is told."""
+        """An unknown name is an error with the closest name."""
         text = ask(shop, "explain", name, code=2)
         assert text.endswith(f"there is no signal '{name}'; did you mean '{closest}'?")
 

@@ -180,82 +180,82 @@ class TestNames:
 
 class TestMistakes:
     def test_no_app_at_all(self, here):
-        """It is said how to name one, and where one was looked for."""
+        """The error explains how to name an app and lists the files that are missing."""
         text = refusal()
         assert "no app is named, and this folder has none of app.py, wsgi.py, asgi.py" in text
         assert "; name the app, as in --app shop:app, " in text
 
     def test_a_misspelt_module(self, here):
-        """The closest file or package here is named."""
+        """The error names the closest file or package."""
         here.write("shopkeeper.py", "")
         text = refusal("shopkeper:app")
         assert "there is no module 'shopkeper', neither in " in text
         assert text.endswith("nor on sys.path; did you mean 'shopkeeper'?")
 
     def test_a_misspelt_package(self, here):
-        """A folder of modules counts as well."""
+        """The error suggests a folder with modules, too."""
         here.write("storehouse/__init__.py", "")
         assert "did you mean 'storehouse'?" in refusal("storehuose.wsgi:app")
 
     def test_a_missing_module_of_a_package(self, here):
-        """The package is there, and what is not is named whole."""
+        """The error names the full module if only its package exists."""
         here.write("warehouse/__init__.py", "")
         assert "there is no module 'warehouse.nothing'" in refusal("warehouse.nothing")
 
     def test_nothing_after_the_colon(self, here):
-        """A name is missing."""
+        """A colon without a name is an error."""
         here.write("colon.py", "app = print")
         assert refusal("colon:").endswith("; name the app after the colon, or leave the colon out")
 
     def test_nothing_before_the_colon(self, here):
-        """A module is missing."""
+        """A colon without a module is an error."""
         assert refusal(":app").startswith("Error: there is no module before the colon: name it")
 
     def test_a_missing_file(self, here):
-        """The folder that it was looked for in is named."""
+        """The error for a missing file names the working directory."""
         text = f"Error: there is no file 'no/such.py' (looked for from {here.folder})"
         assert text == refusal("no/such.py:app")
 
     @pytest.mark.parametrize("folder", ["./", ".", ".."])
     def test_a_folder_that_is_no_package(self, here, folder):
-        """It has no ``__init__.py``."""
+        """A folder without ``__init__.py`` is an error."""
         text = f"'{folder}' is a folder but not a package: it has no __init__.py"
         assert text in refusal(folder)
 
     def test_no_app_in_the_module(self, here):
-        """The usual names are told, and a global that looks like an app."""
+        """The error lists the usual names and a global that looks like an app."""
         here.write("unusual.py", "import flask\nsite = flask.Flask('x')")
         text = refusal("unusual")
         assert "has none of app, application, create_app, make_app" in text
         assert text.endswith("name the app, as in --app unusual:site")
 
     def test_a_misspelt_attribute(self, here):
-        """The closest one is named."""
+        """A misspelt attribute is an error with the closest name."""
         here.write("spelt.py", "class site:\n    app = print")
         assert "module 'spelt' has no 'sight'; did you mean 'site'?" in refusal("spelt:sight.app")
         assert "'site.ap' has no 'ap'; did you mean 'app'?" in refusal("spelt:site.ap")
 
     def test_something_that_is_no_app(self, here):
-        """It is said what it is."""
+        """The error shows the object and its type."""
         here.write("number.py", "app = 3")
         assert "Error: 'number' is not an app but an object of type int: 3" == refusal("number")
 
     @pytest.mark.parametrize("spec", ["factory", "factory:create_app()", "factory:create_app(1,2)"])
     def test_a_factory_that_is_called_wrongly(self, here, spec):
-        """It is shown how to give it arguments."""
+        """The error shows how to pass arguments to the factory."""
         here.write("factory.py", "def create_app(name): ...")
         text = refusal(spec)
         assert "the factory factory:create_app cannot be called as create_app(" in text
         assert text.endswith("""as in --app 'factory:create_app("testing")'""")
 
     def test_a_factory_by_a_name_of_its_own_that_needs_an_argument(self, here):
-        """It is not taken for an app, of which nothing would be wrong."""
+        """A function that a server cannot call is a factory and not an app."""
         here.write("built.py", "def build(name): ...")
         text = refusal("built:build")
         assert "the factory built:build cannot be called as build()" in text
 
     def test_a_factory_that_makes_no_app(self, here):
-        """It forgot its ``return``, or returns something else."""
+        """A factory that returns something else is an error."""
         here.write("forgetful.py", "def create_app(): ...\ndef other(): return 3")
         text = "Error: the factory forgetful:create_app returned None instead of an app: "
         assert f"{text}has it a return?" == refusal("forgetful")
@@ -264,13 +264,13 @@ class TestMistakes:
         )
 
     def test_a_factory_without_a_signature(self, here):
-        """A class written in C is simply called."""
+        """A class written in C is called as a factory."""
         here.write("builtin.py", "create_app = dict")
         assert refusal("builtin").endswith("returned not an app but an object of type dict: {}")
 
     @pytest.mark.parametrize("call", ["(x)", "(1", "(x y)", ".f()(1)"])
     def test_arguments_that_are_no_literals(self, here, call):
-        """They are read, not run."""
+        """The arguments of a factory are read as literals and not evaluated."""
         here.write("literal.py", "class create_app:\n    f = print")
         text = refusal(f"literal:create_app{call}")
         assert "cannot be read: the arguments of a factory must be lit" in text or (
@@ -290,7 +290,7 @@ class TestMistakes:
         ],
     )
     def test_an_app_that_raises_when_it_is_imported(self, here, source, what, where):
-        """The error and the user's own line are shown, without a traceback."""
+        """The error shows the exception and the user's line, without a traceback."""
         here.write("raises.py", source)
         text = refusal("raises:app")
         assert f"Error: the app 'raises' could not be imported. {what}" in text
@@ -298,7 +298,7 @@ class TestMistakes:
         assert text.endswith("The option --traceback shows the whole traceback.")
 
     def test_an_app_that_is_installed(self, here, monkeypatch):
-        """With no line of one's own in between, the innermost of the library is shown."""
+        """For an installed app, the error shows the innermost line of the library."""
         site = here.folder / "site-packages"
         monkeypatch.setattr("sysconfig.get_path", lambda _: str(site))
         here.write("site-packages/installed.py", "1 / 0")
@@ -308,14 +308,14 @@ class TestMistakes:
         )
 
     def test_a_factory_that_raises(self, here):
-        """The same for what happens in a factory."""
+        """An exception in a factory is shown with the user's line."""
         here.write("made.py", "def create_app():\n    1 / 0")
         text = refusal("made")
         assert "the app 'made:create_app()' could not be imported. ZeroDivisionError" in text
         assert "made.py:2: 1 / 0" in text
 
     def test_the_traceback_is_shown_when_it_is_asked_for(self, here):
-        """From the user's first line on, with those of libraries."""
+        """--traceback shows the frames from the user's first line on."""
         here.write("deep.py", "import json\njson.loads('')")
         code, printed, said = invoke("list", "--traceback", "--app", "deep")
         assert (2, "") == (code, printed)
@@ -328,13 +328,13 @@ class TestMistakes:
 
 class TestUnderFlask:
     def test_plain_flask_lists_the_signals(self, shop):
-        """Flask has imported blinker before the app: aldis takes its place then."""
+        """If Flask has imported blinker before the app, aldis takes its place late."""
         ended = shop.run(*FLASK, "--app", "shop", "signals", "list", "order_paid")
         assert (0, "") == (ended.returncode, ended.stderr)
         assert "thank" in ended.stdout
 
     def test_it_works_in_front_of_flask_too(self, shop):
-        """Flask's own ways to name an app count there, and ours after the command."""
+        """Under ``aldis run``, both Flask's --app and aldis's --app name the app."""
         for before, after in ((["--app", "shop"], []), ([], ["--app", "shop"])):
             ended = shop.run(*RUN, *FLASK, *before, "signals", "list", *after)
             assert (0, "") == (ended.returncode, ended.stderr)
@@ -349,7 +349,7 @@ class TestUnderFlask:
 
     @pytest.mark.parametrize("source", ["import no_such", "x = 1\n1 / 0"])
     def test_an_app_that_cannot_be_imported(self, project, source):
-        """Flask's traceback is not shown either; the line that it comes from is."""
+        """Under Flask, too, the error shows the user's line and no traceback."""
         project.write("raises.py", source)
         ended = project.run(*RUN, *FLASK, "--app", "raises", "signals", "list")
         assert 2 == ended.returncode
@@ -358,7 +358,7 @@ class TestUnderFlask:
         assert "Traceback" not in ended.stderr
 
     def test_no_app(self, project):
-        """What Flask says to that is said."""
+        """Without an app, Flask's own message is shown."""
         ended = project.run(*RUN, *FLASK, "signals", "list")
         assert 2 == ended.returncode
         assert "Could not locate a Flask application" in ended.stderr

@@ -15,7 +15,7 @@ WRAPPED = """
 
 
 def test_the_sender_is_what_is_wrapped(project):
-    """``--sender app`` asks for who sends the signals of a request: never the middleware."""
+    """``--sender app`` means the app that sends the request's signals, not the middleware."""
     project.write("app.py", WRAPPED)
     ended = project.run(*ALDIS, "signals", "explain", "request-finished", "--sender", "app")
     assert "Sent by <function 'bare'>, it calls 1 of 1 receiver" in ended.stdout, ended.stderr

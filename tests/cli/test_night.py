@@ -35,18 +35,18 @@ def shop(project):
 class TestNothingFound:
     @pytest.mark.parametrize("name", ["dead", "pending", "running"])
     def test_a_signal_that_nothing_has(self, office, name):
-        """That no delivery at all has the signal is said, with what was found: nothing."""
+        """If no delivery has the signal, the command says so."""
         ended = office.run(name, "--signal", "nope")
         expected = f"No delivery is {name}.\nThere is no delivery at all with the signal 'nope'.\n"
         assert (0, expected) == (ended.exit_code, ended.stdout)
 
     def test_a_signal_that_something_has(self, office):
-        """Where only the state is another, nothing more is said."""
+        """If a delivery in another state has the signal, there is no note."""
         ended = office.run("pending", "--signal", "order_paid")
         assert "No delivery is pending.\n" == ended.stdout
 
     def test_json(self, office):
-        """Programs get what they always get."""
+        """The JSON does not contain the note."""
         expected = {"schema": "aldis-deliveries-list/1", "total": 0, "deliveries": []}
         assert expected == office.json("dead", "--signal", "nope")
         found = office.json("replay", "--signal", "nope")
@@ -61,13 +61,13 @@ class TestNothingFound:
         ],
     )
     def test_what_changes(self, office, command, said):
-        """Commands that change something say it as well."""
+        """Commands that change deliveries print the note, too."""
         ended = office.run(*command, "--signal", "nope")
         assert f"{said}\nThere is no delivery at all with the signal 'nope'.\n" == ended.stdout
         assert ["DEAD"] == office.states()
 
     def test_which_signal_was_meant(self, shop):
-        """A signal of the app's durable receivers is proposed; a receiver without any is named."""
+        """The note suggests a signal of the app's durable receivers."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-paid")
         expected = (
             "There is no delivery at all with the signal 'order-paid'; did you mean 'order_paid'?"
@@ -80,7 +80,7 @@ class TestNothingFound:
         assert expected == known.stdout.splitlines()[-1]
 
     def test_a_receiver_that_nobody_knows(self, shop):
-        """It is refused, and those that there are are named."""
+        """An unknown receiver is an error that lists the known ones."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--receiver", "nope")
         expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
         assert (2, expected) == (ended.returncode, ended.stderr)
@@ -88,13 +88,13 @@ class TestNothingFound:
 
 class TestWorker:
     def test_a_wrong_receiver(self, shop):
-        """The names that there are are told."""
+        """An unknown receiver is an error that lists the known ones."""
         ended = shop.run(*ALDIS, "worker", "--app", "shop", "--receiver", "nope")
         expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
         assert (2, expected) == (ended.returncode, ended.stderr)
 
     def test_what_receivers_print(self, shop):
-        """It is in the file at once, while the worker is resumed."""
+        """The receivers' output is in the file at once, while the worker runs."""
         source = shop.folder / "receivers.py"
         source.write_text(
             source.read_text().replace('Path(f"begun', 'print(order_id); Path(f"begun')
@@ -113,7 +113,7 @@ class TestWorker:
         assert 0 == process.returncode
 
     def test_one_that_was_killed(self, shop):
-        """What it had is shown as running, with a worker that is silent once its lease is over."""
+        """A killed worker's delivery is running; its worker is silent once its lease expires."""
         send(shop, 100)
         process = shop.start(*ALDIS, "worker", "--app", "shop", "--name", "quay-1")
         try:
@@ -133,7 +133,7 @@ class TestWorker:
 
 
 def test_names_that_nobody_has_written(office):
-    """What stands in the tables gives no orders to a terminal, in errors neither."""
+    """Names in the tables cannot send escape sequences to a terminal, in errors neither."""
     for receiver in ("\x1b[2J", "billing.copy"):
         new = NewDelivery("f" * 32, receiver, "order_paid", "{}")
         office.store.add(None, [new])

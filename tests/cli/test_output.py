@@ -20,7 +20,7 @@ MISSING = "raise ModuleNotFoundError(name={0!r})"
 
 @pytest.fixture
 def without(shop):
-    """Give what makes the environment of a machine on which a library is not installed."""
+    """Give a function that returns the environment of a machine without a library."""
 
     def make(name):
         shop.write(f"missing/{name}.py", MISSING.format(name))
@@ -31,27 +31,27 @@ def without(shop):
 
 class TestTerminal:
     def test_is_in_colour(self, shop):
-        """Written by rich, where that is installed."""
+        """With rich, the output on a terminal has colours."""
         code, seen = shop.on_terminal(*LIST)
         assert 0 == code
         assert COLOUR.search(seen)
         assert "  order_paid\n    Sent once an order is paid.\n" in ESCAPES.sub("", seen)
 
     def test_no_color_is_respected(self, shop):
-        """With ``NO_COLOR`` there is no colour, and nothing else is lost."""
+        """``NO_COLOR`` removes the colours and nothing else."""
         _, seen = shop.on_terminal(*LIST, NO_COLOR="1")
         assert not COLOUR.search(seen)
         _, in_colour = shop.on_terminal(*LIST)
         assert ESCAPES.sub("", in_colour) == ESCAPES.sub("", seen)
 
     def test_a_trace_respects_it_too(self, shop):
-        """The same for a tree."""
+        """``NO_COLOR`` applies to a trace, too."""
         command = (*ALDIS, "signals", "trace", "--app", "shop", "/")
         assert COLOUR.search(shop.on_terminal(*command)[1])
         assert not COLOUR.search(shop.on_terminal(*command, NO_COLOR="1")[1])
 
     def test_without_rich_it_is_plain(self, shop, without):
-        """A convenience is all that rich is: without it the same is said."""
+        """Without rich, the text has no colours and is otherwise equal."""
         code, seen = shop.on_terminal(*LIST, **without("rich"))
         assert 0 == code
         assert "\x1b" not in seen
@@ -60,7 +60,7 @@ class TestTerminal:
 
     @pytest.mark.parametrize("rich", [True, False])
     def test_is_wrapped_between_words(self, shop, without, rich):
-        """No line is longer than the terminal is wide, and the rest of a line hangs in."""
+        """No line is wider than the terminal, and continuation lines are indented."""
         environ = {} if rich else without("rich")
         _, seen = shop.on_terminal(*LIST, columns=50, COLUMNS="50", **environ)
         lines = ESCAPES.sub("", seen).splitlines()
@@ -70,13 +70,13 @@ class TestTerminal:
         assert lines[place + 1].startswith("    before-render-template, ")
 
     def test_into_a_pipe_nothing_is_wrapped(self, shop):
-        """What greps must find whole lines, however narrow the terminal is said to be."""
+        """A pipe gets whole lines, whatever ``COLUMNS`` is."""
         assert "request-tearing-down, got-request-exception, appcontext-" in (
             shop.run(*LIST, COLUMNS="40").stdout
         )
 
     def test_an_encoding_without_the_lines_of_a_tree(self, shop):
-        """What cannot be written is a question mark, and no error."""
+        """A character that the encoding lacks becomes a question mark."""
         command = (*ALDIS, "signals", "trace", "--app", "shop", "/")
         ended = shop.run(*command, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
         assert 0 == ended.returncode
@@ -85,7 +85,7 @@ class TestTerminal:
 
 class TestStopping:
     def test_a_reader_that_has_seen_enough(self, shop):
-        """``aldis signals list | head`` ends without a word, and with the command's own code."""
+        """``aldis signals list | head`` ends quietly with its usual exit code."""
         shop.write(
             "many.py",
             """
@@ -118,7 +118,7 @@ class TestStopping:
             assert ("", 0) == (writer.stderr.read(), writer.wait(timeout=30))
 
     def test_ctrl_c(self, shop):
-        """Interrupted while the app is imported, it says so and ends with 130."""
+        """Ctrl-C during the import exits with 130 and a message."""
         shop.write("slow.py", "import time; print('begun', flush=True); time.sleep(20)")
         with shop.start(*ALDIS, "signals", "list", "--app", "slow") as process:
             assert "begun\n" == process.stdout.readline()
@@ -127,7 +127,7 @@ class TestStopping:
         assert ("\nInterrupted.\n", 130) == (said, process.returncode)
 
     def test_ctrl_c_in_a_request(self, shop):
-        """The same for a request that takes too long."""
+        """Ctrl-C during a request exits with 130 and a message."""
         shop.write(
             "slow.py",
             """
@@ -146,7 +146,7 @@ class TestStopping:
 
 class TestMain:
     def test_the_version_says_what_is_in_use(self, project):
-        """The version, which of the two call loops runs, and on which Python."""
+        """``--version`` shows the version, the engine and the Python."""
         told = project.run(*ALDIS, "--version").stdout
         assert re.fullmatch(r"aldis \d+\.\d+\.\d+\S*, (C|Python) engine, \w+ 3\.\S+\n", told)
         told = project.run(*ALDIS, "--version", ALDIS_NO_EXTENSIONS="1").stdout
@@ -154,7 +154,7 @@ class TestMain:
 
     @pytest.mark.parametrize("command", [(), ("signals",), ("run",), ("signals", "list")])
     def test_help_fits_a_terminal(self, project, command):
-        """Help is there for every command, in 80 columns, and says the exit codes of groups."""
+        """Every command has help of 80 columns; a group's help lists the exit codes."""
         ended = project.run(*ALDIS, *command, "--help", COLUMNS="80")
         assert 0 == ended.returncode
         assert max(map(len, ended.stdout.splitlines())) <= 80
@@ -182,14 +182,14 @@ class TestMain:
         ],
     )
     def test_a_misspelt_command(self, project, command, said):
-        """The closest right one is told."""
+        """A misspelt command is an error with the closest one."""
         ended = project.run(*ALDIS, *command)
         assert 2 == ended.returncode
         text = " ".join(ended.stderr.split())
         assert said in (text if "there" in said else text.replace("'", ""))  # click's own quotes
 
     def test_without_click(self, shop, without):
-        """The extra is named, and there is no traceback."""
+        """Without click, the message names the extra, and there is no traceback."""
         ended = shop.run(*LIST, **without("click"))
         said = (
             "aldis: the command line needs click, which is not installed: "
@@ -198,7 +198,7 @@ class TestMain:
         assert (2, said) == (ended.returncode, ended.stderr)
 
     def test_a_broken_click_is_not_called_missing(self, shop):
-        """Where click is there but cannot be imported, its own error is heard."""
+        """If the import of click fails, its own error is shown."""
         shop.write("broken/click.py", "import no_such_module")
         ended = shop.run(*LIST, PYTHONPATH=str(shop.folder / "broken"))
         assert "No module named 'no_such_module'" in ended.stderr
@@ -215,7 +215,7 @@ class TestMain:
         assert plugin.load() is cli.signals
 
     def test_flasks_other_commands_pay_little(self, project):
-        """Flask imports every plugin for every command: ours brings no asyncio and no rich."""
+        """Flask imports every plugin, so the package imports neither asyncio nor rich."""
         code = (
             "import sys, click, aldis.cli; aldis.cli.signals; "
             "print(sorted({'asyncio', 'rich', 'flask', 'pluggy'} & set(sys.modules)))"
@@ -223,7 +223,7 @@ class TestMain:
         assert "[]\n" == project.run(sys.executable, "-c", code).stdout
 
     def test_no_attribute_is_made_up(self):
-        """A misspelt name of the package is an AttributeError."""
+        """An unknown attribute of the package is an AttributeError."""
         from aldis import cli
 
         with pytest.raises(AttributeError, match="no attribute 'signls'"):

@@ -32,7 +32,7 @@ def other_python(version):
 
 class TestCommands:
     def test_python_code(self, project):
-        """``python -c`` has aldis for blinker, from its first import on."""
+        """In ``python -c``, aldis is blinker from the first import on."""
         ended = project.run(*RUN, *PYTHON, "-c", WHOSE)
         assert ("", OURS, 0) == (ended.stderr, ended.stdout, ended.returncode)
 
@@ -41,18 +41,18 @@ class TestCommands:
         assert project.run(*PYTHON, "-c", WHOSE).stdout == BLINKERS
 
     def test_a_child_process_too(self, project):
-        """What the command starts runs on aldis as well, and its children again."""
+        """Blinker is aldis in the command's children and their children."""
         nest = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WHOSE!r}])"
         again = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {nest!r}])"
         assert project.run(*RUN, *PYTHON, "-c", again).stdout == OURS
 
     def test_a_shell_in_between(self, project):
-        """A command that is no Python hands it on to the Python that it starts."""
+        """Blinker is aldis in a Python that a shell script starts."""
         project.write("code.py", WHOSE)
         assert project.run(*RUN, "sh", "-c", f"{sys.executable} code.py; :").stdout == OURS
 
     def test_multiprocessing(self, project):
-        """A process that multiprocessing spawns is a child like any other."""
+        """Blinker is aldis in a process that multiprocessing spawns."""
         project.write(
             "code.py",
             """
@@ -71,7 +71,7 @@ class TestCommands:
         assert project.run(*RUN, *PYTHON, "code.py").stdout == OURS
 
     def test_a_console_script(self, project):
-        """A command of this environment is found beside its Python, whatever PATH says."""
+        """A command of this virtual environment comes before those on PATH."""
         beside = Path(sys.executable).parent / "pytest"
         if sys.prefix == sys.base_prefix or not beside.exists():
             pytest.skip("the tests do not run in a virtual environment with pytest's command")
@@ -79,24 +79,24 @@ class TestCommands:
         assert (0, "pytest") == (ended.returncode, ended.stdout.split()[0])
 
     def test_a_python_script_by_its_name(self, project):
-        """A ``.py`` that is not executable runs on the Python of aldis, with its arguments."""
+        """The Python of aldis runs a ``.py`` file that is not executable, with its arguments."""
         project.write("code.py", f"import sys; {WHOSE}; print(sys.argv)")
         ended = project.run(*RUN, "code.py", "--flag", "x")
         assert f"{OURS}['code.py', '--flag', 'x']\n" == ended.stdout
 
     @pytest.mark.parametrize("first_line", ["", f"#!{sys.executable}\n"])
     def test_an_executable_python_script(self, project, first_line):
-        """An executable ``.py`` runs by its first line, and without one on the Python of aldis."""
+        """An executable ``.py`` file runs by its first line, or on the Python of aldis."""
         project.write("code.py", first_line + WHOSE).chmod(0o755)
         assert project.run(*RUN, "./code.py").stdout == OURS
 
     def test_options_of_the_command_are_its_own(self, project):
-        """Without the ``--`` too, what comes after COMMAND is not for aldis."""
+        """The options after COMMAND belong to COMMAND, with and without the dashes."""
         ended = project.run(*RUN[:-1], *PYTHON, "--version")
         assert ended.stdout.startswith("Python 3")
 
     def test_pytest_with_a_plugin_that_imports_blinker(self, project):
-        """Before pytest has read any conftest, a plugin's blinker is aldis already."""
+        """A plugin of pytest that imports blinker gets aldis."""
         project.write("early.py", "import blinker")
         project.write(
             "test_it.py",
@@ -119,14 +119,14 @@ class TestCommands:
 class TestOtherInterpreters:
     @pytest.mark.parametrize("version", ["3.12", "3.13", "3.6", "2.7"])
     def test_are_left_alone(self, project, version):
-        """Another Python below the command has its own modules and no word of aldis."""
+        """Another Python below the command is not changed, and nothing is printed."""
         python = other_python(version)
         code = "import sys; print(sorted(each for each in sys.modules if 'aldis' in each))"
         ended = project.run(*RUN, "sh", "-c", f'"{python}" -c "{code}"; :')
         assert ("[]\n", "") == (ended.stdout, ended.stderr)
 
     def test_are_named_when_they_are_the_command(self, project):
-        """Asked for by name, another Python runs too, and it is said that nothing is changed."""
+        """If the command is another Python, a message says that nothing is changed in it."""
         python = other_python("3.12")
         ended = project.run(*RUN, python, "-c", "print('ran')")
         assert ("ran\n", 0) == (ended.stdout, ended.returncode)
@@ -134,14 +134,14 @@ class TestOtherInterpreters:
         assert sys.prefix in ended.stderr
 
     def test_another_aldis_is_left_alone(self, project):
-        """An aldis that comes first on the path, of whatever version, is not made to stand in."""
+        """Another aldis that comes first on the path is not installed as blinker."""
         project.write("elsewhere/aldis/__init__.py", "raise RuntimeError")
         environ = {**environment(), "PYTHONPATH": f"{STARTUP}{os.pathsep}elsewhere"}
         ended = project.run(*PYTHON, "-c", WHOSE, **environ)
         assert ("", BLINKERS) == (ended.stderr, ended.stdout)
 
     def test_another_aldis_is_named_when_the_command_finds_it(self, project):
-        """Such as an installed one when the one of a clone was started."""
+        """If the command finds another aldis, a message names it."""
         project.write("elsewhere/aldis/__init__.py", "raise RuntimeError")
         environ = {**environment(), "PYTHONPATH": f"{STARTUP}{os.pathsep}elsewhere"}
         shell = 'export ALDIS_RUN_PID=$$; exec "$0" -c "$1"'
@@ -151,7 +151,7 @@ class TestOtherInterpreters:
         assert str(Path("elsewhere", "aldis", "__init__.py")) in ended.stderr
 
     def test_no_aldis_at_all_is_named_too(self, project):
-        """Such as where the folder of a clone was the only place that had one."""
+        """If the command finds no aldis, a message says so."""
         python = Path(sys.base_prefix, "bin", "python3")
         if sys.prefix == sys.base_prefix or not python.exists():
             pytest.skip("there is no Python here that shares its prefix and finds no aldis")
@@ -162,13 +162,13 @@ class TestOtherInterpreters:
         assert "which does not find the aldis that started it (" in ended.stderr
 
     def test_a_python_that_ignores_its_environment_is_not_reached(self, project):
-        """``python -I`` is what the manual says it is: the way around."""
+        """``python -I`` ignores ``aldis run``."""
         assert project.run(*RUN, *PYTHON, "-I", "-c", WHOSE).stdout == BLINKERS
 
 
 class TestSitecustomize:
     def test_another_one_runs_too(self, project):
-        """The ``sitecustomize`` that would have been found without aldis is imported as well."""
+        """The ``sitecustomize`` that aldis hides is imported, too."""
         project.write("site/sitecustomize.py", "import blinker; ours = blinker.Signal.__module__")
         ended = project.run(
             *RUN,
@@ -183,7 +183,7 @@ class TestSitecustomize:
         "mistake", ["import no_such_module", "raise ImportError('why')", "1 / 0"]
     )
     def test_a_broken_one_is_heard(self, project, mistake):
-        """Its error is Python's to report, as without aldis, and aldis stands in all the same."""
+        """Python reports a broken ``sitecustomize``, and aldis is installed all the same."""
         project.write("site/sitecustomize.py", mistake)
         environ = {"PYTHONPATH": str(project.folder / "site")}
         ended = project.run(*RUN, *PYTHON, "-c", WHOSE, **environ)
@@ -239,7 +239,7 @@ class TestSitecustomize:
         assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
 
     def test_the_path_goes_on(self, project):
-        """What PYTHONPATH had stays in its order, and running twice adds nothing twice."""
+        """PYTHONPATH keeps its order, and a second ``aldis run`` adds nothing."""
         show = "import os; print(os.environ['PYTHONPATH'])"
         ended = project.run(*RUN, *RUN, *PYTHON, "-c", show, PYTHONPATH="/one::/two")
         assert [STARTUP, "/one", "", "/two"] == ended.stdout.strip().split(os.pathsep)
@@ -248,12 +248,12 @@ class TestSitecustomize:
 class TestEnding:
     @pytest.mark.parametrize("code", [0, 3])
     def test_the_exit_code_is_the_commands(self, project, code):
-        """Whatever the command ends with."""
+        """The exit code is that of the command."""
         assert project.run(*RUN, "sh", "-c", f"exit {code}").returncode == code
 
     @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
     def test_signals_reach_the_command(self, project, name):
-        """There is nothing in between: the process that was started is the command."""
+        """The command has the process id of ``aldis run``, so signals reach it."""
         number = getattr(signal, name)
         code = (  # which may have come to ignore it, under nohup for one
             "import os, signal, time; "
@@ -267,12 +267,12 @@ class TestEnding:
             assert -number == process.wait(timeout=10)
 
     def test_a_closed_pipe_ends_the_command(self, project):
-        """SIGPIPE, which Python ignores, has its default meaning in the command again."""
+        """SIGPIPE, which Python ignores, has its default effect in the command."""
         ended = project.run(*RUN, "sh", "-c", "kill -PIPE $$; echo survived")
         assert (-signal.SIGPIPE, "") == (ended.returncode, ended.stdout)
 
     def test_standard_streams_are_the_commands(self, project):
-        """Input, output and error pass through untouched."""
+        """Input, output and errors pass through unchanged."""
         ended = subprocess.run(
             [*RUN, "sh", "-c", "cat; echo problem >&2"],
             input="words\n",
@@ -287,58 +287,58 @@ class TestEnding:
 
 class TestMistakes:
     def say(self, project, *command):
-        """Run a command that cannot be run."""
+        """Run a command that cannot be executed."""
         ended = project.run(*RUN, *command)
         assert "Traceback" not in ended.stderr
         return ended.returncode, ended.stderr
 
     def test_no_command(self, project):
-        """``aldis run`` alone says what is missing."""
+        """Without a command, the error shows how to write one."""
         code, text = self.say(project)
         assert 2 == code
         assert "there is no command to run: write it after the dashes, as in " in text
 
     def test_an_app(self, project):
-        """Of no use to ``run``, it is refused rather than ignored."""
+        """``--app`` is an error for ``run``."""
         ended = project.run(*RUN[:3], "--app", "shop", "run", "--", *PYTHON, "--version")
         assert 2 == ended.returncode
         assert "`run` has no --app: name the app in COMMAND, as in " in ended.stderr
 
     def test_an_unknown_command(self, project):
-        """As a shell: 127."""
+        """An unknown command exits with 127, as in a shell."""
         assert (127, "Error: there is no command 'no-such' on PATH\n") == self.say(
             project, "no-such"
         )
         assert (127, "Error: there is no command './no-such'\n") == self.say(project, "./no-such")
 
     def test_a_command_in_one_word(self, project):
-        """Somebody has quoted too much."""
+        """A command in quotes is an error that says to leave the quotes out."""
         code, text = self.say(project, "flask run")
         assert 127 == code
         assert "'flask run' on PATH; leave out the quotes around the whole command" in text
 
     def test_a_folder(self, project):
-        """As a shell: 126."""
+        """A folder exits with 126, as in a shell."""
         text = "Error: './bin' is a folder, not a command\n"
         (project.folder / "bin").mkdir()
         assert (126, text) == self.say(project, "./bin")
 
     def test_a_file_that_is_not_executable(self, project):
-        """As a shell: 126, with what to do."""
+        """A file that is not executable exits with 126, and the message has the remedy."""
         project.write("script", "#!/bin/sh\n")
         code, text = self.say(project, "./script")
         assert 126 == code
         assert "'./script' is neither executable nor a Python script: chmod +x" in text
 
     def test_a_file_that_is_no_program(self, project):
-        """Executable, but without a first line that says by what."""
+        """An executable file that is not a program exits with 126."""
         project.write("script", "words").chmod(0o755)
         code, text = self.say(project, "./script")
         assert 126 == code
         assert "'./script' cannot be executed: it is not a program and has no first line" in text
 
     def test_a_first_line_that_names_nothing(self, project):
-        """A script of a virtual environment that has been moved."""
+        """A script whose first line names a missing program exits with 126."""
         project.write("script", "#!/no/such/python\n").chmod(0o755)
         code, text = self.say(project, "./script")
         assert 126 == code
@@ -346,6 +346,6 @@ class TestMistakes:
 
 
 def test_the_startup_file_is_installed_with_the_package():
-    """It is no module, so the build has to be told of it."""
+    """The distribution contains ``sitecustomize.py``, which is not a module of the package."""
     assert Path(aldis.__file__).parent / "cli" / "startup" == Path(STARTUP)
     assert (Path(STARTUP) / "sitecustomize.py").is_file()

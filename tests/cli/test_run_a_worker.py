@@ -61,7 +61,7 @@ def shop(project):
 
 
 def test_the_commands_that_look_and_change(shop):
-    """One after the other, as the page has them."""
+    """The page's commands print what the page shows, one after the other."""
     send(shop, 1, 2, 13)
     with working(shop) as worker:
         wait_for(lambda: [2, 2, 3] == [state for state, _ in states(shop)])
@@ -75,7 +75,7 @@ def test_the_commands_that_look_and_change(shop):
 
 
 def test_the_commands_that_work(shop):
-    """Each begins, with what it is said to print, and ends with 0."""
+    """Each worker of the page prints what the page shows, and exits with 0."""
     chosen = [each for each in commands() if each[0][0] == "worker"]
     assert 3 == len(chosen)
     for (_, *written), expected in chosen:
@@ -90,7 +90,7 @@ def test_the_commands_that_work(shop):
 
 
 def test_the_unit():
-    """It is one that systemd can read, waits for longer than the grace, and starts a worker."""
+    """The unit is valid for systemd and waits longer than the grace period."""
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str
     unit.read_string(blocks("ini")[0])
@@ -101,7 +101,7 @@ def test_the_unit():
 
 
 def test_from_code(shop):
-    """It ends."""
+    """The page's example in Python ends without an error."""
     (code,) = blocks("python")
     shop.write("example.py", code)
     ended = shop.run(*PYTHON, "example.py")

@@ -34,7 +34,7 @@ browser = build_opener(ProxyHandler({}))
 
 
 def free_port():
-    """Return a port that no receivers to at the moment."""
+    """Return a port on which no program listens."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
@@ -74,10 +74,7 @@ def served(project, *command):
 
 
 def test_flasks_server_with_its_reloader(project):
-    """Behind the reloader, a child process, Flask runs on aldis, also once a change restarted it.
-
-    Ctrl-C, which a terminal sends to the whole group, ends it.
-    """
+    """The reloader's child runs on aldis, before and after a restart."""
     file = project.write("app.py", APP.replace("VERSION", "one"))
     port = free_port()
     options = ["run", "--port", str(port), "--debug"]

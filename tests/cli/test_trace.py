@@ -58,7 +58,7 @@ def trace(project, *arguments, app="shop"):
 
 class TestFlask:
     def test_a_request_and_its_tree(self, shop):
-        """The status first, then what was sent, by whom, and who heard it."""
+        """The status comes first, then the tree of signals with senders and receivers."""
         assert re.fullmatch(
             r"GET / -> 200 OK, TIME\n"
             r"├─ appcontext-pushed  no receiver  sent by <Flask 'shop'>\n"
@@ -73,7 +73,7 @@ class TestFlask:
         )
 
     def test_get_is_the_default(self, shop):
-        """A path alone is fetched, with or without the dashes."""
+        """A path without a method is a GET."""
         assert trace(shop, "/?a=b") == trace(shop, "--", "get", "/?a=b")
 
     @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ class TestFlask:
         ],
     )
     def test_whatever_the_app_answers_is_shown(self, shop, request_, status):
-        """An error of the app is what one wants to see: the exit code is 0."""
+        """The exit code is 0 whatever status the app answers."""
         assert f" -> {status}, TIME\n" in trace(shop, "--", *request_)
 
     def test_an_app_that_lets_errors_through(self, shop):
@@ -123,7 +123,7 @@ class TestFlask:
         assert "told ['on', 'application/json', {}, {'a': 1}]\n" == ended.stderr
 
     def test_a_streamed_answer_is_read_to_its_end(self, shop):
-        """What is sent while the body is written belongs to the request."""
+        """A send while the body is streamed belongs to the request."""
         shop.write(
             "streamed.py",
             """
@@ -142,7 +142,7 @@ class TestFlask:
         )
 
     def test_another_thread_is_another_story(self, shop):
-        """What a background thread sends meanwhile is no part of the request."""
+        """A send of a background thread does not belong to the request."""
         shop.write(
             "busy.py",
             """
@@ -162,7 +162,7 @@ class TestFlask:
 
 class TestOtherApps:
     def test_wsgi(self, project):
-        """Any WSGI app, its body read and closed."""
+        """A WSGI app's body is read and closed."""
         project.write(
             "app.py",
             """
@@ -195,10 +195,7 @@ class TestOtherApps:
 
     @pytest.mark.parametrize("knows_lifespan", [True, False])
     def test_asgi(self, project, knows_lifespan):
-        """Any ASGI app, started and shut down if it knows of that; what it sends then is not shown.
-
-        Its async receivers are named so.
-        """
+        """An ASGI app is started and shut down; these sends are not shown."""
         project.write("lamp.py", ASGI.format(knows_lifespan=knows_lifespan, startup=""))
         command = ["-d", "x", "-H", "X-Lamp: on", "--", "POST", "/l%C3%A4mp?much=1"]
         ended = project.run(*TRACE, "--app", "lamp", *command)
@@ -212,19 +209,19 @@ class TestOtherApps:
         )
 
     def test_an_asgi_app_that_raises(self, project):
-        """A server answers 500."""
+        """An ASGI app that raises answers 500."""
         project.write("lamp.py", ASGI.format(knows_lifespan=False, startup=""))
         assert "-> raised AssertionError: {" in trace(project, "/wrong", app="lamp").splitlines()[0]
 
     def test_an_asgi_app_that_does_not_start(self, project):
-        """Its own words are shown."""
+        """The error contains the reason that the app gives."""
         fail = 'return await send({"type": "lifespan.startup.failed", "message": "no oil"})'
         project.write("lamp.py", ASGI.format(knows_lifespan=True, startup=fail))
         ended = project.run(*TRACE, "--app", "lamp", "/")
         assert (2, "Error: the app could not start: no oil\n") == (ended.returncode, ended.stderr)
 
     def test_an_asgi_app_that_ends_the_process_at_its_start(self, project):
-        """It is told, with the line, and no exit code of the app's own is taken for ours."""
+        """A SystemExit at the start is an error with the user's line and the exit code 2."""
         project.write("lamp.py", ASGI.format(knows_lifespan=True, startup="raise SystemExit(0)"))
         ended = project.run(*TRACE, "--app", "lamp", "/")
         assert (2, "") == (ended.returncode, ended.stdout)
@@ -243,7 +240,7 @@ class TestOtherApps:
     )
     @pytest.mark.parametrize("waits", [True, False])
     def test_an_asgi_app_that_fails_to_shut_down(self, project, waits, error, said):
-        """Its request is shown as any other, and the failure is told besides."""
+        """The request is shown, and the failure goes to the standard error."""
         project.write(
             "lamp.py",
             f"""
@@ -265,7 +262,7 @@ class TestOtherApps:
         ) == ended.stderr
 
     def test_an_asgi_app_that_ends_the_process_in_a_task(self, project):
-        """Nor does it end the command without a word."""
+        """A SystemExit in a task is an error with the user's line."""
         project.write(
             "lamp.py",
             """
@@ -309,7 +306,7 @@ class TestOtherApps:
         assert re.search(r"request-started  TIME .*\n│  └─ greet  TIME  async  app.py:\d+\n", text)
 
     def test_an_app_without_a_signature(self, project):
-        """A class written in C is taken for WSGI, and may prove to be none."""
+        """A class written in C is called as a WSGI app."""
         project.write("app.py", "app = dict")
         assert trace(project, "/", app="app").startswith("GET / -> raised TypeError: ")
 
@@ -321,19 +318,19 @@ class TestOtherApps:
         ],
     )
     def test_an_app_that_ends_the_process(self, project, app):
-        """It is shown instead of ending the command, whose exit code would say that all is well."""
+        """A SystemExit in a request is shown and does not end the command."""
         project.write("app.py", app)
         assert trace(project, "/", app="app").startswith("GET / -> raised SystemExit: 0 (")
 
     def test_an_app_that_sends_nothing(self, project):
-        """That is said too."""
+        """A request without signals leads to a sentence."""
         project.write("app.py", "def app(environ, start_response):\n    return []")
         assert "GET / -> no answer, TIME\nNo signal was sent.\n" == trace(project, "/", app="app")
 
 
 class TestJson:
     def test_has_its_documented_form(self, shop):
-        """The request, its status and the emissions, each with its calls, and so on down."""
+        """The JSON contains the request, its status and the emissions with their calls."""
         ended = shop.run(*TRACE, "--app", "shop", "--json", "/")
         facts = json.loads(ended.stdout)
         assert ["schema", "request", "status", "error", "nanoseconds", "emissions"] == list(facts)
@@ -359,7 +356,7 @@ class TestJson:
         assert ["receiver", "location", "is_async", "error", "emissions"] == list(call)
 
     def test_of_an_error(self, shop):
-        """What the app raised, in words."""
+        """The JSON contains the app's exception as text."""
         shop.write("debugged.py", "from shop import *\napp.debug = True")
         facts = json.loads(shop.run(*TRACE, "--app", "debugged", "--json", "/fail").stdout)
         assert (500, "LookupError: no such lamp") == (facts["status"], facts["error"])
@@ -383,7 +380,7 @@ class TestMistakes:
         ],
     )
     def test_are_told(self, project, arguments, said):
-        """Before any app is imported."""
+        """Mistakes are reported before the app is imported."""
         ended = project.run(*TRACE, *arguments)
         assert (2, "") == (ended.returncode, ended.stdout)
         assert said in " ".join(ended.stderr.split())

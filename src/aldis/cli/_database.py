@@ -1,6 +1,6 @@
 """From ``--app``, ``--outbox`` or ``--url`` to the database with the deliveries.
 
-Imports inside functions: SQLAlchemy may be missing, and would cost every other command 0.4 s.
+Imports inside functions: SQLAlchemy may be missing, and would cost every other command a second.
 """
 
 from __future__ import annotations

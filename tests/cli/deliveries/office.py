@@ -33,7 +33,7 @@ class Office:
             self.store.add(None, [NewDelivery(emission_id=number, receiver=receiver, **new)])
 
     def kill(self, receiver="billing.receipt", reason="LookupError: no such lamp", **more):
-        """Make a dead letter of everything that waits for a receiver."""
+        """Make every waiting delivery of a receiver a dead letter."""
         while claimed := self.store.claim(LEASE, receiver, 500, ordered=False):
             for each in claimed:
                 self.store.fail(each, AttemptFailure(reason, f"Traceback …\n{reason}\n", **more))
@@ -43,7 +43,7 @@ class Office:
         return CliRunner().invoke(aldis, ["deliveries", *command, "--url", self.url], input=stdin)
 
     def json(self, *command):
-        """Return what a command writes for programs."""
+        """Return the JSON of a command."""
         ended = self.run(*command, "--json")
         assert 0 == ended.exit_code, ended.output
         return json.loads(ended.stdout)

@@ -5,7 +5,7 @@ from tests.cli.deliveries.office import LEASE, said
 
 class TestDiscard:
     def test_dead_letters(self, office):
-        """They alone, unless what waits is asked for."""
+        """The command discards dead letters, and waiting deliveries only with --waiting."""
         office.add(count=2)
         office.kill()
         office.add(count=2)
@@ -17,7 +17,7 @@ class TestDiscard:
         assert ["DISCARDED"] * 4 == office.states()
 
     def test_what_runs(self, office):
-        """A worker has it."""
+        """A running delivery cannot be discarded."""
         office.add()
         office.store.claim(LEASE, "billing.receipt", 1, ordered=False)
         assert (

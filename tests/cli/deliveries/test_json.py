@@ -13,7 +13,7 @@ from tests.cli.test_documentation import PAGE, keys_in
     ["stats", "dead", "show 2", "replay 1", "discard 3", "prune --older-than 1d", "pause a"],
 )
 def test_every_key_of_the_json_is_documented(office, command):
-    """Below the schema's name, or where that refers to."""
+    """The how-to lists each key under the schema's name or under the schema that it refers to."""
     office.add("a", count=3)
     office.kill("a")
     office.store.add(None, [NewDelivery("b" * 32, "b", "s", "{}", caused_by=f"{0:032x}:a")])

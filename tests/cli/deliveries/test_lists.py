@@ -9,7 +9,7 @@ from tests.cli.deliveries.office import LEASE, everywhere
 class TestLists:
     @everywhere
     def test_dead(self, office):
-        """Who, when, how often, and why."""
+        """The table shows the receiver, the times, the attempts and the error."""
         office.add(count=2)
         office.kill()
         ended = office.run("dead")
@@ -21,7 +21,7 @@ class TestLists:
         assert 3 == len(rows)
 
     def test_pending(self, office):
-        """Also what waits for its time, for its turn, or to be tried again."""
+        """The list has deliveries that wait for their time, their key or a retry."""
         office.add(delay=7260)
         office.add()
         office.kill(retry_in=630)
@@ -36,19 +36,19 @@ class TestLists:
         assert "  1  quay-1" in office.run("running").stdout
 
     def test_none(self, office):
-        """It is said."""
+        """An empty list is a sentence."""
         for name in ("pending", "running", "dead"):
             assert f"No delivery is {name}.\n" == office.run(name).stdout
 
     def test_the_limit(self, office):
-        """How many more there are is said; the newest can come first."""
+        """The last line shows how many more there are; the newest can come first."""
         office.add(count=5)
         lines = office.run("pending", "--limit", "2", "--newest-first").stdout.splitlines()
         assert ["5", "4"] == [line.split()[0] for line in lines[1:3]]
         assert "2 of 5; --limit shows more." == lines[-1]
 
     def test_chosen(self, office):
-        """By receiver, signal, time and error; what no option says is no matter."""
+        """Options select by receiver, signal, time and error."""
         office.add()
         office.kill()
         office.add("shipping.label", signal="order-packed")
@@ -67,7 +67,7 @@ class TestLists:
         assert [] == ids("--until", "2020-01-01")
 
     def test_hostile_text(self, office):
-        """No terminal takes what is recorded for orders."""
+        """Recorded text cannot send escape sequences to a terminal."""
         office.add(payload='"\x1b[31mred"')
         office.kill(reason="Error: \x1b[2J\u202e")
         assert "Error: \\x1b[2J\\u202e\n" in office.run("dead").stdout

@@ -32,7 +32,7 @@ class TestOnATerminal:
         return [*ALDIS, "deliveries", *words, "--url", "sqlite:///shop.db"]
 
     def test_an_answer(self, dead):
-        """A no changes nothing; a yes is shown with its progress; without an input, it fails."""
+        """A no changes nothing, a yes shows progress, and without an input the command fails."""
         words = self.command("replay", "--all")
         code, seen = dead.on_terminal(*words, typed=False)
         assert (2, True) == (code, "add --yes" in seen)
@@ -44,20 +44,20 @@ class TestOnATerminal:
         assert "1,200 dead letters replayed.\n" in seen
 
     def test_the_app(self, dead):
-        """The database is that of its outbox, and its receivers are known."""
+        """The command uses the database of the app's outbox and knows the app's receivers."""
         dead.write("more.py", "from shop import *\nfrom receivers import *\ndurable('idle')(print)")
         ended = dead.run(*ALDIS, "deliveries", "pause", "idle", "--app", "more")
         assert (0, "idle is paused.\n") == (ended.returncode, ended.stdout)
 
     def test_a_reader_that_has_seen_enough(self, dead):
-        """Nothing is said of it."""
+        """The command ends quietly if its reader stops early."""
         line = shlex.join(self.command("dead", "--limit", "1200"))
         ended = dead.run("/bin/sh", "-c", f"{line} | head -n 1")
         assert (0, "") == (ended.returncode, ended.stderr)
         assert ended.stdout.startswith("  id  receiver")
 
     def test_interrupted(self, dead):
-        """What was done stays done and is counted, the rest is as it was."""
+        """Ctrl-C keeps the finished batches and counts them."""
         dead.write(
             "slow.py",
             """

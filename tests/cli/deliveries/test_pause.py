@@ -6,7 +6,7 @@ from tests.cli.deliveries.office import everywhere, said
 class TestPause:
     @everywhere
     def test_pause_and_resume(self, office):
-        """Twice is said, and no error."""
+        """A second pause or resume reports that nothing changed."""
         office.add()
         for command, answer in [
             ("pause", "is paused"),
@@ -20,7 +20,7 @@ class TestPause:
         assert facts == office.json("pause", "billing.receipt")
 
     def test_unknown(self, office):
-        """The closest is named; with --force it is believed."""
+        """An unknown receiver is an error with the closest name, except with --force."""
         office.add()
         hint = "; add --force for a receiver that is not known yet"
         assert (

@@ -8,7 +8,7 @@ from tests.cli.deliveries.office import LEASE, everywhere, said
 class TestPrune:
     @everywhere
     def test_old_ones(self, office):
-        """What was done or discarded; dead letters stay."""
+        """The command deletes done and discarded deliveries and keeps dead letters."""
         office.add()
         office.kill()
         office.add(count=3)
@@ -22,7 +22,7 @@ class TestPrune:
         assert ["DEAD", "PENDING"] == office.states()
 
     def test_asks_about_a_single_one(self, office):
-        """What is pruned does not come back."""
+        """The command asks even about one delivery, because pruning cannot be undone."""
         office.add()
         office.store.complete(office.store.claim(LEASE, "billing.receipt", 1, ordered=False))
         assert 2 == office.run("prune", "--older-than", "0s").exit_code
@@ -38,6 +38,6 @@ class TestPrune:
         ],
     )
     def test_no_duration(self, office, age, message):
-        """A number alone would be a trap."""
+        """A number without a unit is an error."""
         message = f"Error: Invalid value for '--older-than': {message}"
         assert (2, message) == said(office.run("prune", "--older-than", age))

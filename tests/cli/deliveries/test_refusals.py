@@ -13,7 +13,7 @@ from tests.cli.deliveries.office import said
 class TestRefusals:
     @pytest.mark.parametrize("command", ["stats", "dead", "replay --all", "prune --older-than 1d"])
     def test_a_server_that_does_not_answer(self, command):
-        """Without the password."""
+        """The error shows the URL without the password."""
         url = "postgresql+psycopg://me:secret@127.0.0.1:1/shop"
         ended = CliRunner().invoke(aldis, ["deliveries", *command.split(), "--url", url])
         assert 2 == ended.exit_code
@@ -23,7 +23,7 @@ class TestRefusals:
         assert "secret" not in ended.stderr
 
     def test_an_async_driver(self, office):
-        """It is used as any other."""
+        """A URL with an async driver works."""
         pytest.importorskip("aiosqlite")
         office.add(count=2)
         office.kill()
@@ -32,7 +32,7 @@ class TestRefusals:
         assert "2 dead letters replayed.\n" == office.run("replay", "--all", "--yes").stdout
 
     def test_a_read_only_file(self, office):
-        """Looking is possible, changing is refused."""
+        """A read-only file can be read; a change is an error."""
         office.add(count=2)
         office.kill()
         path = office.engine.url.database
@@ -48,7 +48,7 @@ class TestRefusals:
         ) == said(office.run("replay", "--all", "--yes"))
 
     def test_a_locked_file(self, office):
-        """What to do is said."""
+        """The error explains what to do about the lock."""
         office.add()
         office.kill()
         with closing(sqlite3.connect(office.engine.url.database)) as other:
@@ -72,12 +72,12 @@ class TestRefusals:
         ],
     )
     def test_no_database(self, url, message):
-        """Nothing is created."""
+        """The command does not create a missing database."""
         ended = CliRunner().invoke(aldis, ["deliveries", "stats", "--url", url])
         assert (2, message) == said(ended)
 
     def test_no_tables(self, tmp_path):
-        """The remedy is named."""
+        """The error names the command that creates the tables."""
         (tmp_path / "shop.db").touch()
         url = f"sqlite:///{tmp_path}/shop.db"
         code, message = said(CliRunner().invoke(aldis, ["deliveries", "stats", "--url", url]))
@@ -85,13 +85,13 @@ class TestRefusals:
         assert message.startswith("Error: the tables aldis_* are missing: run `aldis db upgrade`")
 
     def test_two_databases(self, office):
-        """One of them has to be left out."""
+        """Two options that name a database are an error."""
         ended = office.run("stats", "--app", "shop")
         message = "Error: --app and --url both name a database: leave one out"
         assert (2, message) == said(ended)
 
     def test_a_missing_extra(self, project):
-        """The extra is named."""
+        """The error names the extra to install."""
         ended = project.run_without("sqlalchemy", "deliveries", "stats", "--url", "sqlite:///x")
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
         assert ended.stderr.endswith("which is not installed: pip install 'aldis[durable]'\n")

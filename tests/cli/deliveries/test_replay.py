@@ -8,7 +8,7 @@ from tests.cli.deliveries.office import everywhere, said
 class TestReplay:
     @everywhere
     def test_some(self, office):
-        """The others stay as they are."""
+        """Only the chosen dead letters become pending."""
         office.add(count=2)
         office.kill()
         office.add("shipping.label")
@@ -20,7 +20,7 @@ class TestReplay:
         assert "2 dead letters replayed.\n" == ended.stdout
 
     def test_by_number(self, office):
-        """Also what was discarded."""
+        """An id selects a discarded delivery, too."""
         office.add(count=3)
         office.kill()
         assert "1 delivery discarded.\n" == office.run("discard", "2").stdout
@@ -29,7 +29,7 @@ class TestReplay:
         assert "1 delivery replayed.\n" == office.run("replay", "2").stdout
 
     def test_what_was_discarded(self, office):
-        """Only when it is asked for."""
+        """With --discarded, options select among discarded deliveries."""
         office.add(count=2)
         office.kill()
         office.run("discard", "1")
@@ -38,12 +38,12 @@ class TestReplay:
         assert ["PENDING", "DEAD"] == office.states()
 
     def test_nothing(self, office):
-        """There is nothing to ask about."""
+        """The command does not ask if there is nothing to change."""
         office.add()
         assert "0 dead letters replayed.\n" == office.run("replay", "--all").stdout
 
     def test_a_dry_run(self, office):
-        """Counts, and does not ask."""
+        """A dry run counts and does not ask."""
         office.add(count=2)
         office.kill()
         ended = office.run("replay", "--all", "--dry-run")
@@ -51,7 +51,7 @@ class TestReplay:
         assert ["DEAD", "DEAD"] == office.states()
 
     def test_nobody_to_ask(self, office):
-        """Several need a yes."""
+        """Without a terminal, several deliveries need --yes."""
         office.add(count=2)
         office.kill()
         message = (
@@ -62,7 +62,7 @@ class TestReplay:
         assert ["DEAD", "DEAD"] == office.states()
 
     def test_json(self, office):
-        """How many were chosen and changed."""
+        """The JSON contains the numbers of chosen and changed deliveries."""
         office.add(count=2)
         office.kill()
         assert {
@@ -110,7 +110,7 @@ class TestReplay:
         ],
     )
     def test_mistakes(self, office, command, message):
-        """Each has its answer, and nothing is changed."""
+        """Each mistake has its message, and nothing is changed."""
         office.add()
         office.kill()
         office.add()

@@ -11,7 +11,7 @@ from tests.cli.deliveries.office import everywhere, said
 class TestShow:
     @everywhere
     def test_everything(self, office):
-        """Payload, error, and what has caused it, the first cause first."""
+        """The page shows the payload, the error and the causes, the first cause first."""
         office.add("orders.place", signal="order-placed")
         office.add("stock.reserve", caused_by=f"{0:032x}:orders.place")
         office.add(caused_by=f"{1:032x}:stock.reserve", traceparent="00-ab-cd-01", order_key="7")
@@ -39,7 +39,7 @@ class TestShow:
         assert page.splitlines()[0] == by_key.stdout.splitlines()[0]
 
     def test_a_cause_that_was_pruned(self, office):
-        """What is known of it is its key."""
+        """A pruned cause is shown by its key."""
         office.add(caused_by=f"{9:032x}:orders.place")
         assert office.run("show", "1").stdout.endswith(
             f"caused by\n  {9:032x}:orders.place (no longer recorded)\n"
@@ -47,7 +47,7 @@ class TestShow:
         )
 
     def test_a_send(self, office):
-        """By its id, if it has one delivery; else they are named."""
+        """The id of a send selects its only delivery; several are listed."""
         new = NewDelivery("a" * 32, "billing.receipt", "order_paid", "{}")
         office.store.add(None, [new])
         assert "delivery 1  pending\n" in office.run("show", "a" * 32).stdout
@@ -61,7 +61,7 @@ class TestShow:
         ) == said(office.run("show", "a" * 32))
 
     def test_json(self, office):
-        """The payload is data."""
+        """The JSON contains the payload as data."""
         office.add(payload='{"payload":{"order_id":7}}')
         office.kill()
         facts = office.json("show", "1")
@@ -84,5 +84,5 @@ class TestShow:
         ],
     )
     def test_unknown(self, office, name, message):
-        """A line says so."""
+        """An unknown id or key is an error in one line."""
         assert (2, f"Error: {message}") == said(office.run("show", name))

@@ -10,7 +10,7 @@ from tests.cli.deliveries.office import everywhere
 class TestStats:
     @everywhere
     def test_a_table(self, office):
-        """By receiver and state, with the age of the oldest that is due, and the workers."""
+        """The table counts by receiver and state, with the oldest due delivery and the workers."""
         office.add(count=2)
         office.kill()
         office.add(count=3)
@@ -28,11 +28,11 @@ class TestStats:
         assert ["workers with a lease: quay-1"] == lines[-1]
 
     def test_nothing_at_all(self, office):
-        """It is said."""
+        """An empty database is a sentence."""
         assert office.run("stats").stdout.startswith("There are no deliveries.\n")
 
     def test_an_alert(self, office):
-        """The exit code is that of something found."""
+        """An alert sets the exit code 1."""
         office.add(count=3)
         with office.engine.begin() as connection:
             connection.execute(text("UPDATE aldis_deliveries SET due_at = due_at - 3600000000"))
@@ -45,7 +45,7 @@ class TestStats:
         assert 0 == office.run("stats", "--older-than", "2h", "--more-than", "3").exit_code
 
     def test_json(self, office):
-        """Numbers are numbers."""
+        """The JSON contains numbers as numbers."""
         office.add(count=2)
         facts = office.json("stats")
         (receiver,) = facts["receivers"]

@@ -11,7 +11,7 @@ from tests.durable.sql.databases import database
 @pytest.mark.service
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_an_async_database(project, tmp_path, kind):
-    """Its driver runs in an event loop; sync and async receivers work, and SIGTERM ends it."""
+    """With an async driver, sync and async receivers run, and SIGTERM ends the worker."""
     pytest.importorskip("aiosqlite")
     pytest.importorskip("asyncpg")
     project.write(

@@ -57,7 +57,7 @@ APPS = {
 class TestRefusals:
     @pytest.mark.parametrize("command", MISTAKES)
     def test_a_mistake(self, shop, command):
-        """It is told in a line before anything is begun."""
+        """A mistake is an error in one line, before the worker begins."""
         for name, source in APPS.items():
             shop.write(name, source)
         ended = shop.run(*ALDIS, "worker", *shlex.split(command))
@@ -66,7 +66,7 @@ class TestRefusals:
         assert "Traceback" not in ended.stderr
 
     def test_no_tables(self, shop):
-        """The remedy is named."""
+        """The error names the command that creates the tables."""
         with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
             for table in ("deliveries", "workers", "paused", "version"):
                 connection.execute(f"DROP TABLE aldis_{table}")
@@ -77,14 +77,14 @@ class TestRefusals:
         )
 
     def test_no_file(self, shop):
-        """None is created."""
+        """The worker does not create a missing file."""
         ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL="sqlite:///other.db")
         assert 2 == ended.returncode
         assert "other.db': `aldis db upgrade` creates it\n" in ended.stderr
         assert not (shop.folder / "other.db").exists()
 
     def test_no_server(self, shop):
-        """Without the password."""
+        """The error shows the URL without the password."""
         url = "postgresql+psycopg://me:secret@127.0.0.1:1/shop"
         ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL=url)
         assert 2 == ended.returncode
@@ -94,7 +94,7 @@ class TestRefusals:
         assert "secret" not in ended.stderr
 
     def test_a_read_only_file(self, shop):
-        """It is said, and tried again: somebody may be mending it."""
+        """The worker reports a read-only file and keeps retrying."""
         send(shop, 1)
         url = f"sqlite:///file:{shop.folder}/shop.db?mode=ro&uri=true"
         with working(shop, "--app", "shop", SHOP_URL=url) as worker:

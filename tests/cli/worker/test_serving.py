@@ -19,7 +19,7 @@ ADVICE = (
 
 class TestServing:
     def test_what_it_says(self, shop):
-        """It tells whom it serves and where, each failure, and in the end how much it did."""
+        """The worker prints its receivers and database, each failure, and a summary."""
         send(shop, 1, 13)
         with working(shop, "--app", "shop", "--name", "quay-1", "--concurrency", "2") as worker:
             worker.read_until("is a dead letter")
@@ -41,7 +41,7 @@ class TestServing:
         assert [(DONE, 1), (DEAD, 1)] == states(shop)
 
     def test_what_looks_wrong(self, shop):
-        """Rows without a receiver, receivers that nobody connected, a file without a log."""
+        """The worker warns of unknown or unconnected receivers and a missing write-ahead log."""
         write_shop(shop, wal=False)
         with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
             connection.execute("PRAGMA journal_mode=delete")
@@ -61,7 +61,7 @@ class TestServing:
         assert "WARNING durable receiver 'idle' (print) is not connected to any signal" in output
 
     def test_one_receiver_only(self, shop):
-        """What is recorded for others waits."""
+        """With --receiver, other receivers' deliveries wait."""
         shop.write(
             "more.py",
             """
@@ -84,7 +84,7 @@ class TestServing:
         assert [(PENDING, 0), (DONE, 1)] == states(shop)
 
     def test_without_a_framework(self, shop):
-        """An outbox by its name; with --app, too, the app is imported as well."""
+        """--outbox names the outbox; with --app the app is imported, too."""
         send(shop, 1)
         with working(shop, "--outbox", "plain:outbox") as worker:
             wait_for((shop.folder / "done-1").exists)
@@ -95,7 +95,7 @@ class TestServing:
             assert 0 == worker.end()[0]
 
     def test_quart(self, shop):
-        """Async and sync receivers run inside of the app's context."""
+        """Async and sync receivers run in the app's context."""
         shop.write(
             "pier.py",
             """
@@ -137,7 +137,7 @@ class TestServing:
         assert {"sync-pier", "async-pier"} <= {each.name for each in shop.folder.iterdir()}
 
     def test_an_app_that_logs(self, shop):
-        """Where its log goes, the worker's does, and only there."""
+        """The worker logs only where the app's log goes."""
         shop.write(
             "loud.py",
             "import logging; logging.basicConfig(filename='log', level='INFO')\nfrom shop import *",
@@ -151,7 +151,7 @@ class TestServing:
 
     @pytest.mark.service
     def test_postgresql(self, shop, tmp_path):
-        """A commit elsewhere wakes it; the password is not shown; two share the work."""
+        """A commit elsewhere wakes the workers, two share the work, and no password is shown."""
         with database("postgresql", tmp_path) as url:
             engine = create_engine(url)
             upgrade(engine)

@@ -12,7 +12,7 @@ from tests.cli.support import ALDIS, CLOSED
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_what_runs_may_finish(self, shop, number):
-        """And nothing else is begun."""
+        """After a signal, running receivers finish and no other begins."""
         send(shop, 100, 101)
         with working(shop, "--app", "shop", "--concurrency", "1") as worker:
             wait_for((shop.folder / "begun-100").exists)
@@ -26,7 +26,7 @@ class TestStopping:
         assert not (shop.folder / "begun-101").exists()
 
     def test_twice_is_at_once(self, shop):
-        """What runs is given back without an attempt, and the exit code tells."""
+        """A second signal releases running deliveries and exits with 130."""
         send(shop, 100)
         with working(shop) as worker:
             wait_for((shop.folder / "begun-100").exists)
@@ -40,7 +40,7 @@ class TestStopping:
         assert [(PENDING, 0)] == states(shop)
 
     def test_the_grace_runs_out(self, shop):
-        """The worker ends all the same, as it was asked to."""
+        """After the grace period the worker ends with 0."""
         send(shop, 100)
         with working(shop, "--app", "shop", "--grace", "0.3s") as worker:
             wait_for((shop.folder / "begun-100").exists)
@@ -51,7 +51,7 @@ class TestStopping:
         assert [(PENDING, 0)] == states(shop)
 
     def test_when_idle(self, shop):
-        """It ends at once."""
+        """An idle worker ends at once."""
         with working(shop) as worker:
             worker.read_until("billing.receipt of order_paid")
             began = time.monotonic()
@@ -60,7 +60,7 @@ class TestStopping:
         assert time.monotonic() - began < 5
 
     def test_children_of_receivers_are_told_as_ever(self, shop):
-        """A program that a receiver starts is not deaf to SIGTERM."""
+        """A program that a receiver starts reacts to SIGTERM."""
         shop.write(
             "more.py",
             """
@@ -84,7 +84,7 @@ class TestStopping:
             assert 0 == worker.end()[0]
 
     def test_nobody_reads_what_it_says(self, shop):
-        """It works, and ends, all the same."""
+        """A worker without a standard error works and ends."""
         send(shop, 1, 13)
         process = shop.start(*ALDIS, "worker", "--app", "shop", err=CLOSED)
         try:
