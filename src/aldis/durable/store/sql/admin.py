@@ -52,6 +52,10 @@ __all__ = [
 ]
 
 
+#: A corrupt row may have another state.
+_STATES: Final = tuple(State)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change that an operator can make.
@@ -95,7 +99,7 @@ def stats(connection: Connection, tables: Tables) -> list[ReceiverStats]:
             func.min(case((is_due, rows.c.due_at), else_=None)),
             now(),
         )
-        .where(rows.c.state.in_(State))
+        .where(rows.c.state.in_(_STATES))
         .group_by(rows.c.receiver, rows.c.state)
     ).all()
     # A corrupt row of SQLite may have a receiver of another type.
@@ -223,7 +227,7 @@ def _selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
         conditions.append(rows.c.created_at >= _from_datetime(where.since))
     if where.until is not None:
         conditions.append(rows.c.created_at < _from_datetime(where.until))
-    return and_(rows.c.state.in_(State), *conditions)
+    return and_(rows.c.state.in_(_STATES), *conditions)
 
 
 def _from_datetime(moment: datetime) -> int:

@@ -72,10 +72,16 @@ class ClaimStatements:
         self.kind = kind
         self.tables = tables
         rows = tables.deliveries
-        attempt = one_more(rows.c.attempts).label("attempt")
+        one_attempt_more = one_more(rows.c.attempts)
+        attempt = one_attempt_more.label("attempt")
         self.find: dict[State, Select[Any]] = {
             state: _find(tables, state, *_columns(rows), attempt) for state in WAITING
         }
+        self.mark_running: Update = (
+            update(rows)
+            .where(rows.c.id.in_(bindparam("ids", expanding=True)))
+            .values(state=State.RUNNING, worker=bindparam("lease"), attempts=one_attempt_more)
+        )
         self.first_due: Callable[[tuple[str, ...]], Select[Any]] = lru_cache(maxsize=8)(
             self._first_due
         )
@@ -155,11 +161,8 @@ def take(
         blocked = block(connection, rows, found)
         found = [row for row in found if row.id not in blocked]
     if found:
-        connection.execute(
-            update(rows)
-            .where(rows.c.id.in_([row.id for row in found]))
-            .values(state=State.RUNNING, worker=wanted["lease"], attempts=one_more(rows.c.attempts))
-        )
+        bound = {"ids": [row.id for row in found], "lease": wanted["lease"]}
+        connection.execute(statements.mark_running, bound)
     return [_claimed(row, wanted["lease"], row.attempt) for row in found]
 
 

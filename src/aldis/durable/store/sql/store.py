@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis.durable.store.base import Notifier
-from aldis.durable.store.sql import admin, claim, leases, ordering
+from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
 from aldis.durable.store.sql.connection import Database, connection_of, translated
 from aldis.durable.store.sql.notify import make_notifier, notify
 from aldis.durable.store.sql.tables import BATCH, MICRO, now, tables
@@ -100,9 +100,7 @@ class SqlStore:
 
     def check(self) -> None:
         """Check that the tables exist and have the version of this aldis."""
-        from aldis.durable.store.sql.migrate import check  # noqa: PLC0415 - only workers need it
-
-        check(self.engine, self.prefix, self.schema)
+        migrate.check(self.engine, self.prefix, self.schema)
 
     # -- senders ---------------------------------------------------------------------------------
 
