@@ -56,7 +56,11 @@ nitpick_ignore = [
     # Bases that users never meet, and what stands in annotations of properties for those who look.
     ("py:class", "aldis.core._dispatch.Emitter"),
     ("py:class", "aldis.core.dispatch.Emitter"),
+    ("py:class", "aldis.core.inspection.Inspection"),
+    ("py:class", "aldis.core.muting.Muting"),
     ("py:class", "aldis.core.observers._Timed"),
+    ("py:class", "aldis.core.registry.Connection"),
+    ("py:class", "aldis.core.registry.Registry"),
     ("py:class", "aldis.ckan.plugin.Plugin"),
     ("py:class", "aldis.durable.store.memory._Notifier"),
     ("py:class", "aldis.durable.outbox._Recorder"),
