@@ -38,6 +38,7 @@ from aldis.cli._output import (
 from aldis.cli._signals import labelled_namespaces
 from aldis.core import Namespace, set_strict
 from aldis.core.namespace import Finding
+from aldis.core.receiver import describe
 from aldis.errors import AldisWarning, SchemaError, StrictWarning
 
 if TYPE_CHECKING:
@@ -282,7 +283,6 @@ def _durable_results(app: Any) -> Iterator[CheckResult]:
 def _receiver_results() -> Iterator[CheckResult]:
     if not durable_receiver_names():
         return
-    from aldis.core.receiver import describe  # noqa: PLC0415 - only apps with durable receivers
     from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - SQLAlchemy may be missing
 
     for receiver in all_receivers():

@@ -24,6 +24,7 @@ from aldis.cli._deliveries import (
 )
 from aldis.cli._options import AGE
 from aldis.cli._output import Report, duration_text, write_json
+from aldis.errors import InvalidNameError
 
 if TYPE_CHECKING:
     from aldis.durable.store.sql.store import SqlStore
@@ -323,7 +324,6 @@ def _check_name(store: StoreClient, name: str, *, force: bool) -> None:
         check_receiver(store, name, "; add --force for a receiver that is not known yet")
         return
     from aldis.durable.receiver import check_name  # noqa: PLC0415 - SQLAlchemy may be missing
-    from aldis.errors import InvalidNameError  # noqa: PLC0415 - with the line above
 
     try:
         check_name(name)

@@ -43,7 +43,7 @@ class ThreadExecutor:
     def __init__(self, count: int, context: RunContext, report: Report) -> None:
         self.context = context
         self.report = report
-        self.stopping = False
+        self.stopping: bool = False
         self.queue: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
         self._threads = [_ReceiverThread(self) for _ in range(count)]
 

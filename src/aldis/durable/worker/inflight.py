@@ -76,9 +76,9 @@ class InFlight:
         self.results: deque[AttemptResult | None] = deque()
         self.jobs: dict[int, Job] = {}
         self.completed: list[ClaimedDelivery] = []
-        self.exclusive = False
-        self.load = 0.0
-        self.free_threads = concurrency
+        self.exclusive: bool = False
+        self.load: float = 0.0
+        self.free_threads: int = concurrency
         self._by_lease: Counter[str] = Counter()
         self._completed_since = 0.0
         self._not_started: list[ClaimedDelivery] = []

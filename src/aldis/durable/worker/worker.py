@@ -116,7 +116,7 @@ class Worker:
         self._lease = lease
         self._grace = grace
         self._only = receivers
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.name: str = name or f"{socket.gethostname()}:{os.getpid()}"
         self._stop = Event()
         self._loop: WorkerLoop | None = None
         self._counts = Counts()
