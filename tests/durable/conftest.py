@@ -5,14 +5,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from aldis.durable import Outbox, durable
-from tests.durable import scenes
-from tests.durable.scenes import order_paid
+from tests.durable import support
+from tests.durable.support import order_paid
 
 
 @pytest.fixture
 def engine(tmp_path):
     """Give an engine on an SQLite file with the tables."""
-    with scenes.sqlite(tmp_path / "shop.db") as engine:
+    with support.sqlite(tmp_path / "shop.db") as engine:
         yield engine
 
 
@@ -25,7 +25,7 @@ def outbox(engine):
 @pytest.fixture
 def file(tmp_path):
     """Give an SQLite file with the tables."""
-    with scenes.sqlite(tmp_path / "shop.db"):
+    with support.sqlite(tmp_path / "shop.db"):
         return tmp_path / "shop.db"
 
 
@@ -43,7 +43,7 @@ async def async_engine(request):
     with databases.postgresql_schema() as schema:
         engine = databases.async_postgresql(schema)
         async with engine.begin() as connection:
-            await connection.run_sync(scenes.create_tables)
+            await connection.run_sync(support.create_tables)
         yield engine
         await engine.dispose()
 

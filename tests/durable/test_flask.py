@@ -23,7 +23,7 @@ from aldis.durable import Outbox, Worker, current_delivery, durable, tables
 from aldis.errors import NoSessionError, OutboxError
 from aldis.flask import Aldis
 from aldis.testing import drain
-from tests.durable.scenes import counts, order_paid
+from tests.durable.support import counts, order_paid
 from tests.durable.working import run_all
 
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")

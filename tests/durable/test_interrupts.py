@@ -8,7 +8,7 @@ import pytest
 
 from aldis.durable import Retry, current_delivery, durable
 from aldis.errors import TimeLimitError
-from tests.durable.scenes import counts, order_paid, rows, write, written
+from tests.durable.support import counts, order_paid, rows, write, written
 from tests.durable.working import is_settled, run_all, send, until, working
 from tests.sizes import sized
 

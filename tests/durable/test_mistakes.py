@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from aldis.durable import Outbox, Worker, durable
 from aldis.errors import AsyncReceiverError, OutboxError, RetryLater
 from aldis.testing import MemoryStore, drain
-from tests.durable.scenes import order_paid, rows
+from tests.durable.support import order_paid, rows
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 

@@ -14,8 +14,8 @@ from aldis.durable.receiver import unknown_receiver
 from aldis.durable.store.sql.store import SqlStore
 from aldis.durable.types import AttemptFailure, DeliveryFilter, NewDelivery, State
 from aldis.errors import UnknownNameError
-from tests.durable.scenes import create_tables, order_paid
 from tests.durable.sql.databases import database
+from tests.durable.support import create_tables, order_paid
 from tests.durable.working import send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")

@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, event, text
 
 from aldis.durable import Outbox, Retry, durable
 from aldis.errors import OutboxError
-from tests.durable.scenes import counts, create_tables, order_paid, rows, sqlite
+from tests.durable.support import counts, create_tables, order_paid, rows, sqlite
 from tests.durable.working import run_all, send
 from tests.services import POSTGRESQL
 

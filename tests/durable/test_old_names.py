@@ -9,7 +9,7 @@ import pytest
 import aldis.durable
 from aldis.durable import types
 from aldis.testing import delivering
-from tests.durable.scenes import rows
+from tests.durable.support import rows
 
 OLD_PATHS = [
     ("aldis.durable.facts", "State", "aldis.durable.types", "State"),

@@ -5,14 +5,14 @@ import logging
 from sqlalchemy import create_engine
 
 from aldis.durable import Outbox
-from tests.durable import scenes
+from tests.durable import support
 from tests.durable.working import until, working
 
 
 def test_the_worker_warns(tmp_path, caplog):
     """The worker warns if its receivers can need more connections than the pool has."""
     engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}", pool_size=2, max_overflow=1)
-    scenes.create_tables(engine)
+    support.create_tables(engine)
     with caplog.at_level(logging.WARNING, "aldis"), working(Outbox(engine=engine), concurrency=4):
         until(lambda: caplog.records)
     assert [
@@ -27,7 +27,7 @@ def test_the_worker_warns(tmp_path, caplog):
 def test_the_default_pool_is_large_enough(tmp_path, caplog):
     """There is no warning with the default pool and the default concurrency."""
     with (
-        scenes.sqlite(tmp_path / "shop.db") as engine,
+        support.sqlite(tmp_path / "shop.db") as engine,
         caplog.at_level(logging.INFO, "aldis"),
         working(Outbox(engine=engine)),
     ):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from aldis.durable import Outbox, current_delivery, durable
-from tests.durable.scenes import counts, create_tables, order_paid, rows, write
+from tests.durable.support import counts, create_tables, order_paid, rows, write
 from tests.durable.working import is_settled, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")

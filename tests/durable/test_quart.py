@@ -20,8 +20,8 @@ from aldis.durable import Outbox, current_delivery, durable
 from aldis.errors import NoSessionError, OutboxError
 from aldis.quart import Aldis
 from aldis.testing import adrain, drain
-from tests.durable import scenes
-from tests.durable.scenes import notes, order_paid
+from tests.durable import support
+from tests.durable.support import notes, order_paid
 from tests.durable.working import until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
@@ -172,9 +172,9 @@ async def test_sends_inside_a_receiver(shop):
     async def pass_on(sender, *, order_id, **extra):
         session = current_delivery().session
         await session.execute(select(func.count()).select_from(notes))
-        scenes.receipt_sent.send(sender, order_id=order_id)
+        support.receipt_sent.send(sender, order_id=order_id)
 
-    @scenes.receipt_sent.connect
+    @support.receipt_sent.connect
     @durable("billing.archive")
     async def archive(sender, *, order_id, **extra):
         await current_delivery().session.execute(notes.insert().values(text="archived"))
@@ -193,7 +193,7 @@ def test_a_second_extension(tmp_path):
 
 def test_drain_makes_a_loop(tmp_path, receipt):
     """In a sync test, ``drain`` works with a Quart app."""
-    with scenes.sqlite(tmp_path / "shop.db"):
+    with support.sqlite(tmp_path / "shop.db"):
         url = f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"
         shop = Shop(create_async_engine(url, poolclass=NullPool))
         asyncio.run(pay(shop))

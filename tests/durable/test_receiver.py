@@ -17,8 +17,8 @@ from aldis.errors import (
 )
 from aldis.receivers import after_commit, once, robust
 from aldis.testing import MemoryStore, assert_wired, drain
-from tests.durable import scenes
-from tests.durable.scenes import order_paid, receipt_sent, rows
+from tests.durable import support
+from tests.durable.support import order_paid, receipt_sent, rows
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 
@@ -351,7 +351,7 @@ class TestCurrentDelivery:
     def test_tells_what_it_is(self, tmp_path):
         """The current delivery has its facts, and one key for all attempts."""
         seen = []
-        with scenes.sqlite(tmp_path / "shop.db") as engine:
+        with support.sqlite(tmp_path / "shop.db") as engine:
             outbox = Outbox(engine=engine)
 
             @order_paid.connect

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from aldis.durable import Outbox
 from aldis.errors import OutboxError, SchemaError
-from tests.durable import scenes
-from tests.durable.scenes import order_paid, rows, write, written
+from tests.durable import support
+from tests.durable.support import order_paid, rows, write, written
 
 pytestmark = pytest.mark.usefixtures("receipt")
 
@@ -86,7 +86,7 @@ def test_a_locked_database(file):
 def test_a_database_without_the_tables(tmp_path):
     """The commit fails with the command that creates the tables, and is rolled back."""
     engine = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
-    scenes.notes.metadata.create_all(engine)
+    support.notes.metadata.create_all(engine)
     with pytest.raises(SchemaError, match="create them with 'aldis db upgrade'"):
         pay(engine)
     assert [] == written(engine)

@@ -11,7 +11,7 @@ from aldis.durable.types import AttemptFailure, ClaimedDelivery, State
 from aldis.durable.worker.attempt import AttemptResult, Job
 from aldis.durable.worker.inflight import Counts, InFlight
 from aldis.testing import MemoryStore
-from tests.durable.scenes import counts, order_paid, receipt_sent, rows
+from tests.durable.support import counts, order_paid, receipt_sent, rows
 from tests.durable.working import is_settled, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")

@@ -19,9 +19,9 @@ from aldis.durable import (
 from aldis.durable.receiver import forget_receiver
 from aldis.durable.types import DeliveryFilter, State
 from aldis.errors import UnknownNameError
-from tests.durable import scenes
-from tests.durable.scenes import counts, order_paid, rows, write, written
+from tests.durable import support
 from tests.durable.stores import databases
+from tests.durable.support import counts, order_paid, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
@@ -32,7 +32,7 @@ class TestDelivery:
     def test_calls_the_receiver_and_completes(self, kind, tmp_path):
         """The receiver gets the sender and the payload, and its write is committed."""
         with getattr(databases, kind)(tmp_path) as engine:
-            scenes.create_tables(engine)
+            support.create_tables(engine)
             outbox = Outbox(engine=engine)
 
             @order_paid.connect

@@ -12,7 +12,7 @@ from aldis.durable import Retry, Worker, current_delivery, durable
 from aldis.durable.receiver import forget_receiver
 from aldis.durable.types import DeliveryFilter, State
 from aldis.observe import trace
-from tests.durable.scenes import counts, order_paid, receipt_sent, rows, write, written
+from tests.durable.support import counts, order_paid, receipt_sent, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from aldis.durable import Retry, Worker
 from aldis.durable.types import State
-from tests.durable.scenes import order_paid, rows
+from tests.durable.support import order_paid, rows
 
 #: Fails three times in no time.
 SOON = Retry(attempts=3, first_delay=0.01)

@@ -7,8 +7,8 @@ from aldis.durable import Outbox, durable
 from aldis.durable.store.sql.migrate import upgrade
 from aldis.durable.store.sql.tables import tables
 from aldis.durable.types import DeliveryFilter, State
-from tests.durable.scenes import order_paid
 from tests.durable.stores import databases
+from tests.durable.support import order_paid
 from tests.durable.working import SOON, send, until, working
 from tests.fuzz.test_rows import GOOD
 

@@ -11,7 +11,7 @@ from sqlalchemy.types import NullType
 
 from aldis.durable import Outbox, durable
 from aldis.durable.types import DeliveryFilter, State
-from tests.durable.scenes import create_tables, order_paid
+from tests.durable.support import create_tables, order_paid
 from tests.durable.working import SOON, send, until, working
 
 NAMES = ("fuzz.receipt", "fuzz.parcel")

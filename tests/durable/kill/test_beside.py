@@ -6,9 +6,9 @@ import pytest
 
 from aldis.durable import Outbox, durable
 from aldis.durable.types import State
-from tests.durable import scenes
-from tests.durable.scenes import order_paid, rows
+from tests.durable import support
 from tests.durable.stores import databases
+from tests.durable.support import order_paid, rows
 from tests.durable.working import LIMIT, SOON, send, until, working
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("aldis_clean")]
@@ -28,7 +28,7 @@ def test_a_completion_is_saved_at_once(tmp_path, monkeypatch):
             release.wait(3 * LIMIT)
 
     with databases.postgresql(tmp_path) as engine:
-        scenes.create_tables(engine)
+        support.create_tables(engine)
         outbox = Outbox(engine=engine)
         with working(outbox, concurrency=2):
             try:

@@ -1,6 +1,6 @@
 """Sends to the outbox and reads it."""
 
-from tests.durable.scenes import order_paid, rows
+from tests.durable.support import order_paid, rows
 
 
 def send(order_id):

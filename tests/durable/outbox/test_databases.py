@@ -8,9 +8,9 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from aldis.durable import Outbox
 from aldis.errors import OutboxError, SchemaError
-from tests.durable import scenes
+from tests.durable import support
 from tests.durable.outbox.sending import send, sent
-from tests.durable.scenes import notes, rows, write, written
+from tests.durable.support import notes, rows, write, written
 
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 class TestDatabases:
     def test_another_engine_is_refused(self, engine, tmp_path, receipt):
         """A session on another database is refused, because it is not atomic."""
-        with scenes.sqlite(tmp_path / "other.db") as other:
+        with support.sqlite(tmp_path / "other.db") as other:
             outbox = Outbox(engine=engine)
             with Session(other) as session, outbox.using(session):
                 write(session, "paid")
@@ -37,7 +37,7 @@ class TestDatabases:
 
     def test_two_engines_are_refused(self, engine, tmp_path, receipt):
         """A session that has used a second database is refused."""
-        with scenes.sqlite(tmp_path / "other.db") as other:
+        with support.sqlite(tmp_path / "other.db") as other:
             outbox = Outbox(engine=engine)
             with Session(engine) as session, outbox.using(session):
                 session.execute(insert(notes).values(text="x"), bind_arguments={"bind": other})
@@ -86,7 +86,7 @@ class TestDatabases:
     def test_a_prefix(self, tmp_path, receipt):
         """The table names can have another prefix."""
         engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
-        scenes.create_tables(engine, "shop_")
+        support.create_tables(engine, "shop_")
         outbox = Outbox(engine=engine, prefix="shop_")
         with Session(engine) as session, outbox.using(session):
             send(7)

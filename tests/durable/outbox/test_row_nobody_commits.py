@@ -11,7 +11,7 @@ import aldis
 from aldis.durable import Outbox
 from aldis.errors import OutboxError
 from tests.durable.outbox.sending import send
-from tests.durable.scenes import notes, rows, write
+from tests.durable.support import notes, rows, write
 
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 

@@ -8,7 +8,7 @@ from sqlalchemy.pool import NullPool
 
 from aldis.durable import Outbox
 from aldis.errors import NoSessionError, OutboxError
-from tests.durable.scenes import notes, order_paid, rows, write, written
+from tests.durable.support import notes, order_paid, rows, write, written
 from tests.transactions import databases
 
 pytestmark = pytest.mark.usefixtures("receipt")

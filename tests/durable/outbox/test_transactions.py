@@ -9,10 +9,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from aldis.durable import Outbox, durable
 from aldis.errors import OutboxError
 from aldis.testing import MemoryStore
-from tests.durable import scenes
+from tests.durable import support
 from tests.durable.outbox.sending import send, sent
-from tests.durable.scenes import order_paid, rows, write, written
 from tests.durable.stores import databases
+from tests.durable.support import order_paid, rows, write, written
 
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 def each_engine(request, tmp_path_factory):
     """Provide an engine on each kind of database, with the tables."""
     with getattr(databases, request.param)(tmp_path_factory.mktemp("place")) as engine:
-        scenes.create_tables(engine)
+        support.create_tables(engine)
         yield engine
 
 

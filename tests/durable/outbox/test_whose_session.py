@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from aldis.durable import Outbox
 from aldis.errors import NoSessionError, OutboxError
-from tests.durable import scenes
+from tests.durable import support
 from tests.durable.outbox.sending import send, sent
 
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
@@ -69,7 +69,7 @@ class TestWhoseSession:
 
     def test_the_innermost(self, engine, tmp_path, receipt):
         """In nested blocks, the innermost session is used, then the outer one again."""
-        with scenes.sqlite(tmp_path / "other.db") as other:
+        with support.sqlite(tmp_path / "other.db") as other:
             first, second = Outbox(engine=engine), Outbox(engine=other)
             with Session(engine) as one, Session(other) as two, first.using(one):
                 with second.using(two):

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from aldis.durable.store.sql import migrate
 from aldis.durable.store.sql.tables import tables
 from tests.durable.sql.databases import KINDS
-from tests.durable.sql.test_schema import insert_delivery, table_names
+from tests.durable.sql.test_migrate import insert_delivery, table_names
 
 ENV = """
 from alembic import context

@@ -4,14 +4,14 @@ import pytest
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from aldis.durable import Outbox, current_delivery, durable
-from tests.durable import scenes
-from tests.durable.scenes import order_paid, write
+from tests.durable import support
+from tests.durable.support import order_paid, write
 
 
 @pytest.fixture(params=["file", "memory"])
 def engine(request, tmp_path):
     """Provide an engine on SQLite, on a file and in memory."""
-    where = scenes.sqlite(tmp_path / "shop.db") if request.param == "file" else scenes.in_memory()
+    where = support.sqlite(tmp_path / "shop.db") if request.param == "file" else support.in_memory()
     with where as engine:
         yield engine
 

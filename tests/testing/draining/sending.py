@@ -1,6 +1,6 @@
 """Sends that the tests drain."""
 
-from tests.durable.scenes import order_paid
+from tests.durable.support import order_paid
 
 
 def send(outbox, session, *order_ids):

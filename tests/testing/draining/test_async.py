@@ -16,8 +16,8 @@ from sqlalchemy.pool import NullPool, StaticPool
 from aldis.durable import Outbox, current_delivery, durable
 from aldis.errors import AsyncReceiverError, OutboxError
 from aldis.testing import adrain, drain
-from tests.durable import scenes
-from tests.durable.scenes import notes, order_paid, write, written
+from tests.durable import support
+from tests.durable.support import notes, order_paid, write, written
 from tests.testing.draining.sending import send
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
@@ -43,7 +43,7 @@ class TestAdrain:
 
     async def test_an_async_database(self, tmp_path):
         """With an async engine, receivers get an AsyncSession."""
-        with scenes.sqlite(tmp_path / "shop.db") as engine:
+        with support.sqlite(tmp_path / "shop.db") as engine:
             await self.check_async(f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}")
             assert ["async 7"] == written(engine)
 
@@ -81,7 +81,7 @@ class TestAdrain:
             heard.append(order_id)
 
         async with engine.begin() as connection:
-            await connection.run_sync(scenes.create_tables)
+            await connection.run_sync(support.create_tables)
         async with AsyncSession(engine) as session:
             with outbox.using(session):
                 async with session.begin():
@@ -147,7 +147,7 @@ class TestDrainOfAsyncReceivers:
         async def wait(sender, *, order_id, **extra):
             heard.append(order_id)
 
-        with scenes.sqlite(tmp_path / "shop.db") as engine:
+        with support.sqlite(tmp_path / "shop.db") as engine:
             recording = Outbox(engine=engine)
             with Session(engine) as session, session.begin(), recording.using(session):
                 order_paid.send("harbour", order_id=7)

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from aldis.durable import current_delivery, durable
 from aldis.errors import NoDeliveryError, NoSessionError
 from aldis.testing import delivering
-from tests.durable.scenes import write, written
+from tests.durable.support import write, written
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 

@@ -10,8 +10,8 @@ from aldis.durable import Outbox, current_delivery, durable
 from aldis.errors import UnknownNameError
 from aldis.observe import trace
 from aldis.testing import drain
-from tests.durable import scenes
-from tests.durable.scenes import counts, order_paid, receipt_sent, write, written
+from tests.durable import support
+from tests.durable.support import counts, order_paid, receipt_sent, write, written
 from tests.testing.draining.sending import send
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
@@ -35,7 +35,7 @@ class TestDrain:
     def test_what_is_not_committed_is_not_there(self, tmp_path):
         """``drain`` does not run deliveries that are not committed."""
         heard = []
-        with scenes.sqlite(tmp_path / "shop.db") as engine, Session(engine) as session:
+        with support.sqlite(tmp_path / "shop.db") as engine, Session(engine) as session:
             outbox = Outbox(engine=engine)
 
             @order_paid.connect

@@ -4,7 +4,7 @@ import pytest
 
 from aldis.durable import GiveUp, Retry, RetryLater, durable
 from aldis.testing import drain
-from tests.durable.scenes import counts, order_paid, rows
+from tests.durable.support import counts, order_paid, rows
 from tests.testing.draining.sending import send
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")

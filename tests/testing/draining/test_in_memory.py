@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from aldis.durable import Outbox, current_delivery, durable
 from aldis.errors import OutboxError
 from aldis.testing import MemoryStore, drain
-from tests.durable import scenes
-from tests.durable.scenes import notes, order_paid
+from tests.durable import support
+from tests.durable.support import notes, order_paid
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 class TestDatabasesInMemory:
     def test_a_transaction_that_was_left_open(self):
         """An open transaction on the only connection raises an error."""
-        with scenes.in_memory() as engine, Session(engine) as session:
+        with support.in_memory() as engine, Session(engine) as session:
             outbox = Outbox(engine=engine)
             outbox.prepare()
             session.execute(select(notes))
@@ -28,7 +28,7 @@ class TestDatabasesInMemory:
     def test_one_for_each_thread(self):
         """A separate database for each thread raises an error."""
         engine = create_engine("sqlite://")
-        scenes.create_tables(engine)
+        support.create_tables(engine)
         with pytest.raises(
             OutboxError, match=r"make one database for all threads: create_engine\('sqlite://'"
         ):
@@ -55,7 +55,7 @@ class TestDatabasesInMemory:
 
     def test_a_session_without_tables_of_aldis(self, tmp_path):
         """A ``MemoryStore`` works in a test suite that never commits."""
-        with scenes.sqlite(tmp_path / "shop.db") as engine, engine.connect() as connection:
+        with support.sqlite(tmp_path / "shop.db") as engine, engine.connect() as connection:
             around = connection.begin()
             session = scoped_session(
                 sessionmaker(connection, join_transaction_mode="create_savepoint")

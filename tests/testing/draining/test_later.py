@@ -4,7 +4,7 @@ import pytest
 
 from aldis.durable import Retry, RetryLater, current_delivery, durable
 from aldis.testing import drain
-from tests.durable.scenes import order_paid
+from tests.durable.support import order_paid
 from tests.testing.draining.sending import send
 
 pytestmark = pytest.mark.usefixtures("aldis_clean")

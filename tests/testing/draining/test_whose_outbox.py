@@ -5,7 +5,7 @@ import pytest
 from aldis.durable import Outbox, durable
 from aldis.errors import NoSessionError
 from aldis.testing import drain
-from tests.durable.scenes import order_paid
+from tests.durable.support import order_paid
 
 flask = pytest.importorskip("flask")
 
