@@ -218,6 +218,7 @@ class Forked:
         streams = (stdin, stdout, stderr)
         request["closed"] = [number for number, each in enumerate(streams) if each is CLOSED]
         self._answers, theirs = socket.socketpair()
+        self._received = b""
         numbers = [
             each if isinstance(each, int) else each.fileno()
             for each in streams
@@ -232,12 +233,13 @@ class Forked:
         self.pid = int(self._answer(60))
 
     def _answer(self, timeout):
+        # One read may return both answers, the process id and the exit code.
         self._answers.settimeout(timeout)
-        line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in self._received:
             part = self._answers.recv(100)
             assert part, "the fork server has ended"
-            line += part
+            self._received += part
+        line, _, self._received = self._received.partition(b"\n")
         return line
 
     def wait(self, timeout=None):

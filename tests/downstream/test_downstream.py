@@ -240,8 +240,13 @@ class TestHook:
         assert (line["engine"], line["slipped"]) == ("aldis", [])
 
     def test_notices_when_blinker_slips_in(self, tmp_path):
-        """Tests that throw the stand-in out and import blinker again are found out."""
-        code = "import sys; del sys.modules['blinker']\ntry: import blinker\nexcept ImportError: 0"
+        """The hook records tests that remove aldis from blinker's place and import blinker."""
+        code = (
+            "import sys; del sys.modules['blinker']\n"
+            "for each in [*sys.meta_path]:\n"
+            "    if type(each).__name__ == '_Finder': sys.meta_path.remove(each)\n"
+            "try: import blinker\nexcept ImportError: 0"
+        )
         assert self.run(tmp_path, code)["slipped"] == ["blinker"]
 
 

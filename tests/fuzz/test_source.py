@@ -19,6 +19,7 @@ IMPORTS_BY_NAME = {
     ("ckan/signals.py", "'flask_login'"): "a constant: the same",
     ("cli/_app.py", "module_name"): "what the user gave as --app, or in the environment",
     ("core/_native.py", "'aldis.core._dispatch'"): "a constant: it may not be compiled",
+    ("durable/_old_names.py", "_MOVED[self.__name__]"): "one of the constants there",
     ("testing/__init__.py", "_HOMES[name]"): "one of the constants there",
 }
 
@@ -80,12 +81,15 @@ def test_every_reload_is_known():
 
 
 def test_no_durable_module_imports_by_name():
-    """What reads rows cannot import anything but what is written in it."""
+    """Code that reads rows imports only modules that its source names.
+
+    ``_old_names`` reads no row: it imports the constants of its table.
+    """
     words = ("import_module", "importlib", "__import__")
     found = [
         (name, word)
         for name, path in files().items()
-        if name.startswith("durable/")
+        if name.startswith("durable/") and name != "durable/_old_names.py"
         for word in words
         if word in path.read_text(encoding="utf-8")
     ]
