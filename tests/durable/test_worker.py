@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 import time
+from threading import Timer
 
 import pytest
 
@@ -129,6 +132,21 @@ class TestDelivery:
             assert [("b", 7)] == heard
             outbox.store.resume("test.a")
             until(lambda: ("a", 7) in heard)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR1")
+    def test_a_signal_handler_can_stop_it(self, outbox, receipt):
+        """A signal handler can stop a worker that runs in the main thread."""
+        worker = Worker(outbox)
+        before = signal.signal(signal.SIGUSR1, lambda *_: worker.stop())
+        timer = Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer.start()
+        try:
+            started = time.monotonic()
+            worker.run()
+        finally:
+            timer.join()
+            signal.signal(signal.SIGUSR1, before)
+        assert time.monotonic() - started < 15
 
     def test_drain(self, outbox):
         """``Worker.drain`` runs the due deliveries and returns the number of attempts."""

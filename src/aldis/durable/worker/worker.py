@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from threading import Event
+from threading import Event, Thread, get_ident
 from time import monotonic
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -119,6 +119,7 @@ class Worker:
         self.name: str = name or f"{socket.gethostname()}:{os.getpid()}"
         self._stop = Event()
         self._loop: WorkerLoop | None = None
+        self._running_in: int | None = None  # the id of the thread in which run() runs
         self._counts = Counts()
 
     @property
@@ -145,7 +146,7 @@ class Worker:
         return self._counts.left_running
 
     def run(self) -> None:
-        """Run deliveries until another thread calls :meth:`stop`.
+        """Run deliveries until another thread or a signal handler calls :meth:`stop`.
 
         Raises:
             SchemaError: The outbox's tables are missing, too old or too new.
@@ -153,18 +154,26 @@ class Worker:
         """
         with self._open_loop() as loop:
             self._loop = loop
+            self._running_in = get_ident()
             try:
                 loop.run(self._stop, lambda: self._grace)
             finally:
-                self._loop = None
+                self._loop = self._running_in = None
 
     def stop(self) -> None:
         """Make :meth:`run` end: running receivers may finish, other deliveries are released.
 
-        If you call it twice, running receivers get no more time.
+        If you call it twice, running receivers get no more time. A signal handler may call it.
         """
         if self._stop.is_set():
             self._grace = 0.0
+        if self._running_in == get_ident():
+            # A signal handler has interrupted run(), perhaps while it holds the lock of an event.
+            Thread(target=self._request_stop, name="aldis-stop", daemon=True).start()
+        else:
+            self._request_stop()
+
+    def _request_stop(self) -> None:
         self._stop.set()
         loop = self._loop
         if loop is not None:
