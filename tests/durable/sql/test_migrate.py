@@ -12,7 +12,7 @@ from sqlalchemy import MetaData, create_engine, event, inspect, select, text
 from sqlalchemy.pool import NullPool
 
 from aldis.durable.store.sql import migrate
-from aldis.durable.store.sql.migrations import running
+from aldis.durable.store.sql.migrations import runner
 from aldis.durable.store.sql.tables import tables
 from aldis.errors import OutboxError, SchemaError
 from aldis.version import __version__
@@ -127,7 +127,7 @@ class TestUpgrade:
 
     def test_the_revisions_are_those_of_the_files(self):
         """``REVISIONS`` lists the revisions that Alembic finds."""
-        script = ScriptDirectory(str(Path(running.__file__).parent))
+        script = ScriptDirectory(str(Path(runner.__file__).parent))
         assert migrate.REVISIONS == tuple(each.revision for each in script.walk_revisions())[::-1]
 
     def test_the_caller_commits(self, engine):

@@ -60,12 +60,12 @@ def upgrade(
     wanted = _known(revision)
     kind_of(bind.dialect.name)  # rejects other databases
     ours = tables(MetaData(schema=schema), prefix)
-    running = _running()
+    runner = _runner()
     with (
         _connected(bind) as connection,
         _refusals(connection, "cannot be brought up to date"),
         # The caller's transaction continues, so its settings must not change.
-        running.locked(connection, prefix, schema, patient=bind is connection),
+        runner.locked(connection, prefix, schema, patient=bind is connection),
     ):
         found = _found(connection, ours)
         if found is None:
@@ -74,7 +74,7 @@ def upgrade(
             raise SchemaError(_too_new(found, ours))
         elif found and REVISIONS.index(found) >= REVISIONS.index(wanted):
             return []
-        done: list[str] = running.run(connection, prefix, schema, wanted, tell)
+        done: list[str] = runner.run(connection, prefix, schema, wanted, tell)
         if isinstance(bind, Engine):
             connection.commit()
     return done
@@ -99,7 +99,7 @@ def sql(
     """
     kind_of(dialect)  # rejects other databases
     tables(MetaData(), prefix)  # rejects a wrong prefix
-    return str(_running().script(dialect, prefix, schema, start, _known(revision)))
+    return str(_runner().script(dialect, prefix, schema, start, _known(revision)))
 
 
 def current(
@@ -250,10 +250,10 @@ def _known(revision: str) -> str:
     return wanted
 
 
-def _running() -> Any:
+def _runner() -> Any:
     try:
         # Alembic imports slowly, and only the creation of tables needs it.
-        from aldis.durable.store.sql.migrations import running  # noqa: PLC0415 - Alembic imports slowly
+        from aldis.durable.store.sql.migrations import runner  # noqa: PLC0415 - Alembic imports slowly
     except ModuleNotFoundError as missing:
         if missing.name != "alembic":
             raise
@@ -262,7 +262,7 @@ def _running() -> Any:
             "'aldis[durable]'"
         )
         raise MissingExtraError(message, name="alembic") from missing
-    return running
+    return runner
 
 
 @contextmanager
