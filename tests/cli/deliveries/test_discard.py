@@ -1,25 +1,25 @@
 """``aldis deliveries discard``."""
 
-from tests.cli.deliveries.office import LEASE, said
+from tests.cli.deliveries.support import LEASE, said
 
 
 class TestDiscard:
-    def test_dead_letters(self, office):
+    def test_dead_letters(self, deliveries):
         """The command discards dead letters, and waiting deliveries only with --waiting."""
-        office.add(count=2)
-        office.kill()
-        office.add(count=2)
-        ended = office.run("discard", "--receiver", "billing.receipt", "--yes")
+        deliveries.add(count=2)
+        deliveries.kill()
+        deliveries.add(count=2)
+        ended = deliveries.run("discard", "--receiver", "billing.receipt", "--yes")
         assert "2 dead letters discarded.\n" == ended.stdout
-        assert ["DISCARDED", "DISCARDED", "PENDING", "PENDING"] == office.states()
-        ended = office.run("discard", "--waiting", "--all", "--yes")
+        assert ["DISCARDED", "DISCARDED", "PENDING", "PENDING"] == deliveries.states()
+        ended = deliveries.run("discard", "--waiting", "--all", "--yes")
         assert "2 waiting deliveries discarded.\n" == ended.stdout
-        assert ["DISCARDED"] * 4 == office.states()
+        assert ["DISCARDED"] * 4 == deliveries.states()
 
-    def test_what_runs(self, office):
+    def test_what_runs(self, deliveries):
         """A running delivery cannot be discarded."""
-        office.add()
-        office.store.claim(LEASE, "billing.receipt", 1, ordered=False)
+        deliveries.add()
+        deliveries.store.claim(LEASE, "billing.receipt", 1, ordered=False)
         assert (
             2,
             (
@@ -27,4 +27,4 @@ class TestDiscard:
                 "behind or dead "
                 "can be discarded; nothing was changed"
             ),
-        ) == said(office.run("discard", "1"))
+        ) == said(deliveries.run("discard", "1"))

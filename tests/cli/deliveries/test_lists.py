@@ -3,16 +3,16 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from tests.cli.deliveries.office import LEASE, everywhere
+from tests.cli.deliveries.support import LEASE, everywhere
 
 
 class TestLists:
     @everywhere
-    def test_dead(self, office):
+    def test_dead(self, deliveries):
         """The table shows the receiver, the times, the attempts and the error."""
-        office.add(count=2)
-        office.kill()
-        ended = office.run("dead")
+        deliveries.add(count=2)
+        deliveries.kill()
+        ended = deliveries.run("dead")
         assert 0 == ended.exit_code
         rows = [re.split(r" {2,}", line.strip()) for line in ended.stdout.splitlines()]
         assert ["id", "receiver", "signal", "recorded", "dead", "attempts", "reason"] == rows[0]
@@ -20,43 +20,43 @@ class TestLists:
         assert ["1", "LookupError: no such lamp"] == rows[1][5:]
         assert 3 == len(rows)
 
-    def test_pending(self, office):
+    def test_pending(self, deliveries):
         """The list has deliveries that wait for their time, their key or a retry."""
-        office.add(delay=7260)
-        office.add()
-        office.kill(retry_in=630)
-        office.add(order_key="7", count=2)
-        office.store.claim(LEASE, "billing.receipt", 1, ordered=True)
-        office.store.claim(LEASE, "billing.receipt", 1, ordered=True)
-        lines = office.run("pending").stdout.splitlines()
+        deliveries.add(delay=7260)
+        deliveries.add()
+        deliveries.kill(retry_in=630)
+        deliveries.add(order_key="7", count=2)
+        deliveries.store.claim(LEASE, "billing.receipt", 1, ordered=True)
+        deliveries.store.claim(LEASE, "billing.receipt", 1, ordered=True)
+        lines = deliveries.run("pending").stdout.splitlines()
         assert ["in 2h", "in 10m", "behind its key"] == [
             re.split(r" {2,}", line.strip())[4] for line in lines[1:]
         ]
         assert lines[2].endswith("LookupError: no such lamp")
-        assert "  1  quay-1" in office.run("running").stdout
+        assert "  1  quay-1" in deliveries.run("running").stdout
 
-    def test_none(self, office):
+    def test_none(self, deliveries):
         """An empty list is a sentence."""
         for name in ("pending", "running", "dead"):
-            assert f"No delivery is {name}.\n" == office.run(name).stdout
+            assert f"No delivery is {name}.\n" == deliveries.run(name).stdout
 
-    def test_the_limit(self, office):
+    def test_the_limit(self, deliveries):
         """The last line shows how many more there are; the newest can come first."""
-        office.add(count=5)
-        lines = office.run("pending", "--limit", "2", "--newest-first").stdout.splitlines()
+        deliveries.add(count=5)
+        lines = deliveries.run("pending", "--limit", "2", "--newest-first").stdout.splitlines()
         assert ["5", "4"] == [line.split()[0] for line in lines[1:3]]
         assert "2 of 5; --limit shows more." == lines[-1]
 
-    def test_chosen(self, office):
+    def test_chosen(self, deliveries):
         """Options select by receiver, signal, time and error."""
-        office.add()
-        office.kill()
-        office.add("shipping.label", signal="order-packed")
-        office.kill("shipping.label", "TimeoutError: 100% slow")
+        deliveries.add()
+        deliveries.kill()
+        deliveries.add("shipping.label", signal="order-packed")
+        deliveries.kill("shipping.label", "TimeoutError: 100% slow")
         hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
         def ids(*options):
-            return [each["id"] for each in office.json("dead", *options)["deliveries"]]
+            return [each["id"] for each in deliveries.json("dead", *options)["deliveries"]]
 
         assert [1, 2] == ids("--since", "1h", "--until", hour)
         assert [1] == ids("--receiver", "billing.receipt")
@@ -66,11 +66,11 @@ class TestLists:
         assert [] == ids("--since", hour)
         assert [] == ids("--until", "2020-01-01")
 
-    def test_hostile_text(self, office):
+    def test_hostile_text(self, deliveries):
         """Recorded text cannot send escape sequences to a terminal."""
-        office.add(payload='"\x1b[31mred"')
-        office.kill(reason="Error: \x1b[2J\u202e")
-        assert "Error: \\x1b[2J\\u202e\n" in office.run("dead").stdout
-        shown = office.run("show", "1").stdout
+        deliveries.add(payload='"\x1b[31mred"')
+        deliveries.kill(reason="Error: \x1b[2J\u202e")
+        assert "Error: \\x1b[2J\\u202e\n" in deliveries.run("dead").stdout
+        shown = deliveries.run("show", "1").stdout
         assert "\x1b" not in shown
         assert '"\\x1b[31mred"' in shown

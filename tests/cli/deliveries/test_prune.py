@@ -2,31 +2,35 @@
 
 import pytest
 
-from tests.cli.deliveries.office import LEASE, everywhere, said
+from tests.cli.deliveries.support import LEASE, everywhere, said
 
 
 class TestPrune:
     @everywhere
-    def test_old_ones(self, office):
+    def test_old_ones(self, deliveries):
         """The command deletes done and discarded deliveries and keeps dead letters."""
-        office.add()
-        office.kill()
-        office.add(count=3)
-        office.store.complete(office.store.claim(LEASE, "billing.receipt", 2, ordered=False))
-        ended = office.run("prune", "--older-than", "7d", "--yes")
+        deliveries.add()
+        deliveries.kill()
+        deliveries.add(count=3)
+        deliveries.store.complete(
+            deliveries.store.claim(LEASE, "billing.receipt", 2, ordered=False)
+        )
+        ended = deliveries.run("prune", "--older-than", "7d", "--yes")
         assert "0 completed deliveries older than 7d pruned.\n" == ended.stdout
-        ended = office.run("prune", "--older-than", "0s", "--dry-run")
+        ended = deliveries.run("prune", "--older-than", "0s", "--dry-run")
         assert "2 completed deliveries older than 0s would be pruned.\n" == ended.stdout
-        ended = office.run("prune", "--older-than", "0s", "--yes")
+        ended = deliveries.run("prune", "--older-than", "0s", "--yes")
         assert "2 completed deliveries older than 0s pruned.\n" == ended.stdout
-        assert ["DEAD", "PENDING"] == office.states()
+        assert ["DEAD", "PENDING"] == deliveries.states()
 
-    def test_asks_about_a_single_one(self, office):
+    def test_asks_about_a_single_one(self, deliveries):
         """The command asks even about one delivery, because pruning cannot be undone."""
-        office.add()
-        office.store.complete(office.store.claim(LEASE, "billing.receipt", 1, ordered=False))
-        assert 2 == office.run("prune", "--older-than", "0s").exit_code
-        assert ["DONE"] == office.states()
+        deliveries.add()
+        deliveries.store.complete(
+            deliveries.store.claim(LEASE, "billing.receipt", 1, ordered=False)
+        )
+        assert 2 == deliveries.run("prune", "--older-than", "0s").exit_code
+        assert ["DONE"] == deliveries.states()
 
     @pytest.mark.parametrize(
         ("age", "message"),
@@ -37,7 +41,7 @@ class TestPrune:
             ("40000d", "'40000d' is longer than 100 years."),
         ],
     )
-    def test_no_duration(self, office, age, message):
+    def test_no_duration(self, deliveries, age, message):
         """A number without a unit is an error."""
         message = f"Error: Invalid value for '--older-than': {message}"
-        assert (2, message) == said(office.run("prune", "--older-than", age))
+        assert (2, message) == said(deliveries.run("prune", "--older-than", age))

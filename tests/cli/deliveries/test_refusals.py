@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from aldis.cli.group import aldis
-from tests.cli.deliveries.office import said
+from tests.cli.deliveries.support import said
 
 
 class TestRefusals:
@@ -22,22 +22,22 @@ class TestRefusals:
         )
         assert "secret" not in ended.stderr
 
-    def test_an_async_driver(self, office):
+    def test_an_async_driver(self, deliveries):
         """A URL with an async driver works."""
         pytest.importorskip("aiosqlite")
-        office.add(count=2)
-        office.kill()
-        office.url = office.url.replace("sqlite:", "sqlite+aiosqlite:")
-        assert 2 == office.json("dead")["total"]
-        assert "2 dead letters replayed.\n" == office.run("replay", "--all", "--yes").stdout
+        deliveries.add(count=2)
+        deliveries.kill()
+        deliveries.url = deliveries.url.replace("sqlite:", "sqlite+aiosqlite:")
+        assert 2 == deliveries.json("dead")["total"]
+        assert "2 dead letters replayed.\n" == deliveries.run("replay", "--all", "--yes").stdout
 
-    def test_a_read_only_file(self, office):
+    def test_a_read_only_file(self, deliveries):
         """A read-only file can be read; a change is an error."""
-        office.add(count=2)
-        office.kill()
-        path = office.engine.url.database
-        office.url = f"sqlite:///file:{path}?mode=ro&uri=true"
-        assert 2 == office.json("dead")["total"]
+        deliveries.add(count=2)
+        deliveries.kill()
+        path = deliveries.engine.url.database
+        deliveries.url = f"sqlite:///file:{path}?mode=ro&uri=true"
+        assert 2 == deliveries.json("dead")["total"]
         assert (
             2,
             (
@@ -45,16 +45,16 @@ class TestRefusals:
                 "(attempt to write "
                 "a readonly database); nothing was changed"
             ),
-        ) == said(office.run("replay", "--all", "--yes"))
+        ) == said(deliveries.run("replay", "--all", "--yes"))
 
-    def test_a_locked_file(self, office):
+    def test_a_locked_file(self, deliveries):
         """The error explains what to do about the lock."""
-        office.add()
-        office.kill()
-        with closing(sqlite3.connect(office.engine.url.database)) as other:
+        deliveries.add()
+        deliveries.kill()
+        with closing(sqlite3.connect(deliveries.engine.url.database)) as other:
             other.execute("BEGIN IMMEDIATE")
-            office.url += "?timeout=0.1"
-            code, message = said(office.run("replay", "1"))
+            deliveries.url += "?timeout=0.1"
+            code, message = said(deliveries.run("replay", "1"))
         assert 2 == code
         assert message.startswith("Error: the outbox's database is locked by another connection;")
 
@@ -84,9 +84,9 @@ class TestRefusals:
         assert 2 == code
         assert message.startswith("Error: the tables aldis_* are missing: run `aldis db upgrade`")
 
-    def test_two_databases(self, office):
+    def test_two_databases(self, deliveries):
         """Two options that name a database are an error."""
-        ended = office.run("stats", "--app", "shop")
+        ended = deliveries.run("stats", "--app", "shop")
         message = "Error: --app and --url both name a database: leave one out"
         assert (2, message) == said(ended)
 

@@ -2,75 +2,75 @@
 
 import pytest
 
-from tests.cli.deliveries.office import everywhere, said
+from tests.cli.deliveries.support import everywhere, said
 
 
 class TestReplay:
     @everywhere
-    def test_some(self, office):
+    def test_some(self, deliveries):
         """Only the chosen dead letters become pending."""
-        office.add(count=2)
-        office.kill()
-        office.add("shipping.label")
-        office.kill("shipping.label", "TimeoutError")
-        ended = office.run("replay", "--error", "timeout")
+        deliveries.add(count=2)
+        deliveries.kill()
+        deliveries.add("shipping.label")
+        deliveries.kill("shipping.label", "TimeoutError")
+        ended = deliveries.run("replay", "--error", "timeout")
         assert (0, "1 dead letter replayed.\n") == (ended.exit_code, ended.stdout)
-        assert ["DEAD", "DEAD", "PENDING"] == office.states()
-        ended = office.run("replay", "--all", "--yes")
+        assert ["DEAD", "DEAD", "PENDING"] == deliveries.states()
+        ended = deliveries.run("replay", "--all", "--yes")
         assert "2 dead letters replayed.\n" == ended.stdout
 
-    def test_by_number(self, office):
+    def test_by_number(self, deliveries):
         """An id selects a discarded delivery, too."""
-        office.add(count=3)
-        office.kill()
-        assert "1 delivery discarded.\n" == office.run("discard", "2").stdout
-        assert "2 dead letters replayed.\n" == office.run("replay", "--all", "--yes").stdout
-        assert ["PENDING", "DISCARDED", "PENDING"] == office.states()
-        assert "1 delivery replayed.\n" == office.run("replay", "2").stdout
+        deliveries.add(count=3)
+        deliveries.kill()
+        assert "1 delivery discarded.\n" == deliveries.run("discard", "2").stdout
+        assert "2 dead letters replayed.\n" == deliveries.run("replay", "--all", "--yes").stdout
+        assert ["PENDING", "DISCARDED", "PENDING"] == deliveries.states()
+        assert "1 delivery replayed.\n" == deliveries.run("replay", "2").stdout
 
-    def test_what_was_discarded(self, office):
+    def test_what_was_discarded(self, deliveries):
         """With --discarded, options select among discarded deliveries."""
-        office.add(count=2)
-        office.kill()
-        office.run("discard", "1")
-        ended = office.run("replay", "--discarded", "--receiver", "billing.receipt")
+        deliveries.add(count=2)
+        deliveries.kill()
+        deliveries.run("discard", "1")
+        ended = deliveries.run("replay", "--discarded", "--receiver", "billing.receipt")
         assert "1 discarded delivery replayed.\n" == ended.stdout
-        assert ["PENDING", "DEAD"] == office.states()
+        assert ["PENDING", "DEAD"] == deliveries.states()
 
-    def test_nothing(self, office):
+    def test_nothing(self, deliveries):
         """The command does not ask if there is nothing to change."""
-        office.add()
-        assert "0 dead letters replayed.\n" == office.run("replay", "--all").stdout
+        deliveries.add()
+        assert "0 dead letters replayed.\n" == deliveries.run("replay", "--all").stdout
 
-    def test_a_dry_run(self, office):
+    def test_a_dry_run(self, deliveries):
         """A dry run counts and does not ask."""
-        office.add(count=2)
-        office.kill()
-        ended = office.run("replay", "--all", "--dry-run")
+        deliveries.add(count=2)
+        deliveries.kill()
+        ended = deliveries.run("replay", "--all", "--dry-run")
         assert (0, "2 dead letters would be replayed.\n") == (ended.exit_code, ended.stdout)
-        assert ["DEAD", "DEAD"] == office.states()
+        assert ["DEAD", "DEAD"] == deliveries.states()
 
-    def test_nobody_to_ask(self, office):
+    def test_nobody_to_ask(self, deliveries):
         """Without a terminal, several deliveries need --yes."""
-        office.add(count=2)
-        office.kill()
+        deliveries.add(count=2)
+        deliveries.kill()
         message = (
             "Error: cannot ask whether to replay 2 dead letters, because the standard input is not "
             "a terminal; nothing was changed; add --yes"
         )
-        assert (2, message) == said(office.run("replay", "--all", stdin="y\n"))
-        assert ["DEAD", "DEAD"] == office.states()
+        assert (2, message) == said(deliveries.run("replay", "--all", stdin="y\n"))
+        assert ["DEAD", "DEAD"] == deliveries.states()
 
-    def test_json(self, office):
+    def test_json(self, deliveries):
         """The JSON contains the numbers of chosen and changed deliveries."""
-        office.add(count=2)
-        office.kill()
+        deliveries.add(count=2)
+        deliveries.kill()
         assert {
             "schema": "aldis-deliveries-replay/1",
             "chosen": 2,
             "replayed": 2,
             "interrupted": False,
-        } == office.json("replay", "--all", "--yes")
+        } == deliveries.json("replay", "--all", "--yes")
 
     @pytest.mark.parametrize(
         ("command", "message"),
@@ -109,11 +109,11 @@ class TestReplay:
             ),
         ],
     )
-    def test_mistakes(self, office, command, message):
+    def test_mistakes(self, deliveries, command, message):
         """Each mistake has its message, and nothing is changed."""
-        office.add()
-        office.kill()
-        office.add()
+        deliveries.add()
+        deliveries.kill()
+        deliveries.add()
         command = command.replace("--all --since", "--since")
-        assert (2, f"Error: {message}") == said(office.run("replay", *command.split()))
-        assert ["DEAD", "PENDING"] == office.states()
+        assert (2, f"Error: {message}") == said(deliveries.run("replay", *command.split()))
+        assert ["DEAD", "PENDING"] == deliveries.states()

@@ -5,18 +5,20 @@ import re
 import pytest
 
 from aldis.durable.types import NewDelivery
-from tests.cli.deliveries.office import everywhere, said
+from tests.cli.deliveries.support import everywhere, said
 
 
 class TestShow:
     @everywhere
-    def test_everything(self, office):
+    def test_everything(self, deliveries):
         """The page shows the payload, the error and the causes, the first cause first."""
-        office.add("orders.place", signal="order-placed")
-        office.add("stock.reserve", caused_by=f"{0:032x}:orders.place")
-        office.add(caused_by=f"{1:032x}:stock.reserve", traceparent="00-ab-cd-01", order_key="7")
-        office.kill()
-        ended = office.run("show", "3")
+        deliveries.add("orders.place", signal="order-placed")
+        deliveries.add("stock.reserve", caused_by=f"{0:032x}:orders.place")
+        deliveries.add(
+            caused_by=f"{1:032x}:stock.reserve", traceparent="00-ab-cd-01", order_key="7"
+        )
+        deliveries.kill()
+        ended = deliveries.run("show", "3")
         assert 0 == ended.exit_code
         lines = ended.stdout.splitlines()
         assert "delivery 3  dead" == lines[0]
@@ -35,36 +37,36 @@ class TestShow:
             "  └─ 2  order_paid → stock.reserve  pending\n"
             "     └─ 3  order_paid → billing.receipt  dead (this one)\n"
         )
-        by_key = office.run("show", f"{2:032x}:billing.receipt")
+        by_key = deliveries.run("show", f"{2:032x}:billing.receipt")
         assert page.splitlines()[0] == by_key.stdout.splitlines()[0]
 
-    def test_a_cause_that_was_pruned(self, office):
+    def test_a_cause_that_was_pruned(self, deliveries):
         """A pruned cause is shown by its key."""
-        office.add(caused_by=f"{9:032x}:orders.place")
-        assert office.run("show", "1").stdout.endswith(
+        deliveries.add(caused_by=f"{9:032x}:orders.place")
+        assert deliveries.run("show", "1").stdout.endswith(
             f"caused by\n  {9:032x}:orders.place (no longer recorded)\n"
             "  └─ 1  order_paid → billing.receipt  pending (this one)\n"
         )
 
-    def test_a_send(self, office):
+    def test_a_send(self, deliveries):
         """The id of a send selects its only delivery; several are listed."""
         new = NewDelivery("a" * 32, "billing.receipt", "order_paid", "{}")
-        office.store.add(None, [new])
-        assert "delivery 1  pending\n" in office.run("show", "a" * 32).stdout
-        office.store.add(None, [NewDelivery("a" * 32, "shipping.label", "order_paid", "{}")])
+        deliveries.store.add(None, [new])
+        assert "delivery 1  pending\n" in deliveries.run("show", "a" * 32).stdout
+        deliveries.store.add(None, [NewDelivery("a" * 32, "shipping.label", "order_paid", "{}")])
         assert (
             2,
             (
                 "Error: this send has several deliveries: name one of 1 (billing.receipt), "
                 "2 (shipping.label)"
             ),
-        ) == said(office.run("show", "a" * 32))
+        ) == said(deliveries.run("show", "a" * 32))
 
-    def test_json(self, office):
+    def test_json(self, deliveries):
         """The JSON contains the payload as data."""
-        office.add(payload='{"payload":{"order_id":7}}')
-        office.kill()
-        facts = office.json("show", "1")
+        deliveries.add(payload='{"payload":{"order_id":7}}')
+        deliveries.kill()
+        facts = deliveries.json("show", "1")
         assert {"payload": {"order_id": 7}} == facts["delivery"]["payload"]
         assert [] == facts["causes"]
 
@@ -83,6 +85,6 @@ class TestShow:
             ),
         ],
     )
-    def test_unknown(self, office, name, message):
+    def test_unknown(self, deliveries, name, message):
         """An unknown id or key is an error in one line."""
-        assert (2, f"Error: {message}") == said(office.run("show", name))
+        assert (2, f"Error: {message}") == said(deliveries.run("show", name))

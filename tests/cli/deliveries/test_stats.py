@@ -4,19 +4,19 @@ import re
 
 from sqlalchemy import text
 
-from tests.cli.deliveries.office import everywhere
+from tests.cli.deliveries.support import everywhere
 
 
 class TestStats:
     @everywhere
-    def test_a_table(self, office):
+    def test_a_table(self, deliveries):
         """The table counts by receiver and state, with the oldest due delivery and the workers."""
-        office.add(count=2)
-        office.kill()
-        office.add(count=3)
-        office.add("shipping.label")
-        office.run("pause", "shipping.label")
-        ended = office.run("stats")
+        deliveries.add(count=2)
+        deliveries.kill()
+        deliveries.add(count=3)
+        deliveries.add("shipping.label")
+        deliveries.run("pause", "shipping.label")
+        ended = deliveries.run("stats")
         assert 0 == ended.exit_code
         lines = [re.split(r" {2,}", line.strip()) for line in ended.stdout.splitlines()]
         heads = ["pending", "behind", "running", "dead", "done", "discarded", "oldest due"]
@@ -27,27 +27,27 @@ class TestStats:
         assert ["all", "4", "0", "0", "2", "0", "0"] == lines[3]
         assert ["workers with a lease: quay-1"] == lines[-1]
 
-    def test_nothing_at_all(self, office):
+    def test_nothing_at_all(self, deliveries):
         """An empty database is a sentence."""
-        assert office.run("stats").stdout.startswith("There are no deliveries.\n")
+        assert deliveries.run("stats").stdout.startswith("There are no deliveries.\n")
 
-    def test_an_alert(self, office):
+    def test_an_alert(self, deliveries):
         """An alert sets the exit code 1."""
-        office.add(count=3)
-        with office.engine.begin() as connection:
+        deliveries.add(count=3)
+        with deliveries.engine.begin() as connection:
             connection.execute(text("UPDATE aldis_deliveries SET due_at = due_at - 3600000000"))
         for command, alert in {
             "--older-than 15m": "alert: the oldest delivery has been due for 1h, more than 15m",
             "--more-than 2": "alert: 3 deliveries wait, more than 2",
         }.items():
-            ended = office.run("stats", *command.split())
+            ended = deliveries.run("stats", *command.split())
             assert (1, alert) == (ended.exit_code, ended.stdout.splitlines()[-1])
-        assert 0 == office.run("stats", "--older-than", "2h", "--more-than", "3").exit_code
+        assert 0 == deliveries.run("stats", "--older-than", "2h", "--more-than", "3").exit_code
 
-    def test_json(self, office):
+    def test_json(self, deliveries):
         """The JSON contains numbers as numbers."""
-        office.add(count=2)
-        facts = office.json("stats")
+        deliveries.add(count=2)
+        facts = deliveries.json("stats")
         (receiver,) = facts["receivers"]
         assert ("billing.receipt", 2, 2, 0) == tuple(
             receiver[name] for name in ("receiver", "pending", "waiting", "dead")

@@ -15,7 +15,7 @@ from tests.durable.sql.databases import DATABASES
 LEASE = "1" * 32
 
 
-class Office:
+class Deliveries:
     """Deliveries in a database, and the command on it, in this process."""
 
     def __init__(self, url):
@@ -55,7 +55,7 @@ class Office:
             return [State(each).name for each in found]
 
 
-everywhere = pytest.mark.parametrize("office", DATABASES, indirect=True)
+everywhere = pytest.mark.parametrize("deliveries", DATABASES, indirect=True)
 
 
 def said(ended):

@@ -1,4 +1,4 @@
-"""What an operator sees at night: what is wrong is said, and said at once."""
+"""Notes and errors that help an operator, and a worker seen from outside."""
 
 import json
 import signal
@@ -8,21 +8,21 @@ from contextlib import closing
 import pytest
 
 from aldis.durable.types import NewDelivery
-from tests.cli.deliveries.office import Office
+from tests.cli.deliveries.support import Deliveries
 from tests.cli.durable_shop import send, wait_for, write_shop
 from tests.cli.support import ALDIS
 from tests.durable.sql.databases import database
 
 
 @pytest.fixture
-def office(tmp_path):
+def deliveries(tmp_path):
     """Give a file of SQLite with a dead letter."""
     with database("sqlite", tmp_path) as url:
-        office = Office(url)
-        office.add()
-        office.kill()
-        yield office
-        office.engine.dispose()
+        deliveries = Deliveries(url)
+        deliveries.add()
+        deliveries.kill()
+        yield deliveries
+        deliveries.engine.dispose()
 
 
 @pytest.fixture
@@ -34,22 +34,22 @@ def shop(project):
 
 class TestNothingFound:
     @pytest.mark.parametrize("name", ["dead", "pending", "running"])
-    def test_a_signal_that_nothing_has(self, office, name):
+    def test_a_signal_that_nothing_has(self, deliveries, name):
         """If no delivery has the signal, the command says so."""
-        ended = office.run(name, "--signal", "nope")
+        ended = deliveries.run(name, "--signal", "nope")
         expected = f"No delivery is {name}.\nThere is no delivery at all with the signal 'nope'.\n"
         assert (0, expected) == (ended.exit_code, ended.stdout)
 
-    def test_a_signal_that_something_has(self, office):
+    def test_a_signal_that_something_has(self, deliveries):
         """If a delivery in another state has the signal, there is no note."""
-        ended = office.run("pending", "--signal", "order_paid")
+        ended = deliveries.run("pending", "--signal", "order_paid")
         assert "No delivery is pending.\n" == ended.stdout
 
-    def test_json(self, office):
+    def test_json(self, deliveries):
         """The JSON does not contain the note."""
         expected = {"schema": "aldis-deliveries-list/1", "total": 0, "deliveries": []}
-        assert expected == office.json("dead", "--signal", "nope")
-        found = office.json("replay", "--signal", "nope")
+        assert expected == deliveries.json("dead", "--signal", "nope")
+        found = deliveries.json("replay", "--signal", "nope")
         assert {"schema", "chosen", "replayed", "interrupted"} == set(found)
 
     @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ class TestNothingFound:
             (("discard", "--waiting"), "0 waiting deliveries discarded."),
         ],
     )
-    def test_what_changes(self, office, command, said):
+    def test_what_changes(self, deliveries, command, said):
         """Commands that change deliveries print the note, too."""
-        ended = office.run(*command, "--signal", "nope")
+        ended = deliveries.run(*command, "--signal", "nope")
         assert f"{said}\nThere is no delivery at all with the signal 'nope'.\n" == ended.stdout
-        assert ["DEAD"] == office.states()
+        assert ["DEAD"] == deliveries.states()
 
     def test_which_signal_was_meant(self, shop):
         """The note suggests a signal of the app's durable receivers."""
@@ -132,15 +132,15 @@ class TestWorker:
         assert "quay-1" == json.loads(found.stdout)["delivery"]["worker"]
 
 
-def test_names_that_nobody_has_written(office):
+def test_names_that_nobody_has_written(deliveries):
     """Names in the tables cannot send escape sequences to a terminal, in errors neither."""
     for receiver in ("\x1b[2J", "billing.copy"):
         new = NewDelivery("f" * 32, receiver, "order_paid", "{}")
-        office.store.add(None, [new])
-    asked = office.run("show", "f" * 32)
+        deliveries.store.add(None, [new])
+    asked = deliveries.run("show", "f" * 32)
     expected = r"name one of 2 (\x1b[2J), 3 (billing.copy)"
     assert (2, expected) == (asked.exit_code, asked.stderr.strip().partition("deliveries: ")[2])
-    wrong = office.run("stats", "--receiver", "nope")
+    wrong = deliveries.run("stats", "--receiver", "nope")
     # Behind it are others, perhaps: this process has the receivers of other tests.
     assert wrong.stderr.partition("; ")[2].startswith(r"there are '\x1b[2J', ")
     assert "\x1b" not in wrong.stderr
