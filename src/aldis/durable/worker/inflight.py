@@ -7,26 +7,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
 
 from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
 from aldis.durable.worker.attempt import AttemptResult, Job
+from aldis.durable.worker.limits import BATCH, CLAIM_AHEAD, COMPLETE_WITHIN
 from aldis.errors import OutboxError
 
-__all__ = ["BATCH", "CLAIM_AHEAD", "COMPLETE_WITHIN", "Counts", "InFlight"]
+__all__ = ["Counts", "InFlight"]
 
 _log = logging.getLogger("aldis")
-
-#: Seconds of work that a worker claims in advance, so that the next job does not wait for the
-#: database. A receiver that takes longer gets a thread of its own, and is not claimed in advance.
-CLAIM_AHEAD: Final = 0.2
-
-#: The largest number of deliveries in one claim.
-BATCH: Final = 500
-
-#: The longest time, in seconds, that a completion waits for other completions to be saved with.
-COMPLETE_WITHIN: Final = 0.1
 
 
 @dataclass(slots=True)

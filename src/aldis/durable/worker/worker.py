@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from threading import Event, Thread, get_ident
 from time import monotonic
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.pool import QueuePool
 
@@ -31,12 +31,16 @@ from aldis.durable.worker.attempt import (
 )
 from aldis.durable.worker.executor import AsyncExecutor, ThreadExecutor
 from aldis.durable.worker.heartbeat import Heartbeat
-from aldis.durable.worker.inflight import (
+from aldis.durable.worker.inflight import Counts, InFlight
+from aldis.durable.worker.limits import (
     BATCH,
+    CHECK_EVERY,
     CLAIM_AHEAD,
+    CLAIM_TRIES,
     COMPLETE_WITHIN,
-    Counts,
-    InFlight,
+    MAX_RECONNECT_DELAY,
+    RESCUE_EVERY,
+    SUBMIT_SECONDS,
 )
 from aldis.errors import OutboxError
 
@@ -45,22 +49,6 @@ __all__ = ["Worker", "WorkerLoop"]
 T = TypeVar("T")
 
 _log = logging.getLogger("aldis")
-
-#: Seconds of work that a thread gets at a time. Handing over single jobs would take longer than
-#: running a fast receiver.
-SUBMIT_SECONDS: Final = 0.005
-
-#: Seconds between two searches for lost workers, and for gaps in the order of a key.
-RESCUE_EVERY: Final = 5.0
-
-#: The longest time, in seconds, that the loop waits while receivers are running.
-CHECK_EVERY: Final = 1.0
-
-#: How often :meth:`WorkerLoop.run_due` searches again for a delivery that can be claimed.
-CLAIM_TRIES: Final = 20
-
-#: The longest pause, in seconds, while the database is unavailable.
-MAX_RECONNECT_DELAY: Final = 5.0
 
 
 class Worker:

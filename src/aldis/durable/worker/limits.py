@@ -1,0 +1,42 @@
+"""The limits of a worker: durations in seconds, and the size of a claim."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "BATCH",
+    "CHECK_EVERY",
+    "CLAIM_AHEAD",
+    "CLAIM_TRIES",
+    "COMPLETE_WITHIN",
+    "MAX_RECONNECT_DELAY",
+    "RESCUE_EVERY",
+    "SUBMIT_SECONDS",
+]
+
+#: Seconds of work that a worker claims in advance, so that the next job does not wait for the
+#: database. A receiver that takes longer gets a thread of its own, and is not claimed in advance.
+CLAIM_AHEAD: Final = 0.2
+
+#: The largest number of deliveries in one claim.
+BATCH: Final = 500
+
+#: The longest time, in seconds, that a completion waits for other completions to be saved with.
+COMPLETE_WITHIN: Final = 0.1
+
+#: Seconds of work that a thread gets at a time. Handing over single jobs would take longer than
+#: running a fast receiver.
+SUBMIT_SECONDS: Final = 0.005
+
+#: Seconds between two searches for lost workers, and for gaps in the order of a key.
+RESCUE_EVERY: Final = 5.0
+
+#: The longest time, in seconds, that the loop waits while receivers are running.
+CHECK_EVERY: Final = 1.0
+
+#: How often :meth:`WorkerLoop.run_due` searches again for a delivery that can be claimed.
+CLAIM_TRIES: Final = 20
+
+#: The longest pause, in seconds, while the database is unavailable.
+MAX_RECONNECT_DELAY: Final = 5.0
