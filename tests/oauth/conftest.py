@@ -23,11 +23,11 @@ def no_bundle(monkeypatch):
 
 
 @pytest.fixture
-def heard():
+def recorded():
     """What the three signals say while a test runs: tuples of name, sender and payload."""
-    from tests.oauth.hearing import listening
+    from tests.oauth.recorder import recording
 
-    with listening() as said:
+    with recording() as said:
         yield said
 
 

@@ -1,4 +1,4 @@
-"""The blueprint: what it is made from, and what an application asks of it."""
+"""The blueprint: its settings, and its interface for the application."""
 
 import pytest
 from flask import Blueprint, Flask
@@ -14,7 +14,7 @@ from tests.oauth.apps import app_with, begin, log_in
 
 
 def test_client_id_and_secret_come_from_the_configuration(op):
-    """Of the app, when the login begins: so they may be set after the blueprint is registered."""
+    """The credentials are read from the app's configuration when a login begins."""
     app, _ = app_with(op, client_id=None, client_secret=None)
     app.config.update(OP_OAUTH_CLIENT_ID="app", OP_OAUTH_CLIENT_SECRET="configured")  # noqa: S106
     client = app.test_client()
@@ -24,7 +24,7 @@ def test_client_id_and_secret_come_from_the_configuration(op):
 
 
 def test_a_client_id_that_is_missing_is_named(op):
-    """A mistake of the application is no failed login: it says what to set."""
+    """A missing client id raises an error that names the setting."""
     app, _ = app_with(op, client_id=None)
     with pytest.raises(OAuthSetupError, match="OP_OAUTH_CLIENT_ID"):
         app.test_client().get("/login/op")
@@ -47,7 +47,7 @@ def test_a_provider_that_is_not_described_is_refused_at_once(options, said):
 
 
 def test_the_addresses_are_flask_dances():
-    """Also where an app registers the blueprint with a prefix, as Flask-Dance's users do."""
+    """An app may register the blueprint with another prefix."""
     described = {"client_id": "x", "authorization_url": "/a", "token_url": "/b"}
     for options in ({}, {"url_prefix": "/login"}):
         app = Flask("shop")
@@ -57,19 +57,19 @@ def test_the_addresses_are_flask_dances():
         assert "/login/hub/authorized" == rules["hub.authorized"]
 
 
-def test_other_addresses_can_be_given(op, heard):
-    """The provider is told the one that was chosen, and the login works there."""
+def test_other_addresses_can_be_given(op, recorded):
+    """The provider redirects to the chosen URL."""
     rules = {"login_url": "/enter/{bp.name}", "authorized_url": "/{bp.name}/back"}
     app, _ = app_with(op, scope="email", url_prefix=None, **rules)
     client = app.test_client()
     sent = begin(client, op, "/enter/op")
     assert "http://localhost/op/back" == sent["redirect_uri"]
     client.get("/op/back", query_string={"code": "c", "state": sent["state"]})
-    assert ["oauth-before-login", "oauth-authorized"] == heard.names()
+    assert ["oauth-before-login", "oauth-authorized"] == recorded.names()
 
 
 def test_more_can_be_asked_of_both_endpoints(op):
-    """What a provider wants to know besides is added to the address, and to the form."""
+    """Extra parameters are added to the URL and to the form."""
     more = {"authorization_url_params": {"prompt": "login"}, "token_url_params": {"tenant": "7"}}
     app, _ = app_with(op, **more)
     client = app.test_client()
@@ -80,7 +80,7 @@ def test_more_can_be_asked_of_both_endpoints(op):
 
 
 def test_a_nested_blueprint_finds_its_own_login(op):
-    """authorization_required works under whatever name the blueprint is registered."""
+    """`authorization_required` works if the blueprint is registered under another name."""
     app, parent = Flask("shop"), Blueprint("parent", __name__, url_prefix="/p")
     app.secret_key = "only for tests"  # noqa: S105
     bp = OAuthBlueprint("hub", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106
@@ -102,7 +102,7 @@ def test_one_blueprint_serves_two_apps(op):
 
 
 def test_the_token_can_be_set_and_deleted(op):
-    """Deleting it twice is no error; ``expires_at`` is reckoned from ``expires_in``."""
+    """A token can be deleted twice, and ``expires_at`` is computed from ``expires_in``."""
     app, blueprint = app_with(op, storage=MemoryStorage)
     with app.test_request_context():
         assert blueprint.token is None
@@ -117,7 +117,7 @@ def test_the_token_can_be_set_and_deleted(op):
 
 
 def test_a_token_that_has_expired_for_good_is_no_token(op):
-    """Without a refresh token the user has to log in again, and ``authorized`` says so."""
+    """``authorized`` is false after the token expired without a refresh token."""
     app, blueprint = app_with(op, storage=MemoryStorage({"access_token": "x", "expires_at": 1}))
     with app.test_request_context():
         assert not blueprint.session.authorized
@@ -138,7 +138,7 @@ def test_both_decorators_guard_a_view(op):
 
 
 def test_without_pkce_there_is_no_challenge(op):
-    """For a provider that refuses it, PKCE can be turned off; otherwise it is on."""
+    """PKCE is on by default and can be turned off."""
     on, off = app_with(op)[0], app_with(op, pkce=False)[0]
     assert "S256" == begin(on.test_client(), op)["code_challenge_method"]
     assert "code_challenge" not in begin(off.test_client(), op)
@@ -147,7 +147,7 @@ def test_without_pkce_there_is_no_challenge(op):
 
 
 def test_a_provider_that_takes_the_secret_in_the_form_gets_it_there(op):
-    """As its metadata say; the usual way is the header."""
+    """The client authenticates as the metadata says, by default in the header."""
     op.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     log_in(app_with(op)[0].test_client(), op)
     _, form, headers = op.asked_for("/token")[-1]
@@ -155,7 +155,7 @@ def test_a_provider_that_takes_the_secret_in_the_form_gets_it_there(op):
 
 
 def test_calls_go_to_the_base_url_with_the_users_token(op):
-    """Relative addresses are the provider's; each call is made with the token in the storage."""
+    """A relative URL belongs to the provider, and each call uses the stored token."""
     app, blueprint = app_with(op, base_url=op.url, storage=MemoryStorage())
     with app.test_request_context():
         for token in ("one", "two"):

@@ -85,16 +85,16 @@ AFTER_THE_REDIRECT = {
 @pytest.mark.parametrize(
     ("happens", "code", "kind"), AFTER_THE_REDIRECT.values(), ids=AFTER_THE_REDIRECT
 )
-def test_what_the_provider_gets_wrong(op, heard, happens, code, kind):
-    """Whatever the provider answers to a code, it is told once, and the user goes on."""
+def test_what_the_provider_gets_wrong(op, recorded, happens, code, kind):
+    """Every bad answer to a code causes one `oauth_error` and a redirect."""
     app, blueprint = app_with(op, redirect_url="/home", timeout=patience(kind == "ReadTimeout"))
     client = app.test_client()
     sent = begin(client, op)
     happens(op)
     answer = client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
     assert (302, "/home") == (answer.status_code, answer.headers["Location"])
-    assert ["oauth-before-login", "oauth-error"] == heard.names()
-    payload = heard.only("oauth-error")
+    assert ["oauth-before-login", "oauth-error"] == recorded.names()
+    payload = recorded.only("oauth-error")
     assert {"error", "error_description", "error_uri"} == set(payload)
     assert code == payload["error"]
     exception = payload["error"].exception
@@ -111,15 +111,15 @@ LISTED = [["none"], ["RS256", "none"], ["RS256", "HS256"], ["RS256"], None]
 @pytest.mark.filterwarnings("ignore:JWS algorithm")
 @pytest.mark.parametrize("listed", LISTED)
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
-def test_an_id_token_has_to_be_signed_by_the_provider(op, heard, algorithm, listed):
-    """Whatever the provider lists, neither "none" nor a public key taken for a secret will do."""
+def test_an_id_token_has_to_be_signed_by_the_provider(op, recorded, algorithm, listed):
+    """The algorithm "none", or a public key as a secret, is never accepted."""
     op.metadata = {"id_token_signing_alg_values_supported": listed}
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
     op.says("/token", op.token(id_token=op.forged_id_token(algorithm)))
     client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
-    assert "id_token_invalid" == heard.only("oauth-error")["error"]
+    assert "id_token_invalid" == recorded.only("oauth-error")["error"]
 
 
 # What comes back in the redirect itself.
@@ -136,28 +136,28 @@ IN_THE_REDIRECT = {
 
 
 @pytest.mark.parametrize(("changed", "code"), IN_THE_REDIRECT.values(), ids=IN_THE_REDIRECT)
-def test_what_the_redirect_gets_wrong(op, heard, changed, code):
-    """An answer without a code, or of another provider, is told and asks for no token."""
+def test_what_the_redirect_gets_wrong(op, recorded, changed, code):
+    """A response without a code, or of another provider, fetches no token."""
     app, _ = app_with(op, redirect_url="/home")
     answer = log_in(app.test_client(), op, **changed)
     assert (302, "/home") == (answer.status_code, answer.headers["Location"])
-    assert code == heard.only("oauth-error")["error"]
+    assert code == recorded.only("oauth-error")["error"]
     assert [] == op.asked_for("/token")
 
 
-def test_a_promised_issuer_has_to_be_there(op, heard):
-    """A provider that says it names itself in its answers (RFC 9207) has to."""
+def test_a_promised_issuer_has_to_be_there(op, recorded):
+    """If the metadata announces the issuer in responses (RFC 9207), it is required."""
     op.metadata = {"authorization_response_iss_parameter_supported": True}
     app, _ = app_with(op)
     log_in(app.test_client(), op)
-    assert "issuer_missing" == heard.only("oauth-error")["error"]
+    assert "issuer_missing" == recorded.only("oauth-error")["error"]
 
 
-def test_what_the_provider_says_is_passed_on(op, heard):
+def test_what_the_provider_says_is_passed_on(op, recorded):
     """The provider's own error comes with its description and page, and without an exception."""
     app, _ = app_with(op)
     log_in(app.test_client(), op, error="access_denied", error_description="no", error_uri="u")
-    payload = heard.only("oauth-error")
+    payload = recorded.only("oauth-error")
     expected = {"error": "access_denied", "error_description": "no", "error_uri": "u"}
     assert expected == payload
     assert isinstance(payload["error"], ErrorText)
@@ -175,52 +175,52 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize(("args", "code"), STRANGERS.values(), ids=STRANGERS)
-def test_an_answer_to_no_login(op, heard, args, code):
-    """Anybody can make such an address: its words are not passed on, and no token is fetched."""
+def test_an_answer_to_no_login(op, recorded, args, code):
+    """An error in a URL without a pending login is not reported to receivers."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
     begin(client, op)
     answer = client.get(CALLBACK, query_string=args)
     assert (302, "/login/op/failed") == (answer.status_code, answer.headers["Location"])
     assert "/home" == client.get("/login/op/failed").headers["Location"]
-    payload = heard.only("oauth-error")
+    payload = recorded.only("oauth-error")
     assert code == payload["error"]
     assert isinstance(payload["error"].exception, LoginError)
     assert "spoofed" not in str(payload)
     assert [] == op.asked_for("/token")
 
 
-def test_a_state_is_good_for_one_use(op, heard):
-    """An answer that comes a second time is refused, and fetches nothing."""
+def test_a_state_is_good_for_one_use(op, recorded):
+    """A second response with one state is rejected and fetches no token."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
     args = {"code": "the-code", "state": sent["state"]}
     client.get(CALLBACK, query_string=args)
     client.get(CALLBACK, query_string=args)
-    assert "state_unknown" == heard.only("oauth-error")["error"]
+    assert "state_unknown" == recorded.only("oauth-error")["error"]
     assert 1 == len(op.asked_for("/token"))
 
 
-def test_another_users_state_is_a_wrong_one(op, heard):
-    """A state is looked up in the session of whoever brings it."""
+def test_another_users_state_is_a_wrong_one(op, recorded):
+    """A state of another user's session is rejected."""
     app, _ = app_with(op)
     mallory, ada = app.test_client(), app.test_client()
     sent = begin(mallory, op)
     begin(ada, op)
     ada.get(CALLBACK, query_string={"code": "mallorys", "state": sent["state"]})
-    assert "state_unknown" == heard.only("oauth-error")["error"]
+    assert "state_unknown" == recorded.only("oauth-error")["error"]
 
 
-def test_a_login_may_not_take_for_ever(op, heard, monkeypatch):
-    """After an hour the login has to begin anew."""
+def test_a_login_may_not_take_for_ever(op, recorded, monkeypatch):
+    """A login expires after an hour."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
     now = time.time()
     monkeypatch.setattr("aldis.oauth._login_state.time.time", lambda: now + 3601)
     client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
-    assert "state_unknown" == heard.only("oauth-error")["error"]
+    assert "state_unknown" == recorded.only("oauth-error")["error"]
 
 
 METADATA = "/.well-known/openid-configuration"
@@ -236,8 +236,8 @@ BEFORE_THE_REDIRECT = {
 
 
 @pytest.mark.parametrize("happens", BEFORE_THE_REDIRECT.values(), ids=BEFORE_THE_REDIRECT)
-def test_discovery_is_down(op, heard, happens):
-    """A provider that cannot be asked for its addresses is told too; and asked again next time."""
+def test_discovery_is_down(op, recorded, happens):
+    """Unavailable metadata causes `oauth_error`, and the next login loads it again."""
     silent = happens is BEFORE_THE_REDIRECT["silent"]
     app, _ = app_with(op, redirect_url="/home", timeout=patience(silent))
     client = app.test_client()
@@ -245,33 +245,33 @@ def test_discovery_is_down(op, heard, happens):
     answer = client.get("/login/op")
     assert (302, "/login/op/failed") == (answer.status_code, answer.headers["Location"])
     assert "/home" == client.get("/login/op/failed").headers["Location"]
-    assert ["oauth-error"] == heard.names()
+    assert ["oauth-error"] == recorded.names()
     op.answers.clear()
     assert client.get("/login/op").headers["Location"].startswith(f"{op.url}/authorize?")
 
 
-def test_nobody_is_there(op, heard):
-    """A provider that cannot be reached at all is told like any other failure."""
+def test_nobody_is_there(op, recorded):
+    """An unreachable provider causes `oauth_error`."""
     app, _ = app_with(op, token_url="http://127.0.0.1:9/token")
     answer = log_in(app.test_client(), op)
     assert 302 == answer.status_code
-    error = heard.only("oauth-error")["error"]
+    error = recorded.only("oauth-error")["error"]
     assert "provider_unreachable" == error
     assert isinstance(error.exception, requests.ConnectionError)
 
 
-def test_keys_that_were_wrong_are_fetched_again(op, heard):
-    """A page that took the keys' place for a moment does not break every login after it."""
+def test_keys_that_were_wrong_are_fetched_again(op, recorded):
+    """After wrong keys, the next login loads the keys again."""
     app, _ = app_with(op)
     op.says("/jwks", {"keys": []})
     assert 302 == log_in(app.test_client(), op).status_code
     op.answers.clear()
     log_in(app.test_client(), op)
-    assert ["oauth-error", "oauth-authorized"] == [n for n in heard.names() if "before" not in n]
+    assert ["oauth-error", "oauth-authorized"] == [n for n in recorded.names() if "before" not in n]
 
 
 class Refusing(MemoryStorage):
-    """A storage that keeps nothing."""
+    """A storage that stores nothing."""
 
     def __init__(self, error):
         super().__init__()
@@ -282,16 +282,16 @@ class Refusing(MemoryStorage):
 
 
 @pytest.mark.parametrize("error", [ValueError("no user"), OSError("disk"), TokenStorageError("x")])
-def test_the_storage_refuses(op, heard, error):
-    """The exception is the payload, alone; the user goes on, and is not logged in."""
+def test_the_storage_refuses(op, recorded, error):
+    """A storage's exception is the only payload of `oauth_error`."""
     app, _ = app_with(op, storage=Refusing(error), redirect_url="/home", error_url="/sorry")
     answer = log_in(app.test_client(), op, "/login/op?next=/basket")
     assert (302, "/sorry") == (answer.status_code, answer.headers["Location"])
-    assert {"error": error} == heard.only("oauth-error")
+    assert {"error": error} == recorded.only("oauth-error")
 
 
-def test_a_token_too_large_for_the_cookie_is_told(op, heard):
-    """The storage of the session refuses what browsers would drop."""
+def test_a_token_too_large_for_the_cookie_is_told(op, recorded):
+    """A token that is too large for the session causes `oauth_error`."""
     op.says("/token", op.token())
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
@@ -300,7 +300,7 @@ def test_a_token_too_large_for_the_cookie_is_told(op, heard):
     op.says("/token", op.token(access_token=large))
     answer = client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
     assert "/home" == answer.headers["Location"]
-    assert isinstance(heard.only("oauth-error")["error"], TokenStorageError)
+    assert isinstance(recorded.only("oauth-error")["error"], TokenStorageError)
 
 
 FAILING = {
@@ -313,7 +313,7 @@ FAILING = {
 
 @pytest.mark.parametrize("fail", FAILING.values(), ids=FAILING)
 def test_a_receivers_response_is_what_the_user_gets(op, fail):
-    """The first Response of a receiver of oauth_error is sent, whatever has failed."""
+    """The first Response of a receiver of `oauth_error` is sent after every failure."""
     app, blueprint = app_with(op)
 
     def silent(sender, **payload):
@@ -335,14 +335,14 @@ def test_a_receivers_response_is_what_the_user_gets(op, fail):
 
 
 def test_a_receivers_response_is_sent_when_the_storage_refuses(op):
-    """It is honoured for a refusing storage, which Flask-Dance does not do."""
+    """A Response is sent after a storage's error too, unlike in Flask-Dance."""
     app, blueprint = app_with(op, storage=Refusing(ValueError("no")))
     with oauth_error.connected_to(lambda sender, error: redirect("/told"), blueprint):
         assert "/told" == log_in(app.test_client(), op).headers["Location"]
 
 
-def test_a_receiver_may_refuse_a_login(op, heard):
-    """LoginError in a receiver of oauth_authorized makes the login one that failed."""
+def test_a_receiver_may_refuse_a_login(op, recorded):
+    """A LoginError in a receiver of `oauth_authorized` makes the login fail."""
     app, blueprint = app_with(op, error_url="/sorry")
 
     def refuse(sender, token):
@@ -351,11 +351,11 @@ def test_a_receiver_may_refuse_a_login(op, heard):
     with oauth_authorized.connected_to(refuse, blueprint):
         answer = log_in(app.test_client(), op)
     assert "/sorry" == answer.headers["Location"]
-    assert "not_invited" == heard.only("oauth-error")["error"]
+    assert "not_invited" == recorded.only("oauth-error")["error"]
 
 
 def test_a_receivers_own_bug_is_not_hidden(op):
-    """Any other exception of a receiver is the application's, and reaches it."""
+    """Any other exception of a receiver propagates."""
     app, blueprint = app_with(op)
 
     def broken(sender, token):

@@ -1,4 +1,4 @@
-"""Linking logins to users: one stock receiver, keyed on (provider, subject)."""
+"""The receiver that links logins to users by (provider, subject)."""
 
 import json
 import threading
@@ -16,19 +16,19 @@ from tests.oauth.apps import CALLBACK, begin, log_in
 from tests.oauth.needs import need
 
 
-def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, new_shop, heard):
-    """The user is made once; logged in, he has his token in the row of his account."""
+def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, new_shop, recorded):
+    """A new account creates a user once, and its row has the token."""
     shop = new_shop()
     first, second = shop.app.test_client(), shop.app.test_client()
     shop.enter(op, first, "ada")
     shop.enter(op, second, "ada")
     assert ["1", "1"] == [client.get("/who").text for client in (first, second)]
     assert [("ada", 1, True)] == shop.rows()
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
 
 
 def test_an_email_address_links_nobody(op, new_shop):
-    """Whoever claims somebody else's address is another user."""
+    """The same e-mail address in another account makes another user."""
     shop = new_shop()
     shop.add_user(email="ada@example.org")
     client = shop.app.test_client()
@@ -37,7 +37,7 @@ def test_an_email_address_links_nobody(op, new_shop):
 
 
 def test_a_user_who_is_logged_in_gets_the_account(op, new_shop):
-    """He stays who he is, and can log in with it from then on."""
+    """A logged-in user links an account and can log in with it from then on."""
     shop = new_shop()
     number = shop.add_user()
     client, later = shop.app.test_client(), shop.app.test_client()
@@ -47,8 +47,8 @@ def test_a_user_who_is_logged_in_gets_the_account(op, new_shop):
     assert [str(number)] * 2 == [each.get("/who").text for each in (client, later)]
 
 
-def test_an_account_of_somebody_else_is_refused(op, new_shop, heard):
-    """Nobody's session becomes another user's, and no row changes hands."""
+def test_an_account_of_somebody_else_is_refused(op, new_shop, recorded):
+    """An account of another user is rejected, and no row changes."""
     shop = new_shop()
     shop.enter(op, shop.app.test_client(), "ada")
     number = shop.add_user()
@@ -57,13 +57,13 @@ def test_an_account_of_somebody_else_is_refused(op, new_shop, heard):
     before = shop.rows()
     answer = shop.enter(op, client, "ada")
     assert "/sorry" == answer.headers["Location"]
-    assert "account_taken" == heard.only("oauth-error")["error"]
+    assert "account_taken" == recorded.only("oauth-error")["error"]
     assert str(number) == client.get("/who").text
     assert before == shop.rows()
 
 
-def test_an_account_that_the_database_takes_for_another_is_refused(op, new_shop, heard):
-    """Subjects differ by case, also where a column's collation does not care about it."""
+def test_an_account_that_the_database_takes_for_another_is_refused(op, new_shop, recorded):
+    """Subjects differ by case, even if the column's collation ignores case."""
     shop = new_shop()
     subject = shop.OAuth.__table__.c.provider_user_id
     with shop.app.app_context():
@@ -73,22 +73,22 @@ def test_an_account_that_the_database_takes_for_another_is_refused(op, new_shop,
     shop.enter(op, shop.app.test_client(), "ada")
     client = shop.app.test_client()
     shop.enter(op, client, "ADA")
-    assert "account_taken" == heard.only("oauth-error")["error"]
+    assert "account_taken" == recorded.only("oauth-error")["error"]
     assert "nobody" == client.get("/who").text
 
 
-def test_a_second_account_with_one_provider_is_refused(op, new_shop, heard):
-    """A user has one account there; the other one is not linked behind his back."""
+def test_a_second_account_with_one_provider_is_refused(op, new_shop, recorded):
+    """A second account of one user at a provider is rejected."""
     shop = new_shop()
     client = shop.app.test_client()
     shop.enter(op, client, "ada")
     shop.enter(op, client, "ada-at-work")
-    assert "account_differs" == heard.only("oauth-error")["error"]
+    assert "account_differs" == recorded.only("oauth-error")["error"]
     assert [("ada", 1, True)] == shop.rows()
 
 
-def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, heard, monkeypatch):
-    """Where the database finds out that another request has linked one meanwhile."""
+def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, recorded, monkeypatch):
+    """A second account is rejected too if another request links one at the same time."""
     shop, finds = new_shop(), []
     number, plain = shop.add_user(), shop.linker._find
 
@@ -105,7 +105,7 @@ def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, heard, m
     client = shop.app.test_client()
     client.get(f"/enter/{number}")
     assert "/sorry" == shop.enter(op, client, "ada").headers["Location"]
-    assert "account_differs" == heard.only("oauth-error")["error"]
+    assert "account_differs" == recorded.only("oauth-error")["error"]
     assert [("work", number, False)] == shop.rows()
 
 
@@ -122,7 +122,7 @@ def test_a_row_without_a_subject_is_completed(op, new_shop):
     assert [("ada", number, True)] == shop.rows()
 
 
-def test_a_user_who_may_not_log_in_is_refused(op, new_shop, heard):
+def test_a_user_who_may_not_log_in_is_refused(op, new_shop, recorded):
     """Flask-Login's ``is_active`` is respected, and no token is stored."""
     shop = new_shop()
     shop.enter(op, shop.app.test_client(), "ada")
@@ -131,13 +131,13 @@ def test_a_user_who_may_not_log_in_is_refused(op, new_shop, heard):
         shop.db.session.commit()
     client = shop.app.test_client()
     shop.enter(op, client, "ada")
-    assert "user_inactive" == heard.only("oauth-error")["error"]
+    assert "user_inactive" == recorded.only("oauth-error")["error"]
     assert "nobody" == client.get("/who").text
 
 
 @pytest.mark.parametrize("refused_by", ["a later receiver", "the storage"])
-def test_a_login_that_fails_after_all_logs_nobody_in(op, new_shop, heard, monkeypatch, refused_by):
-    """The user is logged out again before oauth_error is sent, whatever has refused the login."""
+def test_a_failed_login_logs_the_user_out(op, new_shop, recorded, monkeypatch, refused_by):
+    """If the login fails after all, the user is logged out before `oauth_error` is sent."""
     shop, seen = new_shop(remember=True), []
 
     def refuse(sender, token):
@@ -161,27 +161,27 @@ def test_a_login_that_fails_after_all_logs_nobody_in(op, new_shop, heard, monkey
     assert [False] == seen
     assert client.get_cookie("remember_token") is None
     assert "nobody" == client.get("/who").text
-    assert 1 == heard.names().count("oauth-error")
+    assert 1 == recorded.names().count("oauth-error")
 
 
 @pytest.mark.parametrize("found", [None, ""])
-def test_a_provider_that_does_not_say_who_is_refused(op, new_shop, heard, found):
+def test_a_provider_that_does_not_say_who_is_refused(op, new_shop, recorded, found):
     """Without a subject there is nothing to link."""
     shop = new_shop(subject=lambda blueprint, token: found)
     log_in(shop.app.test_client(), op)
-    assert "subject_missing" == heard.only("oauth-error")["error"]
+    assert "subject_missing" == recorded.only("oauth-error")["error"]
     assert [] == shop.rows()
 
 
 @pytest.mark.parametrize("answer", [{"message": "rate limit"}, "<html>"])
-def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, new_shop, heard, answer):
-    """The stock receiver makes that a failed login, too."""
+def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, new_shop, recorded, answer):
+    """An error in `subject` makes the login fail."""
     op.says("/user", answer, 503)
     shop = new_shop(
         subject=lambda blueprint, _: blueprint.session.get(f"{op.url}/user").json()["id"]
     )
     assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
-    assert "subject_missing" == heard.only("oauth-error")["error"]
+    assert "subject_missing" == recorded.only("oauth-error")["error"]
     assert [] == shop.rows()
 
 
@@ -194,29 +194,29 @@ READERS = {
 
 @pytest.mark.parametrize("answer", [[], None, "x", 3, {"id": None}])
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-def test_an_answer_that_tells_nobody_is_a_failed_login(op, new_shop, heard, answer, reader):
-    """Whatever JSON the provider sends, a subject that trips over it is no error 500."""
+def test_an_answer_that_tells_nobody_is_a_failed_login(op, new_shop, recorded, answer, reader):
+    """No JSON of the provider makes `subject` cause an error 500."""
     op.answers["/user"] = lambda: Response(json.dumps(answer), mimetype="application/json")
     shop = new_shop(subject=lambda blueprint, _: reader(blueprint.session.get(f"{op.url}/user")))
     assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
-    assert "subject_missing" == heard.only("oauth-error")["error"]
+    assert "subject_missing" == recorded.only("oauth-error")["error"]
     assert [] == shop.rows()
 
 
 @pytest.mark.parametrize("subject", [lambda: "x", lambda blueprint: "x", lambda a, b, c: "x", "x"])
 def test_a_subject_that_cannot_be_called_is_refused_at_once(subject):
-    """A mistake of the app does not wait for a login, to look like one of the provider."""
+    """A `subject` with a wrong signature is rejected before any login."""
     with pytest.raises(TypeError):
         UserLinker(None, None, None, subject)
 
 
 def test_a_subject_that_does_not_tell_its_arguments_is_taken():
-    """Nothing can be said of it before it is called."""
+    """A callable without a signature is accepted."""
     assert UserLinker(None, None, None, max).subject is max
 
 
 def test_a_mistake_in_the_setup_is_no_failed_login(op, new_shop):
-    """Whoever asks a provider that is not set up is told so."""
+    """A call to a provider without settings raises an error."""
 
     def ask(blueprint, token):
         return OAuthBlueprint("two", authorization_url="/a").session.get("/user")
@@ -226,7 +226,7 @@ def test_a_mistake_in_the_setup_is_no_failed_login(op, new_shop):
 
 
 def test_the_subject_may_be_asked_for(op, new_shop):
-    """A provider without id_tokens is asked, with the token that is not stored yet."""
+    """`subject` can call the provider with the token that is not stored yet."""
     op.says("/user", {"id": 7})
 
     def ask(blueprint, token):
@@ -252,7 +252,7 @@ def test_whoever_logs_out_and_in_is_the_same_user(op, new_shop):
 
 
 def test_two_first_logins_at_once_make_one_user(op, new_shop):
-    """Whoever is second finds what the first one made."""
+    """Of two simultaneous logins, the second one finds the user of the first."""
     shop = new_shop()
     gate, plain = threading.Barrier(2), shop.linker.create_user
 
@@ -296,7 +296,7 @@ def _nonce(client):
 
 
 def test_flask_dances_storage_works_behind_the_blueprint(op, new_shop):
-    """Unmodified, with Flask-Login's user; it makes its rows anew, so it does not link accounts."""
+    """Flask-Dance's storage works unmodified with Flask-Login's user, but links no accounts."""
     need("flask_dance")
     from flask_dance.consumer.storage.sqla import SQLAlchemyStorage as FlaskDances
 

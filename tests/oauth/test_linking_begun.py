@@ -1,4 +1,4 @@
-"""A new account is linked only to the user who has begun the login."""
+"""A new account is linked only to the user who began the login."""
 
 import sys
 
@@ -10,7 +10,7 @@ from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 
 
 def finish(op, client, sent, subject):
-    """Come back from the provider, logged in there as ``subject``."""
+    """Log in at the provider as ``subject`` and return to the app."""
     op.nonce = sent["nonce"]
     op.says("/token", op.token(id_token=op.id_token(sub=subject)))
     return client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
@@ -24,8 +24,8 @@ BEFORE_AND_AFTER = [
 
 
 @pytest.mark.parametrize(("before", "after"), BEFORE_AND_AFTER)
-def test_a_new_account_needs_the_user_who_began_the_login(op, new_shop, heard, before, after):
-    """What one user of a browser has begun is neither linked to the next one, nor a new user."""
+def test_a_new_account_needs_the_user_who_began_the_login(op, new_shop, recorded, before, after):
+    """If the user changes during a login, the account is not linked, and no user is created."""
     shop = new_shop()
     numbers = {name: shop.add_user(email=name) for name in ("ada", "bob")}
     client = shop.app.test_client()
@@ -35,13 +35,13 @@ def test_a_new_account_needs_the_user_who_began_the_login(op, new_shop, heard, b
     client.get(f"/enter/{numbers[after]}" if after else "/exit")
     answer = finish(op, client, sent, "somebody")
     assert "/sorry" == answer.headers["Location"]
-    assert "user_changed" == heard.only("oauth-error")["error"]
+    assert "user_changed" == recorded.only("oauth-error")["error"]
     assert [] == shop.rows()
     assert (str(numbers[after]) if after else "nobody") == client.get("/who").text
 
 
-def test_a_row_without_a_subject_is_not_completed_by_another_user(op, new_shop, heard):
-    """It would be a new link, too."""
+def test_a_row_without_a_subject_is_not_completed_by_another_user(op, new_shop, recorded):
+    """If the user logs out during a login, the account is not linked."""
     shop = new_shop()
     number = shop.add_user()
     with shop.app.app_context():
@@ -51,50 +51,50 @@ def test_a_row_without_a_subject_is_not_completed_by_another_user(op, new_shop, 
     sent = begin(client, op)
     client.get(f"/enter/{number}")
     finish(op, client, sent, "somebody")
-    assert "user_changed" == heard.only("oauth-error")["error"]
+    assert "user_changed" == recorded.only("oauth-error")["error"]
     assert [(None, number, True)] == shop.rows()
 
 
-def test_an_account_that_is_linked_logs_in_whoever_began(op, new_shop, heard):
-    """Two tabs work: the second login ends after the first one has logged the user in."""
+def test_an_account_that_is_linked_logs_in_whoever_began(op, new_shop, recorded):
+    """Logins in two tabs work, although the first one logs the user in."""
     shop = new_shop()
     client = shop.app.test_client()
     first, second = begin(client, op), begin(client, op)
     finish(op, client, first, "ada")
     finish(op, client, second, "ada")
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert [("ada", 1, True)] == shop.rows()
     assert "1" == client.get("/who").text
 
 
-def test_a_linked_account_logs_in_after_the_user_is_gone(op, new_shop, heard):
-    """Whoever has logged out in another tab is logged in again by his own account."""
+def test_a_linked_account_logs_in_after_the_user_is_gone(op, new_shop, recorded):
+    """A user who logged out in another tab can log in with their own account."""
     shop = new_shop()
     client = shop.app.test_client()
     shop.enter(op, client, "ada")
     sent = begin(client, op)
     client.get("/exit")
     finish(op, client, sent, "ada")
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert "1" == client.get("/who").text
 
 
 # Flask-Login 0.6.3 computes the end of its cookie with it.
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-def test_a_user_who_is_remembered_only_is_the_same_one(op, new_shop, heard):
-    """The cookie that outlives his session tells who he is when the login begins, too."""
+def test_a_user_who_is_remembered_only_is_the_same_one(op, new_shop, recorded):
+    """A user whom the remember cookie logs in counts as the user at the start."""
     shop = new_shop()
     number = shop.add_user()
     client = shop.app.test_client()
     client.get(f"/enter/{number}?remember=yes")
     client.delete_cookie("session")
     shop.enter(op, client, "ada")
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert [("ada", number, True)] == shop.rows()
 
 
 def test_who_began_it_takes_little_of_the_cookie(op, new_shop):
-    """A digest is kept, however long what Flask-Login knows the user by."""
+    """The session keeps a short digest of the user's id."""
     shop = new_shop()
     shop.User.get_id = lambda user: "x" * 200 + str(user.id)
     shop.app.login_manager.user_loader(
@@ -108,8 +108,8 @@ def test_who_began_it_takes_little_of_the_cookie(op, new_shop):
     assert 16 == len(login["w"])
 
 
-def test_a_receiver_may_log_in_whom_the_account_is_linked_to(op, new_shop, heard):
-    """What the app itself does at the end of the login is no change of the user."""
+def test_a_receiver_may_log_in_whom_the_account_is_linked_to(op, new_shop, recorded):
+    """If the app logs a user in during the login's end, the user has not changed."""
     shop = new_shop()
     number = shop.add_user()
     oauth_authorized.disconnect(shop.linker, shop.blueprint)
@@ -122,12 +122,12 @@ def test_a_receiver_may_log_in_whom_the_account_is_linked_to(op, new_shop, heard
         oauth_authorized.connected_to(shop.linker, shop.blueprint),
     ):
         shop.enter(op, shop.app.test_client(), "ada")
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert [("ada", number, True)] == shop.rows()
 
 
 def test_an_attribute_of_that_name_need_not_be_flask_logins(op, monkeypatch):
-    """Where Flask-Login is not installed, nobody is logged in with it."""
+    """Without Flask-Login, no user is logged in."""
     monkeypatch.setitem(sys.modules, "flask_login", None)
     app, _ = app_with(op)
     app.login_manager = "the app's own"
@@ -135,7 +135,7 @@ def test_an_attribute_of_that_name_need_not_be_flask_logins(op, monkeypatch):
 
 
 def begun_from(site, op, new_shop, *, logged_in=True):
-    """Return the app, its user and the answer to a login as "ada" that ``site`` has led to."""
+    """Return the app, its user and the response to a login as "ada" that ``site`` began."""
     shop = new_shop()
     number = shop.add_user()
     client = shop.app.test_client()
@@ -148,35 +148,35 @@ def begun_from(site, op, new_shop, *, logged_in=True):
     return shop, number, finish(op, client, sent, "ada")
 
 
-def test_another_site_does_not_link_an_account_to_a_user(op, new_shop, heard):
-    """It could have logged him in to its own account with the provider before."""
+def test_another_site_does_not_link_an_account_to_a_user(op, new_shop, recorded):
+    """An account is not linked if another site began the login."""
     shop, _, answer = begun_from("cross-site", op, new_shop)
     assert "/sorry" == answer.headers["Location"]
-    assert "begun_elsewhere" == heard.only("oauth-error")["error"]
+    assert "begun_elsewhere" == recorded.only("oauth-error")["error"]
     assert [] == shop.rows()
 
 
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
-def test_pages_of_this_site_link_accounts(op, new_shop, heard, site):
-    """A link of the app, of a sibling of it, and a bookmark are no other site."""
+def test_pages_of_this_site_link_accounts(op, new_shop, recorded, site):
+    """A link of the app or its subdomain, and a bookmark, are not another site."""
     shop, number, _ = begun_from(site, op, new_shop)
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert [("ada", number, True)] == shop.rows()
 
 
-def test_another_site_may_lead_to_a_first_login(op, new_shop, heard):
-    """With nobody logged in there is nobody whose account could be opened to others."""
+def test_another_site_may_lead_to_a_first_login(op, new_shop, recorded):
+    """If no user is logged in, another site may begin the login."""
     shop, number, _ = begun_from("cross-site", op, new_shop, logged_in=False)
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert [("ada", number + 1, True)] == shop.rows()
 
 
-def test_another_site_may_lead_to_a_login_with_a_linked_account(op, new_shop, heard):
-    """Nothing new is linked by it."""
+def test_another_site_may_lead_to_a_login_with_a_linked_account(op, new_shop, recorded):
+    """Another site may begin a login with a linked account."""
     shop = new_shop()
     client = shop.app.test_client()
     shop.enter(op, client, "ada")
     client.environ_base["HTTP_SEC_FETCH_SITE"] = "cross-site"
     shop.enter(op, client, "ada")
-    assert "oauth-error" not in heard.names()
+    assert "oauth-error" not in recorded.names()
     assert [("ada", 1, True)] == shop.rows()

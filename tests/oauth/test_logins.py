@@ -1,4 +1,4 @@
-"""A login as the user sees it: where it leads, and that it ends."""
+"""A login from the user's view: where it leads, and that its redirects end."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 
 
 def test_the_way_back_without_being_told_one(op):
-    """The root of the app, or what ``redirect_url`` or ``redirect_to`` say."""
+    """After a login, the user gets to the app's root, ``redirect_url`` or ``redirect_to``."""
     assert "/" == log_in(app_with(op)[0].test_client(), op).headers["Location"]
     app, _ = app_with(op, redirect_to="home")
     app.add_url_rule("/welcome", "home", lambda: "")
@@ -25,7 +25,7 @@ def test_the_way_back_without_being_told_one(op):
 
 
 def test_an_app_under_a_prefix_stays_under_it(op):
-    """Below SCRIPT_NAME the way back, and a deep link, keep the prefix."""
+    """Below SCRIPT_NAME, all redirects keep the prefix."""
     app, blueprint = app_with(op)
     app.add_url_rule("/deep", "deep", blueprint.authorization_required(lambda: ""))
     client = app.test_client()
@@ -40,7 +40,7 @@ def test_an_app_under_a_prefix_stays_under_it(op):
 
 
 def follow(client, path, limit=12):
-    """Go wherever the redirects lead, the provider's included; return the visited and the last."""
+    """Follow all redirects; return the visited URLs and the last response."""
     visited = [path]
     for _ in range(limit):
         answer = client.get(visited[-1])
@@ -59,9 +59,9 @@ def follow(client, path, limit=12):
 @pytest.mark.parametrize("error_url", [None, "/", "/public"])
 @pytest.mark.parametrize("outcome", ["error=access_denied", "code=bad", "code="])
 def test_a_failed_login_never_leads_to_the_next_one_for_ever(
-    op, heard, cookies, error_url, outcome
+    op, recorded, cookies, error_url, outcome
 ):
-    """A home page that itself needs a login is not tried a third time; nor without cookies."""
+    """If the home page needs a login, two failures end the redirects, also without cookies."""
     app, blueprint = app_with(op, error_url=error_url)
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
     app.add_url_rule("/public", "public", lambda: "public")
@@ -69,7 +69,7 @@ def test_a_failed_login_never_leads_to_the_next_one_for_ever(
     client = app.test_client(use_cookies=cookies)
     client.outcome = outcome
     _, last = follow(client, "/")
-    failures = heard.names().count("oauth-error")
+    failures = recorded.names().count("oauth-error")
     if cookies and error_url == "/public":
         assert ("public", 1) == (last.text, failures)
     else:
@@ -80,22 +80,22 @@ def test_a_failed_login_never_leads_to_the_next_one_for_ever(
 
 
 @pytest.mark.parametrize("cookies", [True, False])
-def test_discovery_that_is_down_makes_no_loop_either(op, heard, cookies):
-    """The same for a login that fails before it begins."""
+def test_discovery_that_is_down_makes_no_loop_either(op, recorded, cookies):
+    """If a login fails at its start, the redirects end too."""
     app, blueprint = app_with(op)
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
     op.says("/.well-known/openid-configuration", "down", 503)
     _, last = follow(app.test_client(use_cookies=cookies), "/")
     assert 400 == last.status_code
-    assert heard.names().count("oauth-error") <= 2
+    assert recorded.names().count("oauth-error") <= 2
 
 
 ANSWERED = {"False": lambda: False, "a Response": lambda: redirect("/"), "nothing": lambda: None}
 
 
 @pytest.mark.parametrize("answer", ANSWERED.values(), ids=ANSWERED)
-def test_a_login_that_leaves_no_token_makes_no_loop(op, heard, answer):
-    """It did not fail, and yet the page that needs a token would lead into it again and again."""
+def test_a_login_that_leaves_no_token_makes_no_loop(op, recorded, answer):
+    """If a login leaves no token, a page that needs one does not redirect without end."""
     app, blueprint = app_with(op, scope="email")
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
     op.says("/token", op.token(expires_in=-1, refresh_token=None))
@@ -103,7 +103,7 @@ def test_a_login_that_leaves_no_token_makes_no_loop(op, heard, answer):
     client.outcome = "code=the-code"
     with oauth_authorized.connected_to(lambda sender, token: answer(), blueprint):
         _, last = follow(client, "/")
-    assert (400, 1) == (last.status_code, heard.names().count("oauth-authorized"))
+    assert (400, 1) == (last.status_code, recorded.names().count("oauth-authorized"))
     assert 'href="/login/op?next=/"' in last.text
     op.says("/token", op.token())
     assert "home" == follow(client, "/login/op")[1].text
@@ -112,8 +112,8 @@ def test_a_login_that_leaves_no_token_makes_no_loop(op, heard, answer):
     assert 302 == client.get("/").status_code
 
 
-def test_a_session_that_is_never_kept_makes_no_loop(op, heard):
-    """A browser that sends an old cookie and drops each new one, as when it is too large."""
+def test_a_session_that_is_never_kept_makes_no_loop(op, recorded):
+    """A browser that drops each new cookie does not get redirects without end."""
     app, blueprint = app_with(op)
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
     client = app.test_client(use_cookies=False)
@@ -126,7 +126,7 @@ def test_a_session_that_is_never_kept_makes_no_loop(op, heard):
 
 
 def test_a_login_that_succeeds_forgets_the_failure(op):
-    """Whoever gets in at the second attempt starts afresh."""
+    """A success forgets the earlier failure."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
     log_in(client, op, error="access_denied")
@@ -141,7 +141,7 @@ def test_a_login_that_succeeds_forgets_the_failure(op):
 
 @pytest.mark.parametrize(("later", "status"), [(-0.0004, 302), (0, 302), (9, 302), (11, 400)])
 def test_a_failure_counts_for_some_seconds(op, monkeypatch, later, status):
-    """Also within the millisecond of its own time, which is rounded in the session."""
+    """The time of a failure may be rounded up to the next millisecond."""
     app, _ = app_with(op)
     client, now = app.test_client(), time.time() // 1 + 0.0006
     monkeypatch.setattr("aldis.oauth._login_state.time.time", lambda: now)
@@ -151,7 +151,7 @@ def test_a_failure_counts_for_some_seconds(op, monkeypatch, later, status):
 
 
 def test_the_page_of_last_resort_offers_both_ways(op):
-    """It says what has failed, and leads to the login or on without it."""
+    """The failure page names the provider and links to the login and the home page."""
     app, _ = app_with(op)
     page = app.test_client(use_cookies=False).get("/login/op/failed")
     assert 400 == page.status_code
@@ -161,7 +161,7 @@ def test_the_page_of_last_resort_offers_both_ways(op):
 
 @pytest.mark.parametrize("kind", [{}, {"token_type": None}, {"token_type": ""}])
 def test_a_token_without_a_type_is_a_bearer_token(op, kind):
-    """Some providers leave the type out, or empty; calls are made with such a token as usual."""
+    """A token without a type works as a bearer token."""
     answer = {k: v for k, v in op.token().items() if k not in ("token_type", "id_token")}
     op.says("/token", {**answer, **kind})
     op.says("/me", "hello")
@@ -174,7 +174,7 @@ def test_a_token_without_a_type_is_a_bearer_token(op, kind):
 
 
 def test_answers_are_not_for_caches(op):
-    """A redirect with one user's state in it is handed to nobody else."""
+    """No cache may store a redirect with a user's state."""
     app, _ = app_with(op)
     client = app.test_client()
     answers = [client.get("/login/op"), log_in(client, op), client.get(f"{CALLBACK}?state=x")]
@@ -184,7 +184,7 @@ def test_answers_are_not_for_caches(op):
 @pytest.mark.parametrize("said", [None, "private, max-age=60"])
 @pytest.mark.parametrize("signal", [oauth_authorized, oauth_error], ids=lambda each: each.name)
 def test_a_receivers_answer_is_not_for_caches_either(op, signal, said):
-    """Unless it says itself what caches may do with it."""
+    """A receiver's Response may set its own Cache-Control."""
     app, blueprint = app_with(op)
     headers = {"Cache-Control": said} if said else {}
 
@@ -203,7 +203,7 @@ def test_a_receivers_answer_is_not_for_caches_either(op, signal, said):
 
 @pytest.mark.parametrize("link", ["", "?next=/" + "a" * 400])
 def test_abandoned_logins_do_not_fill_the_cookie(op, link):
-    """However many logins are begun, with however many providers, the cookie stays small."""
+    """Many abandoned logins do not make the cookie large."""
     app, _ = app_with(op)
     for name in ("two", "three"):
         other = OAuthBlueprint(
@@ -223,7 +223,7 @@ def test_abandoned_logins_do_not_fill_the_cookie(op, link):
 
 
 def test_abandoned_logins_leave_room_for_a_large_token(op):
-    """What is old goes first, so that browsers do not drop the cookie with the new login in it."""
+    """If the cookie would get too large, the oldest login is dropped."""
     app, _ = app_with(op)
     client = app.test_client()
     noise = "".join(random.Random(7).choices(ascii_letters + digits, k=3400))
@@ -236,25 +236,25 @@ def test_abandoned_logins_leave_room_for_a_large_token(op):
         assert "/page/5" in [each["u"] for each in kept["_aldis_oauth_logins"].values()]
 
 
-def test_the_newest_logins_are_the_ones_that_count(op, heard):
-    """After many abandoned logins the last ones still succeed, the first is too old."""
+def test_the_newest_logins_are_the_ones_that_count(op, recorded):
+    """After many abandoned logins, the last ones still succeed."""
     app, _ = app_with(op)
     client = app.test_client()
     states = [begin(client, op)["state"] for _ in range(MAX_LOGINS + 1)]
     client.get(CALLBACK, query_string={"code": "c", "state": states[-1]})
     client.get(CALLBACK, query_string={"code": "c", "state": states[0]})
-    assert "oauth-authorized" in heard.names()
-    assert "state_unknown" == heard.only("oauth-error")["error"]
+    assert "oauth-authorized" in recorded.names()
+    assert "state_unknown" == recorded.only("oauth-error")["error"]
 
 
-def test_a_state_of_another_provider_is_a_wrong_one(op, heard):
-    """What one provider repeats cannot be used with another one's address."""
+def test_a_state_of_another_provider_is_a_wrong_one(op, recorded):
+    """A state of one provider does not work with another one."""
     app, _ = app_with(op)
     other = OAuthBlueprint("two", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106
     app.register_blueprint(other)
     client = app.test_client()
     sent = begin(client, op)
     client.get(f"/login/two/authorized?code=c&state={sent['state']}")
-    assert "state_unknown" == heard.only("oauth-error")["error"]
+    assert "state_unknown" == recorded.only("oauth-error")["error"]
     client.get(f"{CALLBACK}?code=c&state={sent['state']}")
-    assert "oauth-authorized" in heard.names()
+    assert "oauth-authorized" in recorded.names()

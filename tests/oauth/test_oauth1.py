@@ -38,15 +38,15 @@ def shop(provider):
         yield url, blueprint
 
 
-def test_a_user_logs_in_and_calls_are_signed(shop, heard):
+def test_a_user_logs_in_and_calls_are_signed(shop, recorded):
     """The request token's secret is kept until the user is back, and every signature is right."""
     url, blueprint = shop
     browser = Browser()
     browser.http.cookies.set("user", "bob")
     assert "home" == browser.open(f"{url}/login/op").text
-    assert ["oauth-before-login", "oauth-authorized"] == heard.names()
-    assert {blueprint} == {sender for _, sender, _ in heard}
-    token = heard.only("oauth-authorized")["token"]
+    assert ["oauth-before-login", "oauth-authorized"] == recorded.names()
+    assert {blueprint} == {sender for _, sender, _ in recorded}
+    token = recorded.only("oauth-authorized")["token"]
     assert {"oauth_token", "oauth_token_secret"} <= set(token)
     assert {"name": "bob"} == browser.open(f"{url}/me").json()
 
@@ -65,7 +65,7 @@ def test_a_receiver_calls_the_provider_with_the_token_in_hand(shop):
     assert [(None, {"name": "ada"})] == told
 
 
-def test_two_tabs_both_log_in(shop, heard):
+def test_two_tabs_both_log_in(shop, recorded):
     """Each login keeps the secret of its own request token."""
     url, _ = shop
     browser = Browser()
@@ -73,17 +73,17 @@ def test_two_tabs_both_log_in(shop, heard):
     second = browser.open(f"{url}/login/op", until="/authorized?").headers["Location"]
     for back in (second, first):
         assert "home" == browser.open(back).text
-    assert 2 == heard.names().count("oauth-authorized")
-    assert "oauth-error" not in heard.names()
+    assert 2 == recorded.names().count("oauth-authorized")
+    assert "oauth-error" not in recorded.names()
 
 
-def test_a_user_who_declines_is_told_of(shop, heard):
+def test_a_user_who_declines_is_told_of(shop, recorded):
     """An answer without a verifier is an error, with the payload of OAuth 1."""
     url, _ = shop
     browser = Browser()
     out = browser.open(f"{url}/login/op", until="/authorize?").headers["Location"]
     assert "home" == browser.open(f"{out}&declines=1").text
-    payload = heard.only("oauth-error")
+    payload = recorded.only("oauth-error")
     assert {"message", "response"} == set(payload)
     assert payload["message"].startswith("verifier_missing")
     assert isinstance(payload["message"], ErrorText)
@@ -91,22 +91,22 @@ def test_a_user_who_declines_is_told_of(shop, heard):
 
 
 @pytest.mark.parametrize("query", ["", "?oauth_token=guessed&oauth_verifier=x", "?denied=spoofed"])
-def test_an_answer_to_no_login(shop, heard, query):
+def test_an_answer_to_no_login(shop, recorded, query):
     """An address that anybody can make is told in words of our own."""
     url, _ = shop
     Browser().open(f"{url}/login/op/authorized{query}")
-    assert heard.only("oauth-error")["message"].startswith("state_")
-    assert "spoofed" not in str(heard)
+    assert recorded.only("oauth-error")["message"].startswith("state_")
+    assert "spoofed" not in str(recorded)
 
 
-def test_a_request_token_is_good_for_one_use(shop, heard):
+def test_a_request_token_is_good_for_one_use(shop, recorded):
     """The answer that comes a second time belongs to no login."""
     url, _ = shop
     browser = Browser()
     back = browser.open(f"{url}/login/op", until="/authorized?").headers["Location"]
     for _ in range(2):
         browser.open(back)
-    assert heard.only("oauth-error")["message"].startswith("state_unknown")
+    assert recorded.only("oauth-error")["message"].startswith("state_unknown")
 
 
 def oauth1_app(op, **options):
@@ -137,7 +137,7 @@ ANSWERS = {
 @pytest.mark.parametrize(("happens", "code", "status"), ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("path", ["/request", "/access"])
 def test_what_the_provider_gets_wrong(  # noqa: PLR0913, PLR0917 - four of them say what happens
-    op, heard, caplog, happens, code, status, path
+    op, recorded, caplog, happens, code, status, path
 ):
     """At both of its endpoints: told with the response, which alone may hold a secret."""
     app, blueprint = oauth1_app(op, timeout=patience(status is None))
@@ -149,7 +149,7 @@ def test_what_the_provider_gets_wrong(  # noqa: PLR0913, PLR0917 - four of them 
     if path == "/access":
         answer = client.get("/login/op/authorized?oauth_token=one&oauth_verifier=two")
     assert 302 == answer.status_code
-    payload = heard.only("oauth-error")
+    payload = recorded.only("oauth-error")
     assert payload["message"].startswith(code)
     assert status == getattr(payload["response"], "status_code", None)
     told = f"{payload['message']} {payload['message'].exception!r} {payload['response']!r}"
@@ -171,7 +171,7 @@ def test_a_receivers_response_is_what_the_user_gets(op):
         assert "/told/401" == app.test_client().get("/login/op").headers["Location"]
 
 
-def test_a_refusing_storage_is_told_with_the_exception(op, heard):
+def test_a_refusing_storage_is_told_with_the_exception(op, recorded):
     """The third payload: ``error`` alone."""
 
     class Refusing(MemoryStorage):
@@ -185,11 +185,11 @@ def test_a_refusing_storage_is_told_with_the_exception(op, heard):
     client = app.test_client()
     client.get("/login/op")
     client.get("/login/op/authorized?oauth_token=one&oauth_verifier=two")
-    assert ["error"] == list(heard.only("oauth-error"))
-    assert isinstance(heard.only("oauth-error")["error"], ValueError)
+    assert ["error"] == list(recorded.only("oauth-error"))
+    assert isinstance(recorded.only("oauth-error")["error"], ValueError)
 
 
-def test_nobody_is_there(heard):
+def test_nobody_is_there(recorded):
     """A provider that cannot be reached is told without a response."""
     app, _ = app_with(
         client_id="app",
@@ -198,6 +198,6 @@ def test_nobody_is_there(heard):
         token_url="http://127.0.0.1:9/",  # noqa: S106
     )
     app.test_client().get("/login/op")
-    payload = heard.only("oauth-error")
+    payload = recorded.only("oauth-error")
     assert isinstance(payload["message"].exception, requests.ConnectionError)
     assert payload["response"] is None

@@ -73,19 +73,19 @@ def site():
         yield made
 
 
-def test_a_user_logs_in_and_the_provider_is_called_for_him(site, heard):
+def test_a_user_logs_in_and_the_provider_is_called_for_him(site, recorded):
     """Discovery, code, PKCE with S256, nonce, id_token and an API call, in one go."""
     shop = Shop(site)
     browser = Browser("ada")
     assert "home" == browser.open(f"{shop.url}/login/op").text
-    assert ["oauth-before-login", "oauth-authorized"] == heard.names()
-    assert {shop.blueprint} == {sender for _, sender, _ in heard}
+    assert ["oauth-before-login", "oauth-authorized"] == recorded.names()
+    assert {shop.blueprint} == {sender for _, sender, _ in recorded}
 
-    token = heard.only("oauth-authorized")["token"]
+    token = recorded.only("oauth-authorized")["token"]
     assert ["openid", "email", "offline_access"] == token["scope"]
     assert "ada" == token["userinfo"]["sub"]
 
-    url = heard.only("oauth-before-login")["url"]
+    url = recorded.only("oauth-before-login")["url"]
     sent = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     assert "S256" == sent["code_challenge_method"]
     assert token["userinfo"]["nonce"] == sent["nonce"]
@@ -104,7 +104,7 @@ def test_the_claims_are_not_stored(site):
     assert expected | {"token_type"} == set(stored)
 
 
-def test_the_provider_gets_the_verifier_of_the_challenge(site, heard):
+def test_the_provider_gets_the_verifier_of_the_challenge(site, recorded):
     """The provider, which requires PKCE, gives no token to whoever has only the code."""
     shop = Shop(site)
     browser = Browser()
@@ -113,7 +113,7 @@ def test_the_provider_gets_the_verifier_of_the_challenge(site, heard):
     thief = Browser("mallory")
     own = thief.open(f"{shop.url}/login/op", until="/authorized?").headers["Location"]
     assert thief.open(re.sub(r"code=[^&]+", f"code={code}", own)).ok
-    assert "invalid_grant" == heard.only("oauth-error")["error"]
+    assert "invalid_grant" == recorded.only("oauth-error")["error"]
     assert "null" == thief.open(f"{shop.url}/token").text.strip()
 
 
@@ -205,7 +205,7 @@ def test_a_receiver_calls_the_provider_with_the_token_in_hand(site):
     assert "null" == browser.open(f"{shop.url}/token").text.strip()
 
 
-def test_two_tabs_both_log_in(site, heard):
+def test_two_tabs_both_log_in(site, recorded):
     """Two logins of one browser at once keep their secrets apart, in whichever order they end."""
     shop = Shop(site)
     browser = Browser()
@@ -214,11 +214,11 @@ def test_two_tabs_both_log_in(site, heard):
     for tab, back in ((2, second), (1, first)):
         assert "home" == browser.open(back.headers["Location"]).text
         assert browser.visited[-1].endswith(f"/?tab={tab}")
-    assert 2 == heard.names().count("oauth-authorized")
-    assert "oauth-error" not in heard.names()
+    assert 2 == recorded.names().count("oauth-authorized")
+    assert "oauth-error" not in recorded.names()
 
 
-def test_a_user_who_declines_is_told_of(site, heard):
+def test_a_user_who_declines_is_told_of(site, recorded):
     """The provider's refusal is oauth_error, with its words, and the user is back in the shop."""
     shop = Shop(site)
     browser = Browser()
@@ -226,8 +226,8 @@ def test_a_user_who_declines_is_told_of(site, heard):
     form = f"{shop.provider.issuer}{urlsplit(page.headers['Location']).path}/abort"
     browser.http.get(f"{shop.provider.issuer}{urlsplit(page.headers['Location']).path}", timeout=9)
     assert "home" == browser.open(form).text
-    assert "access_denied" == heard.only("oauth-error")["error"]
-    assert "End-User aborted interaction" == heard.only("oauth-error")["error_description"]
+    assert "access_denied" == recorded.only("oauth-error")["error"]
+    assert "End-User aborted interaction" == recorded.only("oauth-error")["error_description"]
 
 
 def _challenge(verifier):
@@ -235,13 +235,13 @@ def _challenge(verifier):
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def test_each_login_has_secrets_of_its_own(site, heard):
+def test_each_login_has_secrets_of_its_own(site, recorded):
     """State, nonce and challenge are new for every login, also of the same browser."""
     shop = Shop(site)
     browser = Browser()
     for _ in range(3):
         browser.open(f"{shop.url}/login/op", until=shop.provider.issuer)
-    sent = [parse_qs(urlsplit(payload["url"]).query) for _, _, payload in heard]
+    sent = [parse_qs(urlsplit(payload["url"]).query) for _, _, payload in recorded]
     for name in ("state", "nonce", "code_challenge"):
         assert 3 == len({each[name][0] for each in sent})
     with shop.app.test_request_context(headers={"Cookie": _cookie(browser)}) as context:

@@ -1,4 +1,4 @@
-"""Renewing tokens: once for all who find the old one expired, and again when it is time."""
+"""Refreshing tokens: once for all requests with the expired token, and again in time."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ def expires(number, refresh="again", at=1):
 
 @pytest.fixture
 def renewing(op):
-    """Give a provider that hands out access-1, access-2 and so on, and rotates when told to."""
+    """Yield a provider that issues access-1, access-2 and so on, and can rotate."""
     numbers = count(1)
     op.rotates, op.expired = False, ()
 
@@ -39,7 +39,7 @@ def renewing(op):
 
 
 def make(op, **options):
-    """Return what calls the provider in a request, and the storage."""
+    """Return a function that calls the provider in a request, and the storage."""
     storage = options.setdefault("storage", MemoryStorage(expires(0)))
     app, blueprint = app_with(op, base_url=op.url, **options)
 
@@ -51,7 +51,7 @@ def make(op, **options):
 
 
 def test_a_refresh_token_that_is_not_rotated_serves_again(renewing):
-    """Each time the token has expired it is renewed, however short the time."""
+    """Each expired token is refreshed, even one with a short lifetime."""
     call, storage, blueprint = make(renewing)
     assert ["access-1", "access-1"] == [call(), call()]
     storage.set(blueprint, {**storage.get(blueprint), "expires_at": 1})
@@ -60,7 +60,7 @@ def test_a_refresh_token_that_is_not_rotated_serves_again(renewing):
 
 
 def test_a_request_that_is_two_renewals_behind_gets_the_last_one(renewing):
-    """An old cookie leads through the renewals to the refresh token that is good now."""
+    """A request with an old cookie gets the newest token."""
     renewing.rotates, renewing.expired = True, (1,)
     call, storage, blueprint = make(renewing)
     old = storage.get(blueprint)
@@ -72,7 +72,7 @@ def test_a_request_that_is_two_renewals_behind_gets_the_last_one(renewing):
 
 
 def test_an_old_cookie_does_not_use_up_a_refresh_token_again(renewing):
-    """Where the token that took its place has expired, that one's refresh token is sent."""
+    """If the newer token has expired too, its refresh token is used."""
     renewing.rotates, renewing.expired = True, (1,)
     call, storage, blueprint = make(renewing)
     old = storage.get(blueprint)
@@ -84,7 +84,7 @@ def test_an_old_cookie_does_not_use_up_a_refresh_token_again(renewing):
 
 
 def test_what_was_granted_stays_granted(renewing):
-    """Scopes, and what else was known of the login, outlive a renewal that does not repeat them."""
+    """A refresh keeps the scopes and other values that the provider does not send again."""
     first = {**expires(0), "scope": ["email"], "id_token": "kept", "token_type": "Bearer"}
     call, storage, blueprint = make(renewing, storage=MemoryStorage(first))
     call()
@@ -97,7 +97,7 @@ def test_what_was_granted_stays_granted(renewing):
 
 
 def test_the_token_of_another_process_is_used(renewing):
-    """Where the storage has a newer token by now, nobody asks the provider."""
+    """If the storage has a newer token, the provider is not called."""
 
     class Shared(MemoryStorage):
         reads = 0
@@ -113,7 +113,7 @@ def test_the_token_of_another_process_is_used(renewing):
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_provider_that_is_down_ends_no_login(renewing, status):
-    """The token is kept, and renewed when the provider is back."""
+    """If the provider is down, the token stays, and it is refreshed later."""
     call, storage, blueprint = make(renewing)
     works = renewing.answers["/token"]
     renewing.says("/token", "down", status)
@@ -126,7 +126,7 @@ def test_a_provider_that_is_down_ends_no_login(renewing, status):
 
 
 def test_a_refused_renewal_is_told_and_deletes_the_token(renewing):
-    """The user is logged out of a grant that the provider has withdrawn."""
+    """If the provider withdrew the grant, the token is deleted."""
     call, storage, blueprint = make(renewing)
     renewing.says("/token", {"error": "invalid_grant"}, 400)
     with pytest.raises(LoginExpiredError):
@@ -135,7 +135,7 @@ def test_a_refused_renewal_is_told_and_deletes_the_token(renewing):
 
 
 def test_a_renewed_token_of_another_type_is_told(renewing):
-    """One that could not be used for calls does not take the place of the one before."""
+    """An unusable new token does not replace the old one."""
     call, storage, blueprint = make(renewing)
     renewing.says("/token", {"access_token": "x", "token_type": "DPoP", "expires_in": 300})
     with pytest.raises(LoginError, match="token_type_unknown"):
@@ -152,7 +152,7 @@ def test_a_token_that_cannot_be_renewed_is_told(op):
 
 
 def test_a_crowd_renews_once():
-    """Whoever comes while the provider is asked waits, and gets what it answered."""
+    """Requests during a refresh wait for it and get its token."""
     refresher, asked, gate = TokenRefresher(), [], threading.Barrier(8)
     results = []
 
@@ -175,7 +175,7 @@ def test_a_crowd_renews_once():
 
 
 def test_different_users_do_not_wait_for_each_other():
-    """A renewal holds up only those who hold the same refresh token."""
+    """A refresh blocks only requests with the same refresh token."""
     refresher = TokenRefresher()
     seen = []
 
@@ -188,7 +188,7 @@ def test_different_users_do_not_wait_for_each_other():
 
 
 def test_old_renewals_are_forgotten(monkeypatch):
-    """What is kept for requests under way does not pile up."""
+    """Refreshed tokens do not accumulate in memory."""
     refresher, now = TokenRefresher(), [1000.0]
     monkeypatch.setattr("aldis.oauth._client.time.monotonic", lambda: now[0])
     for number in range(50):
@@ -197,8 +197,8 @@ def test_old_renewals_are_forgotten(monkeypatch):
     assert len(refresher._refreshes) <= 6
 
 
-def test_a_receiver_is_given_a_token_that_it_has_to_renew(renewing, heard):
-    """What it renewed is what is in its hands afterwards, and what is stored."""
+def test_a_receiver_is_given_a_token_that_it_has_to_renew(renewing, recorded):
+    """The receiver gets the refreshed token, and the storage stores it."""
     renewing.expired = (1,)
     renewing.rotates = True
     app, blueprint = app_with(
@@ -234,7 +234,7 @@ class Turning(MemoryStorage):
 
 
 def test_a_refusal_is_no_end_where_another_process_was_quicker(renewing):
-    """The other one has used the refresh token up, and stored what it got for it."""
+    """Another process used the refresh token and stored the new token."""
     renewing.says("/token", {"error": "invalid_grant"}, 400)
     theirs = expires(9, "other", 4_000_000_000)
     call, _, _ = make(renewing, storage=Turning(expires(0), expires(0), theirs))
@@ -242,14 +242,14 @@ def test_a_refusal_is_no_end_where_another_process_was_quicker(renewing):
 
 
 def test_a_newer_token_that_has_expired_too_is_the_one_to_renew(renewing):
-    """The refresh token in the storage is the one that is good now."""
+    """A newer, expired token in the storage is the one to refresh."""
     call, _, _ = make(renewing, storage=Turning(expires(0, "old"), expires(5, "newer")))
     assert "access-1" == call()
     assert ["newer"] == [each[1]["refresh_token"] for each in renewing.asked_for("/token")]
 
 
 def test_a_token_without_an_end_is_used_as_it_is(renewing):
-    """And one that ends soon, and cannot be renewed, is used until it does."""
+    """A token without a refresh token is used until it expires."""
     call, storage, blueprint = make(renewing, storage=MemoryStorage({"access_token": "x"}))
     assert "x" == call()
     storage.set(blueprint, {"access_token": "y", "expires_at": int(time.time()) + 30})
@@ -259,7 +259,7 @@ def test_a_token_without_an_end_is_used_as_it_is(renewing):
 
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_an_answer_without_a_refresh_token_keeps_the_one_before(renewing, nothing):
-    """Also where the provider writes down that there is none: the old one stays good."""
+    """If the provider sends no refresh token, the old one stays valid."""
     renewing.says("/token", {"access_token": "x", "expires_in": 300, "refresh_token": nothing})
     call, storage, blueprint = make(renewing)
     assert "x" == call()
@@ -268,7 +268,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_one_before(renewing, nothin
 
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_tokens_without_a_refresh_token_are_not_taken_for_each_other(nothing):
-    """Two users whose renewals brought no refresh token each get their own token the next time."""
+    """Two users without new refresh tokens each get their own token next time."""
     refresher, got = TokenRefresher(), []
 
     def expired(token):

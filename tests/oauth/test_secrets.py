@@ -24,10 +24,10 @@ def everything_logged(caplog):
     return caplog
 
 
-def texts_of(heard):
+def texts_of(recorded):
     """Return all that a receiver of oauth_error could print."""
     texts = []
-    for name, sender, payload in heard:
+    for name, sender, payload in recorded:
         if name == "oauth-error":
             said = [sender, payload, *payload.values()]
             behind = [getattr(each, "exception", None) for each in payload.values()]
@@ -49,7 +49,7 @@ def kept(client):
 TOKENS = ["the-access-token", "the-refresh-token", "renewed-access", "renewed-refresh"]
 
 
-def test_a_login_that_succeeds(op, heard, everything_logged):
+def test_a_login_that_succeeds(op, recorded, everything_logged):
     """Neither the login nor a call to the provider logs anything of use to a thief."""
     app, blueprint = app_with(op, base_url=op.url, storage=MemoryStorage())
     client = app.test_client()
@@ -61,13 +61,13 @@ def test_a_login_that_succeeds(op, heard, everything_logged):
     client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
     with app.test_request_context():
         blueprint.session.get("/me")
-    assert "oauth-authorized" in heard.names()
+    assert "oauth-authorized" in recorded.names()
     assert everything_logged.records
     for secret in [*secrets, id_token, "the-code"]:
         assert secret not in everything_logged.text
 
 
-def test_a_provider_that_repeats_all_it_was_told(op, heard, everything_logged):
+def test_a_provider_that_repeats_all_it_was_told(op, recorded, everything_logged):
     """What the provider says of an error is passed on without the secrets in it."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -82,13 +82,13 @@ def test_a_provider_that_repeats_all_it_was_told(op, heard, everything_logged):
 
     op.answers["/token"] = repeats
     client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
-    texts = texts_of(heard) + everything_logged.text
+    texts = texts_of(recorded) + everything_logged.text
     assert "[removed]" in texts
     for secret in (verifier, nonce, op.client_secret, "the-code"):
         assert secret not in texts
 
 
-def test_a_provider_that_repeats_the_request_as_it_came(op, heard, everything_logged):
+def test_a_provider_that_repeats_the_request_as_it_came(op, recorded, everything_logged):
     """Nor with the secrets as they were written: in the header for them, and in the form."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -102,9 +102,9 @@ def test_a_provider_that_repeats_the_request_as_it_came(op, heard, everything_lo
 
     op.answers["/token"] = repeats
     client.get(CALLBACK, query_string={"code": "4/the-code=", "state": sent["state"]})
-    texts = texts_of(heard) + everything_logged.text
+    texts = texts_of(recorded) + everything_logged.text
     header = op.asked_for("/token")[0][2]["Authorization"].removeprefix("Basic ")
-    assert "Basic [removed] code=[removed]" == heard.only("oauth-error")["error_description"]
+    assert "Basic [removed] code=[removed]" == recorded.only("oauth-error")["error_description"]
     assert header not in texts
     assert "the-code" not in texts
 
@@ -124,15 +124,15 @@ def test_a_secret_that_begins_with_another_one():
         {"token_type": "the-access-token", "id_token": None},
     ],
 )
-def test_an_answer_that_cannot_be_used(op, heard, everything_logged, changed):
+def test_an_answer_that_cannot_be_used(op, recorded, everything_logged, changed):
     """Nothing of a broken answer is repeated, wherever the token may be in it."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
     op.says("/token", op.token(**changed))
     client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
-    texts = texts_of(heard) + everything_logged.text
-    assert "oauth-error" in heard.names()
+    texts = texts_of(recorded) + everything_logged.text
+    assert "oauth-error" in recorded.names()
     for secret in TOKENS:
         assert secret not in texts
 
@@ -158,7 +158,7 @@ def test_a_renewal(op, everything_logged):
 
 
 @pytest.mark.parametrize("place", ["itself", "cause", "context"])
-def test_a_storage_that_repeats_the_token(op, heard, everything_logged, place):
+def test_a_storage_that_repeats_the_token(op, recorded, everything_logged, place):
     """The exception of a refusing storage is passed on only when it does not repeat the token."""
 
     class Talkative(MemoryStorage):
@@ -177,13 +177,13 @@ def test_a_storage_that_repeats_the_token(op, heard, everything_logged, place):
 
     app, _ = app_with(op, storage=Talkative())
     log_in(app.test_client(), op)
-    texts = texts_of(heard) + everything_logged.text
-    assert ["error"] == list(heard.only("oauth-error"))
+    texts = texts_of(recorded) + everything_logged.text
+    assert ["error"] == list(recorded.only("oauth-error"))
     for secret in TOKENS:
         assert secret not in texts
 
 
-def test_oauth1(heard, everything_logged):
+def test_oauth1(recorded, everything_logged):
     """Authlib writes request tokens to its log; here they are not written."""
     with oauth1.running() as provider:
         app, blueprint = app_with(

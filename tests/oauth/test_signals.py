@@ -40,13 +40,13 @@ def test_a_receiver_hears_the_blueprint_that_it_is_connected_for(op):
     app, one = app_with(op)
     two = OAuthBlueprint("two", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106
     app.register_blueprint(two)
-    heard = []
+    recorded = []
     with (
-        oauth_authorized.connected_to(lambda sender, token: heard.append(("one", sender)), one),
-        oauth_authorized.connected_to(lambda sender, token: heard.append(("two", sender)), two),
+        oauth_authorized.connected_to(lambda sender, token: recorded.append(("one", sender)), one),
+        oauth_authorized.connected_to(lambda sender, token: recorded.append(("two", sender)), two),
     ):
         log_in(app.test_client(), op)
-    assert [("one", one)] == heard
+    assert [("one", one)] == recorded
 
 
 @pytest.mark.parametrize("kind", [Response, PlainResponse])
@@ -97,11 +97,11 @@ def test_a_receiver_may_rebuild_the_session_before_the_login(op):
         assert "/kept" == kept["next_url"]
 
 
-def test_the_url_is_where_the_user_is_sent_to(op, heard):
+def test_the_url_is_where_the_user_is_sent_to(op, recorded):
     """``url`` is the address of the redirect."""
     app, _ = app_with(op)
     answer = app.test_client().get("/login/op")
-    assert {"url": answer.headers["Location"]} == heard.only("oauth-before-login")
+    assert {"url": answer.headers["Location"]} == recorded.only("oauth-before-login")
 
 
 SCOPES = [
@@ -115,14 +115,14 @@ SCOPES = [
 
 
 @pytest.mark.parametrize(("told", "granted"), SCOPES)
-def test_scope_is_the_list_of_scopes_granted(op, heard, told, granted):
+def test_scope_is_the_list_of_scopes_granted(op, recorded, told, granted):
     """A list, so that ``"user" in token["scope"]`` is about scopes; filled in when left out."""
     app, blueprint = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
     op.says("/token", op.token(scope=told))
     client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
-    assert granted == heard.only("oauth-authorized")["token"]["scope"]
+    assert granted == recorded.only("oauth-authorized")["token"]["scope"]
     assert granted == stored(blueprint, client)["scope"]
 
 

@@ -1,4 +1,4 @@
-"""Where tokens are kept."""
+"""The storages for tokens."""
 
 # ruff: noqa: D102, D103 - what makes a storage here is named for what it does
 
@@ -87,7 +87,7 @@ class TestMemory(ForgivingTokenStorageSuite):
         return self.current.acting_as(user)
 
     def test_it_can_begin_with_a_token(self):
-        """A test that needs somebody who has logged in gives his token."""
+        """A test can start with a token."""
         assert {"access_token": "x"} == MemoryStorage({"access_token": "x"}).get(BP)
 
 
@@ -103,14 +103,14 @@ class TestInTheSession(ForgivingTokenStorageSuite):
 
     @contextmanager
     def acting_as(self, user):
-        """Act as a browser of ``user``: what his session was is what it is again."""
+        """Act as the browser of ``user``, with their last session."""
         with self.app.test_request_context():
             session.update(self.cookies.get(user, {}))
             yield
             self.cookies[user] = dict(session)
 
     def test_it_refuses_a_token_that_does_not_fit_and_says_what_to_do(self, storage):
-        """Browsers drop a cookie that is too large without a word; the storage says so."""
+        """A token that is too large for a cookie raises an error."""
         with self.acting_as("ada"):
             storage.set(BP, {"access_token": "small"})
             with pytest.raises(TokenStorageError, match=r"\d+ bytes.*SQLAlchemyStorage") as refused:
@@ -119,7 +119,7 @@ class TestInTheSession(ForgivingTokenStorageSuite):
         assert _random(4000)[:40] not in str(refused.value)
 
     def test_what_it_accepts_is_a_cookie_that_browsers_keep(self, storage):
-        """Whatever fits by its reckoning is less than 4,093 bytes on the wire."""
+        """Every accepted cookie is smaller than 4,093 bytes."""
         accepted = 0
 
         @self.app.get("/<int:length>")
@@ -138,7 +138,7 @@ class TestInTheSession(ForgivingTokenStorageSuite):
         assert 0 < accepted < 14
 
     def test_sessions_on_the_server_have_no_limit(self, storage):
-        """Only cookies are small."""
+        """Sessions on the server have no size limit."""
         from flask.sessions import SessionInterface
 
         with self.acting_as("ada"):
@@ -160,7 +160,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         return self.current.acting_as(found)
 
     def test_it_refuses_to_store_for_nobody(self, storage):
-        """Without a user there is no row that the token could go to."""
+        """Without a user, no token can be stored."""
         with self.acting_as(None), pytest.raises(TokenStorageError, match="no user is logged in"):
             storage.set(BP, {"access_token": "x"})
 
@@ -170,7 +170,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         assert SQLAlchemyStorage(OAuth, database, user=anonymous).get(BP) is None
 
     def test_a_deleted_token_leaves_the_link_to_the_account(self, storage, database):
-        """Whoever logs out and in again is the same user as before."""
+        """A user who logs out and in again keeps their row."""
         database.add(OAuth(provider="provider", provider_user_id="7", user_id=1, token={"a": "b"}))
         database.commit()
         with self.acting_as("ada"):
@@ -179,7 +179,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         assert ("7", 1, None) == (row.provider_user_id, row.user_id, row.token)
 
     def test_a_row_of_another_request_is_updated(self, storage, database, engine):
-        """Two first logins of one user at once make one row, and no error."""
+        """Two simultaneous first logins of one user make one row."""
         plain = storage._update
         calls = []
 
@@ -200,13 +200,13 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         assert 1 == len(database.scalars(select(OAuth)).all())
 
     def test_what_fails_leaves_a_session_that_can_be_used(self, storage, database):
-        """A receiver of oauth_error can go on working with the database."""
+        """After an error, a receiver of `oauth_error` can use the session."""
         with self.acting_as("ada"), pytest.raises(StatementError):
             storage.set(BP, {"access_token": object()})
         assert [] == database.scalars(select(OAuth)).all()
 
     def test_a_row_that_cannot_be_written_is_an_error(self, database):
-        """Nobody is told that a token was stored for a user that the database does not know."""
+        """A user without an id cannot store a token."""
         storage = SQLAlchemyStorage(OAuth, database, user=SimpleNamespace(id=None))
         with pytest.raises(TokenStorageError, match="no user is logged in"):
             storage.set(BP, {"access_token": "x"})
@@ -222,7 +222,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
             database.commit()
 
     def test_the_constraints_are_the_two(self, engine):
-        """Both are in the schema that a migration would see."""
+        """Both constraints are in the metadata."""
         found = inspect(engine).get_unique_constraints("oauth")
         assert {("provider", "provider_user_id"), ("provider", "user_id")} == {
             tuple(each["column_names"]) for each in found

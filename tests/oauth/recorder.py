@@ -1,11 +1,11 @@
-"""Writes down what the three signals say."""
+"""Records the three signals of a login."""
 
 from contextlib import ExitStack, contextmanager
 
 from aldis.oauth import oauth_authorized, oauth_before_login, oauth_error
 
 
-class Heard(list):
+class Recorded(list):
     """Tuples of a signal's name, the sender and the payload, in the order of the sends."""
 
     def names(self):
@@ -19,14 +19,14 @@ class Heard(list):
 
 
 @contextmanager
-def listening():
-    """Listen to all three while a ``with`` block runs."""
-    heard = Heard()
+def recording():
+    """Record all three signals while a ``with`` block runs."""
+    recorded = Recorded()
     with ExitStack() as stack:
         for signal in (oauth_before_login, oauth_authorized, oauth_error):
 
             def note(sender, *, _name=signal.name, **payload):
-                heard.append((_name, sender, payload))
+                recorded.append((_name, sender, payload))
 
             stack.enter_context(signal.connected_to(note))
-        yield heard
+        yield recorded
