@@ -187,9 +187,59 @@ def life_of_a_signal() -> Drawing:
     return drawing
 
 
+def architecture() -> Drawing:
+    """Draw the paths of a send, a delivery and a login through the modules."""
+    drawing = Drawing(960, 560, "The paths of a send, a delivery and a login")
+    rows = (
+        (84, "a send", "blue"),
+        (216, "a durable send", "green"),
+        (348, "a delivery", "green"),
+        (480, "a login", "yellow"),
+    )
+    steps = (
+        (
+            ["signal.send()", "core/dispatch.py", "or _dispatch.c"],
+            ["the plan", "core/registry.py", "receivers in order"],
+            ["the receiver", "core/receiver.py", "delivery mode"],
+            ["other sends", "core/slowpath.py", "async, observed, strict"],
+        ),
+        (
+            ["Recorder", "durable/receiver.py", "instead of the receiver"],
+            ["PayloadCodec", "durable/codec/", "payload as JSON"],
+            ["the session's buffer", "transactions/buffer.py", "waits for the commit"],
+            ["INSERT", "durable/store/sql/", "in the same commit"],
+        ),
+        (
+            ["Worker", "durable/worker/worker.py", "claims by its lease"],
+            ["executor", "durable/worker/executor.py", "a thread or the loop"],
+            ["the attempt", "durable/worker/attempt.py", "calls the receiver"],
+            ["complete or retry", "durable/store/sql/claim.py", "in its transaction"],
+        ),
+        (
+            ["/login/<name>", "oauth/_blueprint.py", "oauth_before_login"],
+            ["state and PKCE", "oauth/_login_state.py", "for this login only"],
+            ["the provider", "oauth/_oauth2.py", "on Authlib"],
+            ["oauth_authorized", "oauth/_storage.py, sqla.py", "stores the token"],
+        ),
+    )
+    columns = (228, 436, 644, 852)
+    for (y, name, colour), boxes in zip(rows, steps, strict=True):
+        drawing.text(16, y + 5, name, bold=True, size=14, anchor="start")
+        for x, lines in zip(columns, boxes, strict=True):
+            drawing.box(x, y, 176, 76, lines, colour)
+        for x in columns[:-1]:
+            drawing.arrow(f"M{x + 88} {y}H{x + 118}")
+    drawing.arrow("M644 122V150H228V176")
+    drawing.labels(436, 144, "@durable: __bind_signal__ puts a recorder in the receiver's place")
+    drawing.arrow("M852 254V282H228V308", dashed=True)
+    drawing.labels(540, 276, "later, in another process")
+    return drawing
+
+
 DRAWN: Final[dict[str, Callable[[], Drawing]]] = {
     "states-of-a-delivery": states_of_a_delivery,
     "life-of-a-signal": life_of_a_signal,
+    "architecture": architecture,
 }
 
 
