@@ -25,7 +25,7 @@ WITH: Final = tuple(
         f"{each.key}-extension",
         f"{each.title}, Aldis(app)",
         "flask_with_extension",
-        each.twin,
+        each.engine,
         each.environment,
         each.compiled,
     )
@@ -62,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def report(samples: Samples, about: dict[str, str]) -> str:
     """Return what was measured, in Markdown."""
-    twins = [twin for twin in zip(ON_ALDIS, WITH, strict=True) if _measured(samples, twin[1])]
+    engines = [
+        engine for engine in zip(ON_ALDIS, WITH, strict=True) if _measured(samples, engine[1])
+    ]
     lines = ["# What the extension costs a request", "", *INTRODUCTION, ""]
     lines += tables.table(("", ""), about.items())
-    for without, with_it in twins:
+    for without, with_it in engines:
         lines += [f"## {without.title}", ""]
         head = (
             "request, receivers",

@@ -61,15 +61,15 @@ class Goal:
 
 
 def goals(samples: Samples, groups: Sequence[str]) -> list[Goal]:
-    """Return the goals about ``groups``; of a twin that was not measured, only that."""
+    """Return the goals about ``groups``; of a engine that was not measured, only that."""
     found: list[Goal] = []
-    for twin in ALDIS:
-        if any(twin.key in contenders for contenders in samples.series.values()):
+    for engine in ALDIS:
+        if any(engine.key in contenders for contenders in samples.series.values()):
             for group, promises in _PROMISES.items():
                 if group in groups:
-                    found += promises(samples, twin)
+                    found += promises(samples, engine)
         else:
-            found.append(Goal(twin.title, None))
+            found.append(Goal(engine.title, None))
     return found
 
 
@@ -78,51 +78,51 @@ def _series(size: int) -> str:
 
 
 def _to(size: int) -> str:
-    return {0: "nobody", 1: "1 receiver"}.get(size, f"{size} receivers")
+    return {1: "1 receiver"}.get(size, f"{size} receivers")
 
 
-def _send(samples: Samples, twin: Contender) -> Iterator[Goal]:
-    bounds = (5.0, 8.0, 8.0) if twin is _COMPILED else (1.1, 2.2, 2.2)
+def _send(samples: Samples, engine: Contender) -> Iterator[Goal]:
+    bounds = (5.0, 8.0, 8.0) if engine is _COMPILED else (1.1, 2.2, 2.2)
     for size, least in zip((0, 1, 10), bounds, strict=True):
-        ratio = samples.ratio(_series(size), BASELINE, twin.key)
-        yield Goal(f"{twin.title}: send to {_to(size)}, as fast as blinker", ratio, least=least)
-    if twin is _COMPILED:
+        ratio = samples.ratio(_series(size), BASELINE, engine.key)
+        yield Goal(f"{engine.title}: send to {_to(size)}, as fast as blinker", ratio, least=least)
+    if engine is _COMPILED:
         for hand, answers in (("hand-pairs", "in a list"), ("hand", "dropped")):
-            ratio = samples.ratio(_series(10), twin.key, hand)
-            work = f"{twin.title}: send to 10 receivers, time of the calls by hand, answers"
+            ratio = samples.ratio(_series(10), engine.key, hand)
+            work = f"{engine.title}: send to 10 receivers, time of the calls by hand, answers"
             yield Goal(f"{work} {answers}", ratio, most=1.8)
-    yield from _peers(samples, twin)
+    yield from _peers(samples, engine)
 
 
-def _peers(samples: Samples, twin: Contender) -> Iterator[Goal]:
-    """Compare the twin with the peer that comes closest; the Python twin, with Python's."""
-    peers = [peer for peer in PEERS if twin is _COMPILED or not peer.compiled]
-    who = "every peer" if twin is _COMPILED else "every peer in Python"
+def _peers(samples: Samples, engine: Contender) -> Iterator[Goal]:
+    """Compare the engine with the peer that comes closest; the Python engine, with Python's."""
+    peers = [peer for peer in PEERS if engine is _COMPILED or not peer.compiled]
+    who = "every peer" if engine is _COMPILED else "every peer in Python"
     for size in SIZES:
         ratios = {
             peer.title: ratio
             for peer in peers
-            if (ratio := samples.ratio(_series(size), peer.key, twin.key)) is not None
+            if (ratio := samples.ratio(_series(size), peer.key, engine.key)) is not None
         }
         closest = min(ratios, key=lambda title: ratios[title].middle, default="")
-        work = f"{twin.title}: send to {_to(size)}, ahead of {who}"
+        work = f"{engine.title}: send to {_to(size)}, ahead of {who}"
         yield Goal(work, ratios.get(closest), least=1.0, note=closest)
 
 
-def _connect(samples: Samples, twin: Contender) -> Iterator[Goal]:
+def _connect(samples: Samples, engine: Contender) -> Iterator[Goal]:
     for way, what in (("one", "one receiver"), ("own", "a receiver each")):
         keys = [key for key in samples.series if key.startswith(f"connect/{way}/")]
         if not keys:
             continue
         most = max(int(key.split("/")[2]) for key in keys)
         series = f"connect/{way}/{most}/both"
-        work = f"{twin.title}: connect + disconnect, {most:,} senders, {what}"
+        work = f"{engine.title}: connect + disconnect, {most:,} senders, {what}"
         yield Goal(
-            f"{work}, as fast as blinker", samples.ratio(series, BASELINE, twin.key), least=1.0
+            f"{work}, as fast as blinker", samples.ratio(series, BASELINE, engine.key), least=1.0
         )
         least = 1000 if most > 1000 else 10
-        base = samples.median_of(f"connect/{way}/{least}/both", twin.key)
-        spread = samples.value(series, twin.key)
+        base = samples.median_of(f"connect/{way}/{least}/both", engine.key)
+        spread = samples.value(series, engine.key)
         growth = None
         if base is not None and spread is not None:
             growth = Spread(spread.middle / base, spread.low / base, spread.high / base)
@@ -130,8 +130,8 @@ def _connect(samples: Samples, twin: Contender) -> Iterator[Goal]:
     for way in ("disconnected", "died", "strings"):
         for series in samples.series:
             if series.startswith(f"connect/{way}/") and series.endswith("/left"):
-                work = f"{twin.title}: memory left after {_gone(way)}"
-                yield Goal(work, samples.value(series, twin.key), most=_LEFT, unit="bytes")
+                work = f"{engine.title}: memory left after {_gone(way)}"
+                yield Goal(work, samples.value(series, engine.key), most=_LEFT, unit="bytes")
 
 
 def _gone(way: str) -> str:
@@ -142,15 +142,15 @@ def _gone(way: str) -> str:
     }[way]
 
 
-def _flask(samples: Samples, twin: Contender) -> Iterator[Goal]:
+def _flask(samples: Samples, engine: Contender) -> Iterator[Goal]:
     figures = {"flask": ("ns", "time"), "callgrind": ("instructions", "instructions")}
     for group, (figure, what) in figures.items():
         for view in ("plain", "page", "failing"):
             for size in (0, 5):
-                ratio = samples.ratio(f"{group}/{view}/{size}/{figure}", twin.key, BASELINE)
+                ratio = samples.ratio(f"{group}/{view}/{size}/{figure}", engine.key, BASELINE)
                 work = f"Flask request ({view}), {size} receivers a signal, {what} of blinker's"
                 if ratio is not None or group == "flask":
-                    yield Goal(f"{twin.title}: {work}", ratio, most=1.0)
+                    yield Goal(f"{engine.title}: {work}", ratio, most=1.0)
 
 
 _PROMISES: Final = {"send": _send, "connect": _connect, "flask": _flask}

@@ -100,7 +100,7 @@ def _ratio(samples: Samples, contender: Contender, size: int) -> Any:
 def _bars(
     axes: Axes, samples: Samples, field: list[Contender], size: int, *, labelled: bool
 ) -> None:
-    title = {0: "nobody listens", 1: "1 receiver"}.get(size, f"{size} receivers")
+    title = {1: "1 receiver"}.get(size, f"{size} receivers")
     axes.set_title(title)
     axes.set_xscale("log")
     axes.axvline(1, color=_BASE, linewidth=1)
@@ -177,10 +177,10 @@ def _requests(axes: Axes, samples: Samples) -> None:
         for size in (0, 5):
             row = len(labels)
             labels.append(f"{view}, {size} receivers\non each signal" if size else f"{view}, none")
-            for offset, twin in ((-0.14, _COMPILED), (0.14, _PYTHON)):
-                spread = samples.ratio(f"flask/{view}/{size}/ns", twin.key, BASELINE)
+            for offset, engine in ((-0.14, _COMPILED), (0.14, _PYTHON)):
+                spread = samples.ratio(f"flask/{view}/{size}/ns", engine.key, BASELINE)
                 if spread is not None:
-                    colour = _COLOURS[twin.key]
+                    colour = _COLOURS[engine.key]
                     axes.hlines(row + offset, spread.low, spread.high, color=colour, linewidth=2)
                     axes.plot(spread.middle, row + offset, "o", color=colour, markersize=6)
                     text, at = f"{spread.middle:.2f}", (spread.high, row + offset)

@@ -81,8 +81,8 @@ def _timed(names: Sequence[str] | dict[str, Plugin], step: Callable[[str], None]
 def main() -> None:
     """Measure the sizes in turn, several times, and print the medians."""
     rounds = [{size: measure(size) for size in SIZES} for _ in range(_ROUNDS)]
-    twin = "compiled" if COMPILED else "Python"
-    print(f"aldis on its {twin} twin, Python {sys.version.split()[0]}")
+    engine = "C" if COMPILED else "Python"
+    print(f"aldis on its {engine} engine, Python {sys.version.split()[0]}")
     print(f"microseconds for a plugin of {SUBSCRIPTIONS} subscriptions; median of {_ROUNDS} rounds")
     print()
     print("| plugins | " + " | ".join(_STEPS) + " |")

@@ -23,7 +23,7 @@ class WorkerError(Exception):
 
 
 def environment(contender: Contender) -> dict[str, str]:
-    """Return the environment of a contender's process: nothing in ours chooses its twin."""
+    """Return the environment of a contender's process: nothing in ours chooses its engine."""
     inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
     return {**inherited, **contender.environment}
 

@@ -87,12 +87,12 @@ class Report:
             sorted([name, version] for name, version in self._samples.versions.items()),
         )
         yield (
-            f"Each contender ran in a process of its own, started {effort.launches} times; in "
-            f"turns, {effort.rounds} rounds in each launch, {effort.block_ms:g} ms a turn, which "
-            "are ten bursts of which the fastest counts. Ratios are taken within a round; given "
-            "are the median and, in parentheses, between what the middle half of the rounds lay. "
-            "Garbage collection was off while the clock ran. "
-            "[README](README.md) says what each contender does."
+            f"Each contender ran in a separate process, started {effort.launches} times. Each "
+            f"launch had {effort.rounds} rounds, and each contender had one turn of "
+            f"{effort.block_ms:g} ms in a round. The fastest of the turn's ten bursts counts. "
+            "Ratios are taken within a round. The tables give the median and, in parentheses, the "
+            "limits of the middle half of the rounds. Garbage collection was off during the "
+            "measurement. [README](README.md) describes each contender."
         )
         if self._samples.cut_short:
             yield "**The time was up before all rounds were done.**"
@@ -130,7 +130,7 @@ class Report:
         yield from self._compared(field, series, heads, self._absolute)
         series = [f"variants/functions/{size}/ns" for size in (1, 10)]
         yield from ("## What else aldis can be asked for", "")
-        yield from ("Time of a plain send by the same twin, to 1 and to 10 receivers:", "")
+        yield from ("Time of a plain send by the same engine, to 1 and to 10 receivers:", "")
         yield from self._compared(VARIANTS, series, ["1", "10"], self._cost)
         yield from ("How many times as fast as blinker:", "")
         yield from self._compared((*ALDIS, *VARIANTS), series, ["1", "10"], self._faster)
@@ -176,7 +176,7 @@ class Report:
     def _skipped(self) -> Iterator[str]:
         if self._samples.skipped:
             yield from ("## Left out", "")
-            yield from table(["who or what", "why"], sorted(self._samples.skipped.items()))
+            yield from table(["contender or case", "reason"], sorted(self._samples.skipped.items()))
 
     def _compared(
         self, field: Sequence[Contender], series: Sequence[str], heads: Sequence[str], cell: Cell
@@ -202,7 +202,7 @@ class Report:
         return ratio(self._samples.ratio(series, contender, BASELINE))
 
     def _cost(self, series: str, contender: str) -> str:
-        plain = next(twin for twin in ALDIS if twin.twin == _twin_of(contender))
+        plain = next(engine for engine in ALDIS if engine.engine == _engine_of(contender))
         return ratio(self._samples.ratio(series, contender, plain.key))
 
     def _absolute(self, series: str, contender: str) -> str:
@@ -210,5 +210,5 @@ class Report:
         return NONE if spread is None else number(spread.middle)
 
 
-def _twin_of(key: str) -> str | None:
-    return next(contender.twin for contender in VARIANTS if contender.key == key)
+def _engine_of(key: str) -> str | None:
+    return next(contender.engine for contender in VARIANTS if contender.key == key)

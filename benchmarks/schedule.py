@@ -75,8 +75,8 @@ class Schedule:
         if "error" in answer:
             self._skip(contender.title, answer["error"])
             return False
-        if answer["twin"] != contender.twin:
-            self._skip(contender.title, f"the {answer['twin']} twin is in use instead")
+        if answer["engine"] != contender.engine:
+            self._skip(contender.title, f"the {answer['engine']} engine is in use instead")
             return False
         if answer["distribution"] is not None:
             self._samples.versions[answer["distribution"]] = answer["version"]

@@ -33,7 +33,7 @@ class Worker:
         self._probe: Probe | None = None
 
     def describe(self, _request: Answer) -> Answer:
-        """Return the version of what is measured, and which twin it is."""
+        """Return the version of what is measured, and which engine it is."""
         distribution = self._contender.DISTRIBUTION
         try:
             version = distribution and metadata.version(distribution)
@@ -42,7 +42,7 @@ class Worker:
         return {
             "distribution": distribution,
             "version": version,
-            "twin": getattr(self._contender, "TWIN", None),
+            "engine": getattr(self._contender, "ENGINE", None),
         }
 
     def prepare(self, request: Answer) -> Answer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 BASELINE: Final = "blinker"
-_PYTHON_TWIN: Final = {"ALDIS_NO_EXTENSIONS": "1"}
+_PYTHON_ENGINE: Final = {"ALDIS_NO_EXTENSIONS": "1"}
 _STRICT: Final = {"ALDIS_STRICT": "1"}
 
 
@@ -20,27 +20,31 @@ class Contender:
     """One library, and one way of using it.
 
     Attributes:
-        key: How it is called in data and on the command line.
-        title: How it is called in the report.
+        key: Its name in the data and on the command line.
+        title: Its name in the report.
         module: The file in this folder.
-        twin: Which of aldis's twins it must be, ``"compiled"`` or ``"Python"``; else ``None``.
+        engine: The engine that aldis must use: ``"C"`` or ``"Python"``. Others have ``None``.
         environment: Environment variables of its process.
-        compiled: Whether it is C code that does the work.
+        compiled: Whether C code does the work.
     """
 
     key: str
     title: str
     module: str
-    twin: str | None = None
+    engine: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     compiled: bool = False
 
 
-def _twins(key: str, title: str, module: str, **environment: str) -> tuple[Contender, Contender]:
+def _engines(key: str, title: str, module: str, **environment: str) -> tuple[Contender, Contender]:
     return (
-        Contender(key, f"{title}, compiled", module, "compiled", environment, compiled=True),
+        Contender(key, f"{title}, C engine", module, "C", environment, compiled=True),
         Contender(
-            f"{key}-py", f"{title}, Python", module, "Python", {**environment, **_PYTHON_TWIN}
+            f"{key}-py",
+            f"{title}, Python engine",
+            module,
+            "Python",
+            {**environment, **_PYTHON_ENGINE},
         ),
     )
 
@@ -48,7 +52,7 @@ def _twins(key: str, title: str, module: str, **environment: str) -> tuple[Conte
 BLINKER: Final = Contender("blinker", "blinker", "blinker")
 HAND: Final = Contender("hand", "by hand, answers dropped", "hand")
 HAND_PAIRS: Final = Contender("hand-pairs", "by hand, answers in a list", "hand_pairs")
-ALDIS: Final = _twins("aldis", "aldis", "aldis")
+ALDIS: Final = _engines("aldis", "aldis", "aldis")
 DJANGO: Final = Contender("django", "Django", "django")
 PEERS: Final = (
     DJANGO,
@@ -59,13 +63,15 @@ PEERS: Final = (
     Contender("pluggy", "pluggy", "pluggy"),
 )
 VARIANTS: Final = (
-    *_twins("aldis-contract", "aldis with a contract", "aldis_contract"),
-    *_twins("aldis-robust", "aldis send_robust", "aldis_robust"),
-    *_twins("aldis-observed", "aldis observed", "aldis_observed"),
-    *_twins("aldis-strict", "aldis strict", "aldis", **_STRICT),
-    *_twins("aldis-contract-strict", "aldis with a contract, strict", "aldis_contract", **_STRICT),
+    *_engines("aldis-contract", "aldis with a contract", "aldis_contract"),
+    *_engines("aldis-robust", "aldis send_robust", "aldis_robust"),
+    *_engines("aldis-observed", "aldis observed", "aldis_observed"),
+    *_engines("aldis-strict", "aldis strict", "aldis", **_STRICT),
+    *_engines(
+        "aldis-contract-strict", "aldis with a contract, strict", "aldis_contract", **_STRICT
+    ),
 )
 FLASK: Final = (
     Contender("blinker", "Flask on blinker", "flask_on_blinker"),
-    *_twins("aldis", "Flask on aldis", "flask_on_aldis"),
+    *_engines("aldis", "Flask on aldis", "flask_on_aldis"),
 )

@@ -3,7 +3,7 @@ from aldis.core._native import COMPILED
 from benchmarks.scene import Crowd, Scene
 
 DISTRIBUTION = "aldis"
-TWIN = "compiled" if COMPILED else "Python"
+ENGINE = "C" if COMPILED else "Python"
 
 
 def scene(crowd: Crowd) -> Scene:

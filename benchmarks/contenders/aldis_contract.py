@@ -1,10 +1,10 @@
 """aldis, and a signal with a contract."""
 
 from aldis import ANY, Namespace
-from benchmarks.contenders.aldis import DISTRIBUTION, TWIN
+from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
 from benchmarks.scene import Crowd, Scene, Sender
 
-__all__ = ["DISTRIBUTION", "TWIN", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
 
 
 def scene(crowd: Crowd) -> Scene:

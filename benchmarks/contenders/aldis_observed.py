@@ -2,10 +2,10 @@
 
 from aldis.core import observers
 from benchmarks.contenders import aldis
-from benchmarks.contenders.aldis import DISTRIBUTION, TWIN
+from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
 from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "TWIN", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
 
 
 def scene(crowd: Crowd) -> Scene:

@@ -1,8 +1,8 @@
 import aldis.as_blinker  # noqa: F401 - before anything imports flask
 from benchmarks import webapp
-from benchmarks.contenders.aldis import TWIN
+from benchmarks.contenders.aldis import ENGINE
 
-__all__ = ["DISTRIBUTION", "TWIN", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
 
 DISTRIBUTION = "Flask"
 scene = webapp.scene

@@ -6,10 +6,10 @@ from flask import Flask
 
 from aldis.flask import Aldis
 from benchmarks import webapp
-from benchmarks.contenders.aldis import TWIN
+from benchmarks.contenders.aldis import ENGINE
 from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "TWIN", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
 
 DISTRIBUTION = "Flask"
 

@@ -158,7 +158,7 @@ class Report:
     def _skipped(self) -> Iterator[str]:
         if self._samples.skipped:
             yield from ("## Left out", "")
-            yield from table(["who or what", "why"], sorted(self._samples.skipped.items()))
+            yield from table(["system or case", "reason"], sorted(self._samples.skipped.items()))
 
     def _measured(self, *series: str) -> list[Contender]:
         """Return who was measured in any of ``series``, in the order of the list of all."""

@@ -56,13 +56,13 @@ class TestGoals:
         assert Goal("request", Spread(0.9, 0.8, 0.95), most=1).verdict == "yes"
         assert Goal("request", Spread(1.2, 1.1, 1.3), most=1).verdict == "**no**"
 
-    def test_a_twin_that_was_not_measured_is_named_once(self):
-        """Without the compiled twin its goals are one line, which says so."""
+    def test_an_engine_that_was_not_measured_is_named_once(self):
+        """Without the C engine, its goals are one line, which says so."""
         samples = Samples()
         samples.add("send/functions/1/ns", "blinker", 0, 80)
         samples.add("send/functions/1/ns", "aldis-py", 0, 20)
         found = goals(samples, ["send"])
-        absent = [goal for goal in found if goal.work == "aldis, compiled"]
+        absent = [goal for goal in found if goal.work == "aldis, C engine"]
         assert [goal.verdict for goal in absent] == ["not measured"]
         send = next(goal for goal in found if "1 receiver, as fast" in goal.work)
         assert send.measured == Spread(4, 4, 4)

@@ -58,10 +58,10 @@ class TestQuickRun:
         assert sends["blinker"].keys() == sends["aldis-py"].keys()
 
     def test_sets_every_case_up_as_it_should(self, run):
-        """What was left out is a peer that is not installed, a twin not built, or a known limit."""
+        """Left out are peers that are not installed, engines that are not built, known limits."""
         _, out = run
         samples = json.loads((out / "results.json").read_text(encoding="utf-8"))["samples"]
-        known = ("No module named", "twin is in use", "it ", "a plugin's hook")
+        known = ("No module named", "engine is in use", "it ", "a plugin's hook")
         reasons = samples["skipped"].values()
         assert [why for why in reasons if not any(each in why for each in known)] == []
 
