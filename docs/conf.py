@@ -49,6 +49,8 @@ nitpick_ignore_regex = [
 nitpick_ignore = [
     # Imported for type checkers only, so that Sphinx does not see whose they are.
     *(("py:class", name) for name in ("Flask", "Quart", "Template", "Connection")),
+    *(("py:class", name) for name in ("Session", "AsyncSession", "Engine", "AsyncEngine")),
+    *(("py:class", name) for name in ("SessionSource", "SessionHandle")),
     # What a docstring says in short, of another module or of something inherited.
     ("py:class", "Registry"),
     ("py:meth", "Namespace.check"),
@@ -64,6 +66,10 @@ nitpick_ignore = [
     ("py:class", "aldis.ckan.plugin.Plugin"),
     ("py:class", "aldis.durable.store.memory._Notifier"),
     ("py:class", "aldis.durable.outbox._Recorder"),
+    ("py:class", "AppT"),
+    ("py:class", "aldis._extension.AppT"),
+    ("py:class", "aldis._extension.BaseExtension"),
+    ("py:class", "aldis.oauth._client._Blueprint"),
     ("py:class", "aldis.oauth._protocol.Provider"),
     ("py:class", "aldis.receivers.after_commit"),
     ("py:class", "aldis.durable.codec.PayloadCodec"),

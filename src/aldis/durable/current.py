@@ -98,7 +98,7 @@ class CurrentDelivery:
 
     @property
     def cause(self) -> str | None:
-        """The old name of :attr:`caused_by`."""
+        """The old name of ``caused_by``."""
         warn_renamed("CurrentDelivery.cause", "CurrentDelivery.caused_by")
         return self.caused_by
 

@@ -95,7 +95,7 @@ def drain(
         later: Also run the deliveries that are due later, in their order, as if the time had
             passed: delayed deliveries, and the remaining attempts of failed ones.
         raise_errors: Raise the exceptions of the receivers at the end. Otherwise, they are only in
-            :attr:`Drained.errors`.
+            ``Drained.errors``.
 
     Raises:
         ExceptionGroup: The exceptions of the receivers, unless ``raise_errors`` is false.
