@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: ``make docs``. It needs no network."""
+"""The configuration of Sphinx for ``make docs``. A build needs no network."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4  # so that `page.md#a-heading` leads there, as it does on a code host
 
 nitpicky = True
-#: What is somebody else's. Their inventories would have to be fetched, and a build fetches nothing.
-STRANGERS: Final = (
+#: Other projects. Sphinx would have to fetch their inventories, and a build fetches nothing.
+OTHER_PROJECTS: Final = (
     "abc|asyncio|collections|contextlib|contextvars|datetime|decimal|enum|functools|importlib",
     "inspect|logging|threading|types|typing|unittest|weakref",
     "alembic|authlib|blinker|ckan|flask|flask_login|jinja2|pluggy|pytest|quart|requests|rich",
     "sqlalchemy|starlette|werkzeug",
 )
 nitpick_ignore_regex = [
-    *((r"py:.*", rf"({packages})(\..*)?") for packages in STRANGERS),
+    *((r"py:.*", rf"({packages})(\..*)?") for packages in OTHER_PROJECTS),
     (r"py:(class|obj)", r"(aldis\..*\.)?[PRT]"),  # type variables
 ]
 nitpick_ignore = [
-    # Imported for type checkers only, so that Sphinx does not see whose they are.
+    # Imported for type checkers only, so Sphinx does not see their modules.
     *(("py:class", name) for name in ("Flask", "Quart", "Template", "Connection")),
     *(("py:class", name) for name in ("Session", "AsyncSession", "Engine", "AsyncEngine")),
     *(("py:class", name) for name in ("SessionSource", "SessionHandle")),
-    # What a docstring says in short, of another module or of something inherited.
+    # Short names in docstrings, of another module or of an inherited attribute.
     ("py:class", "Registry"),
     ("py:meth", "Namespace.check"),
     ("py:attr", "session"),
-    # Bases that users never meet, and what stands in annotations of properties for those who look.
+    # Bases that users never use directly, and types in the annotations of properties.
     ("py:class", "aldis.core._dispatch.Emitter"),
     ("py:class", "aldis.core.dispatch.Emitter"),
     ("py:class", "aldis.core.inspection.Inspection"),
@@ -94,7 +94,7 @@ python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
-# Pages of the repository that are read on the site, too: the file in docs only leads there.
+# Files outside of docs that the site shows as pages. The page in docs only links to the file.
 MIRRORED: Final = {
     "project/benchmarks": ROOT / "benchmarks" / "RESULTS.md",
     "project/benchmarks-how": ROOT / "benchmarks" / "README.md",
@@ -113,7 +113,7 @@ LINK: Final = re.compile(
 
 
 def read_page(app: Sphinx, name: str, source: list[str]) -> None:
-    """Fill in a page that is mirrored, and lead links out of ``docs`` where they can lead."""
+    """Fill in a mirrored page, and adapt the links that lead out of ``docs``."""
     here = DOCS / f"{name}.md"
     origin = MIRRORED.get(name, here)
     if origin != here:
@@ -123,7 +123,7 @@ def read_page(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def _lead(found: re.Match[str], origin: Path, here: Path) -> str:
-    """Return a link as it is on the site: to a page, a picture, or else the name of a file."""
+    """Return a link of the site: to a page, to a picture, or the name of a file without a link."""
     meant = Path(os.path.normpath(origin.parent / found["path"]))
     target = PAGES.get(meant, meant)
     if target.is_relative_to(DOCS) or found["picture"]:
@@ -133,6 +133,6 @@ def _lead(found: re.Match[str], origin: Path, here: Path) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Take part in the build."""
+    """Register this configuration's part of the build."""
     app.connect("source-read", read_page)
     return {"parallel_read_safe": True}
