@@ -11,7 +11,7 @@ from _thread import RLock
 from typing import Final, Protocol
 from weakref import ref
 
-__all__ = ["ForkSafeLock", "is_set", "renew_lock_after_fork"]
+__all__ = ["ForkSafeLock", "is_set", "lock_holders", "renew_lock_after_fork"]
 
 
 class _HasLock(Protocol):
@@ -43,6 +43,11 @@ class ForkSafeLock:
 
     def __init__(self) -> None:
         renew_lock_after_fork(self)
+
+
+def lock_holders() -> list[object]:
+    """Return the living objects whose lock is renewed after a fork."""
+    return [holder for each in list(_holders) if (holder := each()) is not None]
 
 
 def _renew_locks() -> None:

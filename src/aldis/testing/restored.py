@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Final
 from weakref import ref
 
-from aldis.core.namespace import namespaces
+from aldis.core.process import lock_holders
 from aldis.core.registry import CONNECT, Connection, Registry
 from aldis.core.signal import Signal
 
@@ -54,22 +53,9 @@ def _durable_receivers() -> Any:
 
 
 def _signals() -> list[Signal[..., Any]]:
-    """Return all living signals. The garbage collector also knows those without a name."""
-    # Not isinstance: a proxy may have no object behind it. By id, because there may be a million
-    # objects, and a class may have a metaclass whose instances cannot be hashed.
-    classes = set(map(id, _classes(Signal)))
-    found = [each for each in gc.get_objects() if id(type(each)) in classes]
-    for namespace in namespaces():  # the collector does not list signals after gc.freeze
-        found += namespace.values()
-    return list({id(each): each for each in found}.values())
-
-
-def _classes(base: type) -> Generator[type, None, None]:
-    """Yield a class and its subclasses."""
-    yield base
-    subclasses: list[type] = type.__subclasses__(base)
-    for each in subclasses:
-        yield from _classes(each)
+    """Return all living signals, including those without a name."""
+    registries = [each for each in lock_holders() if isinstance(each, Registry)]
+    return [signal for each in registries if (signal := each.signal_ref()) is not None]
 
 
 def _globals_of(modules: set[str]) -> set[int]:
