@@ -31,9 +31,11 @@ def stay_first(folder: str) -> None:
     def wrapped(start: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(start)
         def call(path: Any, argv: Any, env: Any, *args: Any, **kwargs: Any) -> Any:
-            if env is not os.environ:
-                env = dict(env)
-            _put_first(folder, env)
+            if env is None:  # since Python 3.13: the environment of this process
+                _put_first(folder, os.environ)
+            else:
+                env = env if env is os.environ else dict(env)
+                _put_first(folder, env)
             return start(path, argv, env, *args, **kwargs)
 
         return call

@@ -170,7 +170,12 @@ def test_a_program_that_interferes_with_a_send(program: str, no_extensions: str)
             "PYTHONPATH": ":".join(sys.path),
         },
     )
-    assert ("", 0) == (done.stderr, done.returncode)
+    said = done.stderr
+    if program == CLEARED and no_extensions == "1" and "AttributeError" in said:
+        # From Python 3.13 on, the collector has taken the attributes of the engine's objects away.
+        assert said.startswith("Exception ignored in: <function Late.__del__")
+        said = ""
+    assert ("", 0) == (said, done.returncode)
 
 
 @pytest.mark.skipif(not aldis.COMPILED, reason="the C engine is not in use")
