@@ -81,7 +81,7 @@ def usable_after_commit(session: Session) -> Generator[None]:
 
 
 def max_overflow(pool: QueuePool) -> int:
-    """Return how many connections ``pool`` opens beyond its size; -1 if there is no limit."""
+    """Return how many connections ``pool`` opens beyond its size; -1 without a limit."""
     return pool._max_overflow
 
 

@@ -377,7 +377,7 @@ _BODIES: Final[dict[str, Callable[..., Any]]] = {
 
 
 class _DefaultNamespace(Namespace):
-    """The class of blinker's default namespace: it has the contents of aldis's own."""
+    """The class of blinker's default namespace: it shows aldis's default namespace."""
 
     def __getattribute__(self, name: str) -> Any:
         return getattr(default_namespace, name)
@@ -402,7 +402,7 @@ class _DefaultNamespace(Namespace):
 
 
 def _let_namespaces_be_ours(base: ModuleType, spaces: list[Any]) -> None:
-    """Give blinker's namespaces the class of aldis's, and the class ``Namespace`` its methods."""
+    """Give blinker's namespaces an aldis class, and the class ``Namespace`` its methods."""
     blinkers = base.Namespace
     vars(base)["_signal_of"] = _signal_of
     blinkers.signal.__code__ = _signal.__code__
@@ -430,7 +430,7 @@ def _let_namespaces_be_ours(base: ModuleType, spaces: list[Any]) -> None:
 
 
 def _join_default_namespaces(space: Any) -> None:
-    """Let blinker's default namespace have the signals of aldis's, and the other way round."""
+    """Let blinker's and aldis's default namespaces have the same signals."""
     for name, signal in list(space.items()):
         ours: Any = default_namespace.get(name)
         if ours is None:

@@ -65,7 +65,7 @@ class AsyncReceiverError(AldisError, RuntimeError):
 
 
 class UnboundSenderError(AldisError, RuntimeError):
-    """The sender is a proxy, and there is no object behind it at the moment."""
+    """The sender is a proxy that stands for no object at the moment."""
 
 
 class SignalPickleError(AldisError, TypeError):

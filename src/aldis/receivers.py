@@ -332,7 +332,7 @@ def after_commit(function: Callable[..., Any] | None = None, /, *, session: Any 
 
     Raises:
         ReceiverError: ``function`` is not callable, or it already has a delivery mode.
-        NoSessionError: ``session`` is not a session. If there is no session, the send raises this.
+        NoSessionError: ``session`` is not a session. A send without a session raises this.
         TypeError: The receiver is a session. Pass a session by name.
     """
     if function is None:

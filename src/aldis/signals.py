@@ -22,7 +22,7 @@ else:
 
         signals_available = True
     except ModuleNotFoundError as missing:
-        # A broken aldis.core must raise. Only a missing one has a fallback.
+        # A broken aldis.core must raise. Only if aldis.core is missing, the fallback helps.
         if missing.name is None or not missing.name.startswith("aldis.core"):
             raise
 

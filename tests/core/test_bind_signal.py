@@ -216,8 +216,8 @@ class TestHiddenDeliveries:
             """Call the receiver directly."""
 
         text = (
-            f"{wrapper.__qualname__} ({line_of(receive)}) wraps a receiver with a delivery "
-            "mode of its own (strongly) and would bypass it; put the strongly decorator outermost"
+            f"{wrapper.__qualname__} ({line_of(receive)}) wraps a receiver that has a delivery "
+            "mode (strongly) and would bypass it; put the strongly decorator outermost"
         )
         with pytest.raises(ReceiverError, match=exactly(text)) as raised:
             signal.connect(wrapper)

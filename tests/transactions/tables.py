@@ -53,7 +53,7 @@ class Scribe:
         self.told += 1
 
     def write_late(self, rows):
-        """Write the rows in a transaction of their own."""
+        """Write the rows in a separate transaction."""
         self.late += rows
         with Session(self.engine) as session, session.begin():
             session.execute(insert(Written), [{"number": number} for number in rows])

@@ -344,7 +344,7 @@ def _failed(what: str, error: BaseException, *, traceback: bool) -> AppError:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the error, and the line of the user's code that it comes from."""
+    """Return the error, and the line in the user's code that it comes from."""
     lines = [f"  {_error_text(error)}"]
     location: str | None
     if isinstance(error, SyntaxError) and error.filename:
@@ -374,7 +374,7 @@ def _error_text(error: BaseException) -> str:
 
 
 def _line_of(error: BaseException) -> tuple[str | None, str]:
-    """Return the innermost line of the user's code in the traceback."""
+    """Return the innermost line in the traceback that is the user's code."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     libraries = tuple(os.path.join(sysconfig.get_path(name), "") for name in names)  # noqa: PTH118
     lines = [line for line in _lines(error.__traceback__) if not _is_machinery(line[0])]

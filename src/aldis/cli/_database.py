@@ -491,6 +491,6 @@ def open_store(ctx: click.Context, **named: Any) -> Iterator[StoreClient]:
 
 
 def durable_receiver_names() -> set[str]:
-    """Return the names and aliases of the app's durable receivers."""
+    """Return the names and aliases of all durable receivers in the app."""
     receivers: Any = sys.modules.get("aldis.durable.receiver")
     return set() if receivers is None else set(receivers.receivers_by_name())

@@ -57,7 +57,7 @@ FILTERS: Final = {
     "error": click.option("--error", metavar="TEXT", help="Only with this text in the error."),
 }
 
-#: The depth up to which a payload is shown as data. Parsers of JSON have limits of their own.
+#: The depth up to which a payload is shown as data. Parsers of JSON have their own limits.
 DEEPEST: Final = 100
 
 

@@ -100,7 +100,7 @@ def signals() -> None:
 def db() -> None:
     """Create and check the tables of durable deliveries.
 
-    The database is that of the app's outbox, unless --outbox or --url names one.
+    The app's outbox names the database, unless you give --outbox or --url.
 
     \b
     Exit codes: 0 success, 1 the tables do not fit (`check`), 2 an error in the
@@ -113,7 +113,7 @@ def db() -> None:
 def deliveries() -> None:
     """Inspect and manage durable deliveries.
 
-    The database is that of the app's outbox, unless --outbox or --url names one. Write durations as
+    The app's outbox names the database, unless you give --outbox or --url. Write durations as
     90s, 15m, 12h or 7d, and times as 2026-11-21T10:00Z.
 
     \b

@@ -77,7 +77,7 @@ class Routes:
 
     Attributes:
         everyone: The links for any sender; ``None`` sends through the slow path.
-        scoped: For each sender with links of its own, the ``everyone`` that was merged and the
+        scoped: For each sender that has links, the ``everyone`` that was merged and the
             merged links; ``None`` if they must be merged again.
         dead: Weak references that died. The registry removes their connections.
         real_type: The type of the last sender that was not a proxy.

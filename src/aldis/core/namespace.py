@@ -137,7 +137,7 @@ class Namespace(dict[str, NamedSignal]):
 
         Args:
             function: ``def order_paid(sender: Branch, /, *, order_id: int) -> None``.
-            name: A name for the signal instead of the function's name.
+            name: A name for the signal. The default is the function's name.
             advisory: Whether to warn about a receiver that does not fit instead of refusing it. Use
                 it if the sender does not guarantee the payload.
             mutable: Whether receivers may change the payload. Strict mode then allows it.
@@ -210,7 +210,7 @@ class Namespace(dict[str, NamedSignal]):
 
     @property
     def home(self) -> str | None:
-        """The name of the module's global that holds this namespace, or ``None``."""
+        """The name of the module and of the global that hold this namespace, or ``None``."""
         for name, value in self._globals():
             if value is self:
                 return name

@@ -78,7 +78,7 @@ class _Timed:
     """A send or a call: it begins, it ends, and it may raise. Times are in nanoseconds.
 
     Attributes:
-        spans: Each observer may store an object of its own here.
+        spans: Each observer may store an object here.
     """
 
     __slots__ = ("error", "finished", "spans", "started")
@@ -232,7 +232,7 @@ def current_send_id() -> str | None:
 def observe_send(
     signal: Any, sender: Any, payload: dict[str, Any], how: str
 ) -> AbstractContextManager[Emission | None]:
-    """Return the context of a send. Its value is ``None`` if there is no observer."""
+    """Return the context of a send. Its value is ``None`` without an observer."""
     return Emission(signal, sender, payload, how) if _observers else NOT_OBSERVED
 
 

@@ -238,7 +238,7 @@ def _refuse_hidden(receiver: Any, binder: Any, inner: Any) -> None:
     hidden = type(inner).__name__
     if binder is None:
         problem = (
-            f"{who} wraps a receiver with a delivery mode of its own ({hidden}) and would bypass "
+            f"{who} wraps a receiver that has a delivery mode ({hidden}) and would bypass "
             f"it; put the {hidden} decorator outermost"
         )
     else:

@@ -472,7 +472,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
     @property
     def documented(self) -> bool:
-        """Whether this signal has a doc of its own, not only its class."""
+        """Whether this signal has a doc, not only its class."""
         return bool(self.__dict__.get("__doc__"))
 
     def _living_receivers(self) -> list[Receiver]:

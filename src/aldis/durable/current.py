@@ -171,7 +171,7 @@ def lease_lost(claimed: ClaimedDelivery) -> str:
 
 
 class _Completion:
-    """Writes the completion as the last statement of the receiver's transaction.
+    """Writes the completion as the last statement of the transaction.
 
     If it were the first statement, it would lock the row while the receiver runs. On SQLite it
     would lock the whole file.

@@ -53,7 +53,7 @@ _NOT_FOR_SYNC: Final = "the outbox has async sessions, which only an async recei
 
 
 class Outbox:
-    """Records sends to durable receivers in the transaction of the caller's session.
+    """Records sends to durable receivers in the caller's transaction.
 
     ::
 
@@ -67,12 +67,12 @@ class Outbox:
         session: Provides the current session: a ``scoped_session``, an ``async_scoped_session``, or
             a function that returns the current session. A ``sessionmaker`` cannot be used, because
             it makes a new session at each call.
-        engine: The engine of the application's database, sync or async. The default is the engine
+        engine: The application's engine, sync or async. The default is the engine
             of the session.
         prefix: The prefix of the table names.
         schema: The schema of the tables, on PostgreSQL.
         no_transaction: Decides about a send if the session has not begun a transaction. ``"own"``
-            records it at once, in a transaction of its own. ``"error"`` raises an error. With an
+            records it at once, in a separate transaction. ``"error"`` raises an error. With an
             ``AsyncSession``, it is always an error.
         immediate: On SQLite, make each transaction of the engine take the write lock when it
             begins. Otherwise, a transaction that reads first and writes later fails if another
@@ -85,7 +85,7 @@ class Outbox:
         OutboxError: ``session`` does not provide a session, or its database is not supported.
     """
 
-    def __init__(  # noqa: PLR0913 - each option has a default and a meaning of its own
+    def __init__(  # noqa: PLR0913 - each option has its own default and meaning
         self,
         session: SessionSource | None = None,
         *,
@@ -121,7 +121,7 @@ class Outbox:
         """Return the current session. ``None`` means that the store needs no session.
 
         Raises:
-            NoSessionError: There is no current session.
+            NoSessionError: No session is current.
         """
         if self._source is None:
             if self._store is not None:
@@ -165,7 +165,7 @@ class Outbox:
             is_async: Whether the receiver is async.
 
         Raises:
-            NoSessionError: There is no session that such a receiver can use.
+            NoSessionError: Such a receiver has no session to use.
         """
         session: Any
         if self._source is not None:
@@ -212,7 +212,7 @@ class Outbox:
         """The engine of the database that keeps the deliveries.
 
         Raises:
-            NoSessionError: It is the engine of the current session, and there is no session.
+            NoSessionError: It is the engine of the current session, but no session is current.
             OutboxError: The session has several engines.
         """
         if self._engine is not None:
@@ -226,7 +226,7 @@ class Outbox:
         """The store that keeps the deliveries.
 
         Raises:
-            NoSessionError: It is in the database of the current session, and there is no session.
+            NoSessionError: It is in the database of the current session, but no session is current.
             OutboxError: The database is not supported.
         """
         return self._store if self._store is not None else self._make(self.engine).store
@@ -306,7 +306,7 @@ class _Recorder:
     def write_late(self, rows: Sequence[NewDelivery]) -> None:
         _log.warning(
             "%d durable deliveries were sent while their transaction was being committed; they are "
-            "recorded in a transaction of their own",
+            "recorded in a separate transaction",
             len(rows),
         )
         self.store.add(None, rows)

@@ -56,7 +56,7 @@ _TAKES_ANYTHING: Final = Signature(
 LISTED: Final = 5
 
 
-def durable(  # noqa: PLR0913 - each option has a default and a meaning of its own
+def durable(  # noqa: PLR0913 - each option has its own default and meaning
     name: str,
     *,
     retry: Retry | None = None,
@@ -413,7 +413,7 @@ def served_receivers(only: Sequence[str] | None) -> dict[str, Durable[..., Any]]
         only: The names or aliases of the receivers to serve. ``None`` means all.
 
     Raises:
-        UnknownNameError: There is no receiver with one of the names.
+        UnknownNameError: No receiver has one of the names.
         TypeError: ``only`` is text instead of a list of names.
     """
     if isinstance(only, str):

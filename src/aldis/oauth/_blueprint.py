@@ -70,7 +70,7 @@ class OAuthBlueprint(Blueprint):
             ``<NAME>_OAUTH_CLIENT_ID`` in the app's configuration.
         client_secret: The secret of this application at the provider. The default is
             ``<NAME>_OAUTH_CLIENT_SECRET`` in the app's configuration. A public client has none.
-        server_metadata_url: The URL of the provider's metadata, for OpenID Connect. With it, the
+        server_metadata_url: The URL of the metadata of an OpenID Connect provider. With it, the
             endpoints are not needed.
         authorization_url: The page of the provider to which users are sent.
         token_url: The token endpoint of OAuth 2, or the access token URL of OAuth 1.
@@ -79,7 +79,7 @@ class OAuthBlueprint(Blueprint):
         scope: The requested scopes, as a list or separated by spaces. With ``openid``, an id_token
             is required and checked; receivers find its claims in ``token["userinfo"]``.
         issuer: The issuer of the id_tokens, if there is no ``server_metadata_url``.
-        jwks_uri: The URL of the issuer's keys, if there is no ``server_metadata_url``.
+        jwks_uri: The URL of the issuer's keys, without a ``server_metadata_url``.
         authorization_url_params: Parameters to add to ``authorization_url``.
         token_url_params: Parameters to add to the request for an OAuth 2 token.
         client_options: Options of Authlib's ``OAuth2Session`` or ``OAuth1Session``, such as

@@ -50,7 +50,7 @@ MAX_LOGINS: Final = 5
 MAX_BYTES: Final = 1500
 LIFETIME: Final = 3600.0
 
-#: The bytes of the session's cookie that are reserved for its attributes.
+#: How many bytes of the session cookie are reserved for its attributes.
 ATTRIBUTES: Final = 100
 
 #: If a login begins within so many seconds after a failed one, a redirect began it.

@@ -73,7 +73,7 @@ class OAuth1Provider:
         """Exchange the verifier in ``args`` for a token.
 
         Raises:
-            LoginError: There is no verifier, or the provider rejected it.
+            LoginError: The verifier is missing, or the provider rejected it.
             requests.RequestException: The provider could not be reached.
         """
         verifier = args.get("oauth_verifier")

@@ -103,7 +103,7 @@ class MemoryStorage:
         self._tokens: dict[tuple[str, Any], Token | None] = {}
 
     def get(self, blueprint: Any) -> Token | None:
-        """Return a copy of the user's token, or ``None``."""
+        """Return a copy of this user's token, or ``None``."""
         return deepcopy(self._tokens.get((blueprint.name, self._user()), self._first))
 
     def set(self, blueprint: Any, token: Token) -> None:

@@ -47,7 +47,7 @@ class Trace(Observer):
     """Records sends as trees, until it is detached. ``str`` returns the trees as text.
 
     A send inside a receiver becomes a child of that receiver's call. This includes sends in other
-    threads and tasks that run in a copy of the receiver's context.
+    threads and tasks that run in a copy of its context.
 
     Args:
         limit: The number of sends and calls to keep. Beyond it, the oldest trees are dropped. If
@@ -169,7 +169,7 @@ class Trace(Observer):
             node.muted = emission.muted
 
     def _has_room(self, tree: _RecordedTree, parent: EmissionNode | CallNode | None) -> bool:
-        """Count a new node, and drop old trees if there is no room. The caller holds the lock."""
+        """Count a new node, and drop old trees if the trace is full. The caller holds the lock."""
         if parent is None or tree.dropped or tree.size >= self.limit:
             self.dropped += 1
             return False

@@ -28,7 +28,7 @@ class Subscriptions:
     unit is garbage-collected, its weak subscriptions end, and its strong ones stay.
 
     As a context manager, the unit is connected during the block. Blocks and calls of ``connect``
-    nest: the unit is disconnected after the last one has ended.
+    nest: the unit is disconnected when the outermost block has ended.
 
     Args:
         mapping: The result of CKAN's ``get_signal_subscriptions``: for each signal, an iterable of

@@ -99,12 +99,12 @@ def drain(
 
     Raises:
         ExceptionGroup: The exceptions of the receivers, unless ``raise_errors`` is false.
-        NoSessionError: There is no app with an outbox.
+        NoSessionError: No app has an outbox.
         OutboxError: The database is unavailable, for example because the test has left a
             transaction open on its only connection.
         AsyncReceiverError: A receiver or the engine is async, and an event loop is running: use
             :func:`adrain`.
-        UnknownNameError: There is no receiver with one of the names.
+        UnknownNameError: No receiver has one of the names.
     """
     target = _Target.find(outbox, app)
     if target.is_async or any(each.is_async for each in served_receivers(receivers).values()):
@@ -134,7 +134,7 @@ async def adrain(
 ) -> Drained:
     """Do what :func:`drain` does, in an async test.
 
-    Async receivers run in the event loop of the test, each in a task of its own. Sync receivers run
+    Async receivers run in the event loop of the test, each in a separate task. Sync receivers run
     in a thread.
     """
     target = _Target.find(outbox, app)

@@ -81,7 +81,7 @@ class TokenStorageSuite(ABC):
             assert FIRST == dict(storage.get(_blueprint()))
 
     def test_a_deleted_token_is_gone(self, storage: Any) -> None:
-        """After a deletion there is no token, and another one can be stored."""
+        """After a deletion the storage has no token, and it accepts another."""
         with self.acting_as("ada"):
             storage.set(_blueprint(), dict(FIRST))
         with self.acting_as("ada"):

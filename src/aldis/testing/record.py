@@ -102,7 +102,7 @@ class Recording(Sequence[Sent], Observer):
     # -- assertions ---------------------------------------------------------------------------
 
     def never(self) -> None:
-        """Assert that there was no send."""
+        """Assert that nothing was sent."""
         __tracebackhide__ = True
         self._expect(0, "never")
 

@@ -22,7 +22,7 @@ def restored_subscriptions() -> Generator[None, None, None]:
     Receivers that were connected in the block are disconnected. Receivers that were disconnected in
     it are connected again in their old order, if they and their senders are still alive.
 
-    - If a module is imported for the first time in the block, the subscriptions of its own
+    - If a module is imported for the first time in the block, the subscriptions to its own
       functions stay, because it will not be imported again.
     - A subscription with a handle from before the block that was disconnected without the handle is
       not restored.

@@ -38,7 +38,7 @@ class Writer(Protocol):
         """React to the commit of rows."""
 
     def write_late(self, rows: Sequence[Any]) -> None:
-        """Write ``rows`` in a transaction of their own.
+        """Write ``rows`` in a separate transaction.
 
         They were added when the transaction was already prepared or committed. If this raises an
         error, the error is logged and the rows are lost.
@@ -220,7 +220,7 @@ def buffer_of(session: Session) -> TransactionBuffer:
 
 
 def _level(session: Session) -> SessionTransaction:
-    """Return the innermost savepoint, or the transaction if there is no savepoint."""
+    """Return the innermost savepoint, or the transaction outside a savepoint."""
     level = session.get_nested_transaction() or session.get_transaction()
     if level is None:
         message = "the session has not begun a transaction"

@@ -32,7 +32,7 @@ class SessionProvider(Protocol):
         """Return the current session. ``None`` means that this provider needs no session.
 
         Raises:
-            NoSessionError: There is no current session.
+            NoSessionError: No session is current.
         """
 
 
@@ -81,7 +81,7 @@ def current_scope() -> SessionScope:
     """Return the scope of the innermost :func:`use_session`, or that of the current app.
 
     Raises:
-        NoSessionError: There is no session, or several current apps have an outbox.
+        NoSessionError: No session is current, or several current apps have an outbox.
     """
     scope = _scope.get()
     if scope is not None:
@@ -141,6 +141,6 @@ def sync_counterpart(handle: Any) -> Session | Connection:
 def sqlalchemy_asyncio() -> Any | None:
     """Return ``sqlalchemy.ext.asyncio`` if it has been imported.
 
-    If it has not been imported, there are no async sessions. Importing it fails without greenlet.
+    If it has not been imported, no async session exists. Importing it fails without greenlet.
     """
     return sys.modules.get("sqlalchemy.ext.asyncio")

@@ -57,7 +57,7 @@ class CheckResult(NamedTuple):
     """A problem, or a remark about something that may be one.
 
     Attributes:
-        namespace: The label of the signal's namespace; ``None`` for a warning of strict mode.
+        namespace: The label of its namespace; ``None`` for a warning of strict mode.
         signal: The signal's name.
         problem: The problem in one sentence.
         remark: Whether this is only a remark.
@@ -112,7 +112,7 @@ def _signal_results(ctx: click.Context, *, traceback: bool) -> tuple[Any, list[C
     """Load the app in strict mode; return it and the results for its signals.
 
     Raises:
-        AppError: There is no app, or its import failed.
+        AppError: The app was not found, or its import failed.
     """
     set_strict()  # strict mode records where a receiver that dies was connected
     with _recorded_warnings() as found:
@@ -209,7 +209,7 @@ def check_all(ctx: click.Context, *, as_json: bool, traceback: bool) -> None:
 
     Paused receivers, due deliveries that no worker takes, and an SQLite file
     without a write-ahead log are remarks: they do not change the exit code. The
-    command reads the database of the app's outbox.
+    command reads the outbox's database.
 
     \b
       aldis check --app shop:app

@@ -165,7 +165,7 @@ def _list_command(
         short_help: The command's help.
         states: The names of the states.
         columns: A function of a delivery, the time and the labels of the workers by lease. It
-            returns the cells of the delivery's row, by column.
+            returns the cells of that row, by column.
     """
 
     @deliveries_command(name, short_help)

@@ -151,7 +151,7 @@ def declared_mapper(contract: Contract | None, receiver: Callable[..., Any]) -> 
     """Return the mapper for the arguments that a contract declares.
 
     Raises:
-        PayloadTypeError: There is no contract, or it declares a type that cannot be encoded.
+        PayloadTypeError: The contract is missing, or declares a type that cannot be encoded.
     """
     if contract is None:
         raise PayloadTypeError("has no contract that gives its arguments types")

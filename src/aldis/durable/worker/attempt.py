@@ -294,7 +294,7 @@ class _Attempt:
 def _refuse_coroutine(receiver: Durable[..., Any], value: object) -> None:
     """Raise an error if a sync receiver returned a coroutine.
 
-    None of the coroutine's code has run, so the delivery must not count as done.
+    The coroutine has not started, so the delivery must not count as done.
     """
     if not iscoroutine(value):
         return
@@ -359,7 +359,7 @@ def time_limit_error(job: Job) -> TimeLimitError:
 def _one_line(error: BaseException) -> str:
     try:
         text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - __str__ of the app's error can raise anything
+    except Exception:  # noqa: BLE001 - an app's __str__ can raise anything
         text = ""
     name = type(error).__name__
     return f"{name}: {text}"[:REASON_LENGTH] if text else name

@@ -77,7 +77,7 @@ class Heartbeat:
         return sum(self._store.unregister_worker(lease) for lease in list(self._renewed))
 
     def _run(self) -> None:
-        # The thread keeps a connection of its own, because receivers may hold all connections of
+        # The thread keeps a separate connection, because receivers may hold all connections of
         # the pool for longer than a lease lasts.
         with self._store.kept_open():
             self._try_to_renew("")  # opens the connection while the pool has one

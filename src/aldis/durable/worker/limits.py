@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 #: Seconds of work that a worker claims in advance, so that the next job does not wait for the
-#: database. A receiver that takes longer gets a thread of its own, and is not claimed in advance.
+#: database. A receiver that takes longer gets a separate thread, and is not claimed in advance.
 CLAIM_AHEAD: Final = 0.2
 
 #: The largest number of deliveries in one claim.

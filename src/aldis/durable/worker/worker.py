@@ -55,7 +55,7 @@ class Worker:
     """Claims durable deliveries and runs their receivers until :meth:`stop` is called.
 
     You can kill the process at any instant: its deliveries are delivered again. If the engine is
-    async, run the worker in a process of its own. The worker has an event loop, and SQLAlchemy does
+    async, run the worker in a separate process. The worker has an event loop, and SQLAlchemy does
     not let two event loops share an engine.
 
     Args:
@@ -72,13 +72,13 @@ class Worker:
         name: The worker's name, for people. The default is the host name and the process id.
 
     Raises:
-        UnknownNameError: There is no receiver with one of the names.
+        UnknownNameError: No receiver has one of the names.
         OutboxError: ``outbox`` is not an outbox.
         TypeError: ``receivers`` is text instead of a list of names.
         ValueError: A number is out of range.
     """
 
-    def __init__(  # noqa: PLR0913 - each option has a default and a meaning of its own
+    def __init__(  # noqa: PLR0913 - each option has its own default and meaning
         self,
         outbox: Outbox,
         *,
@@ -579,7 +579,7 @@ class WorkerLoop:
 
 
 def _pool_size(store: Store) -> int | None:
-    """Return the largest number of connections of the engine's pool. ``None`` means no limit."""
+    """Return how many connections the engine's pool allows at most. ``None`` means no limit."""
     pool = getattr(getattr(store, "engine", None), "pool", None)
     if not isinstance(pool, QueuePool) or max_overflow(pool) < 0:
         return None

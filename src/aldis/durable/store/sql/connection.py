@@ -275,7 +275,7 @@ def _several_databases(urls: Sequence[URL]) -> str:
     names = " and ".join(repr(url) for url in urls)
     return (
         f"a delivery cannot be recorded atomically across databases: this transaction uses {names};"
-        " record it in a session of the outbox's database (with outbox.using(session): ...)"
+        " record it in a session on that database (with outbox.using(session): ...)"
     )
 
 

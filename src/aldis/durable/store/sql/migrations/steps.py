@@ -54,7 +54,7 @@ class SchemaStep:
 
         Args:
             table: The table, without the prefix.
-            name: The end of the index's name.
+            name: How the name of the index ends.
             columns: The names of its columns.
             where: The condition of a partial index, on PostgreSQL only.
         """
