@@ -323,13 +323,16 @@ def try_mutant(mutant: Mutant | None) -> int:
 
 
 def main() -> int:
-    """Try the chosen mutants; return 1 if the tests did not notice one of them."""
+    """Try the chosen mutants; return 0 if the tests noticed each of them."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__.split("\n\n", 1)[0])
     parser.add_argument(
         "words", nargs="*", help="try only mutants whose name contains one of these"
     )
     words = parser.parse_args().words
     chosen = [each for each in MUTANTS if not words or any(word in each.name for word in words)]
+    if not chosen:
+        print(f"no mutant has one of these words in its name: {' '.join(words)}")
+        return 2
     if try_mutant(None) != 0:
         print("the tests fail on the unchanged engines: repair that first")
         return 1
