@@ -29,7 +29,7 @@ endef
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo demo-serve test check test-python-engine test-all nightly lint types docs bench bench-durable \
-	downstream downstream-ckan kill mutants sanitize extras coverage clean
+	downstream downstream-ckan kill mutants sanitize fuzz extras coverage clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -93,6 +93,9 @@ mutants: $(VENV)/.test  ## break the engines on purpose: the tests must notice e
 
 sanitize: $(VENV)/.test  ## run the tests of the C engine under AddressSanitizer
 	tools/sanitize.sh $(BIN)/python $(ARGS)
+
+fuzz: $(VENV)/.test  ## run random programs under AddressSanitizer (ARGS="--seconds 600 --seed 7")
+	tools/sanitized.sh $(BIN)/python tools/fuzz.py $(ARGS)
 
 extras: $(VENV)/.made  ## install the wheel with each extra, on each Python (ARGS="--only flask" chooses)
 	$(BIN)/python tools/extras.py $(ARGS)

@@ -5,12 +5,14 @@
  * _send_slowly.
  *
  * Foreign code may run whenever this file calls a function of Python: a receiver, a metaclass, a
- * finalizer. It may connect, send, or initialize the signal again. Three rules make this safe:
+ * finalizer. It may connect, send, or initialize the signal again. Four rules make this safe:
  *
  * - A send holds the objects that it works on: its Routes, its tuple of links, a type that it looks
  *   at. It never reads self->routes a second time.
  * - Two fields that belong together are both replaced before the old values are released.
- * - tp_clear leaves the fields that other functions use without a test; see routes_clear.
+ * - tp_clear leaves the fields that other functions use without a test; see routes_clear. tp_new
+ *   makes these fields before the object, because the garbage collector shows each object to all.
+ * - The setter of a published tuple tests that it contains links only.
  *
  * All state belongs to the module, so sub-interpreters share nothing. The code relies on the GIL and
  * does not declare that it runs without it: another thread may disconnect a Link between the reads
@@ -97,9 +99,11 @@ link_dealloc(Link *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, link_dealloc)    /* a chain of them must not use up the stack */
     (void)link_clear(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static PyObject *
@@ -180,9 +184,11 @@ resolver_dealloc(Resolver *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, resolver_dealloc)    /* a chain of them must not use up the stack */
     (void)resolver_clear(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static int
@@ -298,18 +304,16 @@ routes_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Routes", names, &dead)) {
         return NULL;
     }
-    Routes *self = (Routes *)type->tp_alloc(type, 0);
+    PyObject *module = PyType_GetModule(type), *scoped = PyDict_New();
+    Routes *self = module == NULL || scoped == NULL ? NULL : (Routes *)type->tp_alloc(type, 0);
     if (self == NULL) {
+        Py_XDECREF(scoped);
         return NULL;
     }
     self->dead = Py_NewRef(dead);
-    self->scoped = PyDict_New();
-    self->module = Py_XNewRef(PyType_GetModule(type));
-    if (self->scoped == NULL || self->module == NULL) {
-        Py_DECREF(self);
-        return NULL;
-    }
-    self->state = PyModule_GetState(self->module);
+    self->scoped = scoped;
+    self->module = Py_NewRef(module);
+    self->state = PyModule_GetState(module);
     return (PyObject *)self;
 }
 
@@ -371,6 +375,21 @@ sender_key(PyObject *sender)
     return PyLong_FromVoidPtr(sender);
 }
 
+/* Return whether links is a tuple that a send can walk. */
+static int
+is_published(State *state, PyObject *links)
+{
+    if (!PyTuple_CheckExact(links) || state->link_type == NULL) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(links); i++) {
+        if (!PyObject_TypeCheck(PyTuple_GET_ITEM(links, i), state->link_type)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* Return the links for sender as a new reference. NULL is an error, if one is set; otherwise the
    links are not published. */
 static PyObject *
@@ -386,13 +405,14 @@ routes_find(Routes *self, PyObject *sender)
         return NULL;
     }
     PyObject *everyone = self->everyone, *links = NULL;
-    if (!is_none(everyone)) {
+    if (everyone != NULL) {
         PyObject *entry = PyDict_GetItemWithError(self->scoped, key);
         if (entry == NULL) {
             links = PyErr_Occurred() ? NULL : everyone;
         }
         else if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 2
-                 && PyTuple_GET_ITEM(entry, 0) == everyone) {
+                 && PyTuple_GET_ITEM(entry, 0) == everyone
+                 && is_published(self->state, PyTuple_GET_ITEM(entry, 1))) {
             links = PyTuple_GET_ITEM(entry, 1);
         }
         Py_XINCREF(links);
@@ -401,8 +421,35 @@ routes_find(Routes *self, PyObject *sender)
     return links;
 }
 
+static PyObject *
+routes_get_everyone(PyObject *routes, void *Py_UNUSED(closure))
+{
+    PyObject *everyone = ((Routes *)routes)->everyone;
+    return Py_NewRef(everyone == NULL ? Py_None : everyone);
+}
+
+static int
+routes_set_everyone(PyObject *routes, PyObject *links, void *Py_UNUSED(closure))
+{
+    Routes *self = (Routes *)routes;
+    if (is_none(links)) {
+        Py_CLEAR(self->everyone);
+        return 0;
+    }
+    if (!is_published(self->state, links)) {
+        PyErr_SetString(PyExc_TypeError, "everyone must be a tuple of links, or None");
+        return -1;
+    }
+    Py_XSETREF(self->everyone, Py_NewRef(links));
+    return 0;
+}
+
+static PyGetSetDef routes_getset[] = {
+    {"everyone", routes_get_everyone, routes_set_everyone, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMemberDef routes_members[] = {
-    {"everyone", T_OBJECT, offsetof(Routes, everyone), 0, NULL},
     {"scoped", T_OBJECT, offsetof(Routes, scoped), READONLY, NULL},
     {"dead", T_OBJECT, offsetof(Routes, dead), READONLY, NULL},
     {"real_type", T_OBJECT, offsetof(Routes, real_type), READONLY, NULL},
@@ -416,6 +463,7 @@ static PyType_Slot routes_slots[] = {
     {Py_tp_clear, routes_clear},
     {Py_tp_dealloc, routes_dealloc},
     {Py_tp_new, routes_new},
+    {Py_tp_getset, routes_getset},
     {Py_tp_members, routes_members},
     {0, NULL},
 };
@@ -449,12 +497,22 @@ emitter_traverse(Emitter *self, visitproc visit, void *arg)
     return 0;
 }
 
+/* Replace both tuples of names. This steals the new ones. */
+static void
+remember_names(Emitter *self, PyObject *with, PyObject *without)
+{
+    PyObject *old_with = self->names_with, *old_without = self->names_without;
+    self->names_with = with;
+    self->names_without = without;
+    Py_XDECREF(old_with);       /* a name may have a __del__ that sends */
+    Py_XDECREF(old_without);
+}
+
 static int
 emitter_clear(Emitter *self)
 {
     Py_CLEAR(self->routes);
-    Py_CLEAR(self->names_with);
-    Py_CLEAR(self->names_without);
+    remember_names(self, NULL, NULL);
     return 0;
 }
 
@@ -581,11 +639,7 @@ names_without(Emitter *self, PyObject *names, Py_ssize_t position)
     for (Py_ssize_t i = 0; i < size; i++) {
         PyTuple_SET_ITEM(rest, i, Py_NewRef(PyTuple_GET_ITEM(names, i + (i >= position))));
     }
-    PyObject *old_with = self->names_with, *old_without = self->names_without;
-    self->names_with = Py_NewRef(names);
-    self->names_without = Py_NewRef(rest);
-    Py_XDECREF(old_with);       /* a name may have a __del__ that sends */
-    Py_XDECREF(old_without);
+    remember_names(self, Py_NewRef(names), Py_NewRef(rest));
     return rest;
 }
 
@@ -678,7 +732,8 @@ continue_after(Emitter *self, State *state, PyObject *links, Py_ssize_t position
     if (traceback != NULL) {
         PyException_SetTraceback(error, traceback);
     }
-    PyObject *handled_before = PyErr_GetHandledException();
+    /* Not PyErr_GetHandledException, which also finds the exceptions of outer generators. */
+    PyObject *handled_before = Py_XNewRef(PyThreadState_Get()->exc_info->exc_value);
     PyErr_SetHandledException(error);
     PyObject *number = PyLong_FromSsize_t(position);
     PyObject *kwargs = keyword_dict(given);
@@ -802,7 +857,7 @@ walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given)
             return NULL;
         }
         /* It died, or was disconnected after the send began. The next send plans anew. */
-        Py_XSETREF(routes->everyone, Py_NewRef(Py_None));
+        Py_CLEAR(routes->everyone);
     }
     Py_SET_SIZE(results, called);
     PyObject_GC_Track(results);
@@ -819,9 +874,8 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
                      Py_TYPE(self)->tp_name);
         return NULL;
     }
-    if (nargs <= 1 && routes->everyone != NULL && PyTuple_CheckExact(routes->everyone)
-        && PyTuple_GET_SIZE(routes->everyone) == 0 && PyDict_GET_SIZE(routes->scoped) == 0
-        && !routes->state->observed) {
+    if (nargs <= 1 && routes->everyone != NULL && PyTuple_GET_SIZE(routes->everyone) == 0
+        && PyDict_GET_SIZE(routes->scoped) == 0 && !routes->state->observed) {
         return PyList_New(0);   /* the most frequent send: no receiver is connected */
     }
     Arguments given;
@@ -841,7 +895,7 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     else {
         links = Py_XNewRef(routes->everyone);
     }
-    if (is_none(links) || state->observed) {
+    if (links == NULL || state->observed) {
         results = send_slowly(self, state, &given);
     }
     else if (PyTuple_GET_SIZE(links) == 0) {

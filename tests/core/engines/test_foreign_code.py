@@ -145,7 +145,52 @@ gc.collect()
 assert len(sent) <= 1
 """
 
+CHAINS = """
+from aldis.core._native import Link, MethodResolver
+
+for kind, name in ((Link, "ref"), (MethodResolver, "function")):
+    chain = None
+    for _ in range(200_000):
+        inner, chain = chain, kind.__new__(kind)
+        if kind is Link:
+            chain.ref = inner
+        else:
+            chain.__init__(inner)
+    del chain, inner
+"""
+
+HANDLED = """
+import logging, sys
+import aldis
+
+def fail(sender):
+    raise ValueError
+
+def generate():
+    for _ in range(2):
+        try:
+            signal.send()
+        except ValueError:
+            pass
+        yield sys.exc_info()[1]
+
+logging.disable()
+signal = aldis.Signal()
+signal.continue_on_error = True
+signal.connect(fail)
+signal.send_robust()
+signal.has_receivers_for(None)
+outer = generate()
+try:
+    raise LookupError
+except LookupError as error:
+    assert next(outer) is error
+assert next(outer) is None  # the error of the outer code is not handled any more
+"""
+
 PROGRAMS = {
+    "a long chain of links and resolvers that dies": CHAINS,
+    "a generator that is resumed elsewhere": HANDLED,
     "a signal that is initialized again": INITIALIZED_AGAIN,
     "a sender whose class changes": TYPE_CHANGED,
     "a keyword's name that sends when it dies": NAMES_REPLACED,
@@ -176,6 +221,16 @@ def test_a_program_that_interferes_with_a_send(program: str, no_extensions: str)
         assert said.startswith("Exception ignored in: <function Late.__del__")
         said = ""
     assert ("", 0) == (said, done.returncode)
+
+
+@pytest.mark.skipif(not aldis.COMPILED, reason="the C engine is not in use")
+@pytest.mark.parametrize("links", [(1,), [], ((),), "links"])
+def test_routes_refuse_anything_but_links(links: object) -> None:
+    """A send trusts a published plan, so nothing else can be published."""
+    signal = aldis.Signal()
+    with pytest.raises(TypeError, match="tuple of links"):
+        signal._routes.everyone = links  # type: ignore[assignment]
+    assert signal.send() == []
 
 
 @pytest.mark.skipif(not aldis.COMPILED, reason="the C engine is not in use")
