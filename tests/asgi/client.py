@@ -1,4 +1,4 @@
-"""The server's side of ASGI, without a server: a scope, what the client sends, what it gets."""
+"""A client of an ASGI app without a server: it sends messages and keeps the answers."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -26,7 +26,7 @@ class Client:
         app: The application.
         kind: ``"http"`` or ``"websocket"``.
         incoming: The messages that the application receives.
-        leaves_after: After that many messages to it, the client is gone: ``send`` raises OSError.
+        leaves_after: After so many messages, the client leaves, and ``send`` raises OSError.
         scope: More of the scope.
     """
 
@@ -40,24 +40,24 @@ class Client:
         self.got = []
 
     async def receive(self):
-        """Give the application the next message, and the last one for ever."""
+        """Give the application the next message. The last message repeats for ever."""
         return self.incoming.pop(0) if len(self.incoming) > 1 else self.incoming[0]
 
     async def send(self, message):
-        """Take a message of the application's."""
+        """Keep a message from the application."""
         if self.leaves_after is not None and len(self.got) >= self.leaves_after:
             raise OSError("the client is gone")
         self.got.append(dict(message))
 
     async def visit(self):
-        """Let the application serve this client; return the types of what it sent."""
+        """Let the application serve this client; return the types of its messages."""
         await self.app(self.scope, self.receive, self.send)
         return [message["type"] for message in self.got]
 
 
 @contextmanager
-def told(*signals):
-    """Record what is sent in the block by sync receivers, as ``(name, sender, payload)``."""
+def recorded(*signals):
+    """Record each send in the block as ``(name, sender, payload)``, with sync receivers."""
     calls = []
     with ExitStack() as stack:
         for signal in signals or EVERY:

@@ -1,4 +1,4 @@
-"""How a request may end before it is answered: the client leaves, or the task is cancelled."""
+"""A request can end before its response: the client leaves, or the task is cancelled."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ import pytest
 
 from aldis import asgi
 from aldis.asgi import SignalsMiddleware
-from tests.asgi.client import Client, names, told
+from tests.asgi.client import Client, names, recorded
 
 START = {"type": "http.response.start", "status": 200}
 
@@ -39,17 +39,17 @@ async def cancelled(client):
 
 class TestClientLeaves:
     async def test_while_the_response_is_sent(self):
-        """What the server's send raises is no exception of the request, but ends it."""
-        with told() as calls, pytest.raises(OSError, match="the client is gone") as raised:
+        """An error of the server's ``send`` ends the request without an exception signal."""
+        with recorded() as calls, pytest.raises(OSError, match="the client is gone") as raised:
             await Client(SignalsMiddleware(stream), leaves_after=2).visit()
         assert ["request-started", "request-finished", "request-tearing-down"] == names(calls)
         assert {"exc": raised.value} == calls[-1][2]
 
     async def test_a_frameworks_name_for_it(self):
-        """An exception raised because of the server's is the client's leaving as well."""
+        """A framework's exception from the server's error means that the client left."""
 
         class ClientDisconnectError(Exception):
-            """What a framework might raise."""
+            """An exception as a framework raises it."""
 
         async def framework(scope, receive, send):
             try:
@@ -57,32 +57,32 @@ class TestClientLeaves:
             except OSError:
                 raise ClientDisconnectError  # noqa: B904 - as a framework does it
 
-        with told() as calls, pytest.raises(ClientDisconnectError) as raised:
+        with recorded() as calls, pytest.raises(ClientDisconnectError) as raised:
             await Client(SignalsMiddleware(framework), leaves_after=1).visit()
         assert ["request-started", "request-finished", "request-tearing-down"] == names(calls)
         assert {"exc": raised.value} == calls[-1][2]
 
     async def test_an_error_of_the_applications_own(self):
-        """An OSError that no send raised is an exception like any other, also after a leaving."""
+        """An OSError of the app itself is an exception, also after the client left."""
 
         async def app(scope, receive, send):
             with suppress(OSError):
                 await send(START)
             raise OSError("disk full")
 
-        with told() as calls, pytest.raises(OSError, match="disk full"):
+        with recorded() as calls, pytest.raises(OSError, match="disk full"):
             await Client(SignalsMiddleware(app), leaves_after=0).visit()
         assert "got-request-exception" in names(calls)
 
     async def test_a_message_says_so(self):
-        """An application that notices ``http.disconnect`` and returns has ended well."""
+        """An application may return after ``http.disconnect`` without an exception."""
 
         async def app(scope, receive, send):
             while (await receive())["type"] != "http.disconnect":
                 pass
 
         incoming = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
-        with told() as calls:
+        with recorded() as calls:
             await Client(SignalsMiddleware(app), incoming=incoming).visit()
         assert ["request-started", "request-tearing-down"] == names(calls)
         assert {"exc": None} == calls[-1][2]
@@ -90,15 +90,15 @@ class TestClientLeaves:
 
 class TestCancelled:
     async def test_is_no_exception_and_tears_down(self):
-        """A cancelled request is torn down, by what cancelled it; its task ends as cancelled."""
-        with told() as calls:
+        """A cancelled request is torn down with the CancelledError, and its task is cancelled."""
+        with recorded() as calls:
             task = await cancelled(Client(SignalsMiddleware(endless)))
         assert task.cancelled()
         assert ["request-started", "request-finished", "request-tearing-down"] == names(calls)
         assert isinstance(calls[-1][2]["exc"], asyncio.CancelledError)
 
     async def test_async_receivers_can_wait(self):
-        """What has to be awaited to clean up is awaited, in the request's own task."""
+        """An async receiver of the teardown is awaited in the task of the request."""
         closed = []
 
         async def close(sender, exc):
@@ -110,7 +110,7 @@ class TestCancelled:
         assert [task] == closed
 
     async def test_an_error_of_the_teardown_does_not_undo_it(self, caplog):
-        """The task is still cancelled; the error is in the log."""
+        """If a teardown receiver raises, the error is logged and the task is cancelled."""
 
         def fail(sender, exc):
             raise ValueError("cannot close")
@@ -124,7 +124,10 @@ class TestCancelled:
         assert ["cannot close"] == [str(record.exc_info[1]) for record in caplog.records]
 
     async def test_during_the_teardown(self):
-        """It interrupts the receiver that waits; every other one runs, and then it is heard."""
+        """A cancellation interrupts the waiting receiver.
+
+        The others run, and then the task is cancelled.
+        """
         heard = []
 
         async def wait(sender, exc):
@@ -146,7 +149,7 @@ class TestCancelled:
         assert ["later"] == heard
 
     async def test_in_a_scope_of_anyio(self):
-        """There whatever is awaited is cancelled, again and again; but not a teardown."""
+        """A cancelled scope of anyio cancels each await, but not those of a teardown."""
         closed = []
 
         async def close(sender, exc):
@@ -167,15 +170,15 @@ class TestCancelled:
         assert [endless, endless] == closed
 
     async def test_without_anyio(self, monkeypatch):
-        """Where anyio is not imported, nothing of it is needed."""
+        """The middleware works without anyio."""
         monkeypatch.delitem(sys.modules, "anyio", raising=False)
-        with told() as calls:
+        with recorded() as calls:
             task = await cancelled(Client(SignalsMiddleware(endless)))
         assert task.cancelled()
         assert "request-tearing-down" == calls[-1][0]
 
     def test_a_coroutine_that_is_thrown_away(self):
-        """A loop that ends closes what it left waiting: that is torn down too."""
+        """When a loop ends and closes a waiting coroutine, the request is torn down, too."""
 
         class Forever:
             def __await__(self):
@@ -184,7 +187,7 @@ class TestCancelled:
         async def app(scope, receive, send):
             await Forever()
 
-        with told() as calls:
+        with recorded() as calls:
             visit = Client(SignalsMiddleware(app)).visit()
             visit.send(None)
             visit.close()

@@ -1,4 +1,4 @@
-"""Starlette and FastAPI: where the middleware stands, and what it then sees."""
+"""The middleware in Starlette and FastAPI, inside the application and around it."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from aldis import asgi
 from aldis.asgi import SignalsMiddleware
-from tests.asgi.client import Client, names, told
+from tests.asgi.client import Client, names, recorded
 
 
 async def hello(request):
@@ -21,7 +21,7 @@ async def hello(request):
 
 
 async def fail(request):
-    """Raise what nobody handles."""
+    """Raise an exception that the application does not handle."""
     raise LookupError("no such lamp")
 
 
@@ -88,16 +88,16 @@ def around():
 
 @pytest.fixture(params=[inside, around], ids=["inside", "around"])
 def placed(request):
-    """Give a Starlette application and what a server runs, in both ways to place the middleware."""
+    """Return a Starlette app and the app for the server, for both places of the middleware."""
     return request.param()
 
 
 class TestStarlette:
     @pytest.mark.parametrize("path", ["/", "/stream", "/sub/", "/missing"])
     async def test_a_request(self, placed, path):
-        """The application is the sender, of a mounted application's and of no route's too."""
+        """The application is the sender, also for a mounted application and for an unknown path."""
         app, served = placed
-        with told() as calls:
+        with recorded() as calls:
             await Client(served, path=path).visit()
         assert ["request-started", "request-finished", "request-tearing-down"] == names(calls)
         assert all(sender is app for _, sender, _ in calls)
@@ -106,10 +106,10 @@ class TestStarlette:
         assert {"exc": None} == calls[2][2]
 
     async def test_an_exception_inside(self):
-        """Added as a middleware it hears before the error page is made, and not of that page."""
+        """Inside the application, the middleware sees the exception but not the error page."""
         app, served = inside()
         client = Client(served, path="/fail")
-        with told() as calls, pytest.raises(LookupError, match="no such lamp") as raised:
+        with recorded() as calls, pytest.raises(LookupError, match="no such lamp") as raised:
             await client.visit()
         assert [
             ("request-started", app, {}),
@@ -119,9 +119,12 @@ class TestStarlette:
         assert 500 == client.got[0]["status"]
 
     async def test_an_exception_around(self):
-        """Around the application it sees the error page first: Starlette raises afterwards."""
+        """Around the application, the middleware sees the error page first.
+
+        Then Starlette raises.
+        """
         _, served = around()
-        with told() as calls, pytest.raises(LookupError, match="no such lamp"):
+        with recorded() as calls, pytest.raises(LookupError, match="no such lamp"):
             await Client(served, path="/fail").visit()
         assert [
             "request-started",
@@ -132,9 +135,9 @@ class TestStarlette:
         assert 500 == calls[1][2]["response"].status
 
     async def test_the_client_leaves_a_stream(self, placed):
-        """Starlette's ClientDisconnect is the reason of the teardown, and no exception."""
+        """The teardown gets Starlette's ClientDisconnect, without an exception signal."""
         _, served = placed
-        with told() as calls, pytest.raises(ClientDisconnect):
+        with recorded() as calls, pytest.raises(ClientDisconnect):
             await Client(served, path="/endless", leaves_after=3).visit()
         assert ["request-started", "request-finished", "request-tearing-down"] == names(calls)
         assert isinstance(calls[-1][2]["exc"], ClientDisconnect)
@@ -143,7 +146,7 @@ class TestStarlette:
         """The signals of a websocket have the application as sender, or the message."""
         app, served = placed
         incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "ahoy"}]
-        with told() as calls:
+        with recorded() as calls:
             await Client(served, kind="websocket", path="/ws", incoming=incoming).visit()
         assert [
             ("websocket-started", app, {}),
@@ -154,7 +157,7 @@ class TestStarlette:
         ] == calls
 
     async def test_cancelled_by_another_middleware(self):
-        """Starlette cancels a request inside a middleware that gave up: it is torn down."""
+        """A request that Starlette cancels, because a middleware ended early, is torn down."""
 
         async def give_up(request, call_next):
             async with asyncio.timeout(0.01):
@@ -176,7 +179,7 @@ class TestStarlette:
 
 class TestFastAPI:
     async def test_a_request_and_an_exception(self):
-        """Sync endpoints, which FastAPI runs in threads, and async ones; HTTPException is none."""
+        """Sync and async endpoints work. An HTTPException is a response, not an exception."""
         app = fastapi.FastAPI()
         app.add_middleware(SignalsMiddleware)
 
@@ -192,7 +195,7 @@ class TestFastAPI:
         async def gone():
             raise fastapi.HTTPException(410)
 
-        with told() as calls:
+        with recorded() as calls:
             await Client(app).visit()
             await Client(app, path="/gone").visit()
             with pytest.raises(LookupError, match="no such lamp"):

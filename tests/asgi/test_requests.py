@@ -1,4 +1,4 @@
-"""Requests to a bare ASGI application: which signals are sent, when, by whom, with what."""
+"""The signals of a request to a bare ASGI application: order, senders and payloads."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ import pytest
 from aldis import asgi
 from aldis.asgi import ResponseInfo, SignalsMiddleware
 from aldis.errors import ContractError
-from tests.asgi.client import Client, names, told
+from tests.asgi.client import Client, names, recorded
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"X-Lamp", b"on")]}
 
@@ -27,8 +27,8 @@ async def broken(scope, receive, send):
 
 class TestOrder:
     async def test_a_request(self):
-        """Started, finished with the response, tearing down with no exception; the app sends."""
-        with told() as calls:
+        """A request sends started, finished and tearing down, each with the app as sender."""
+        with recorded() as calls:
             sent = await Client(SignalsMiddleware(hello)).visit()
         response = ResponseInfo(200, ((b"x-lamp", b"on"),))
         assert ["http.response.start", "http.response.body"] == sent
@@ -39,8 +39,8 @@ class TestOrder:
         ] == calls
 
     async def test_an_exception(self):
-        """It is told of before it reaches the server, and is the reason of the tearing down."""
-        with told() as calls, pytest.raises(LookupError) as raised:
+        """An exception is sent before the server gets it. The teardown gets it, too."""
+        with recorded() as calls, pytest.raises(LookupError) as raised:
             await Client(SignalsMiddleware(broken)).visit()
         assert [
             ("request-started", broken, {}),
@@ -49,7 +49,7 @@ class TestOrder:
         ] == calls
 
     async def test_started_is_sent_before_the_application_runs(self):
-        """A receiver of request_started comes before the application, one of teardown after it."""
+        """request_started comes before the application, and the teardown after it."""
         order = []
 
         async def app(scope, receive, send):
@@ -71,7 +71,7 @@ class TestOrder:
         assert ["started", "app", "app is done", "tearing down"] == order
 
     async def test_finished_is_sent_before_the_client_has_anything(self):
-        """Right before the response is sent means before the first byte, of a stream too."""
+        """request_finished is sent before the first byte of the response, also for a stream."""
         client = Client(None)
 
         async def stream(scope, receive, send):
@@ -97,13 +97,13 @@ class TestOrder:
         assert {"finished": 0, "tearing down": 5} == had
 
     async def test_an_exception_in_the_middle_of_a_stream(self):
-        """It comes after request_finished: the response was on its way."""
+        """An exception in the middle of a stream comes after request_finished."""
 
         async def app(scope, receive, send):
             await send(START)
             raise LookupError
 
-        with told() as calls, pytest.raises(LookupError):
+        with recorded() as calls, pytest.raises(LookupError):
             await Client(SignalsMiddleware(app)).visit()
         assert [
             "request-started",
@@ -118,7 +118,7 @@ class TestOrder:
         async def silent(scope, receive, send):
             pass
 
-        with told() as calls:
+        with recorded() as calls:
             await Client(SignalsMiddleware(silent)).visit()
         assert ["request-started", "request-tearing-down"] == names(calls)
 
@@ -127,22 +127,22 @@ class TestSender:
     async def test_the_scope_names_the_application(self):
         """``scope["app"]`` is the sender wherever the middleware stands."""
         framework = object()
-        with told(asgi.request_started) as calls:
+        with recorded(asgi.request_started) as calls:
             await Client(SignalsMiddleware(hello), app=framework).visit()
         assert [("request-started", framework, {})] == calls
 
     async def test_the_sender_is_the_same_for_the_whole_request(self):
-        """What a mounted application writes into the scope changes nothing."""
+        """A mounted application that changes the scope does not change the sender."""
 
         async def mount(scope, receive, send):
             scope["app"] = object()
             await hello(scope, receive, send)
 
-        with told() as calls:
+        with recorded() as calls:
             await Client(SignalsMiddleware(mount)).visit()
         assert [mount] * 3 == [sender for _, sender, _ in calls]
 
-    async def test_receivers_of_another_application_hear_nothing(self):
+    async def test_receivers_for_another_application_are_not_called(self):
         """A receiver connected for one application is not called for another."""
         heard = []
         with asgi.request_started.connected_to(heard.append, hello):
@@ -173,7 +173,7 @@ class TestReceivers:
         assert ["async", "sync"] == order
 
     async def test_the_request_is_at_hand(self):
-        """Receivers reach the scope, and with it the path, as Flask's reach the request."""
+        """A receiver can read the scope of the current request."""
         paths = []
 
         def receiver(sender, **extra):
@@ -188,7 +188,7 @@ class TestReceivers:
         assert ["/lamps"] * 3 == paths
 
     async def test_outside_of_a_request_there_is_no_scope(self):
-        """Neither before nor after a request, not even one that failed."""
+        """Before and after a request, failed ones included, no scope is current."""
         with pytest.raises(LookupError, match="no request is being handled here"):
             asgi.current_scope()
         with pytest.raises(LookupError, match="no such lamp"):
@@ -197,7 +197,7 @@ class TestReceivers:
             asgi.current_scope()
 
     async def test_context_variables_last_for_the_request(self):
-        """What a receiver of request_started sets, one of request_tearing_down can reset."""
+        """The teardown can reset a context variable that request_started has set."""
         lamp = ContextVar("lamp", default="off")
         tokens = []
 
@@ -221,14 +221,14 @@ class TestReceivers:
         assert (["on"], "off") == (seen, lamp.get())
 
     def test_one_that_does_not_fit_is_refused_when_it_is_connected(self):
-        """The signals have contracts: a mistake is found at start-up."""
+        """The signals have contracts, so ``connect`` refuses a receiver that does not fit."""
         with pytest.raises(ContractError, match="does not take 'response'; add \\*\\*extra"):
             asgi.request_finished.connect(lambda sender: None)
 
 
 class TestExamplesOfFlask:
     async def test_receivers_of_flasks_documents_fit(self):
-        """The receivers in Flask's guide and reference can be connected as they stand."""
+        """The receivers in Flask's guide and reference can be connected without a change."""
         log = []
 
         def log_request(sender, **extra):
@@ -263,14 +263,14 @@ class TestExamplesOfFlask:
 
 class TestReceiversThatRaise:
     async def test_at_the_start(self):
-        """The application is not called; it counts as an exception of the request."""
+        """After an error of a request_started receiver, the application is not called."""
 
         def refuse(sender):
             raise PermissionError("closed")
 
         with (
             asgi.request_started.connected_to(refuse),
-            told(asgi.got_request_exception, asgi.request_tearing_down) as calls,
+            recorded(asgi.got_request_exception, asgi.request_tearing_down) as calls,
             pytest.raises(PermissionError) as raised,
         ):
             await Client(SignalsMiddleware(hello)).visit()
@@ -280,7 +280,7 @@ class TestReceiversThatRaise:
         ] == calls
 
     async def test_when_finished(self):
-        """Nothing has been sent yet, so that the application can still answer with an error."""
+        """After an error of a request_finished receiver, the app can send an error page."""
 
         def fail_once(sender, response):
             asgi.request_finished.disconnect(fail_once)
@@ -294,20 +294,20 @@ class TestReceiversThatRaise:
 
         asgi.request_finished.connect(fail_once)
         client = Client(SignalsMiddleware(careful))
-        with told(asgi.request_finished) as calls:
+        with recorded(asgi.request_finished) as calls:
             await client.visit()
         assert [500] == [message["status"] for message in client.got]
         assert [500] == [payload["response"].status for _, _, payload in calls]
 
-    async def test_when_told_of_an_exception(self):
-        """Its own exception goes on to the server; the teardown is still about the first one."""
+    async def test_when_an_exception_is_reported(self):
+        """The server gets the receiver's exception, and the teardown gets the first exception."""
 
         def fail(sender, exception):
             raise ValueError("the reporter is broken")
 
         with (
             asgi.got_request_exception.connected_to(fail),
-            told(asgi.request_tearing_down) as calls,
+            recorded(asgi.request_tearing_down) as calls,
             pytest.raises(ValueError, match="the reporter is broken") as raised,
         ):
             await Client(SignalsMiddleware(broken)).visit()
@@ -316,21 +316,24 @@ class TestReceiversThatRaise:
         assert type(payload["exc"]) is LookupError
 
     async def test_when_tearing_down(self):
-        """The other receivers still run; then the server gets the first error."""
+        """If a receiver of the teardown raises, the others still run.
+
+        Then the server gets the first error.
+        """
 
         def fail(sender, exc):
             raise ValueError("cannot close")
 
         with (
             asgi.request_tearing_down.connected_to(fail),
-            told(asgi.request_tearing_down) as calls,
+            recorded(asgi.request_tearing_down) as calls,
             pytest.raises(ValueError, match="cannot close"),
         ):
             await Client(SignalsMiddleware(hello)).visit()
         assert ["request-tearing-down"] == names(calls)
 
     async def test_when_tearing_down_after_an_exception(self, caplog):
-        """The server gets the request's own exception; that of the teardown is logged."""
+        """The server gets the request's exception. The teardown's exception is logged."""
 
         def fail(sender, exc):
             raise ValueError("cannot close")
@@ -355,14 +358,14 @@ class TestPassingThrough:
 
         client = Client(None, kind="lifespan")
         receive, send = client.receive, client.send
-        with told() as calls:
+        with recorded() as calls:
             await SignalsMiddleware(app)(client.scope, receive, send)
         assert given[0] is client.scope
         assert (receive, send) == tuple(given[1:])
         assert [] == calls
 
     async def test_a_request_gets_the_servers_receive(self):
-        """Only what has to be looked at is wrapped: a request's scope and receive are not."""
+        """The middleware wraps ``send`` only, not the scope and ``receive``."""
         given = []
 
         async def app(scope, receive, send):
@@ -377,10 +380,10 @@ class TestPassingThrough:
 
 class TestResponseInfo:
     def test_headers_by_name(self):
-        """A header is found in any case; of several the first; of none, None."""
+        """A header is found in any spelling of its case. The first of several counts."""
         info = ResponseInfo(200, ((b"set-cookie", b"a"), (b"set-cookie", b"b")))
         assert ("a", None) == (info.header("Set-Cookie"), info.header("Location"))
 
     def test_a_start_without_headers(self):
-        """ASGI lets an application leave the headers out."""
+        """A start message may have no headers."""
         assert ResponseInfo(204, ()) == ResponseInfo.of({"status": 204})

@@ -1,4 +1,4 @@
-"""Websockets: Quart's signals for them, around any ASGI application."""
+"""The signals of a websocket around any ASGI application. They are Quart's."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from aldis import asgi
 from aldis.asgi import ResponseInfo, SignalsMiddleware
-from tests.asgi.client import Client, names, told
+from tests.asgi.client import Client, names, recorded
 
 INCOMING = [
     {"type": "websocket.connect"},
@@ -17,7 +17,7 @@ INCOMING = [
 
 
 async def echo(scope, receive, send):
-    """Send back what comes."""
+    """Send each message back."""
     await receive()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
@@ -38,8 +38,8 @@ def visitor(app, **options):
 
 class TestOrder:
     async def test_a_conversation(self):
-        """Started; each message as a sender of its own, when it came and once it went; the end."""
-        with told() as calls:
+        """A conversation sends started, a signal for each message in and out, and the end."""
+        with recorded() as calls:
             await visitor(echo).visit()
         assert [
             ("websocket-started", echo, {}),
@@ -52,8 +52,8 @@ class TestOrder:
         ] == calls
 
     async def test_an_exception(self):
-        """It is told of as a websocket's, and no response is finished."""
-        with told() as calls, pytest.raises(LookupError) as raised:
+        """An exception sends the websocket's signal, and no response signal."""
+        with recorded() as calls, pytest.raises(LookupError) as raised:
             await visitor(broken).visit()
         assert [
             ("websocket-started", broken, {}),
@@ -62,7 +62,7 @@ class TestOrder:
         ] == calls
 
     async def test_received_comes_before_the_application_has_it(self):
-        """As in Quart: first the signal, then the application; for what is sent, afterwards."""
+        """websocket_received comes before the app gets the message. websocket_sent comes after."""
         order = []
         client = visitor(None)
 
@@ -87,13 +87,13 @@ class TestOrder:
         assert ["received ahoy", "app", "sent aye, 1 on its way"] == order
 
     async def test_a_refusal_with_a_response(self):
-        """An application that answers instead of accepting finishes with that response."""
+        """An application that responds instead of accepting finishes with that response."""
 
         async def refuse(scope, receive, send):
             await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
             await send({"type": "websocket.http.response.body", "body": b""})
 
-        with told(asgi.websocket_finished, asgi.request_finished) as calls:
+        with recorded(asgi.websocket_finished, asgi.request_finished) as calls:
             await visitor(refuse).visit()
         assert [("websocket-finished", refuse, {"response": ResponseInfo(403)})] == calls
 
@@ -113,19 +113,19 @@ class TestReceivers:
 
 class TestEndings:
     async def test_the_client_leaves_while_something_is_sent(self):
-        """It is no exception of the application; the message is not reported as sent."""
-        with told() as calls, pytest.raises(OSError, match="the client is gone") as raised:
+        """If the client leaves during a send, the message does not count as sent."""
+        with recorded() as calls, pytest.raises(OSError, match="the client is gone") as raised:
             await visitor(echo, leaves_after=1).visit()
         assert ["websocket-started", "websocket-received", "websocket-tearing-down"] == names(calls)
         assert {"exc": raised.value} == calls[-1][2]
 
     async def test_cancelled(self):
-        """A cancelled websocket is torn down, and was not finished."""
+        """A cancelled websocket is torn down without a finished signal."""
 
         async def wait(scope, receive, send):
             await asyncio.Event().wait()
 
-        with told() as calls:
+        with recorded() as calls:
             task = asyncio.create_task(visitor(wait).visit())
             await asyncio.sleep(0)
             task.cancel()
@@ -135,14 +135,14 @@ class TestEndings:
         assert isinstance(calls[-1][2]["exc"], asyncio.CancelledError)
 
     async def test_every_receiver_of_the_teardown_runs(self):
-        """One that raises does not keep the next from it."""
+        """After a receiver that raises, the next one still runs."""
 
         def fail(sender, exc):
             raise ValueError("cannot close")
 
         with (
             asgi.websocket_tearing_down.connected_to(fail),
-            told(asgi.websocket_tearing_down) as calls,
+            recorded(asgi.websocket_tearing_down) as calls,
             pytest.raises(ValueError, match="cannot close"),
         ):
             await visitor(echo).visit()

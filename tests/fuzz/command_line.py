@@ -1,7 +1,7 @@
-"""Runs command lines, one JSON list a line, each in a process of its own, and says how it ended.
+"""Runs command lines, one JSON list per line, each in a new process, and prints the result.
 
-The process is forked from one that has imported what all commands need, which makes a command line
-cost hundredths of a second. A program of the tests; see ``test_arguments.py``.
+The process is a fork of a process that has imported the modules of all commands, so that a command
+takes hundredths of a second. ``test_arguments.py`` starts this program.
 """
 
 import aldis.as_blinker  # noqa: F401, I001 - before anything that imports Flask
@@ -24,7 +24,7 @@ LIMIT = 60  # seconds, after which a command is killed
 
 
 def run(arguments):
-    """Return the exit code of a command line, below zero for a signal, and all that it has said."""
+    """Return the exit code of a command line, negative for a signal, and its output."""
     with tempfile.TemporaryFile() as output:
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""Whatever address a browser comes back with: an answer, and never a way to another site."""
+"""Any callback address gets an answer, and none leads to another site."""
 
 from urllib.parse import urlsplit
 
@@ -63,7 +63,7 @@ def app(request):
 
 
 def check(answer, *hosts):
-    """Assert that it is no failure of ours, and leads to nowhere else."""
+    """Assert that the response is not a server error and leads to no other site."""
     assert answer.status_code in (200, 302, 400), answer.status_code
     target = answer.headers.get("Location")
     if target is None:
@@ -84,7 +84,7 @@ quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_
 @example(query=[("state", "the-state"), ("error", "//evil.example"), ("error_uri", "//evil")])
 @example(query=[("oauth_token", "the-state"), ("oauth_verifier", "\0")])
 def test_the_way_back(app, query):
-    """It is refused, with a login under way and without one."""
+    """A random callback is refused, during a login and without one."""
     with app.test_client() as client:
         check(client.get(CALLBACK, query_string=query))
         client.post("/begun/the-state")
@@ -97,7 +97,7 @@ def test_the_way_back(app, query):
 @example(query="&&==&state&code")
 @example(query="state[]=1&state[a]=2")
 def test_a_query_that_is_none(app, query):
-    """Bytes that are no text are no state either."""
+    """A query of bytes that are not text is refused."""
     with app.test_client() as client:
         check(client.get(f"{CALLBACK}?{query}"))
 
@@ -105,7 +105,7 @@ def test_a_query_that_is_none(app, query):
 @quickly
 @given(target=words, query=queries)
 def test_the_way_there(app, target, query):
-    """What the address asks for afterwards is a path of this site, or is forgotten."""
+    """The page after the login is a path of this site; aldis ignores any other."""
     with app.test_client() as client:
         answer = client.get("/login/op", query_string=[("next", target), *query])
         check(answer, PROVIDER)
@@ -118,8 +118,8 @@ def test_the_way_there(app, target, query):
 
 @quickly
 @given(state=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
-def test_a_state_that_nobody_was_given(app, state):
-    """It finds no login, and leaves the one that is under way."""
+def test_an_unknown_state(app, state):
+    """An unknown state finds no login and leaves the current login unchanged."""
     assume(state != "the-state")
     with app.test_client() as client:
         client.post("/begun/the-state")

@@ -1,4 +1,4 @@
-"""The largest and smallest numbers that each database keeps: none of them stops a worker."""
+"""The largest and smallest numbers of each database do not stop a worker."""
 
 import pytest
 from sqlalchemy import MetaData, insert, select
@@ -39,7 +39,7 @@ def outbox(request, tmp_path_factory):
 
 @pytest.mark.parametrize("found", EXTREMES.values(), ids=EXTREMES)
 def test_extremes(outbox, found):
-    """What is sent afterwards is delivered, and what is there can be looked at."""
+    """Beside extreme numbers, new sends are delivered, and commands show the rows."""
     got = []
 
     @durable("fuzz.receipt", retry=SOON)
@@ -60,7 +60,7 @@ def test_extremes(outbox, found):
 
 
 def left(outbox, rows):
-    """Return what a worker should have ended by now."""
+    """Return the deliveries that a worker should have completed by now."""
     with outbox.engine.connect() as connection:
         waiting = rows.c.state.in_([0, 1, 6]) & (rows.c.due_at <= 0)
         return connection.execute(select(rows.c.id).where(waiting)).all()

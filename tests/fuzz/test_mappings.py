@@ -1,4 +1,4 @@
-"""Whatever a plugin says that it listens to: a unit, or an error and nothing connected."""
+"""Any mapping of a plugin is connected as a unit, or it raises and nothing is connected."""
 
 import warnings
 from contextlib import suppress
@@ -21,7 +21,7 @@ def receiver(sender, **extra):
 
 
 class Hostile:
-    """An object of which every question raises."""
+    """An object that raises for each attribute and for its repr."""
 
     def __getattr__(self, name):
         raise AttributeError(name)
@@ -80,7 +80,7 @@ def connected():
 @example(mapping={SIGNALS[0]: {receiver}})
 @example(mapping={SIGNALS[0]: [{"receiver": receiver, "weak": "maybe", "sender": []}]})
 def test_any_mapping(mapping):
-    """What cannot be connected is told as such, and then nothing is."""
+    """An invalid mapping raises the documented error, and nothing is connected."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ContractWarning)
         try:
@@ -106,7 +106,7 @@ def test_any_mapping(mapping):
     ],
 )
 def test_objects_that_answer_nothing(mapping):
-    """What their own code raises may pass, but nothing is connected."""
+    """An error of the objects' own code may be raised, but nothing is connected."""
     with pytest.raises((ReceiverError, RuntimeError, KeyError)):
         Subscriptions(mapping).connect()
     assert 0 == connected()
@@ -120,7 +120,7 @@ values = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Z
 @example(value="dist_odd:Plugin.a.b")
 @example(value="dist_odd:Plugin [extra]")
 def test_any_entry_point(tmp_path_factory, value):
-    """A plugin that somebody has installed wrongly is named, and nothing is connected."""
+    """The error for an invalid entry point names the plugin, and nothing is connected."""
     folder = tmp_path_factory.mktemp("installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))

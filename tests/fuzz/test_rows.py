@@ -112,7 +112,7 @@ def served(tmp_path_factory):
 
 @contextmanager
 def only_rows(outbox, found):
-    """Let the table hold exactly these rows."""
+    """Replace the rows of the table with these rows."""
     with outbox.engine.begin() as connection:
         connection.execute(text("DELETE FROM aldis_deliveries"))
         for row in found:
@@ -151,7 +151,7 @@ def test_hostile_rows(served, found):
 
 
 def due_rows(outbox):
-    """Return the rows that a worker should have ended by now."""
+    """Return the rows that a worker should have completed by now."""
     columns = untyped.c
     waits = columns.state.in_([0, 6]) | ((columns.state == 1) & columns.worker.is_not(None))
     with outbox.engine.connect() as connection:

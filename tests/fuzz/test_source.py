@@ -1,4 +1,4 @@
-"""What the source of aldis never does, read from the source."""
+"""The source of aldis never runs data as code."""
 
 import ast
 from pathlib import Path
@@ -7,11 +7,11 @@ import aldis
 
 SOURCE = Path(aldis.__file__).parent
 
-#: What makes code, or objects of any class, out of data.
+#: Modules that make code, or objects of any class, from data.
 FORBIDDEN_MODULES = {"code", "dill", "marshal", "pickle", "runpy", "shelve", "yaml"}
 FORBIDDEN_CALLS = {"__import__", "compile", "eval", "exec"}
 
-#: Every import of a module by a name that is put together at run time, and whose name that is.
+#: Every import of a module by a name that is built at run time, and the origin of the name.
 IMPORTS_BY_NAME = {
     ("ckan/namespaces.py", "'ckan.lib.signals'"): "a constant: there may be no CKAN",
     ("ckan/plugin.py", "'ckan.plugins'"): "a constant: the same",
@@ -23,7 +23,7 @@ IMPORTS_BY_NAME = {
     ("testing/__init__.py", "_HOMES[name]"): "one of the constants there",
 }
 
-#: The same by other ways.
+#: Other functions that import or reload a module.
 RELOADS = {"plugins/finder.py": "the module of an installed plugin's entry point, by its name"}
 
 
@@ -41,7 +41,7 @@ def files():
 
 
 def test_no_module_that_runs_data():
-    """Neither pickle nor anything like it is imported."""
+    """No module imports pickle or a similar module."""
     found = []
     for name, path in files().items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -53,7 +53,7 @@ def test_no_module_that_runs_data():
 
 
 def test_no_text_becomes_code():
-    """Nothing is evaluated, executed or imported by a builtin."""
+    """No module calls ``eval``, ``exec``, ``compile`` or ``__import__``."""
     found = []
     for name, path in files().items():
         for called, node in calls(path):
@@ -63,7 +63,7 @@ def test_no_text_becomes_code():
 
 
 def test_every_import_by_name_is_known():
-    """None of the names comes from a row, a request or a mapping."""
+    """No name of an imported module comes from a row, a request or a mapping."""
     found = {
         (name, ast.unparse(node.args[0]))
         for name, path in files().items()
@@ -74,7 +74,7 @@ def test_every_import_by_name_is_known():
 
 
 def test_every_reload_is_known():
-    """So is what is imported anew."""
+    """Every reload of a module is in the list."""
     names = {"reload", "exec_module", "load_module", "spec_from_file_location", "run_path"}
     found = {name for name, path in files().items() for called, _ in calls(path) if called in names}
     assert set(RELOADS) == found

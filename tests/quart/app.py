@@ -1,4 +1,4 @@
-"""A Quart application that causes each of Quart's signals, and receivers of them all."""
+"""A Quart application that sends each of Quart's signals, and receivers for all of them."""
 
 import logging
 from contextlib import ExitStack, contextmanager
@@ -7,7 +7,7 @@ from quart import Quart, flash, render_template_string, websocket
 
 import aldis.quart
 
-#: Each signal, by the name that Quart's documentation has for it.
+#: Each signal by its name in Quart's documentation.
 SIGNALS = {
     name: getattr(aldis.quart, name)
     for name in aldis.quart.__all__
@@ -58,8 +58,8 @@ def make_app(name="shop"):
 
 
 @contextmanager
-def heard(*names):
-    """Record what two receivers of each signal get, a sync and an async one.
+def received(*names):
+    """Record the calls of two receivers for each signal, a sync and an async one.
 
     Yields:
         The list of ``(name, "sync" or "async", sender, payload)``.
@@ -83,7 +83,7 @@ def _receivers(name, calls):
 
 
 def in_order(calls):
-    """Return the names of the signals; each must have come to both kinds, in connection order."""
+    """Return the names of the signals. Both receivers must have got each, in connection order."""
     names = [name for name, _, _, _ in calls]
     assert ["sync", "async"] * (len(calls) // 2) == [kind for _, kind, _, _ in calls]
     assert names[::2] == names[1::2]
@@ -91,7 +91,7 @@ def in_order(calls):
 
 
 def payload_of(calls, name):
-    """Return the sender and the payload of the one time that ``name`` was sent."""
+    """Return the sender and the payload of the only send of ``name``."""
     [one, other] = [(sender, payload) for each, _, sender, payload in calls if each == name]
     assert one == other
     return one

@@ -11,7 +11,7 @@ from quart.wrappers import Response
 import aldis
 import aldis.quart
 from tests.fresh import run
-from tests.quart.app import SIGNALS, heard, in_order, make_app, payload_of
+from tests.quart.app import SIGNALS, in_order, make_app, payload_of, received
 
 REQUEST = [
     "appcontext_pushed",
@@ -31,7 +31,7 @@ def app():
 
 class TestModule:
     def test_has_every_signal_of_quarts(self):
-        """What quart.signals defines is here, the same objects, and made by the engine."""
+        """The module has all signals of quart.signals, the same objects, and aldis made them."""
         there = {
             name: value for name, value in vars(quart.signals).items() if hasattr(value, "send")
         }
@@ -39,7 +39,7 @@ class TestModule:
         assert 18 == len(SIGNALS)
 
     def test_imported_before_quart_it_takes_blinkers_place(self):
-        """Nobody has to think of as_blinker who imports aldis.quart first."""
+        """An import of aldis.quart before Quart makes Quart run on aldis."""
         code = """
             import aldis.quart
             import blinker
@@ -59,7 +59,7 @@ class TestModule:
         assert "True\n" == run(code)
 
     def test_without_quart_it_names_the_extra(self):
-        """A missing Quart is told as the extra that brings it; a broken one is not hidden."""
+        """The error for a missing Quart names the extra. The error of a broken Quart is shown."""
         code = """
             import sys
             sys.modules["quart"] = None
@@ -78,15 +78,15 @@ class TestModule:
 class TestRequests:
     async def test_in_order(self, app):
         """A request sends its signals in this order, to both kinds of receivers."""
-        with heard(*REQUEST) as calls:
+        with received(*REQUEST) as calls:
             response = await app.test_client().get("/")
         assert REQUEST == in_order(calls)
         assert all(sender is app for _, _, sender, _ in calls)
         assert "hello john" == await response.get_data(as_text=True)
 
     async def test_what_they_carry(self, app):
-        """The payload of each, by the names that Quart documents."""
-        with heard() as calls:
+        """Each signal has the payload that Quart documents."""
+        with received() as calls:
             await app.test_client().get("/")
         carried = {name: payload for name, _, _, payload in calls}
         assert isinstance(carried["request_finished"].pop("response"), Response)
@@ -104,7 +104,7 @@ class TestRequests:
         } == carried
 
     async def test_the_request_is_at_hand(self, app):
-        """Both kinds reach it through Quart's proxy: the sync one, in its thread, too."""
+        """Sync and async receivers reach the request through Quart's proxy, also in a thread."""
         paths = []
 
         def sync(sender, **extra):
@@ -121,8 +121,8 @@ class TestRequests:
         assert ["/stream", "/stream"] == paths
 
     async def test_an_exception(self, app):
-        """It is told of, by the exception, before the error page that is finished."""
-        with heard(*REQUEST, "got_request_exception") as calls:
+        """The signal carries the exception and is sent before the error page is finished."""
+        with received(*REQUEST, "got_request_exception") as calls:
             assert 500 == (await app.test_client().get("/fail")).status_code
         assert [*REQUEST[:2], "got_request_exception", *REQUEST[2:]] == in_order(calls)
         sender, payload = payload_of(calls, "got_request_exception")
@@ -131,8 +131,8 @@ class TestRequests:
         assert isinstance(payload["exception"], LookupError)
 
     async def test_a_background_task(self, app):
-        """An exception of one is told of after its request has long been answered."""
-        with heard("got_background_exception") as calls:
+        """An exception of a background task sends its signal after the end of the request."""
+        with received("got_background_exception") as calls:
             async with app.test_app():
                 assert 200 == (await app.test_client().get("/background")).status_code
         sender, payload = payload_of(calls, "got_background_exception")
@@ -140,13 +140,13 @@ class TestRequests:
         assert "out of oil" == str(payload["exception"])
 
     async def test_serving(self, app):
-        """What fails at start-up is told of, and still keeps the application from starting."""
+        """An exception at start-up sends its signal, and the application does not start."""
 
         @app.before_serving
         async def fail():
             raise LookupError("no oil at all")
 
-        with heard("got_serving_exception") as calls, pytest.raises(LookupError):
+        with received("got_serving_exception") as calls, pytest.raises(LookupError):
             await app.startup()
         sender, payload = payload_of(calls, "got_serving_exception")
         assert sender is app
@@ -161,7 +161,7 @@ class TestRequests:
         assert "john" == context["name"]
 
     async def test_of_another_application_are_not_captured(self, app):
-        """Only the application's own templates are, into a list of one's own if need be."""
+        """Only the templates of this application are captured. You can pass a list for them."""
         mine = []
         with aldis.quart.captured_templates(make_app("other"), mine) as templates:
             await app.test_client().get("/")
@@ -169,14 +169,14 @@ class TestRequests:
         assert [] == mine
 
     async def test_every_receiver_tears_down(self, app):
-        """One that raises keeps no other from it; the error is still heard."""
+        """Each receiver of the teardown runs, and the error of one is still raised."""
 
         def fail(sender, exc):
             raise ValueError("cannot close")
 
         with (
             quart.request_tearing_down.connected_to(fail),
-            heard("request_tearing_down") as calls,
+            received("request_tearing_down") as calls,
             pytest.raises(ValueError, match="cannot close"),
         ):
             async with app.test_request_context("/"):
@@ -186,14 +186,14 @@ class TestRequests:
 
 class TestWebsockets:
     async def test_in_order(self, app):
-        """A conversation; messages are senders, as Quart has it, to sync receivers too."""
+        """In a conversation the messages are the senders, as in Quart, for sync receivers, too."""
         over = asyncio.Event()
 
         async def tell(sender, exc):
             over.set()
 
         with (
-            heard(*(name for name in SIGNALS if name.startswith("websocket"))) as calls,
+            received(*(name for name in SIGNALS if name.startswith("websocket"))) as calls,
             aldis.quart.websocket_tearing_down.connected_to(tell),
         ):
             async with app.test_client().websocket("/ws") as connection:
@@ -217,9 +217,9 @@ class TestWebsockets:
         assert (app, {"exc": None}) == payload_of(calls, "websocket_tearing_down")
 
     async def test_an_exception(self, app):
-        """It is told of as a websocket's."""
+        """An exception sends the websocket's signal."""
         with (
-            heard("got_websocket_exception", "got_request_exception") as calls,
+            received("got_websocket_exception", "got_request_exception") as calls,
             pytest.raises(WebsocketResponseError),
         ):
             async with app.test_client().websocket("/ws/fail") as connection:
@@ -229,7 +229,7 @@ class TestWebsockets:
         assert "no such lamp" == str(payload["exception"])
 
     async def test_sync_receivers_of_messages_run_in_a_thread(self, app):
-        """As those of Quart's other signals do, so that they may block."""
+        """Sync receivers for messages run in a thread, so they may block."""
         threads = []
 
         def receiver(sender):

@@ -1,4 +1,4 @@
-"""Real servers on loopback, each in a thread of this process, and clients for them."""
+"""Real servers on loopback, each in a thread of this process, and clients."""
 
 import asyncio
 import http.client
@@ -17,7 +17,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, RejectConnection, Request, TextMessage
 
 HOST = "127.0.0.1"
-SECONDS = 60  # how long anything here may take before it counts as failed
+SECONDS = 60  # seconds until a step counts as failed
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def on_uvicorn(app):
 
 
 def get(port, path):
-    """Request ``path``; return the status and the body, or the part of it that came."""
+    """Request ``path``; return the status and the body, or the received part of the body."""
     connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS)
     try:
         connection.request("GET", path)
@@ -104,7 +104,7 @@ def get_all(port, paths):
 
 
 def leave(port, path):
-    """Request ``path``, wait for the first bytes of the answer, and be gone."""
+    """Request ``path``, wait for the first bytes of the answer, and disconnect."""
     with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert connection.recv(100)
@@ -143,7 +143,7 @@ def talk(port, path, *messages):
 
 
 def wait_until(condition):
-    """Wait for what a server does after its answer."""
+    """Wait until the condition is true; a server may work after its answer."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline

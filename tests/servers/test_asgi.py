@@ -34,18 +34,18 @@ MESSAGES = [
 
 
 class Listener:
-    """Hears every signal of an application, by the path that a receiver finds at hand."""
+    """Records every signal of an application, by the path of the current request."""
 
     def __init__(self):
         self.by_path = defaultdict(list)
         self.senders = set()
 
     def note(self, name, **payload):
-        """Remember that something happened while the current request is answered."""
+        """Record an event of the current request."""
         self.by_path[asgi.current_scope()["path"]].append((name, payload))
 
     def names(self, path):
-        """Return what happened while ``path`` was answered."""
+        """Return the events of the request for ``path``."""
         return [name for name, _ in self.by_path[path]]
 
     @contextmanager
@@ -74,7 +74,7 @@ class Listener:
 
 
 def make_app(listener):
-    """Make a FastAPI application that says what it does."""
+    """Make a FastAPI application that records its steps."""
     app = fastapi.FastAPI()
     app.add_middleware(SignalsMiddleware)
 
@@ -104,7 +104,7 @@ def make_app(listener):
 
 
 def add_long_ones(app):
-    """Give ``app`` what goes on until the client is gone, and a websocket."""
+    """Add endless streams and a websocket to ``app``."""
 
     @app.get("/endless")
     async def endless():
@@ -133,7 +133,7 @@ def serve(request):
 
 class TestConcurrentRequests:
     def test_each_has_its_signals_in_order(self, serve):
-        """Pages, errors and streams: every signal, its sender, its request, in its order."""
+        """Each page, error and stream sends its signals in order, for the right request."""
         listener = Listener()
         app = make_app(listener)
         with listener.listening(), serve(app) as port:
@@ -148,7 +148,7 @@ class TestConcurrentRequests:
         assert {app} == listener.senders
 
     def test_a_client_that_leaves(self, serve):
-        """Each stream that nobody reads any more is torn down, and is no exception."""
+        """A stream whose client left is torn down without an exception."""
         listener = Listener()
         with listener.listening(), serve(make_app(listener)) as port:
             for _ in range(3):
@@ -159,7 +159,7 @@ class TestConcurrentRequests:
         )
 
     def test_a_server_that_stops(self, serve):
-        """Requests that are still answered when the server stops are cancelled and torn down."""
+        """Requests that run when the server stops are cancelled and torn down."""
         listener, reached = Listener(), []
 
         async def forever(scope, receive, send):
@@ -181,7 +181,7 @@ class TestConcurrentRequests:
         assert isinstance(payload["exc"], asyncio.CancelledError)
 
     def test_a_websocket(self, serve):
-        """A conversation has its signals, with the message or the application as sender."""
+        """A conversation sends its signals, with the message or the application as sender."""
         listener = Listener()
         app = make_app(listener)
         with listener.listening(), serve(app) as port:
@@ -204,7 +204,7 @@ def kind_of(path):
 
 
 def check_payload(path, payloads):
-    """Hold what a request's signals carried to what belongs to this request."""
+    """Check that the payloads of the signals belong to this request."""
     kind = kind_of(path)
     if kind == "fail":
         error = payloads["got-request-exception"]["exception"]

@@ -31,7 +31,7 @@ MESSAGES = {
 
 
 class Listener:
-    """Hears each signal twice, by a sync and an async receiver; a request is its task."""
+    """Records each signal twice, with a sync and an async receiver, by the task of the request."""
 
     def __init__(self, app):
         self.app = app
@@ -40,7 +40,7 @@ class Listener:
         self._lock = threading.Lock()
 
     def connect(self, stack):
-        """Connect the receivers, for the application or, where messages are senders, for any."""
+        """Connect the receivers for the app, or for any sender if messages are senders."""
         for name, signal in SIGNALS.items():
             every = name in ("websocket_received", "websocket_sent")
             for receiver in self._receivers(name):
@@ -70,7 +70,7 @@ def app():
 
 class TestConcurrentRequests:
     def test_each_has_its_signals(self, app):
-        """Pages, errors and streams: each signal twice, in the order of its request."""
+        """Each page, error and stream sends its signals in order, to both receivers."""
         listener = Listener(app)
         with ExitStack() as stack:
             listener.connect(stack)
@@ -85,7 +85,7 @@ class TestConcurrentRequests:
                 by_request[url].append((name, kind))
         assert set(PATHS) == by_request.keys()
         for url, calls in by_request.items():
-            # With the request at hand; the application's context outlives it, or comes before.
+            # The request is current here. The app context begins earlier and ends later.
             order = [name for name in ORDER[url.partition("?")[0]] if "appcontext" not in name]
             assert [(name, kind) for name in order for kind in ("sync", "async")] == [
                 call for call in calls if "appcontext" not in call[0]
@@ -95,7 +95,7 @@ class TestConcurrentRequests:
             assert heard.count("sync") == heard.count("async") >= len(PATHS)
 
     def test_a_websocket(self, app):
-        """Messages come to sync receivers too, which Quart itself would refuse."""
+        """Sync receivers get messages, too. Quart alone would refuse them."""
         listener = Listener(app)
         with ExitStack() as stack:
             listener.connect(stack)
@@ -110,7 +110,7 @@ class TestConcurrentRequests:
         assert names.index("websocket_finished") < names.index("websocket_tearing_down")
 
     def test_a_websocket_that_fails(self, app):
-        """Its exception is told of, to both kinds of receivers."""
+        """The signal of the exception reaches sync and async receivers."""
         listener = Listener(app)
         with ExitStack() as stack:
             listener.connect(stack)

@@ -34,7 +34,7 @@ ROUNDS = 15
 
 @pytest.fixture
 def app():
-    """Give an application whose requests all meet in the middle, so that they run at once."""
+    """Return an application whose requests wait for each other, so that they overlap."""
     app = flask.Flask("shop")
     app.secret_key = "for flashing"  # noqa: S105 - signs nothing but this test's cookies
     app.logger.disabled = True
@@ -67,7 +67,7 @@ def app():
 
 
 class Listener:
-    """Hears every signal of an application, thread by thread: a request never leaves its own."""
+    """Records every signal of an application by thread. A request stays in its thread."""
 
     def __init__(self, app):
         self.by_thread = defaultdict(list)
@@ -75,7 +75,7 @@ class Listener:
         app.extensions["test"] = self.note
 
     def note(self, name, **payload):
-        """Remember that something happened in this thread, and for which request if it is known."""
+        """Record an event of this thread, and its request if it is known."""
         path = flask.request.path if flask.has_request_context() else None
         self.by_thread[threading.get_ident()].append((name, path, payload))
 
@@ -89,7 +89,7 @@ class Listener:
         return receive
 
     def requests(self):
-        """Split what each thread heard into requests."""
+        """Split the records of each thread into requests."""
         for heard in self.by_thread.values():
             # The context is pushed right before.
             starts = [at - 1 for at, call in enumerate(heard) if call[0] == "request_started"]
@@ -99,7 +99,7 @@ class Listener:
 
 class TestConcurrentRequests:
     def test_each_has_its_signals_in_order(self, app):
-        """Pages, errors and streams: every signal, its sender, its request, in its order."""
+        """Each page, error and stream sends its signals in order, for the right request."""
         listener, stranger = Listener(app), flask.Flask("other")
         paths = [f"/{kind}/{number}" for number in range(ROUNDS) for kind in ORDER]
         heard_elsewhere = []
@@ -120,7 +120,7 @@ class TestConcurrentRequests:
         for path, request in requests.items():
             assert ORDER[kind_of(path)] == [name for name, _, _ in request]
             check_payload(path, {name: payload for name, _, payload in request})
-            # In the request's context a receiver sees this request and no other.
+            # In the context of a request, a receiver sees only this request.
             assert {path} == {seen for _, seen, _ in request if seen is not None}
         assert {app} == listener.senders
         assert [] == heard_elsewhere
@@ -133,7 +133,7 @@ def kind_of(path):
 
 
 def check_payload(path, payloads):
-    """Hold what a request's signals carried to what belongs to this request."""
+    """Check that the payloads of the signals belong to this request."""
     kind, number = kind_of(path), int(path.split("/")[2])
     assert STATUS[kind] == payloads["request_finished"]["response"].status_code
     if kind == "page":
