@@ -1,4 +1,4 @@
-"""What the tests of plugins share."""
+"""Fixtures for the tests of plugins."""
 
 import importlib
 import sys
@@ -11,13 +11,13 @@ from tests.plugins.distributions import Distributions
 
 @pytest.fixture
 def shop():
-    """A namespace of this test's own."""
+    """A namespace for this test."""
     return Namespace()
 
 
 @pytest.fixture
 def distributions(tmp_path, monkeypatch):
-    """Where distributions of plugins can be installed during this test."""
+    """A folder on ``sys.path`` where this test installs distributions of plugins."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     importlib.invalidate_caches()

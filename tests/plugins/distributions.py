@@ -1,4 +1,4 @@
-"""Distributions with entry points, as an installer leaves them on the path."""
+"""Distributions with entry points, as an installer writes them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The benchmark of plugins: that it measures what it says."""
+"""The benchmark of plugins measures each step that it reports."""
 
 from benchmarks.plugins import SUBSCRIPTIONS, measure
 
 
 def test_every_step_is_measured_and_checked():
-    """Each plugin is added, enabled, reloaded and disabled, and no receiver is lost or left."""
+    """Each plugin is added, enabled, reloaded and disabled, and none is lost or left over."""
     result = measure(5)
     assert 10 == SUBSCRIPTIONS
     assert {"add", "enable", "reload", "disable"} == set(result)

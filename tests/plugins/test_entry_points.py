@@ -1,4 +1,4 @@
-"""Plugins found by entry point: real distributions on the path."""
+"""Plugins that are found by entry point, from real distributions on the path."""
 
 import importlib
 import subprocess
@@ -30,14 +30,14 @@ def answers():
 
 @pytest.fixture
 def manager():
-    """A manager that disables what the test enabled."""
+    """A manager whose plugins are disabled after the test."""
     manager = PluginManager()
     yield manager
     manager.disable(*manager.enabled)
 
 
 def test_installed_plugins_are_found_by_name(distributions, manager):
-    """An entry point makes a plugin known; it is imported when it is enabled and not before."""
+    """An entry point makes a plugin known. Enabling the plugin imports it."""
     distributions.install("audit", LISTENER.format(answer=1))
     distributions.install("mail", LISTENER.format(answer=2))
     assert ("audit", "mail") == manager.names
@@ -49,7 +49,7 @@ def test_installed_plugins_are_found_by_name(distributions, manager):
 
 
 def test_one_plugins_import_does_not_load_the_others(distributions, manager):
-    """A broken plugin that nobody enables does no harm."""
+    """A broken plugin that is not enabled does no harm."""
     distributions.install("audit", LISTENER.format(answer=1))
     distributions.install("broken", "raise RuntimeError('imported')")
     manager.enable("audit")
@@ -70,7 +70,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(distributions, manager):
 
 
 def test_a_plugin_that_cannot_be_made_is_named(distributions, manager):
-    """So it is when its class raises."""
+    """The error names the plugin whose class raises."""
     distributions.install("broken", "class Plugin:\n    def __init__(self): raise OSError('disk')")
     with pytest.raises(PluginError, match=r"'broken' .*OSError: disk"):
         manager.enable("broken")
@@ -78,15 +78,15 @@ def test_a_plugin_that_cannot_be_made_is_named(distributions, manager):
 
 
 def test_an_entry_point_to_something_else_is_named(distributions, manager):
-    """An object without the one method is no plugin."""
+    """The error names an entry point whose object lacks the method of a plugin."""
     distributions.install("broken", "Plugin = 7")
     with pytest.raises(PluginError, match="7 has no method get_signal_subscriptions"):
         manager.enable("broken")
 
 
 @pytest.mark.parametrize("value", ["dist broken:Plugin", "dist_broken:", "dist-broken:Plugin"])
-def test_a_malformed_entry_point_is_told_as_such(distributions, manager, value):
-    """What is wrong with it, and how it would be right; when it is reloaded, too."""
+def test_a_malformed_entry_point_is_named(distributions, manager, value):
+    """The error shows the mistake and the right form, also after a reload."""
     distributions.install("broken", LISTENER.format(answer=1), version="2.1", value=value)
     said = (
         f"its entry point is malformed: {value!r} is not of the form 'package.module' or "
@@ -100,8 +100,8 @@ def test_a_malformed_entry_point_is_told_as_such(distributions, manager, value):
     assert () == manager.enabled
 
 
-def test_an_absent_plugin_is_answered_with_the_closest_installed(distributions, manager):
-    """A name that no distribution installs is an error that helps."""
+def test_the_error_for_an_absent_plugin_suggests_the_closest(distributions, manager):
+    """The error for a name that no distribution installs suggests the closest name."""
     distributions.install("shop-audit", LISTENER.format(answer=1))
     with pytest.raises(UnknownPluginError, match="did you mean 'shop-audit'"):
         manager.enable("shop-adit")
@@ -110,7 +110,7 @@ def test_an_absent_plugin_is_answered_with_the_closest_installed(distributions, 
 
 
 def test_reloading_imports_the_module_anew(distributions, manager):
-    """What has changed on disk is what runs after a reload."""
+    """After a reload, the code that is on disk now runs."""
     distributions.install("audit", LISTENER.format(answer=1))
     manager.enable("audit")
     distributions.install("audit", LISTENER.format(answer="changed"))
@@ -120,7 +120,7 @@ def test_reloading_imports_the_module_anew(distributions, manager):
 
 
 def test_a_module_broken_since_is_an_error_until_it_is_repaired(distributions, manager):
-    """A reload that fails leaves nothing connected, and no half of the module behind."""
+    """A failed reload leaves nothing connected and no half-loaded module."""
     distributions.install("audit", LISTENER.format(answer=1))
     manager.enable("audit")
     distributions.install("audit", "class Plugin: pass\nraise RuntimeError('half')")
@@ -136,8 +136,8 @@ def test_a_module_broken_since_is_an_error_until_it_is_repaired(distributions, m
     assert [22] == answers()
 
 
-def test_a_plugin_at_hand_hides_an_installed_one(distributions, manager):
-    """What a program adds itself comes before what is installed under the same name."""
+def test_an_added_plugin_hides_an_installed_one(distributions, manager):
+    """A plugin that the program adds hides an installed plugin of the same name."""
     from aldis import signal
 
     class Own:
@@ -168,8 +168,8 @@ def test_a_module_can_be_the_plugin(distributions, manager):
     assert ["module"] == answers()
 
 
-def test_a_group_of_ones_own_is_looked_at_instead(distributions):
-    """An application with its own entry point group sees its own plugins."""
+def test_an_application_can_have_its_own_group(distributions):
+    """An application with its own entry point group finds only the plugins of that group."""
     distributions.group = "shop.plugins"
     distributions.install("audit", LISTENER.format(answer=1))
     assert ("audit",) == PluginManager("shop.plugins").names
@@ -178,7 +178,7 @@ def test_a_group_of_ones_own_is_looked_at_instead(distributions):
 
 
 def test_without_pluggy_the_error_names_the_extra():
-    """A missing dependency is answered with what to install."""
+    """The error for a missing dependency names the extra to install."""
     code = """if True:
         import sys
         sys.modules["pluggy"] = None

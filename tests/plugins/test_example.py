@@ -11,7 +11,7 @@ pytest.importorskip("flask")
 
 
 def setuptools_is_there():
-    """Tell whether there is a setuptools that builds wheels by itself."""
+    """Return whether setuptools is installed and can build wheels."""
     try:
         return int(version("setuptools").partition(".")[0]) >= 77
     except PackageNotFoundError:
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def printed():
-    """What the example prints, in one line each."""
+    """The output of the example as lines."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "examples.plugins"],
         capture_output=True,
@@ -39,13 +39,13 @@ def printed():
     return " ".join(done.stdout.split())
 
 
-def test_what_is_installed_is_found(printed):
-    """Three distributions are found by their entry points, wherever pip put them."""
+def test_installed_plugins_are_found(printed):
+    """aldis finds three distributions by their entry points."""
     assert "Installed: crane, loyalty, radio." in printed
 
 
-def test_one_that_works_listens_and_leaves(printed):
-    """The plugin is shown among those who listen, is heard, and is not when it is disabled."""
+def test_a_working_plugin_receives_until_it_is_disabled(printed):
+    """The list shows the plugin's receiver, which is called until the plugin is disabled."""
     enabled, disabled = printed.split("with loyalty disabled")
     assert "- loyalty: enabled" in enabled
     assert "- Loyalty.give_points, from loyalty" in enabled
@@ -55,22 +55,22 @@ def test_one_that_works_listens_and_leaves(printed):
     assert "points" not in disabled
 
 
-def test_one_that_is_absent_is_named(printed):
-    """A plugin that is configured but not installed is an error; its signal is a remark."""
+def test_an_absent_plugin_is_named(printed):
+    """A plugin that is configured but not installed is an error. Its signal is a remark."""
     assert "- stocktake: no plugin is called 'stocktake'; installed in" in printed
     assert "remark: Loyalty.start_anew" in printed
     assert "listens to 'stocktake_finished', which no code declares" in printed
 
 
-def test_one_that_misspells_is_found(printed):
-    """It is enabled and hears nothing, and a check says why."""
+def test_a_misspelt_signal_is_found(printed):
+    """The plugin's receiver is never called, and ``check`` gives the reason."""
     assert "- crane: enabled" in printed
     assert "listens to 'order_payed'" in printed
     assert "did you mean 'order_paid'? (of plugin 'crane')" in printed
 
 
-def test_one_that_fails_is_named_and_leaves_nothing(printed):
-    """The error says which plugin, which distribution and which entry; none of it listens."""
+def test_a_failing_plugin_is_named_and_leaves_nothing(printed):
+    """The error names the plugin, the distribution and the entry, and nothing is connected."""
     assert "plugin 'radio' (shop_radio:Radio of shop-radio 1.0) cannot be enabled" in printed
     assert "entry 1 of 'stock_low': connect has no option 'reciever'" in printed
     assert ", of radio" not in printed

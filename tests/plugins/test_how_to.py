@@ -1,4 +1,4 @@
-"""The page on writing plugins: its examples run, and print what they say."""
+"""The examples of the page on writing plugins run and print the shown output."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "write-plugins.md").read
 
 
 def test_the_examples_run_one_after_the_other(capsys):
-    """What is enabled is heard, what is disabled is not, and a block has a unit's receivers."""
+    """Enabled plugins receive, disabled ones do not. A block connects a unit."""
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert 3 == len(blocks)
     exec(compile("\n".join(blocks), "the_page", "exec"), {"__name__": "the_page"})  # noqa: S102
@@ -18,5 +18,5 @@ def test_the_examples_run_one_after_the_other(capsys):
 
 
 def test_the_entry_point_group_is_the_managers():
-    """What the page tells authors to write is where plugins are looked for."""
+    """The page shows the entry point group that the manager searches."""
     assert f'[project.entry-points."{GROUP}"]' in PAGE

@@ -1,4 +1,4 @@
-"""Plugins that come and go at run time."""
+"""Plugins that are enabled, disabled and reloaded at run time."""
 
 import pickle
 
@@ -11,7 +11,7 @@ from aldis.receivers import robust
 
 
 class Plugin:
-    """Listens to one signal, with a new closure at each call."""
+    """Connects a new closure to one signal at each call."""
 
     def __init__(self, signal, answer, **options):
         self.signal = signal
@@ -30,7 +30,7 @@ def values(results):
 
 @pytest.fixture
 def paid(shop):
-    """The signal that everybody listens to."""
+    """The signal to which each plugin connects."""
     return shop.signal("paid")
 
 
@@ -43,14 +43,14 @@ def manager(paid):
     return manager
 
 
-def test_a_plugin_is_what_has_the_one_method(paid):
-    """``ISignal`` is recognised by its method."""
+def test_an_object_with_the_method_is_a_plugin(paid):
+    """An object with the method of ``ISignal`` is a plugin."""
     assert isinstance(Plugin(paid, "x"), ISignal)
     assert not isinstance(object(), ISignal)
 
 
 def test_nothing_is_connected_until_it_is_enabled(manager, paid):
-    """Adding a plugin, or looking at it, connects nothing."""
+    """Adding or inspecting a plugin connects nothing."""
     assert "audit" == manager.plugin("audit").answer
     assert ("audit", "mail", "stock") == manager.names
     assert () == manager.enabled
@@ -58,7 +58,7 @@ def test_nothing_is_connected_until_it_is_enabled(manager, paid):
 
 
 def test_the_order_of_enabling_is_the_order_of_receiving(manager, paid):
-    """Not the order in which plugins were added, nor that of their names."""
+    """Receivers run in the order in which their plugins were enabled."""
     manager.enable("stock", "audit")
     manager.enable("mail")
     assert ("stock", "audit", "mail") == manager.enabled
@@ -66,7 +66,7 @@ def test_the_order_of_enabling_is_the_order_of_receiving(manager, paid):
 
 
 def test_enabling_again_changes_nothing(manager, paid):
-    """A plugin that is enabled keeps its one connection and its place."""
+    """An enabled plugin keeps its only connection and its place."""
     manager.enable("audit", "mail")
     manager.enable("audit")
     assert ["audit", "mail"] == values(paid.send())
@@ -75,7 +75,7 @@ def test_enabling_again_changes_nothing(manager, paid):
 
 
 def test_disabling_disconnects_what_enabling_connected(manager, paid):
-    """The others stay, in their order; disabling again is no error."""
+    """The others stay, in their order. You can disable a plugin twice."""
     manager.enable("audit", "mail", "stock")
     manager.disable("mail", "mail")
     manager.disable("mail")
@@ -85,7 +85,7 @@ def test_disabling_disconnects_what_enabling_connected(manager, paid):
 
 
 def test_reloading_asks_the_plugin_anew(manager, paid):
-    """The mapping is asked for again, and the plugin receives after the others."""
+    """A reload reads the mapping again, and the plugin receives after the others."""
     manager.enable("audit", "mail")
     manager.plugin("audit").answer = "changed"
     manager.reload("audit")
@@ -100,7 +100,7 @@ def test_reloading_enables(manager, paid):
 
 
 def test_a_class_makes_its_plugin(shop):
-    """A class is called without arguments when it is loaded, and anew when it is reloaded."""
+    """A class is called without arguments at the first load and at each reload."""
     made = []
 
     class Counted(Plugin):
@@ -117,7 +117,7 @@ def test_a_class_makes_its_plugin(shop):
 
 
 def test_a_plugin_that_fails_is_named_and_leaves_nothing(manager, shop, paid):
-    """The error says which plugin, which entry and why; the plugin is not enabled."""
+    """The error names the plugin, the entry and the reason, and the plugin is not enabled."""
 
     class Failing:
         def get_signal_subscriptions(self):
@@ -138,7 +138,7 @@ def test_a_plugin_that_fails_is_named_and_leaves_nothing(manager, shop, paid):
 
 
 def test_an_error_while_connecting_names_the_entry(manager, paid):
-    """What a signal refuses only when it connects is reported with its place too."""
+    """An error that ``connect`` raises is reported with the entry, too."""
 
     class Unhashed:
         __slots__ = ()
@@ -155,7 +155,7 @@ def test_an_error_while_connecting_names_the_entry(manager, paid):
 
 
 def test_enabling_several_is_all_or_nothing(manager, paid):
-    """Those that the same call enabled before the failing one are disabled again."""
+    """If one plugin fails, the plugins that the same call enabled are disabled again."""
     manager.enable("stock")
     with pytest.raises(UnknownPluginError):
         manager.enable("audit", "stock", "mial")
@@ -164,7 +164,7 @@ def test_enabling_several_is_all_or_nothing(manager, paid):
 
 
 def test_a_reload_that_fails_leaves_nothing(manager, paid):
-    """The plugin is disabled then, and can be reloaded when it is repaired."""
+    """After a failed reload the plugin is disabled. After a repair, a reload works."""
     manager.enable("audit", "mail")
     plugin = manager.plugin("audit")
     plugin.signal = "paid"
@@ -178,8 +178,8 @@ def test_a_reload_that_fails_leaves_nothing(manager, paid):
 
 
 @pytest.mark.parametrize("act", ["enable", "disable", "reload", "plugin"])
-def test_an_unknown_plugin_is_answered_with_the_closest(manager, act):
-    """A misspelt name changes nothing; the error names what was perhaps meant."""
+def test_the_error_for_an_unknown_plugin_suggests_the_closest(manager, act):
+    """A misspelt name changes nothing, and the error suggests the closest name."""
     manager.enable("audit")
     with pytest.raises(UnknownPluginError, match="'aduit'; did you mean 'audit'") as caught:
         getattr(manager, act)("aduit")
@@ -188,8 +188,8 @@ def test_an_unknown_plugin_is_answered_with_the_closest(manager, act):
     assert ("audit",) == manager.enabled
 
 
-def test_a_name_like_no_other_is_answered_with_all_there_are(manager):
-    """Without a close name, the error lists what is installed and where it was looked for."""
+def test_the_error_for_a_foreign_name_lists_all_plugins(manager):
+    """Without a close name, the error lists the installed plugins and the searched group."""
     with pytest.raises(UnknownPluginError, match=r"'aldis.plugins': 'audit', 'mail', 'stock'"):
         manager.enable("zzz")
     with pytest.raises(UnknownPluginError, match=r"'shop.nothing': none"):
@@ -197,7 +197,7 @@ def test_a_name_like_no_other_is_answered_with_all_there_are(manager):
 
 
 def test_disabling_a_misspelt_one_disables_none(manager):
-    """The names are looked at before anything is disconnected."""
+    """All names are checked before a receiver is disconnected."""
     manager.enable("audit")
     with pytest.raises(UnknownPluginError):
         manager.disable("audit", "mial")
@@ -205,7 +205,7 @@ def test_disabling_a_misspelt_one_disables_none(manager):
 
 
 def test_all_are_disabled_although_an_announcement_raises(manager, paid):
-    """A listener of ``receiver_disconnected`` that raises keeps nothing connected."""
+    """All plugins are disabled even if a receiver of ``receiver_disconnected`` raises."""
 
     def complain(signal, /, **kwargs):
         raise ZeroDivisionError
@@ -219,15 +219,15 @@ def test_all_are_disabled_although_an_announcement_raises(manager, paid):
 
 
 @pytest.mark.parametrize("plugin", [object(), object, None, len])
-def test_what_has_no_subscriptions_is_no_plugin(manager, plugin):
-    """It is refused when it is added, and the error says what it lacks."""
+def test_an_object_without_the_method_is_refused(manager, plugin):
+    """``add`` refuses an object without the method and names the method."""
     with pytest.raises(PluginError, match=r"'other' .* get_signal_subscriptions"):
         manager.add("other", plugin)
     assert "other" not in manager.names
 
 
 def test_the_method_takes_no_arguments(manager):
-    """Pluggy holds a plugin to the interface."""
+    """pluggy refuses a method with other parameters."""
 
     class Demanding:
         def get_signal_subscriptions(self, app): ...
@@ -243,7 +243,7 @@ def test_a_name_is_given_once(manager, paid):
 
 
 def test_a_dependent_may_be_enabled_before_its_provider(shop):
-    """A name subscribed to before the plugin that declares it is installed is the same signal."""
+    """A plugin may connect to a name before another plugin declares the signal."""
     manager = PluginManager()
     heard = []
 
@@ -258,7 +258,7 @@ def test_a_dependent_may_be_enabled_before_its_provider(shop):
         def get_signal_subscriptions(self):
             @shop.define
             def stock_low(sender: str, /, *, left: int) -> None:
-                """Sent when something runs out."""
+                """Sent when a product runs out."""
 
             self.stock_low = stock_low
             return {}
@@ -272,7 +272,7 @@ def test_a_dependent_may_be_enabled_before_its_provider(shop):
 
 
 def test_a_receiver_may_disable_its_own_plugin(manager, paid):
-    """A plugin may go while it receives; the others of that send are called."""
+    """A receiver may disable its plugin, and the other receivers of the send are called."""
 
     class Leaving:
         def get_signal_subscriptions(self):
@@ -289,7 +289,7 @@ def test_a_receiver_may_disable_its_own_plugin(manager, paid):
 
 
 def test_a_manager_can_isolate_all_its_plugins(paid, caplog):
-    """Given a delivery, it gives it to every receiver that has none."""
+    """A manager with a delivery mode gives it to every receiver that has none."""
 
     class Failing:
         def get_signal_subscriptions(self):
@@ -307,7 +307,7 @@ def test_a_manager_can_isolate_all_its_plugins(paid, caplog):
 
 
 def test_an_error_survives_pickling():
-    """A pool of processes hands it on with the plugin's name."""
+    """The error of a plugin can be pickled, with the plugin's name."""
     error = pickle.loads(pickle.dumps(UnknownPluginError("none", plugin="x")))  # noqa: S301
     assert UnknownPluginError is type(error)
     assert "x" == error.plugin
@@ -315,14 +315,14 @@ def test_an_error_survives_pickling():
 
 
 def test_a_manager_shows_what_is_enabled(manager):
-    """Its representation is for people."""
+    """The repr of a manager shows the enabled plugins."""
     assert "<PluginManager of 'aldis.plugins': none enabled>" == repr(manager)
     manager.enable("mail", "audit")
     assert "<PluginManager of 'aldis.plugins': 'mail', 'audit'>" == repr(manager)
 
 
-def test_check_names_the_plugin_that_listens_to_a_misspelt_signal(manager, shop):
-    """A name that nobody declares is reported with the closest and with the plugin."""
+def test_check_names_the_plugin_with_a_misspelt_signal(manager, shop):
+    """``check`` reports an undeclared name with the closest name and with the plugin."""
 
     @shop.define
     def order_paid(sender: object, /) -> None: ...
@@ -335,8 +335,8 @@ def test_check_names_the_plugin_that_listens_to_a_misspelt_signal(manager, shop)
     assert str(finding).endswith("did you mean 'order_paid'? (of plugin 'typist')")
 
 
-def test_check_leaves_what_no_plugin_connected_as_it_is(manager, shop):
-    """A finding about somebody else's receiver names no plugin."""
+def test_check_names_no_plugin_for_other_receivers(manager, shop):
+    """A finding about a receiver that no plugin connected names no plugin."""
     listener = shop.signal("nobody_sends_this").connect(lambda sender: None, weak=False)
     (finding,) = [each for each in manager.check() if each.signal == "nobody_sends_this"]
     assert finding.remark
@@ -345,7 +345,7 @@ def test_check_leaves_what_no_plugin_connected_as_it_is(manager, shop):
 
 
 def test_check_looks_at_the_prefixes_of_shared_namespaces(manager):
-    """A signal in a namespace of extensions begins with the name of the plugin that declares it."""
+    """In a shared namespace, the name of a signal begins with the name of its plugin."""
     shared = Namespace()
 
     @shared.define

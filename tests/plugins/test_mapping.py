@@ -1,4 +1,4 @@
-"""What a mapping may hold, and what is said about one that may not be connected."""
+"""The entries that a mapping may have, and the errors for the others."""
 
 import subprocess
 import sys
@@ -18,17 +18,17 @@ paid = shop.signal("paid")
 
 
 def audit(sender, **kwargs):
-    """Take whatever comes."""
+    """Take any arguments."""
 
 
 @robust
 def isolated(sender, **kwargs):
-    """Take whatever comes, with a delivery."""
+    """Take any arguments, with a delivery mode."""
 
 
 @wraps(isolated)
 def hiding(sender, **kwargs):
-    """Bypass a delivery."""
+    """Bypass a delivery mode."""
     return isolated(sender, **kwargs)
 
 
@@ -52,7 +52,7 @@ def hiding(sender, **kwargs):
     ],
 )
 def test_a_mistake_is_named_with_its_place(mapping, words):
-    """What cannot be connected is refused before anything is, with its place in the mapping."""
+    """An entry that cannot be connected is refused first, with its place in the mapping."""
     with pytest.raises(ReceiverError) as caught:
         Subscriptions(mapping)
     assert words.partition("(")[0] in str(caught.value)
@@ -60,7 +60,7 @@ def test_a_mistake_is_named_with_its_place(mapping, words):
 
 
 def test_all_mistakes_are_named_at_once():
-    """Whoever repairs a mapping sees the whole of what is wrong with it."""
+    """The error lists all mistakes of the mapping."""
     with pytest.raises(ReceiverError) as caught:
         Subscriptions({paid: [7, audit, {}], "sent": []})
     assert "entry 1 of 'paid'" in str(caught.value)
@@ -69,7 +69,7 @@ def test_all_mistakes_are_named_at_once():
 
 
 def test_a_signal_of_blinker_itself_is_refused_with_the_remedy():
-    """A unit cannot own a connection of blinker's, and the error says how to run on aldis."""
+    """The error for a signal of blinker explains how to run on aldis."""
     code = """if True:
         import blinker
         from aldis.errors import ReceiverError
@@ -87,10 +87,10 @@ def test_a_signal_of_blinker_itself_is_refused_with_the_remedy():
 
 class Listener:
     def __call__(self, sender, **kwargs):
-        """Take whatever comes."""
+        """Take any arguments."""
 
     def method(self, sender, **kwargs):
-        """Take whatever comes."""
+        """Take any arguments."""
 
     def narrow(self, sender):
         """Take the sender only."""
@@ -110,8 +110,8 @@ class Listener:
     ],
     ids=lambda receiver: type(receiver).__name__,
 )
-def test_a_receiver_that_takes_whatever_comes_is_not_reported(receiver):
-    """A sender and ``**kwargs`` are all that is demanded; what has no signature is trusted."""
+def test_a_receiver_that_takes_any_arguments_is_not_reported(receiver):
+    """A receiver needs a sender and ``**kwargs``. A callable without a signature is accepted."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Subscriptions({paid: [{"receiver": receiver, "weak": False}]})
@@ -128,8 +128,8 @@ def test_a_receiver_that_takes_whatever_comes_is_not_reported(receiver):
         (lambda *, order_id=0, **kwargs: None, "make its first parameter the sender"),
     ],
 )
-def test_a_receiver_that_refuses_what_a_signal_may_carry_is_reported(receiver, words):
-    """A receiver without ``**kwargs`` is connected, with a warning that says where it stands."""
+def test_a_receiver_that_takes_too_few_arguments_is_reported(receiver, words):
+    """A receiver without ``**kwargs`` is connected, with a warning that names its line."""
     with pytest.warns(ContractWarning) as caught:
         unit = Subscriptions({paid: [receiver]})
     (warning,) = caught

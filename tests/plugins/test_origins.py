@@ -1,4 +1,4 @@
-"""Which plugin a receiver came from."""
+"""The plugin that connected a receiver."""
 
 import gc
 
@@ -6,20 +6,20 @@ from aldis.plugins import PluginManager, Subscriptions, origin_of, origins
 
 
 def audit(sender, **kwargs):
-    """Listen."""
+    """Receive."""
 
 
 def restock(sender, **kwargs):
-    """Listen too."""
+    """Receive, too."""
 
 
 def shown(signal):
-    """Return the receivers' names with the plugins they came from."""
+    """Return the names of the receivers and of the plugins that connected them."""
     return [(each.row.receiver, each.plugins) for each in origins(signal)]
 
 
 def test_receivers_are_shown_with_their_plugins(shop):
-    """Every subscription is listed in connection order, with who connected it, if a plugin did."""
+    """Every subscription is listed in connection order, with its plugin if it has one."""
     paid = shop.signal("paid")
     paid.connect(restock)
     with Subscriptions({paid: [audit]}, plugin="a"), Subscriptions({paid: [audit]}, plugin="b"):
@@ -31,7 +31,7 @@ def test_receivers_are_shown_with_their_plugins(shop):
 
 
 def test_the_sender_is_part_of_a_subscription(shop):
-    """The same receiver for two senders may come from two plugins."""
+    """Two plugins may connect the same receiver for two senders."""
     paid = shop.signal("paid")
     branch = object()
     first = Subscriptions({paid: [{"receiver": audit, "sender": branch}]}, plugin="a")
@@ -43,7 +43,7 @@ def test_the_sender_is_part_of_a_subscription(shop):
         assert [("audit", ("a",)), ("audit", ("b",))] == shown(paid)
 
 
-def test_a_unit_without_a_name_is_nobodys(shop):
+def test_a_unit_without_a_name_is_not_shown(shop):
     """Only plugins are shown."""
     paid = shop.signal("paid")
     with Subscriptions({paid: [audit]}):
@@ -51,7 +51,7 @@ def test_a_unit_without_a_name_is_nobodys(shop):
 
 
 def test_a_managers_plugins_are_shown_by_their_names(shop):
-    """What enabling connected is shown until it is disabled."""
+    """The receivers of an enabled plugin are shown until it is disabled."""
     paid = shop.signal("paid")
 
     class Plugin:
@@ -67,8 +67,8 @@ def test_a_managers_plugins_are_shown_by_their_names(shop):
     assert () == origin_of(paid, audit)
 
 
-def test_what_a_framework_connected_is_shown_too(shop):
-    """Receivers that CKAN took from ``mapping()`` have the plugin's name as well."""
+def test_receivers_that_a_framework_connected_are_shown(shop):
+    """Receivers that CKAN took from ``mapping()`` are shown with the plugin's name."""
     paid = shop.signal("paid")
     unit = Subscriptions({paid: [audit, {"receiver": restock, "sender": "x"}]}, plugin="a")
     for receiver in unit.mapping()[paid]:
@@ -77,7 +77,7 @@ def test_what_a_framework_connected_is_shown_too(shop):
 
 
 def test_an_unbound_sender_hides_nothing_else(shop):
-    """A proxy that stands for nothing at the moment keeps the others from being shown no more."""
+    """A proxy without an object does not hide the other subscriptions."""
 
     class Proxy:
         def _get_current_object(self):
@@ -90,8 +90,8 @@ def test_an_unbound_sender_hides_nothing_else(shop):
     assert [("audit", ("a",))] == shown(paid)
 
 
-def test_a_unit_that_is_gone_is_not_remembered(shop):
-    """Nothing is kept alive, or shown, of a unit that was dropped while it was connected."""
+def test_a_dropped_unit_is_forgotten(shop):
+    """A unit that was dropped while it was connected is not kept alive and not shown."""
     paid = shop.signal("paid")
     unit = Subscriptions({paid: [{"receiver": audit, "weak": False}]}, plugin="a")
     unit.connect()

@@ -19,7 +19,7 @@ NAMES = ("audit", "mail", "stock", "web")
 SIGNALS = ("paid", "sent")
 SENDERS = (ANY, "north")
 
-#: A subscription of the model: what is called, and for which sender.
+#: A subscription of the model: the receiver and its sender.
 Key = tuple[str, object]
 
 
@@ -34,7 +34,7 @@ class Unreferenceable:
 
 @dataclass
 class Entry:
-    """One receiver of a plugin: one of its own, or the one that all of them share."""
+    """One receiver of a plugin: a new one, or the receiver that all plugins share."""
 
     signal: str
     shared: bool
@@ -42,13 +42,13 @@ class Entry:
     weak: bool
 
     def key(self, plugin: str, number: int) -> Key:
-        """Return what tells the subscription from others of its signal."""
+        """Return the key of the subscription in its signal."""
         return ("shared" if self.shared else f"{plugin} {number}"), self.sender
 
 
 @dataclass
 class Plugin:
-    """Makes new closures at each call, and fails where it is told to."""
+    """Makes new closures at each call, and fails at the chosen entry."""
 
     name: str
     machine: Plugins
@@ -89,10 +89,10 @@ class Plugins(RuleBasedStateMachine):
         self.links: dict[str, dict[Key, set[str]]] = {name: {} for name in SIGNALS}
 
     def hear(self, who: str, sender: object, **kwargs: object) -> None:
-        """Note who received."""
+        """Record the receiver that was called."""
         self.heard.append(who)
 
-    # -- what happens --------------------------------------------------------------------------
+    # -- the steps -----------------------------------------------------------------------------
 
     @rule(
         name=st.sampled_from(NAMES),
@@ -115,7 +115,7 @@ class Plugins(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def enable(self, name):
-        """Enabling connects everything or nothing."""
+        """Enabling a plugin connects all of its receivers or none."""
         if name in self.enabled or not self.plugins[name].failure:
             self.manager.enable(name)
             self.model_enable(name)
@@ -146,7 +146,7 @@ class Plugins(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def reload(self, name):
-        """Reloading disconnects what was, and connects what is, or nothing."""
+        """Reloading disconnects the old receivers and connects all new ones or none."""
         self.model_disable(name)
         if self.plugins[name].failure:
             with pytest.raises(PluginError, match=f"plugin '{name}'"):
@@ -157,14 +157,14 @@ class Plugins(RuleBasedStateMachine):
 
     @rule(signal=st.sampled_from(SIGNALS))
     def connect_by_hand(self, signal):
-        """Somebody connects the shared receiver without any plugin."""
+        """The program connects the shared receiver without a plugin."""
         self.shop.signal(signal).connect(self.shared)
         self.links[signal].setdefault(("shared", ANY), set()).add("hand")
 
     @precondition(lambda self: any(self.links.values()))
     @rule(signal=st.sampled_from(SIGNALS))
     def disconnect_by_hand(self, signal):
-        """Somebody disconnects the shared receiver, whoever connected it."""
+        """The program disconnects the shared receiver, even if a plugin connected it."""
         self.shop.signal(signal).disconnect(self.shared)
         for key in [key for key in self.links[signal] if key[0] == "shared"]:
             del self.links[signal][key]
@@ -172,7 +172,7 @@ class Plugins(RuleBasedStateMachine):
     # -- the model -----------------------------------------------------------------------------
 
     def model_enable(self, name):
-        """Own each of the plugin's subscriptions, new ones last."""
+        """Add the plugin as an owner of its subscriptions; append new ones."""
         if name in self.enabled:
             return
         entries = self.plugins[name].entries
@@ -182,7 +182,7 @@ class Plugins(RuleBasedStateMachine):
         self.enabled[name] = keys
 
     def model_disable(self, name):
-        """Let go of each of them; what nobody owns is gone."""
+        """Remove the plugin as an owner; remove subscriptions without an owner."""
         for signal, key in self.enabled.pop(name, []):
             owners = self.links[signal].get(key, set())
             owners.discard(name)
@@ -193,12 +193,12 @@ class Plugins(RuleBasedStateMachine):
 
     @invariant()
     def the_same_are_enabled(self):
-        """The plugins that are enabled are those that should be, in their order."""
+        """The manager and the model have the same enabled plugins, in the same order."""
         assert tuple(self.enabled) == self.manager.enabled
 
     @invariant()
     def the_same_receive_in_the_same_order(self):
-        """No receiver is left behind, none is lost, and each is called once."""
+        """No receiver is left over, none is lost, and each is called once."""
         for signal in SIGNALS:
             for sender in ("north", "south"):
                 self.heard.clear()
@@ -208,7 +208,7 @@ class Plugins(RuleBasedStateMachine):
 
     @invariant()
     def nothing_else_is_connected(self):
-        """The signal knows as many subscriptions as the model, and who made them."""
+        """The signal has the subscriptions of the model, with the same plugins."""
         for signal in SIGNALS:
             found = self.shop.signal(signal)
             assert len(self.links[signal]) == len(found.explain().rows)
@@ -217,7 +217,7 @@ class Plugins(RuleBasedStateMachine):
                     assert owners - {"hand"} == set(origin_of(found, self.shared, sender))
 
     def teardown(self):
-        """When all is disabled, only what was connected by hand is left."""
+        """After all plugins are disabled, only the program's connections are left."""
         self.manager.disable(*NAMES)
         for signal in SIGNALS:
             hands = [owners for owners in self.links[signal].values() if "hand" in owners]

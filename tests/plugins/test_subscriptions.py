@@ -29,7 +29,7 @@ def restock(sender, **kwargs):
 
 
 def test_callables_and_dicts_are_connected_as_connect_would(shop):
-    """A callable listens to every sender, a dict to the sender that it names."""
+    """A callable receives from every sender, a dict from the sender that it names."""
     paid = shop.signal("paid")
     mapping = {paid: [audit, {"receiver": restock, "sender": "north", "weak": False}]}
     with Subscriptions(mapping):
@@ -39,7 +39,7 @@ def test_callables_and_dicts_are_connected_as_connect_would(shop):
 
 
 def test_receivers_come_in_the_mappings_order(shop):
-    """The order of the mapping is the order of receiving."""
+    """Receivers run in the order of the mapping."""
     paid = shop.signal("paid")
     calls = []
     receivers = [lambda sender, n=n, **kwargs: calls.append(n) for n in range(5)]
@@ -50,7 +50,7 @@ def test_receivers_come_in_the_mappings_order(shop):
 
 @pytest.mark.parametrize("collect", [list, tuple, iter, lambda items: (item for item in items)])
 def test_any_iterable_of_receivers_will_do(shop, collect):
-    """Lists, tuples and generators are read, once."""
+    """Lists, tuples and generators are read once."""
     paid = shop.signal("paid")
     unit = Subscriptions({paid: collect([audit, restock])})
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_any_iterable_of_receivers_will_do(shop, collect):
 
 
 def test_lambdas_and_partials_live_as_long_as_the_unit(shop):
-    """What nothing else refers to is called nevertheless, and gone with the unit."""
+    """A receiver without another reference lives until the unit is disconnected."""
     paid = shop.signal("paid")
     receiver = partial(lambda answer, sender, **kwargs: answer, 7)
     died = weakref.ref(receiver)
@@ -75,15 +75,15 @@ def test_lambdas_and_partials_live_as_long_as_the_unit(shop):
     assert not paid.receivers
 
 
-def test_a_strength_is_what_the_entry_says(shop):
-    """``weak`` reaches the connection, and is weak by default as with ``connect``."""
+def test_an_entry_decides_whether_it_is_weak(shop):
+    """``weak`` is passed on to ``connect``, with the same default."""
     paid = shop.signal("paid")
     with Subscriptions({paid: [audit, {"receiver": restock, "weak": False}]}):
         assert ["weak", "strong"] == [row.strength for row in paid.explain().rows]
 
 
 def test_a_failing_entry_leaves_nothing_connected(shop):
-    """When an entry cannot be connected, those before it are undone and the error says which."""
+    """If an entry fails, the entries before it are undone, and the error names the entry."""
     paid, sent = shop.signal("paid"), shop.signal("sent")
     unhashed = [].append  # a list allows no weak references
     with pytest.warns(match="add \\*\\*kwargs"):
@@ -97,7 +97,7 @@ def test_a_failing_entry_leaves_nothing_connected(shop):
 
 
 def test_a_contract_refuses_the_whole_unit(shop):
-    """One receiver that does not fit its signal's contract keeps all from being connected."""
+    """One receiver that does not fit its contract prevents all connections of the unit."""
 
     @shop.define
     def paid(sender: str, /, *, order_id: int) -> None: ...
@@ -111,7 +111,7 @@ def test_a_contract_refuses_the_whole_unit(shop):
 
 
 def test_a_listener_of_receiver_connected_can_refuse(shop):
-    """When the announcement of a connection raises, nothing stays connected."""
+    """If a receiver of ``receiver_connected`` raises, nothing stays connected."""
     paid = shop.signal("paid")
 
     def refuse(signal, /, receiver, **kwargs):
@@ -125,7 +125,7 @@ def test_a_listener_of_receiver_connected_can_refuse(shop):
 
 
 def test_disconnecting_undoes_exactly_what_was_connected(shop):
-    """A receiver that somebody else connected too stays, and so does its place."""
+    """A receiver that the program also connected stays, in its place."""
     paid = shop.signal("paid")
     paid.connect(audit)
     with Subscriptions({paid: [restock, audit]}):
@@ -134,7 +134,7 @@ def test_disconnecting_undoes_exactly_what_was_connected(shop):
 
 
 def test_two_units_that_share_a_receiver_do_not_disconnect_each_other(shop):
-    """A shared receiver is called once, until both have let go."""
+    """A shared receiver is called once, until both units are disconnected."""
     paid = shop.signal("paid")
     first, second = (Subscriptions({paid: [audit]}) for _ in range(2))
     first.connect()
@@ -147,7 +147,7 @@ def test_two_units_that_share_a_receiver_do_not_disconnect_each_other(shop):
 
 
 def test_a_plugin_may_make_new_closures_at_each_call(shop):
-    """What is disconnected is what was connected, not what the plugin would return now."""
+    """``disconnect`` removes the connected closures, not those of a new call."""
     paid = shop.signal("paid")
 
     class Plugin:
@@ -163,7 +163,7 @@ def test_a_plugin_may_make_new_closures_at_each_call(shop):
 
 
 def test_connecting_nests(shop):
-    """It is disconnected when everybody who connected it has disconnected it."""
+    """A unit is disconnected when the outermost block ends."""
     paid = shop.signal("paid")
     unit = Subscriptions({paid: [audit]})
     with unit:
@@ -179,7 +179,7 @@ def test_connecting_nests(shop):
 
 
 def test_a_block_that_raises_disconnects(shop):
-    """The end of the block counts, however it comes."""
+    """A block that raises disconnects its unit."""
     paid = shop.signal("paid")
     with pytest.raises(ZeroDivisionError), Subscriptions({paid: [audit]}):
         raise ZeroDivisionError
@@ -187,7 +187,7 @@ def test_a_block_that_raises_disconnects(shop):
 
 
 def test_all_are_disconnected_although_an_announcement_raises(shop):
-    """A listener of ``receiver_disconnected`` that raises is heard when all are disconnected."""
+    """An error of a ``receiver_disconnected`` receiver is raised after all are disconnected."""
     paid = shop.signal("paid")
 
     def complain(signal, /, receiver, **kwargs):
@@ -202,7 +202,7 @@ def test_all_are_disconnected_although_an_announcement_raises(shop):
 
 
 def test_a_receiver_disconnected_by_hand_is_no_error(shop):
-    """What is not connected any more is not missed."""
+    """Disconnecting a unit ignores receivers that the program disconnected."""
     paid = shop.signal("paid")
     with Subscriptions({paid: [audit, restock]}):
         paid.disconnect(audit)
@@ -211,7 +211,7 @@ def test_a_receiver_disconnected_by_hand_is_no_error(shop):
 
 
 def test_a_receiver_keeps_its_delivery(shop, caplog):
-    """Decorated receivers are delivered as they are when connected one by one."""
+    """Decorated receivers keep their delivery mode in a unit."""
     paid = shop.signal("paid")
 
     @robust
@@ -229,7 +229,7 @@ def test_a_receiver_keeps_its_delivery(shop, caplog):
 
 
 def test_a_mapping_hands_out_the_same_objects_at_every_call(shop):
-    """A framework that asks twice gets identical receivers and senders, in dicts of its own."""
+    """A second call returns identical receivers and senders, in new dicts."""
     paid = shop.signal("paid")
     branch = object()
     closure = lambda sender, **kwargs: None
@@ -244,7 +244,7 @@ def test_a_mapping_hands_out_the_same_objects_at_every_call(shop):
 
 
 def test_a_framework_may_take_weak_out_of_the_mapping(shop):
-    """What CKAN pops from the dicts when it unloads a plugin is there again at the next load."""
+    """CKAN removes entries from the dicts at an unload. The next load has them again."""
     paid = shop.signal("paid")
     unit = Subscriptions({paid: [{"receiver": audit, "weak": False}]})
     for _ in range(2):
@@ -258,7 +258,7 @@ def test_a_framework_may_take_weak_out_of_the_mapping(shop):
 
 
 def test_a_signal_that_takes_any_option_gets_it():
-    """A signal whose ``subscribe`` takes ``**options`` is handed what the dict says."""
+    """A signal whose ``subscribe`` takes ``**options`` gets the options of the dict."""
 
     class Open(Signal):
         def subscribe(self, receiver, **options):
@@ -271,7 +271,7 @@ def test_a_signal_that_takes_any_option_gets_it():
 
 
 def test_a_unit_says_what_it_is(shop):
-    """How many, of which plugin, connected or not; and it is true however few."""
+    """The repr shows the count, the plugin and the state. An empty unit is true."""
     paid, sent = shop.signal("paid"), shop.signal("sent")
     unit = Subscriptions({paid: [audit, restock], sent: [audit]}, plugin="ledger")
     assert "<Subscriptions of plugin 'ledger': 3, not connected>" == repr(unit)
@@ -281,8 +281,8 @@ def test_a_unit_says_what_it_is(shop):
         assert empty
 
 
-def test_a_signal_with_options_of_its_own_gets_them(shop):
-    """What a signal's ``subscribe`` takes besides may stand in the dict."""
+def test_a_signal_with_more_options_gets_them(shop):
+    """The dict may have any option that the signal's ``subscribe`` takes."""
 
     class Noted(Signal):
         def subscribe(self, receiver, sender=Signal.ANY, weak=True, *, note=""):
