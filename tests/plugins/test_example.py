@@ -40,7 +40,7 @@ def printed():
 
 
 def test_installed_plugins_are_found(printed):
-    """aldis finds three distributions by their entry points."""
+    """Three distributions are found by their entry points."""
     assert "Installed: crane, loyalty, radio." in printed
 
 

@@ -227,7 +227,7 @@ def test_an_object_without_the_method_is_refused(manager, plugin):
 
 
 def test_the_method_takes_no_arguments(manager):
-    """pluggy refuses a method with other parameters."""
+    """The manager refuses a method with other parameters."""
 
     class Demanding:
         def get_signal_subscriptions(self, app): ...

@@ -1,4 +1,4 @@
-"""What the pages of CKAN's guide share: its signals, a subscriber, and an app to log in to."""
+"""The signals of CKAN's guide, its subscriber, and an app with a login."""
 
 import pytest
 from flask import Flask
@@ -26,7 +26,7 @@ CORE = [
     ("datastore_upsert", "datastore_upsert", ckanext, "5f1c", ("records",)),
     ("datastore_delete", "datastore_delete", ckanext, "5f1c", ("result", "data_dict")),
 ]
-#: Two that have come since the guide was written.
+#: Two signals that are newer than the guide.
 SINCE = [
     ("user_logged_in", "logged_in", ckan, "app", ("user",)),
     ("user_logged_out", "logged_out", ckan, "app", ("user",)),
@@ -43,7 +43,7 @@ heard = []
 
 @pytest.fixture(autouse=True)
 def silence():
-    """Begin with nothing heard, and end with nobody connected."""
+    """Clear the records before the test, and disconnect all receivers after it."""
     heard.clear()
     yield
     for namespace in (ckan, ckanext):

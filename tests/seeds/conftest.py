@@ -1,4 +1,4 @@
-"""The small application that the examples of the seeds are run against."""
+"""The small application on which the examples of the documents run."""
 
 import logging
 
@@ -8,7 +8,7 @@ from jinja2 import DictLoader
 
 
 def make_app(name="shop"):
-    """Make an application of the kind that Flask's guide speaks of."""
+    """Make an application like the one in Flask's guide."""
     app = Flask(name)
     app.secret_key = "for flashing"  # noqa: S105 - signs nothing but these tests' cookies
     app.jinja_loader = DictLoader({"index.html": "{{ items|length }} items"})
@@ -56,7 +56,7 @@ def other():
 
 @pytest.fixture
 def debug_log(app, caplog):
-    """Give what the application has logged so far, at the level DEBUG too."""
+    """Return the application's log so far, the level DEBUG included."""
     app.logger.setLevel(logging.DEBUG)
     caplog.set_level(logging.DEBUG, app.logger.name)
     return lambda: [record.getMessage() for record in caplog.records if record.name == app.name]

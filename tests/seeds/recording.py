@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def recorded(signal, app):
-    """Record what ``app`` sends by ``signal`` in the block, as ``(sender, arguments)``."""
+    """Record each send of ``signal`` by ``app`` in the block, as ``(sender, arguments)``."""
     calls = []
 
     def record(sender, **arguments):

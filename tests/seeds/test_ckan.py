@@ -1,7 +1,7 @@
-"""CKAN's guide to signals, promise by promise, in its order, without a CKAN.
+"""CKAN's guide to signals, promise by promise, in its order, without CKAN.
 
-The guide slips in four places; each is named where its example runs, mended: two here, two in
-``test_ckan_signals.py``, where own signals and the listed ones are.
+The guide has four mistakes. A test for each names it and corrects it: two here, and two in
+``test_ckan_signals.py``, about custom signals and the listed signals.
 """
 
 # ruff: noqa: F811 - fixtures are imported by name, and asked for by the same name
@@ -31,12 +31,12 @@ from tests.seeds.ckan_scene import (
 
 
 class TestBuiltInSupport:
-    def test_ckan_signals_are_what_flask_signals_are(self):
-        """One engine is under both, so what Flask's documentation says holds for CKAN's too."""
+    def test_ckan_signals_work_like_flask_signals(self):
+        """Both run on one engine, so Flask's documentation is true for CKAN's signals, too."""
         assert type(signals.request_started) is type(flask.request_started) is NamedSignal
 
     def test_connect_connect_via_and_connected_to_work(self):
-        """What Flask's guide connects with, connects here."""
+        """The three ways to connect in Flask's guide work here."""
         signals.user_created.connect(action_subscriber)
         via = signals.user_created.connect_via("ann")(lambda sender, **kwargs: "via")
         with signals.user_created.connected_to(lambda sender, **kwargs: "block", "ann"):
@@ -46,13 +46,13 @@ class TestBuiltInSupport:
         assert 1 == len(signals.user_created.receivers)
 
     def test_a_subscriber_cannot_answer_the_request(self, login_app):
-        """Signals resemble ``before_request``, but nothing that they return ends the request."""
+        """The return value of a subscriber does not end the request, unlike ``before_request``."""
         answer = lambda sender, **kwargs: ("stopped", 403)
         with signals.request_started.connected_to(answer):
             assert "home" == login_app.test_client().get("/").text
 
     def test_subscribers_come_in_the_order_of_connecting(self):
-        """The guide promises no order; here there is one."""
+        """Subscribers run in connection order. The guide promises no order."""
         order = []
         keep = [lambda sender, n=n, **kwargs: order.append(n) for n in range(20)]
         for subscriber in keep:
@@ -63,26 +63,26 @@ class TestBuiltInSupport:
 
 class TestNamespaces:
     def test_there_are_two(self):
-        """Core signals live in ``ckan``, those of extensions in ``ckanext``."""
+        """Core signals are in ``ckan``, and signals of extensions in ``ckanext``."""
         assert isinstance(ckan, Namespace)
         assert isinstance(ckanext, Namespace)
         assert (ckan, ckanext) == (signals.ckan, signals.ckanext)
 
     @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE + SINCE)
     def test_core_signals_reside_where_they_belong(self, alias, name, namespace, sender, arguments):
-        """Each is in one namespace only; the datastore is an extension."""
+        """Each signal is in one namespace only. The datastore is an extension."""
         assert name in namespace
         assert name not in (ckan if namespace is ckanext else ckanext)
 
     def test_nothing_prevents_other_namespaces(self):
-        """A developer's own namespace has nothing to do with these."""
+        """A developer's namespace is independent of these two."""
         own = Namespace()
         assert own.signal("request_started") is not signals.request_started
 
 
 class TestSubscribers:
     def test_one_with_sender_and_kwargs_fits_every_signal(self):
-        """The guide's ``def subscriber(sender, **kwargs)`` can be called by each of them."""
+        """The guide's ``def subscriber(sender, **kwargs)`` fits each signal."""
         for alias, _, _, sender, arguments in CORE + SINCE:
             getattr(signals, alias).connect(action_subscriber)
             getattr(signals, alias).send(sender, **dict.fromkeys(arguments))
@@ -90,19 +90,19 @@ class TestSubscribers:
 
     @pytest.mark.parametrize("subscriber", [lambda sender: None, lambda sender, user: None])
     def test_one_that_refuses_other_arguments_is_reported(self, subscriber):
-        """It *must* take any keyword arguments: connected alone or in a mapping, it is named."""
+        """A subscriber that does not take any keyword argument is reported by name."""
         with pytest.warns(ContractWarning, match=r"add \*\*extra"):
             signals.user_created.connect(subscriber)
         with pytest.warns(ContractWarning, match=r"entry 1 of 'user_created'.*add \*\*kwargs"):
             Subscriptions({signals.user_created: [subscriber]})
 
     def test_one_that_takes_no_sender_is_reported(self):
-        """The sender is the one mandatory argument."""
+        """A subscriber must take the sender."""
         with pytest.warns(ContractWarning, match="make its first parameter the sender"):
             Subscriptions({signals.user_created: [lambda **kwargs: None]})
 
     def test_arguments_are_not_guaranteed(self):
-        """A send may carry more or less than is listed; a subscriber that looks is not hurt."""
+        """A send may have more or fewer arguments than the list; a careful subscriber works."""
         seen = []
         subscriber = lambda sender, **kwargs: seen.append(kwargs.get("user", "nobody"))
         with signals.user_created.connected_to(subscriber):
@@ -110,30 +110,30 @@ class TestSubscribers:
             signals.user_created.send("ann", user="Ann", invented="by a third-party plugin")
         assert ["nobody", "Ann"] == seen
 
-    def test_one_that_wants_an_argument_of_the_future_is_warned_of(self):
-        """What a signal does not carry in this version cannot be required."""
+    def test_one_that_requires_an_unknown_argument_gets_a_warning(self):
+        """A subscriber cannot require an argument that the signal does not have."""
         with pytest.warns(ContractWarning, match="requires 'organization'"):
             signals.user_created.connect(lambda sender, organization, **kwargs: None)
 
 
 class TestDecorators:
     def test_the_example_names_a_signal_that_never_existed(self):
-        """Slip: there is no ``before_action``; asking for it raises and says what there is."""
+        """Mistake: ``before_action`` does not exist. The error lists the existing names."""
         with pytest.raises(AttributeError, match=r"'before_action'.*action_succeeded"):
             signals.before_action  # noqa: B018 - that it raises is the test
         with pytest.raises(AttributeError, match="did you mean 'user_created'"):
-            signals.user_craeted  # noqa: B018 - the same
+            signals.user_craeted  # noqa: B018 - the attribute must raise
 
     def test_subscribing_to_it_by_name_is_found(self):
-        """Slip: a subscription to ``before_action`` through the namespace is a finding."""
+        """Mistake: a subscription to ``before_action`` through the namespace is a finding."""
         ckan.signal("before_action").connect(action_subscriber)
         (finding,) = aldis.ckan.check()
         assert "before_action" == finding.signal
         assert not finding.remark
         del ckan["before_action"]
 
-    def test_the_mended_example_runs(self):
-        """With a signal that exists, the decorator subscribes."""
+    def test_the_corrected_example_runs(self):
+        """With an existing signal, the decorator subscribes."""
 
         @signals.action_succeeded.connect
         def action_subscriber(sender, **kwargs):
@@ -161,10 +161,10 @@ class ExampleISignalPlugin(p.SingletonPlugin):
 
 
 class TestISignal:
-    def test_the_mended_example_runs(self, extensions):
-        """Slip: ``before_action`` again. With a real signal the plugin subscribes as it says.
+    def test_the_corrected_example_runs(self, extensions):
+        """Mistake: ``before_action`` again. With an existing signal, the plugin subscribes.
 
-        The same subscriber for every sender and for one of them is called once for each send.
+        A subscriber for every sender and for one sender is called once for each send.
         """
         extensions("example_plugin.py", EXAMPLE)
         plugin = importlib.import_module("example_plugin").ExampleISignalPlugin()
@@ -175,7 +175,7 @@ class TestISignal:
         assert [("sender_name", {"result": 1}), ("another", {"result": 2})] == heard
 
     def test_only_enabled_plugins_subscribe(self, extensions):
-        """What is connected depends on the plugins that are enabled: the interface's point."""
+        """Only the receivers of enabled plugins are connected."""
         extensions("example_plugin.py", EXAMPLE)
         manager = PluginManager("ckan.plugins")
         manager.add("example", importlib.import_module("example_plugin").ExampleISignalPlugin)
@@ -189,7 +189,7 @@ class TestISignal:
 
 
 def test_arguments_should_not_be_modified():
-    """A subscriber that changes what it is handed is reported in strict mode."""
+    """Strict mode reports a subscriber that changes its arguments."""
 
     def meddle(sender, *, data_dict, **kwargs):
         data_dict["name"] = "changed"
@@ -212,12 +212,12 @@ class TestAliases:
     def test_an_alias_is_the_signal_of_the_namespace(
         self, alias, name, namespace, sender, arguments
     ):
-        """Identical objects, in every module that has the alias."""
+        """An alias is the identical object in every module."""
         assert getattr(signals, alias) is namespace.signal(name)
         assert getattr(aldis.ckan, alias) is namespace.signal(name)
 
     def test_the_example_runs(self, extensions):
-        """The guide's assertions hold, imported as it imports."""
+        """The guide's assertions are true with the guide's imports."""
         source = """
 from ckan.lib.signals import (
     ckan as ckan_namespace,
@@ -226,10 +226,10 @@ from ckan.lib.signals import (
 assert register_blueprint is ckan_namespace.signal('register_blueprint')
 assert request_started is ckan_namespace.signal('request_started')
 """
-        exec(compile(source, "seed", "exec"), {})  # noqa: S102 - the seed's own example
+        exec(compile(source, "seed", "exec"), {})  # noqa: S102 - the example of the document
 
-    def test_all_the_roads_lead_to_the_same_signals(self, extensions):
-        """``ckan.lib.signals``, the toolkit's and ckantoolkit's signals are one."""
+    def test_all_imports_lead_to_the_same_signals(self, extensions):
+        """``ckan.lib.signals``, the toolkit and ckantoolkit have the same signals."""
         modules = ("ckan.lib", "ckan.plugins.toolkit", "ckantoolkit")
         found = [importlib.import_module(name).signals for name in modules]
         assert [signals, signals, signals] == found
@@ -243,7 +243,7 @@ assert request_started is ckan_namespace.signal('request_started')
         ],
     )
     def test_an_alias_that_is_not_the_name_is_found_in_the_namespace(self, alias, name):
-        """The name in the namespace differs for three; the alias there is a dead signal."""
+        """Three aliases differ from the name in the namespace; as names, they are unused."""
         assert name == getattr(signals, alias).name
         dead = ckan.signal(alias)
         assert dead is not getattr(signals, alias)

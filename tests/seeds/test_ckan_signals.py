@@ -1,4 +1,4 @@
-"""CKAN's guide to signals: the signals of one's own, and those that it lists."""
+"""CKAN's guide to signals: custom signals, and the listed signals."""
 
 # ruff: noqa: F811 - fixtures are imported by name, and asked for by the same name
 
@@ -70,20 +70,20 @@ from tests.seeds.ckan_scene import action_subscriber as custom_listener
 class TestCustomSignals:
     @pytest.fixture
     def write(self, extensions):
-        """Write the extension that listens, and the modules that it needs."""
+        """Write the extension that subscribes, and the modules that it needs."""
         ckanext.pop("custom_something_happened", None)
         extensions("ckanext/ext/listeners.py", LISTENERS)
         yield extensions
         ckanext.pop("custom_something_happened", None)
 
     def plugin(self):
-        """Return the listening extension's plugin."""
+        """Return the plugin of the subscribing extension."""
         return importlib.import_module("ckanext.ext.plugin").ExtPlugin()
 
-    def test_the_mended_example_runs(self, write):
-        """Two slips: the name lacks its closing quote, and ``custom_signal_happened`` is sent.
+    def test_the_corrected_example_runs(self, write):
+        """Two mistakes: a closing quote is missing, and ``custom_signal_happened`` is sent.
 
-        What was made is ``custom_something_happened``, and that is what can be sent.
+        The example creates ``custom_something_happened``, so it can send only that signal.
         """
         slip = CUSTOM.replace("happened')", "happened)")
         with pytest.raises(SyntaxError, match="unterminated string"):
@@ -94,13 +94,13 @@ class TestCustomSignals:
         assert custom.custom_something_happened.send("SENDER", ARG1=1, ARG2=2) == []
 
     def test_signal_makes_a_new_one_or_gets_the_existing(self):
-        """All signals are singletons inside their namespace."""
+        """A name gives the same signal each time."""
         made = ckanext.signal("custom_anything")
         assert ckanext.signal("custom_anything") is made
         del ckanext["custom_anything"]
 
     def test_another_extension_subscribes(self, write):
-        """Importing the signal from the extension that declares it works when it is installed."""
+        """You can import the signal from the extension that declares it, if it is installed."""
         write("ckanext/custom/signals.py", CUSTOM)
         write("ckanext/ext/plugin.py", BY_IMPORT)
         with Subscriptions(self.plugin().get_signal_subscriptions()):
@@ -108,13 +108,13 @@ class TestCustomSignals:
         assert [("S", {"ARG1": 1})] == heard
 
     def test_without_the_extension_the_import_fails(self, write):
-        """The small problem that the guide names."""
+        """Without that extension, the import fails, as the guide explains."""
         write("ckanext/ext/plugin.py", BY_IMPORT)
         with pytest.raises(ImportError, match=r"ckanext\.custom"):
             self.plugin()
 
     def test_by_name_the_subscription_does_nothing_without_the_extension(self, write):
-        """A name that nobody sends is subscribed to without an error, and is a remark."""
+        """A subscription to a name that is never sent is a remark, not an error."""
         write("ckanext/ext/plugin.py", BY_NAME)
         with Subscriptions(self.plugin().get_signal_subscriptions(), plugin="ext"):
             (finding,) = aldis.ckan.check(["ext"])
@@ -125,7 +125,7 @@ class TestCustomSignals:
 
     @pytest.mark.parametrize("sender_first", [True, False])
     def test_by_name_it_works_with_the_extension(self, write, sender_first):
-        """Whichever of the two comes first, they mean the same signal."""
+        """Subscribing and declaring by name give the same signal, in either order."""
         write("ckanext/custom/signals.py", CUSTOM)
         write("ckanext/ext/plugin.py", BY_NAME)
         if sender_first:
@@ -136,7 +136,7 @@ class TestCustomSignals:
         assert [("S", {"ARG1": 1})] == heard
 
     def test_a_plugins_name_is_the_prefix(self):
-        """A signal that begins with no plugin's name is a finding; with one it is not."""
+        """A signal whose name does not begin with the name of a plugin is a finding."""
         signal = ckanext.signal("something_happened", doc="Sent now and then.")
         (finding,) = aldis.ckan.check(["custom"])
         assert "something_happened" == finding.signal
@@ -150,7 +150,7 @@ class TestCustomSignals:
 class TestTheListedSignals:
     @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE + SINCE)
     def test_have_the_listed_senders_and_arguments(self, alias, name, namespace, sender, arguments):
-        """The first name in the list's parentheses is the sender, the rest the arguments."""
+        """In the list, the first name in parentheses is the sender. The others are arguments."""
         contract = getattr(signals, alias).contract
         assert set(arguments) == set(contract.payload)
         assert contract.advisory
@@ -159,7 +159,7 @@ class TestTheListedSignals:
 
     @pytest.mark.parametrize(("alias", "name", "namespace", "sender", "arguments"), CORE)
     def test_can_be_subscribed_to_for_one_sender(self, alias, name, namespace, sender, arguments):
-        """A subscriber for one sender hears that one, with all the arguments, and no other."""
+        """A subscriber for one sender gets only its sends, with all arguments."""
         signal = getattr(signals, alias)
         signal.connect(action_subscriber, sender=sender)
         payload = {argument: object() for argument in arguments}
@@ -168,7 +168,7 @@ class TestTheListedSignals:
         assert [(sender, payload)] == heard
 
     def test_requests_are_relayed_from_flask(self, login_app):
-        """Every request of an app sends both, from the app, with the response at the end."""
+        """Every request of an app sends both signals, with the app as sender."""
         started, finished = [], []
         with (
             signals.request_started.connected_to(lambda app, **kwargs: started.append(app)),
@@ -181,7 +181,7 @@ class TestTheListedSignals:
         assert [(login_app, b"home")] == finished
 
     def test_an_async_subscriber_of_a_relayed_signal_runs(self, login_app):
-        """What Flask does for async subscribers reaches those of the relayed signal."""
+        """An async subscriber of a relayed signal runs as an async subscriber of Flask does."""
         ran = []
         login_app.async_to_sync = lambda function: lambda *args: asyncio.run(function(*args))
 
@@ -193,7 +193,7 @@ class TestTheListedSignals:
         assert [login_app] == ran
 
     def test_logins_are_relayed_from_flask_login(self, login_app):
-        """Logging in and out sends CKAN's own signals, from the app, with the user."""
+        """Logging in and out sends CKAN's signals, with the app as sender and the user."""
         log = []
         note = lambda what: lambda app, user, **kwargs: log.append((what, app, user.id))
         with (

@@ -1,6 +1,6 @@
-"""The section on signals in Flask's API reference: the module ``signals``, and what it gives.
+"""The section on signals in Flask's API reference: the module ``signals``.
 
-The signals themselves are in ``test_flask_api_requests.py`` and ``test_flask_api_contexts.py``.
+``test_flask_api_requests.py`` and ``test_flask_api_contexts.py`` test the signals.
 """
 
 import sys
@@ -16,7 +16,7 @@ from tests.fresh import run
 
 @pytest.fixture
 def signals_without_engine(monkeypatch):
-    """Give the module ``signals`` as it is where the engine cannot be imported."""
+    """Return the module ``signals`` as it is without the engine."""
     monkeypatch.setitem(sys.modules, "aldis.core.namespace", None)
     spec = spec_from_file_location("aldis.signals", aldis.signals.__file__)
     module = module_from_spec(spec)
@@ -26,7 +26,7 @@ def signals_without_engine(monkeypatch):
 
 @pytest.fixture
 def fake(signals_without_engine):
-    """Give a signal made where there is no engine."""
+    """Return a signal that was made without the engine."""
     return signals_without_engine.Namespace().signal("model-saved", doc="Sent after saving.")
 
 
@@ -39,7 +39,7 @@ class TestModule:
         assert signals_of_flask is signals
 
     def test_its_names_are_in_aldis_flask_too(self):
-        """What the module gives can be imported from aldis.flask directly."""
+        """The names of the module can be imported from aldis.flask directly."""
         from aldis.flask import Namespace, signals, signals_available
 
         assert Namespace is signals.Namespace
@@ -48,17 +48,17 @@ class TestModule:
 
 class TestSignalsAvailable:
     def test_is_true_when_the_engine_is_installed(self):
-        """Signals are available: the engine takes the place of blinker."""
+        """With the engine, ``signals_available`` is true."""
         assert aldis.signals.signals_available is True
 
     def test_is_false_without_the_engine(self, signals_without_engine):
-        """Where the engine cannot be imported it says so, and importing the module is no error."""
+        """Without the engine, the module can be imported, and ``signals_available`` is false."""
         assert signals_without_engine.signals_available is False
 
 
 class TestNamespace:
     def test_is_the_engines(self):
-        """With the engine, the name is an alias of the engine's Namespace, blinker's here."""
+        """With the engine, the name is an alias of the engine's Namespace."""
         assert aldis.signals.Namespace is aldis.Namespace
         assert aldis.signals.Namespace is blinker.Namespace
 
@@ -69,7 +69,7 @@ class TestNamespace:
         assert saved.send("model") == [(receiver, "heard")]
 
     def test_takes_a_doc(self):
-        """The second argument says what the signal is for; it may be left out."""
+        """The second argument is the doc of the signal. It is optional."""
         saved = aldis.signals.Namespace().signal("model-saved", "Sent after saving.")
         assert saved.__doc__ == "Sent after saving."
         assert aldis.signals.Namespace().signal("model-saved").name == "model-saved"
@@ -77,23 +77,23 @@ class TestNamespace:
 
 class TestNamespaceWithoutTheEngine:
     def test_makes_fake_signals(self, signals_without_engine, fake):
-        """It is another class then, whose signals have their name and doc but are none."""
+        """Without the engine, another class makes fake signals with a name and a doc."""
         assert signals_without_engine.Namespace is not aldis.Namespace
         assert not isinstance(fake, aldis.Signal)
         assert (fake.name, fake.__doc__) == ("model-saved", "Sent after saving.")
 
     def test_takes_no_doc_either(self, signals_without_engine):
-        """The doc may be left out here as well."""
+        """The doc is optional here, too."""
         assert signals_without_engine.Namespace().signal("model-saved").__doc__ is None
 
     @pytest.mark.parametrize("arguments", [(), ("model",)], ids=["nobody", "sender"])
     def test_a_fake_signals_send_does_nothing(self, fake, arguments):
-        """Sending is allowed with every kind of arguments, and has no result."""
+        """A fake signal accepts a send with any arguments and returns None."""
         assert fake.send(*arguments) is None
         assert fake.send(*arguments, key=7, sender="keyword", self="keyword") is None
 
     def test_a_fake_signal_cannot_be_connected_to(self, fake):
-        """Connecting fails with RuntimeError, and says which signal and why."""
+        """``connect`` raises a RuntimeError that names the signal and the reason."""
         with pytest.raises(RuntimeError, match=r"'model-saved' is a fake.*engine is not available"):
             fake.connect(print)
 
@@ -108,18 +108,18 @@ class TestNamespaceWithoutTheEngine:
         ],
     )
     def test_every_other_operation_fails(self, fake, operation):
-        """Whatever a real signal can be asked to do, but send, is RuntimeError on a fake one."""
+        """Every other operation on a fake signal raises a RuntimeError."""
         with pytest.raises(RuntimeError):
             getattr(fake, operation)(print)
 
     @pytest.mark.parametrize("attribute", ["receivers", "is_muted", "receiver_connected"])
     def test_looking_at_subscriptions_fails(self, fake, attribute):
-        """There are no subscriptions to look at: RuntimeError again."""
+        """The receivers of a fake signal raise a RuntimeError."""
         with pytest.raises(RuntimeError):
             getattr(fake, attribute)
 
     def test_an_extension_degrades_gracefully(self):
-        """An extension that uses this Namespace is imported and sends; Flask keeps its signals."""
+        """An extension that uses this Namespace can be imported and can send."""
         printed = run(
             """
             import sys

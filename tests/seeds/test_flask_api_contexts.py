@@ -1,6 +1,6 @@
-"""Flask's core signals at the contexts' beginning and end, and message_flashed, as in the seeds.
+"""Flask's core signals at the start and the end of a context, and message_flashed.
 
-When each is sent, by whom and with what. Last, how all of them follow each other in one request.
+The time, the sender and the payload of each. The last class has the order in one request.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ from flask import (
     request_tearing_down,
 )
 
-import aldis.flask  # noqa: F401 - it makes the teardown signals reach every receiver
+import aldis.flask  # noqa: F401 - with it, the teardown signals reach every receiver
 from tests.seeds.recording import recorded
 
 TEARDOWNS = [request_tearing_down, appcontext_tearing_down]
@@ -31,13 +31,13 @@ TEARDOWNS = [request_tearing_down, appcontext_tearing_down]
 @pytest.mark.parametrize("signal", TEARDOWNS, ids=lambda signal: signal.name)
 class TestTearingDown:
     def test_is_sent_at_the_end_of_a_request(self, app, signal):
-        """Each request ends with it; without an exception, ``exc`` is None."""
+        """Each request ends with the signal. Without an exception, ``exc`` is None."""
         with recorded(signal, app) as calls:
             app.test_client().get("/")
         assert calls == [(app, {"exc": None})]
 
     def test_is_sent_although_the_request_failed(self, app, signal):
-        """An exception does not keep it from being sent, and is passed as ``exc``."""
+        """A failed request sends the signal, with the exception as ``exc``."""
         with recorded(signal, app) as calls:
             assert app.test_client().get("/fail").status_code == 500
         [(sender, arguments)] = calls
@@ -46,14 +46,14 @@ class TestTearingDown:
         assert type(arguments["exc"]) is LookupError
 
     def test_is_sent_although_the_exception_propagates(self, app, signal):
-        """It is sent as well where the exception reaches the server."""
+        """The signal is also sent if the exception reaches the server."""
         app.testing = True
         with recorded(signal, app) as calls, pytest.raises(LookupError) as raised:
             app.test_client().get("/fail")
         assert calls == [(app, {"exc": raised.value})]
 
     def test_reaches_every_receiver_although_one_raises(self, app, signal, caplog):
-        """Always called means all: after one raised the rest run, and its error then propagates."""
+        """After a receiver that raises, the others run. Then the error is raised."""
         order = []
         error = RuntimeError("the first cannot")
 
@@ -75,7 +75,7 @@ class TestTearingDown:
         ]
 
     def test_raises_the_first_error_and_logs_the_others_too(self, app, signal, caplog):
-        """Of several errors the first is raised, as by any signal, and none is lost."""
+        """Of several errors, the first is raised and the others are logged."""
         errors = [LookupError("first"), ValueError("second")]
 
         def failing(error):
@@ -93,7 +93,7 @@ class TestTearingDown:
         assert logged == errors
 
     def test_comes_after_the_teardown_handlers(self, app, signal):
-        """Currently it follows the handlers that were registered with decorators."""
+        """The signal is sent after the teardown handlers."""
         order = []
 
         def receiver(sender, **extra):
@@ -107,7 +107,7 @@ class TestTearingDown:
         assert order.count("signal") == 1
 
     def test_example_of_the_reference(self, app, signal):
-        """The reference's subscriber closes a session, whatever became of the request."""
+        """The subscriber in the reference closes a session after each request."""
         session = sqlite3.connect(":memory:")
 
         def close_db_connection(sender, **extra):
@@ -121,7 +121,7 @@ class TestTearingDown:
 
 class TestRequestTearingDown:
     def test_is_sent_with_the_request_still_bound(self, app):
-        """The request is tearing down, not gone: a subscriber still reaches it."""
+        """A subscriber can still read the request."""
         paths = []
 
         def receiver(sender, **extra):
@@ -131,8 +131,8 @@ class TestRequestTearingDown:
         app.test_client().get("/")
         assert paths == ["/"]
 
-    def test_a_failing_receiver_leaves_the_application_context_to_be_torn_down(self, app):
-        """An error at the request's teardown does not keep the next teardown signal away."""
+    def test_after_a_failing_receiver_the_app_context_is_torn_down(self, app):
+        """After an error in request_tearing_down, appcontext_tearing_down is still sent."""
 
         def failing(sender, **extra):
             raise RuntimeError("cannot")
@@ -148,7 +148,7 @@ class TestRequestTearingDown:
 
 class TestAppcontextTearingDown:
     def test_is_sent_without_a_request(self, app):
-        """An application context of its own is torn down with the signal, while it is bound."""
+        """An app context without a request sends the signal while it is still bound."""
         names = []
 
         def receiver(sender, exc, **extra):
@@ -160,7 +160,7 @@ class TestAppcontextTearingDown:
         assert names == [("shop", None)]
 
     def test_passes_what_ended_the_context(self, app):
-        """An exception that leaves the context is the signal's ``exc``."""
+        """The exception that ends the context is passed as ``exc``."""
         error = LookupError("no such lamp")
         with (
             recorded(appcontext_tearing_down, app) as calls,
@@ -173,7 +173,7 @@ class TestAppcontextTearingDown:
 
 class TestAppcontextPushed:
     def test_is_sent_by_the_application_when_a_context_is_pushed(self, app):
-        """The application sends it, without arguments, when its context is there to be used."""
+        """The application sends the signal without arguments when its context is ready."""
         names = []
 
         def receiver(sender, **extra):
@@ -184,7 +184,7 @@ class TestAppcontextPushed:
             assert names == [(app, {}, "shop")]
 
     def test_example_of_the_reference(self, app):
-        """The reference's helper for tests puts a user onto ``g`` early (bytes in Python 3)."""
+        """The test helper in the reference sets a user on ``g`` early (bytes in Python 3)."""
 
         @contextmanager
         def user_set(app, user):
@@ -203,7 +203,7 @@ class TestAppcontextPushed:
 
 class TestAppcontextPopped:
     def test_is_sent_by_the_application_when_a_context_is_popped(self, app):
-        """The application sends it, without arguments, when its context is gone."""
+        """The application sends the signal without arguments after its context is popped."""
         bound = []
 
         def receiver(sender, **extra):
@@ -215,7 +215,7 @@ class TestAppcontextPopped:
         assert bound == [(app, {}, False, False)]
 
     def test_falls_in_line_with_appcontext_tearing_down(self, app):
-        """It follows that signal directly, once for each."""
+        """The signal follows appcontext_tearing_down directly, once each time."""
         order = []
 
         def receiver_of(name):
@@ -230,7 +230,7 @@ class TestAppcontextPopped:
 
 class TestMessageFlashed:
     def test_is_sent_with_the_message_and_its_category(self, app):
-        """It carries the message and its category, and nothing more."""
+        """The payload is the message and its category."""
         with recorded(message_flashed, app) as calls:
             app.test_client().get("/flash")
         assert calls == [
@@ -239,7 +239,7 @@ class TestMessageFlashed:
         ]
 
     def test_example_of_the_reference(self, app):
-        """The reference's subscriber records messages with their categories."""
+        """The subscriber in the reference records messages with their categories."""
         recorded = []
 
         def record(sender, message, category, **extra):
@@ -251,8 +251,8 @@ class TestMessageFlashed:
 
 
 class TestOneRequest:
-    def test_sends_its_signals_in_the_order_of_their_meaning(self, app):
-        """From the pushed context to the popped one, each signal is sent at its moment, once."""
+    def test_sends_its_signals_in_order(self, app):
+        """Each signal is sent once, from the pushed context to the popped context."""
         order = []
         receivers = {
             name: (lambda sender, name=name, **extra: order.append(name))
@@ -272,8 +272,8 @@ class TestOneRequest:
         app.test_client().get("/")
         assert order == list(reversed(receivers))
 
-    def test_is_told_apart_from_another_applications(self, app, other):
-        """With two applications in a process, subscribers of each hear its own signals only."""
+    def test_is_separate_from_another_applications(self, app, other):
+        """With two applications in a process, subscribers of one get only its signals."""
         heard = []
 
         def of_app(sender, **extra):

@@ -1,6 +1,6 @@
-"""Flask's core signals around rendering and answering a request, as both seeds describe them.
+"""Flask's core signals around rendering and around a request, as both documents describe them.
 
-When each is sent, by whom and with what. The other core signals are in
+The time, the sender and the payload of each. The other core signals are in
 ``test_flask_api_contexts.py``.
 """
 
@@ -20,7 +20,7 @@ from tests.seeds.recording import recorded
 
 class TestTemplateRendered:
     def test_is_sent_with_the_template_and_its_context(self, app):
-        """It carries the template object and the context as a dictionary, and nothing more."""
+        """The payload is the template and the context as a dictionary."""
         with recorded(template_rendered, app) as calls:
             app.test_client().get("/")
         [(sender, arguments)] = calls
@@ -31,13 +31,13 @@ class TestTemplateRendered:
         assert arguments["context"]["items"] == list(range(10))
 
     def test_is_sent_only_when_rendering_succeeded(self, app):
-        """A template that fails is not reported as rendered."""
+        """A template that fails does not send the signal."""
         with recorded(template_rendered, app) as calls:
             assert app.test_client().get("/broken-template").status_code == 500
         assert calls == []
 
     def test_example_of_the_guide(self, app, debug_log):
-        """The guide's subscriber, without ``**extra``, logs the template's name and context."""
+        """The subscriber in the guide, without ``**extra``, logs the name and the context."""
 
         def log_template_renders(sender, template, context):
             sender.logger.debug(
@@ -53,7 +53,7 @@ class TestTemplateRendered:
         assert "'items': [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]" in message
 
     def test_example_of_the_reference(self, app, debug_log):
-        """The reference's subscriber, with ``**extra``, calls a nameless one a string template."""
+        """The subscriber in the reference names a template without a name a string template."""
 
         def log_template_renders(sender, template, context, **extra):
             sender.logger.debug(
@@ -70,7 +70,7 @@ class TestTemplateRendered:
 
 class TestBeforeRenderTemplate:
     def test_is_sent_with_the_template_and_its_context(self, app):
-        """It carries what template_rendered does."""
+        """The payload is the same as that of template_rendered."""
         with recorded(before_render_template, app) as calls:
             app.test_client().get("/")
         [(sender, arguments)] = calls
@@ -80,7 +80,7 @@ class TestBeforeRenderTemplate:
         assert type(arguments["context"]) is dict
 
     def test_is_sent_before_rendering(self, app):
-        """It precedes the rendering, and so is sent for a template that then fails."""
+        """The signal comes before the rendering, also for a template that then fails."""
         order = []
 
         def receiver(sender, template, context, **extra):
@@ -106,7 +106,7 @@ class TestBeforeRenderTemplate:
         assert order == ["before", "rendering", "rendered", "before"]
 
     def test_example_of_the_reference(self, app, debug_log):
-        """The reference's subscriber logs what is going to be rendered."""
+        """The subscriber in the reference logs the template."""
 
         def log_template_renders(sender, template, context, **extra):
             sender.logger.debug(
@@ -123,13 +123,13 @@ class TestBeforeRenderTemplate:
 
 class TestRequestStarted:
     def test_is_sent_without_arguments(self, app):
-        """The application sends it, once for each request, with no arguments."""
+        """The application sends the signal once for each request, without arguments."""
         with recorded(request_started, app) as calls:
             app.test_client().get("/")
         assert calls == [(app, {})]
 
     def test_is_sent_with_the_request_bound(self, app):
-        """A subscriber reaches the request through Flask's global proxy."""
+        """A subscriber can read the request through Flask's global proxy."""
         paths = []
 
         def receiver(sender, **extra):
@@ -140,7 +140,7 @@ class TestRequestStarted:
         assert paths == [("/", "2", "shop")]
 
     def test_is_sent_before_any_request_processing(self, app):
-        """It precedes the handlers of before_request, and the view."""
+        """The signal comes before the handlers of before_request and before the view."""
         order = []
 
         def receiver(sender, **extra):
@@ -153,7 +153,7 @@ class TestRequestStarted:
         assert order == ["request_started", "before_request", "view"]
 
     def test_example_of_the_guide(self, app, debug_log):
-        """The guide's subscriber takes the sender only."""
+        """The subscriber in the guide takes only the sender."""
 
         def log_request(sender):
             sender.logger.debug("Request context is set up")
@@ -163,7 +163,7 @@ class TestRequestStarted:
         assert debug_log() == ["Request context is set up"]
 
     def test_example_of_the_reference(self, app, debug_log):
-        """The reference's subscriber takes ``**extra``."""
+        """The subscriber in the reference takes ``**extra``."""
 
         def log_request(sender, **extra):
             sender.logger.debug("Request context is set up")
@@ -175,7 +175,7 @@ class TestRequestStarted:
 
 class TestRequestFinished:
     def test_is_sent_with_the_response(self, app):
-        """It carries the response that is going to be sent, and nothing more."""
+        """The payload is the response."""
         with recorded(request_finished, app) as calls:
             app.test_client().get("/")
         [(sender, arguments)] = calls
@@ -185,7 +185,7 @@ class TestRequestFinished:
         assert arguments["response"].get_data(as_text=True) == "10 items"
 
     def test_is_sent_right_before_the_response(self, app):
-        """All processing is over, after_request included, and the client has got nothing yet."""
+        """The signal comes after after_request and before the first byte to the client."""
         order = []
 
         def receiver(sender, response, **extra):
@@ -207,7 +207,7 @@ class TestRequestFinished:
         assert order == ["after_request", "request_finished", "sent 200 OK"]
 
     def test_example_of_the_guide(self, app, debug_log):
-        """The guide's subscriber takes the response, and logs it."""
+        """The subscriber in the guide takes the response and logs it."""
 
         def log_response(sender, response):
             sender.logger.debug("Request context is about to close down.  Response: %s", response)
@@ -219,7 +219,7 @@ class TestRequestFinished:
         ]
 
     def test_example_of_the_reference(self, app, debug_log):
-        """The reference's subscriber takes ``**extra`` besides."""
+        """The subscriber in the reference also takes ``**extra``."""
 
         def log_response(sender, response, **extra):
             sender.logger.debug("Request context is about to close down.  Response: %s", response)
@@ -233,7 +233,7 @@ class TestRequestFinished:
 
 class TestGotRequestException:
     def test_is_sent_with_the_exception(self, app):
-        """It carries the exception itself, and nothing more."""
+        """The payload is the exception."""
         with recorded(got_request_exception, app) as calls:
             assert app.test_client().get("/fail").status_code == 500
         [(sender, arguments)] = calls
@@ -243,7 +243,7 @@ class TestGotRequestException:
         assert arguments["exception"].args == ("no such lamp",)
 
     def test_is_sent_before_the_exception_is_handled(self, app):
-        """It precedes the handler that makes the response of a server error."""
+        """The signal comes before the handler for server errors."""
         order = []
 
         def receiver(sender, exception, **extra):
@@ -259,20 +259,20 @@ class TestGotRequestException:
         assert order == ["got_request_exception", "errorhandler"]
 
     def test_is_sent_in_debug_mode_too(self, app):
-        """It is sent although the exception is not handled in debug mode, but raised."""
+        """In debug mode, where Flask raises the exception, the signal is sent, too."""
         app.debug = True
         with recorded(got_request_exception, app) as calls, pytest.raises(LookupError) as raised:
             app.test_client().get("/fail")
         assert calls == [(app, {"exception": raised.value})]
 
     def test_is_not_sent_when_nothing_went_wrong(self, app):
-        """A request that succeeds does not send it."""
+        """A successful request does not send the signal."""
         with recorded(got_request_exception, app) as calls:
             app.test_client().get("/")
         assert calls == []
 
     def test_example_of_the_guide(self, app, debug_log):
-        """The guide's subscriber takes the exception, and logs it."""
+        """The subscriber in the guide takes the exception and logs it."""
 
         def log_exception(sender, exception):
             sender.logger.debug("Got exception during processing: %s", exception)
@@ -282,7 +282,7 @@ class TestGotRequestException:
         assert debug_log()[0] == "Got exception during processing: no such lamp"
 
     def test_example_of_the_reference(self, app, debug_log):
-        """The reference's subscriber takes ``**extra`` besides."""
+        """The subscriber in the reference also takes ``**extra``."""
 
         def log_exception(sender, exception, **extra):
             sender.logger.debug("Got exception during processing: %s", exception)

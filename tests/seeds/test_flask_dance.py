@@ -1,7 +1,7 @@
-"""Each promise of Flask-Dance's documentation of its signals.
+"""The promises of Flask-Dance's documentation of its signals.
 
-They are held by the logins of aldis, and by Flask-Dance itself when it runs on aldis: its own tests
-look neither at what receivers return nor at which sender they are connected for.
+The logins of aldis keep them, and Flask-Dance on aldis does, too. Flask-Dance's tests check
+neither the return values of receivers nor their senders.
 """
 
 import flask
@@ -13,19 +13,19 @@ from tests.oauth.needs import PACKAGES, need
 
 need(*PACKAGES)
 
-from tests.oauth.apps import CALLBACK, begin  # noqa: E402 - after it is known to be there
+from tests.oauth.apps import CALLBACK, begin  # noqa: E402 - after importorskip
 from tests.oauth.providers.scripted import scripted  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def provider():
-    """Give a provider that does what it is told."""
+    """Return a provider whose answers a test chooses."""
     with scripted() as made:
         yield made
 
 
 class Dance:
-    """An app with two blueprints, of aldis or of Flask-Dance, and somebody who logs in."""
+    """An app with two blueprints, of aldis or of Flask-Dance, and a user who logs in."""
 
     def __init__(self, library, provider):
         self.provider = provider
@@ -63,21 +63,21 @@ class Dance:
         return consumer, consumer.OAuth2ConsumerBlueprint
 
     def log_in(self, query="", **changed):
-        """Go through a login; ``changed`` is what the provider sends back."""
+        """Log in; ``changed`` replaces parts of the provider's answer."""
         sent = begin(self.client, path=f"/login/op{query}")
         args = {"code": "the-code", "state": sent["state"], **changed}
         return self.client.get(CALLBACK, query_string={k: v for k, v in args.items() if v})
 
     def stored(self):
-        """Return the token that is stored, or ``None``."""
+        """Return the stored token, or ``None``."""
         with self.client.session_transaction() as session:
             return session.get("op_oauth_token")
 
 
 @pytest.fixture(params=["aldis", "flask_dance"])
 def dance(request, provider, monkeypatch):
-    """Give a dance of each of the two."""
-    # Flask-Dance's client otherwise talks neither to loopback nor about other scopes than asked.
+    """Return the app, once with aldis and once with Flask-Dance."""
+    # Otherwise, Flask-Dance's client refuses plain HTTP and changed scopes.
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     monkeypatch.setenv("OAUTHLIB_RELAX_TOKEN_SCOPE", "1")
     return Dance(request.param, provider)
@@ -89,13 +89,13 @@ NAMES = ["oauth_before_login", "oauth_authorized", "oauth_error"]
 class TestSupportsSignals:
     @pytest.mark.parametrize("name", NAMES)
     def test_just_as_flask_does(self, dance, name):
-        """The three signals exist, under the names of the document, and are signals of aldis."""
+        """The three signals exist under the documented names and are signals of aldis."""
         signal = getattr(dance.signals, name)
         assert isinstance(signal, NamedSignal)
         assert name.replace("_", "-") == signal.name
 
     def test_to_flash_a_message_that_the_login_was_successful(self, dance):
-        """The example that the document gives for oauth_authorized, as it stands there."""
+        """The documented example for oauth_authorized works unchanged."""
         oauth_authorized = dance.signals.oauth_authorized
 
         @oauth_authorized.connect
@@ -109,7 +109,7 @@ class TestSupportsSignals:
 
 class TestBeforeLogin:
     def test_is_sent_before_the_redirect_with_its_url(self, dance):
-        """Nothing has been sent to the provider when it is sent, and ``url`` is where it leads."""
+        """The signal comes before the redirect, and ``url`` is the target of the redirect."""
         heard = []
 
         def receive(blueprint, url):
@@ -121,7 +121,7 @@ class TestBeforeLogin:
         assert heard[0][1].startswith(f"{dance.provider.url}/authorize?")
 
     def test_to_construct_the_session(self, dance):
-        """The example of the document, as it stands there; what it keeps outlives the login."""
+        """The documented example works unchanged: its session data exists after the login."""
         oauth_before_login = dance.signals.oauth_before_login
 
         @oauth_before_login.connect
@@ -135,14 +135,14 @@ class TestBeforeLogin:
         assert dance.stored()
 
     def test_ignores_what_receivers_return(self, dance):
-        """A Response here is not sent: the user goes to the provider."""
+        """A returned Response is ignored, and the user is sent to the provider."""
         with dance.signals.oauth_before_login.connected_to(lambda sender, url: redirect("/x")):
             assert "/authorize?" in dance.client.get("/login/op").headers["Location"]
 
 
 class TestAuthorized:
     def test_is_sent_with_the_blueprint_and_the_token(self, dance):
-        """The sender is the blueprint instance, and the token a dict of the provider's answer."""
+        """The sender is the blueprint, and the token is a dict with the provider's answer."""
         heard = []
 
         def receive(blueprint, token):
@@ -156,7 +156,7 @@ class TestAuthorized:
         assert "the-access-token" == token["access_token"]
 
     def test_comes_before_the_token_is_stored(self, dance):
-        """So a receiver makes the records that the token is stored with."""
+        """The signal comes before the token is stored, so a receiver can create the user."""
         stored = []
 
         def receive(blueprint, token):
@@ -168,7 +168,7 @@ class TestAuthorized:
         assert "the-access-token" == dance.stored()["access_token"]
 
     def test_a_receiver_calls_the_provider_already(self, dance):
-        """Linking records asks the provider who this is: with the token that was just received."""
+        """A receiver can already call the provider with the new token."""
         answers = []
 
         def receive(blueprint, token):
@@ -178,8 +178,8 @@ class TestAuthorized:
             dance.log_in()
         assert [{"bearer": "Bearer the-access-token"}] == answers
 
-    def test_scope_tells_what_was_granted(self, dance):
-        """The user may grant other scopes than were asked for."""
+    def test_scope_is_the_granted_scope(self, dance):
+        """The token has the granted scopes, which may differ from the requested ones."""
         dance.provider.says("/token", dance.provider.token(scope="profile"))
         heard = []
         with dance.signals.oauth_authorized.connected_to(lambda _, token: heard.append(token)):
@@ -188,7 +188,7 @@ class TestAuthorized:
 
     @pytest.mark.parametrize("order", [[False, None], [None, False], [False, False]])
     def test_false_keeps_the_token_from_being_stored(self, dance, order):
-        """From one of the receivers is enough, wherever it stands among them."""
+        """One receiver that returns False is enough, at any place in the order."""
         receivers = [lambda sender, token, value=value: value for value in order]
         signal = dance.signals.oauth_authorized
         with signal.connected_to(receivers[0]), signal.connected_to(receivers[1]):
@@ -197,7 +197,7 @@ class TestAuthorized:
         assert dance.stored() is None
 
     def test_a_response_is_returned_instead_of_the_redirect(self, dance):
-        """The example of the document, as it stands there; the token is then not stored."""
+        """The documented example works unchanged, and the token is not stored."""
         oauth_authorized = dance.signals.oauth_authorized
 
         @oauth_authorized.connect
@@ -210,7 +210,7 @@ class TestAuthorized:
         assert dance.stored() is None
 
     def test_the_first_response_is_the_one(self, dance):
-        """In the order of connection."""
+        """The first returned Response in connection order counts."""
         signal = dance.signals.oauth_authorized
         with (
             signal.connected_to(lambda sender, token: redirect("/one")),
@@ -220,8 +220,8 @@ class TestAuthorized:
 
 
 class TestError:
-    def test_is_sent_when_the_provider_says_so_and_the_user_redirected_anyway(self, dance):
-        """With the provider's words; the user is sent to ``redirect_url``."""
+    def test_is_sent_for_an_error_of_the_provider_before_a_redirect(self, dance):
+        """The signal carries the provider's message, and the user is sent to ``redirect_url``."""
         heard = []
         with dance.signals.oauth_error.connected_to(lambda _, **payload: heard.append(payload)):
             answer = dance.log_in(code=None, error="access_denied", error_description="no")
@@ -231,7 +231,7 @@ class TestError:
         assert dance.stored() is None
 
     def test_the_documented_handler_is_called_as_it_is(self, dance):
-        """No other keyword arguments come, so this signature goes on being enough."""
+        """The signal has only the documented arguments, so the documented signature fits."""
         heard = []
 
         def handle_error(blueprint, error, error_description=None, error_uri=None):
@@ -242,14 +242,14 @@ class TestError:
         assert [("op", "server_error", None, "https://hub.example/e")] == heard
 
     def test_a_response_is_sent_instead_of_the_redirect(self, dance):
-        """A receiver informs the user in its own way."""
+        """The Response of a receiver replaces the redirect."""
         with dance.signals.oauth_error.connected_to(lambda _, **payload: redirect("/told")):
             assert "/told" == dance.log_in(code=None, error="access_denied").headers["Location"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_receiver_for_one_blueprint_hears_nothing_of_another(dance, name):
-    """The sender filters: what is connected for another provider stays silent."""
+def test_a_receiver_for_one_blueprint_is_not_called_for_another(dance, name):
+    """A receiver for one provider is not called for another provider."""
     signal, heard = getattr(dance.signals, name), []
 
     def here(sender, **payload):

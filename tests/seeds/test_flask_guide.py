@@ -1,7 +1,7 @@
 """The guide to signals in Flask's documentation, promise by promise, in its order.
 
-What the guide says of the single core signals is in ``test_flask_api_*.py``, what it
-says of own signals in ``test_flask_guide_own_signals.py``.
+The tests of the single core signals are in ``test_flask_api_*.py``, and the tests of
+custom signals in ``test_flask_guide_own_signals.py``.
 """
 
 import re
@@ -32,15 +32,15 @@ CORE_SIGNALS = [
 
 
 def test_flask_here_runs_on_aldis():
-    """What Flask calls blinker is aldis, so every test of these pages is one of the engine."""
+    """Flask's blinker is aldis here, so these tests run on the engine."""
     assert type(flask.template_rendered) is NamedSignal
     assert NamedSignal.__module__.startswith("aldis.")
     assert blinker.NamedSignal is NamedSignal
 
 
 class TestWhatSignalsAre:
-    def test_tell_subscribers_what_happened_elsewhere(self, app):
-        """A subscriber learns of what Flask did without the code that did it knowing of it."""
+    def test_notify_subscribers_about_actions_elsewhere(self, app):
+        """A subscriber is notified, and the sending code does not know the subscriber."""
         happened = []
 
         def subscriber(sender, **extra):
@@ -52,23 +52,23 @@ class TestWhatSignalsAre:
 
     @pytest.mark.parametrize("name", CORE_SIGNALS)
     def test_come_with_flask(self, name):
-        """Flask brings its signals along, and aldis.flask gives the same under the same names."""
+        """aldis.flask has Flask's signals under the same names."""
         import aldis.flask
 
         assert isinstance(getattr(flask, name), NamedSignal)
         assert getattr(aldis.flask, name) is getattr(flask, name)
 
     def test_come_with_extensions_too(self):
-        """An extension makes signals of its own with the Namespace that Flask offers it."""
+        """An extension makes its signals with Flask's Namespace."""
         from flask.signals import Namespace as OfferedByFlask
 
         extension = OfferedByFlask()
-        logged_in = extension.signal("logged-in", doc="Sent when somebody logs in.")
+        logged_in = extension.signal("logged-in", doc="Sent when a user logs in.")
         receiver = logged_in.connect(lambda sender, user: user, weak=False)
         assert logged_in.send("extension", user="john") == [(receiver, "john")]
 
     def test_do_not_encourage_to_modify_data(self):
-        """Strict mode says where, when a subscriber changes what it was only told of."""
+        """Strict mode warns about a subscriber that changes its arguments, with the place."""
         shop = Namespace()
 
         @shop.define
@@ -88,12 +88,12 @@ class TestWhatSignalsAre:
 
 class TestHowSignalsDifferFromDecorators:
     def test_before_request_may_abort_with_a_response(self, app):
-        """The builtin decorator ends a request early: what signals are compared with."""
+        """before_request ends a request early, unlike a signal."""
         app.before_request(lambda: Response("closed", 503))
         assert app.test_client().get("/").status_code == 503
 
     def test_a_receiver_that_returns_a_response_aborts_nothing(self, app):
-        """What a subscriber returns is not the response: the view runs and answers."""
+        """The return value of a subscriber is not the response: the view runs."""
 
         def closed(sender, **extra):
             return Response("closed", 503)
@@ -104,7 +104,7 @@ class TestHowSignalsDifferFromDecorators:
         assert (answer.status_code, answer.text) == (200, "10 items")
 
     def test_a_receiver_that_raises_ends_the_request(self, app):
-        """An exception is what stops a request from a receiver, flask.abort's included."""
+        """An exception in a receiver ends the request, ``flask.abort`` included."""
 
         def closed(sender, **extra):
             flask.abort(503)
@@ -113,11 +113,11 @@ class TestHowSignalsDifferFromDecorators:
         assert app.test_client().get("/").status_code == 503
 
     def test_receivers_run_in_connection_order(self, app):
-        """Where the guide leaves the order undefined it is that of connecting, for all alike."""
+        """Receivers run in connection order. The guide leaves the order undefined."""
         order = []
         receivers = [lambda sender, at=at, **extra: order.append(at) for at in range(40)]
         for at, receiver in enumerate(receivers):
-            # Those for this application and those for any are interleaved.
+            # Receivers for this application and receivers for any sender alternate.
             flask.request_started.connect(receiver, *([app] if at % 2 else []))
         app.test_client().get("/")
         assert order == list(range(40))
@@ -125,7 +125,7 @@ class TestHowSignalsDifferFromDecorators:
 
 class TestTemporarySubscriptions:
     def test_last_for_the_split_of_a_second(self, app):
-        """A subscription can be made for a few lines, and nothing of it stays behind."""
+        """A subscription can last for a few lines, and nothing is left of it."""
         heard = []
 
         def record(sender, **extra):
@@ -140,7 +140,7 @@ class TestTemporarySubscriptions:
         assert not template_rendered.has_receivers_for(app)
 
     def test_are_safe_while_requests_are_served(self, app):
-        """Subscribing and leaving meanwhile neither breaks requests nor others' subscriptions."""
+        """Subscribing during requests breaks neither requests nor other subscriptions."""
         counted = []
         failures = []
 
@@ -170,7 +170,7 @@ class TestTemporarySubscriptions:
 
 class TestSubscribing:
     def test_connect_takes_the_function_to_call(self, app):
-        """The first argument of connect is called when the signal is emitted."""
+        """The first argument of ``connect`` is called when the signal is sent."""
         calls = []
 
         def subscriber(sender, **extra):
@@ -181,7 +181,7 @@ class TestSubscribing:
         assert calls == [(app, {})]
 
     def test_connect_takes_an_optional_sender(self, app, other):
-        """With a second argument, only that application's signals are heard."""
+        """With a second argument, only the signals of that application are received."""
         senders = []
 
         def subscriber(sender, **extra):
@@ -192,8 +192,8 @@ class TestSubscribing:
         app.test_client().get("/")
         assert senders == [app]
 
-    def test_without_a_sender_every_application_is_heard(self, app, other):
-        """Who gives no sender listens to all applications of the process."""
+    def test_without_a_sender_every_application_counts(self, app, other):
+        """Without a sender, a receiver gets the signals of all applications."""
         senders = []
 
         def subscriber(sender, **extra):
@@ -205,7 +205,7 @@ class TestSubscribing:
         assert senders == [other, app]
 
     def test_disconnect_unsubscribes(self, app):
-        """After disconnect nothing is heard any more."""
+        """After ``disconnect``, the receiver is not called."""
         calls = []
 
         def subscriber(sender, **extra):
@@ -217,7 +217,7 @@ class TestSubscribing:
         assert calls == []
 
     def test_the_sender_of_every_core_signal_is_the_application(self, app):
-        """All ten core signals are sent by the application itself, never by a proxy for it."""
+        """The application sends all ten core signals, never a proxy."""
         senders = {}
 
         def subscriber_to(name):
@@ -238,7 +238,7 @@ class TestSubscribing:
 
 @contextmanager
 def captured_templates(app):
-    """The guide's helper, as it stands there."""
+    """The helper in the guide, unchanged."""
     recorded = []
 
     def record(sender, template, context):
@@ -252,7 +252,7 @@ def captured_templates(app):
 
 
 def captured_templates_into(app, recorded):
-    """The guide's other helper of that name, as it stands there."""
+    """The other helper of that name in the guide, unchanged."""
 
     def record(sender, template, context):
         recorded.append((template, context))
@@ -261,8 +261,8 @@ def captured_templates_into(app, recorded):
 
 
 class TestCapturedTemplates:
-    def test_tells_what_was_rendered_with_which_variables(self, app):
-        """The guide's helper pairs with a test client, as in the guide's example."""
+    def test_records_templates_and_variables(self, app):
+        """The helper in the guide works with a test client."""
         with captured_templates(app) as templates:
             rv = app.test_client().get("/")
             assert rv.status_code == 200
@@ -272,7 +272,7 @@ class TestCapturedTemplates:
             assert len(context["items"]) == 10
 
     def test_takes_the_list_to_append_to(self, app):
-        """The guide's other form is the context manager of connected_to, and is passed the list."""
+        """The other form is the context manager of connected_to and takes the list."""
         templates = []
         with captured_templates_into(app, templates):
             assert app.test_client().get("/").status_code == 200
@@ -281,7 +281,7 @@ class TestCapturedTemplates:
         assert len(context["items"]) == 10
 
     def test_records_every_template_in_the_order_of_rendering(self, app):
-        """Whenever a template is rendered in the block, it is appended with its context."""
+        """Each template that is rendered in the block is appended with its context."""
         with captured_templates(app) as templates:
             client = app.test_client()
             client.get("/")
@@ -290,13 +290,13 @@ class TestCapturedTemplates:
         assert templates[1][1]["name"] == "john"
 
     def test_records_only_this_application(self, app, other):
-        """What another application renders meanwhile is not in the list."""
+        """Templates of another application are not in the list."""
         with captured_templates(app) as templates:
             other.test_client().get("/")
         assert templates == []
 
     def test_records_only_the_body_of_the_block(self, app):
-        """What is rendered after the block is not in the list, even if the block failed."""
+        """Templates after the block are not in the list, even if the block raised."""
         templates = []
 
         def fail():
@@ -308,7 +308,7 @@ class TestCapturedTemplates:
         assert templates == []
 
     def test_connected_to_gives_nothing_back(self, app):
-        """The value of connected_to in ``with … as`` cannot be chosen: it is None."""
+        """``with signal.connected_to(...) as value`` gives None."""
         with template_rendered.connected_to(lambda sender, **extra: None, app) as value:
             pass
         assert value is None

@@ -12,7 +12,7 @@ from aldis.errors import UnboundSenderError
 
 class TestCreatingSignals:
     def test_a_namespace_of_blinker_makes_named_signals(self):
-        """The recommended way to own signals, written for blinker, gives signals of aldis."""
+        """The recommended way to make signals, written for blinker, gives signals of aldis."""
         from blinker import Namespace as NamespaceOfBlinker
 
         my_signals = NamespaceOfBlinker()
@@ -20,17 +20,17 @@ class TestCreatingSignals:
         assert isinstance(model_saved, NamedSignal)
 
     def test_the_name_makes_a_signal_unique(self):
-        """One name is one signal, however often it is asked for; another name is another."""
+        """One name gives the same signal each time. Another name gives another signal."""
         my_signals = Namespace()
         assert my_signals.signal("model-saved") is my_signals.signal("model-saved")
         assert my_signals.signal("model-saved") is not my_signals.signal("model-deleted")
 
-    def test_each_namespace_has_names_of_its_own(self):
-        """The same name in two namespaces is two signals."""
+    def test_each_namespace_has_its_own_names(self):
+        """The same name in two namespaces gives two signals."""
         assert Namespace().signal("model-saved") is not Namespace().signal("model-saved")
 
     def test_the_name_can_be_read_and_helps_debugging(self):
-        """The name is an attribute, and the signal shows it when it is printed."""
+        """The name is an attribute, and the repr of the signal shows it."""
         model_saved = Namespace().signal("model-saved")
         assert model_saved.name == "model-saved"
         assert "'model-saved'" in repr(model_saved)
@@ -38,7 +38,7 @@ class TestCreatingSignals:
 
 class TestSending:
     def test_takes_the_sender_and_forwards_keyword_arguments(self):
-        """Send gives subscribers the sender first, and whatever keywords it was given."""
+        """``send`` passes the sender and its keyword arguments to the subscribers."""
         model_saved = Namespace().signal("model-saved")
         got = []
         model_saved.connect(lambda *args, **kwargs: got.append((args, kwargs)), weak=False)
@@ -47,7 +47,10 @@ class TestSending:
         assert got == [(("model",), {}), (("model",), {"key": 7, "fields": ["name"]})]
 
     def test_a_class_passes_itself_as_sender(self):
-        """The guide's model sends with self, and who listens to one model hears that one alone."""
+        """The model in the guide sends with ``self``.
+
+        A receiver for one model gets only its sends.
+        """
         model_saved = Namespace().signal("model-saved")
 
         class Model:
@@ -63,7 +66,7 @@ class TestSending:
         assert saved == [mine]
 
     def test_a_function_passes_the_current_application(self, app):
-        """A function without an object of its own sends as current_app's real object."""
+        """A function sends with the object behind ``current_app``."""
         model_saved = Namespace().signal("model-saved")
         saved = []
         model_saved.connect(saved.append, app, weak=False)
@@ -73,10 +76,10 @@ class TestSending:
 
 
 class TestProxiesAsSenders:
-    """The guide says never to pass a proxy; here a proxy means the object that it stands for."""
+    """In the guide, a proxy must not be a sender. Here, a proxy stands for its object."""
 
     def test_sent_by_a_proxy_is_sent_by_the_application(self, app):
-        """Receivers of the application hear what current_app sends, and are given the app."""
+        """Receivers for the application get sends by ``current_app``, with the app as sender."""
         model_saved = Namespace().signal("model-saved")
         saved = []
         model_saved.connect(saved.append, app, weak=False)
@@ -86,7 +89,7 @@ class TestProxiesAsSenders:
         assert saved[0] is app
 
     def test_connected_for_a_proxy_is_connected_for_the_application(self, app, other):
-        """Connecting for current_app subscribes to the application of that moment only."""
+        """A connection for ``current_app`` is a connection for the app of that moment."""
         model_saved = Namespace().signal("model-saved")
         saved = []
         with app.app_context():
@@ -96,7 +99,7 @@ class TestProxiesAsSenders:
         assert saved == [app]
 
     def test_disconnected_for_a_proxy_is_disconnected_for_the_application(self, app):
-        """Disconnecting for current_app undoes what was connected for the application."""
+        """Disconnecting for ``current_app`` disconnects the receiver of the application."""
         model_saved = Namespace().signal("model-saved")
 
         def receiver(sender):
@@ -109,7 +112,7 @@ class TestProxiesAsSenders:
 
     @pytest.mark.parametrize("operation", ["connect", "disconnect", "send"])
     def test_unbound_is_a_clear_error(self, operation):
-        """A proxy that stands for nothing is refused by name, with what to do instead."""
+        """The error for a proxy without an object names the proxy and the remedy."""
         model_saved = Namespace().signal("model-saved")
 
         def receiver(sender):
@@ -126,7 +129,7 @@ class TestProxiesAsSenders:
 
 class TestDecorator:
     def test_connect_via_subscribes_the_function_below_it(self, app, other, capsys):
-        """The guide's example prints what this application renders (print is a function now)."""
+        """The example in the guide prints the templates of this application."""
 
         @template_rendered.connect_via(app)
         def when_template_rendered(sender, template, context):
@@ -139,7 +142,7 @@ class TestDecorator:
         assert callable(when_template_rendered)
 
     def test_connect_via_keeps_the_function_connected(self, app):
-        """A function that nothing else refers to stays subscribed: the decorator holds it."""
+        """The decorator keeps a function alive that has no other reference."""
         seen = []
 
         @template_rendered.connect_via(app)
@@ -152,7 +155,7 @@ class TestDecorator:
         assert seen == ["index.html"]
 
     def test_connect_with_a_sender_decorates_too(self, app, other):
-        """Connect given only a sender is a decorator for it; with blinker it raises TypeError."""
+        """``connect`` with only a sender is a decorator. In blinker, it raises a TypeError."""
 
         @template_rendered.connect(sender=app)
         def count(sender, **extra):
