@@ -1,4 +1,4 @@
-"""The pages of the documentation: their blocks, and what a reader does with them."""
+"""The pages of the documentation: their blocks, and a reader who follows them."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.processes import LIMIT
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
-#: How the reader's commands are run: the ones that belong to this Python.
+#: The reader's commands, with the programs of this Python.
 COMMANDS = {
     "aldis": (sys.executable, "-m", "aldis"),
     "pytest": (sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
@@ -32,7 +32,7 @@ _FILE = re.compile(r"(?<!to )`([\w.]+\.py)`[^`]*:\n\n\Z")
 
 
 def blocks(page):
-    """Yield each block of a page: its language, its text, and the file that it is to be."""
+    """Yield each block of a page: its language, its text, and its file name."""
     text = (DOCS / page).read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         named = _FILE.search(text[: found.start()])
@@ -40,7 +40,7 @@ def blocks(page):
 
 
 def steps(text):
-    """Yield each command of a block of console, and the lines that it prints."""
+    """Yield each command of a console block, with the lines of its output."""
     command, lines = None, []
     for line in text.splitlines():
         if line.startswith("$ "):
@@ -53,10 +53,10 @@ def steps(text):
 
 
 def unlike(expected, printed):
-    """Return the first line that is expected and not printed, or ``None``.
+    """Return the first expected line that was not printed, or ``None``.
 
-    ``…`` stands for anything: in a line for a part of it, alone for any lines. How long something
-    took may differ.
+    ``…`` stands for any text: in a line for a part of it, alone for any lines. Durations
+    may differ.
     """
     rest = iter([_TIME.sub("TIME", line.rstrip()) for line in printed])
     anywhere = False
@@ -78,13 +78,13 @@ def unlike(expected, printed):
 
 
 class Reader:
-    """Who follows a page to the letter, in a folder of their own."""
+    """A reader who follows a page to the letter, in a new folder."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def follow(self, page):
-        """Write each file of a page, run each command, and compare what it prints."""
+        """Write each file of a page, run each command, and compare its output."""
         for language, text, name in blocks(page):
             if language == "python" and name:
                 self.write(name, text)
@@ -97,16 +97,19 @@ class Reader:
                     assert problem is None, f"{page}: {command}: {problem}\n" + "\n".join(printed)
 
     def write(self, name, text):
-        """Write a file, as it is printed."""
+        """Write a file as the page shows it."""
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def add(self, name, text):
-        """Add lines to a file, until it is written anew."""
+        """Add lines to a file; the next ``write`` drops them."""
         path = self.folder / name
         path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{text}", encoding="utf-8")
 
     def run(self, command, expected=()):
-        """Run a command, and return the lines of what it prints; Ctrl-C where the page has it."""
+        """Run a command and return the lines of its output.
+
+        Press Ctrl-C where the page shows it.
+        """
         name, *words = shlex.split(command)
         process = self.start(*COMMANDS[name], *words)
         limit = Timer(60, process.kill)
@@ -126,7 +129,7 @@ class Reader:
             process.wait()
 
     def start(self, *command):
-        """Start a command, with one pipe for all that it prints."""
+        """Start a command, with one pipe for all of its output."""
         ours = ("ALDIS_", "FLASK_", "PYTHONWARNINGS", "PYTEST_", "COLUMNS", "FORCE_COLOR")
         kept = {name: each for name, each in os.environ.items() if not name.startswith(ours)}
         return subprocess.Popen(
@@ -141,7 +144,7 @@ class Reader:
 
 
 def free_address():
-    """Return an address that nobody serves, and the options that make ``flask run`` serve it."""
+    """Return a free address, and the options with which ``flask run`` serves it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -149,7 +152,7 @@ def free_address():
 
 
 def visit(url):
-    """Return what is answered, once somebody answers."""
+    """Wait for the server, and return its answer."""
     deadline = monotonic() + LIMIT
     while True:
         try:

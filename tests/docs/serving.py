@@ -1,4 +1,4 @@
-"""Visits that cause every signal of a framework."""
+"""Requests for which a framework sends all of its signals."""
 
 import logging
 from contextlib import suppress
@@ -10,7 +10,7 @@ from tests.quart.app import make_app
 
 
 def visit_flask():
-    """Have a Flask app send each of its signals."""
+    """Let a Flask app send each of its signals."""
     app = Flask("shop")
     app.secret_key = "for flashing"  # noqa: S105 - signs nothing but this test's cookies
     app.logger.setLevel(logging.CRITICAL)
@@ -29,7 +29,7 @@ def visit_flask():
 
 
 async def visit_quart():
-    """Have Quart apps send each of Quart's signals."""
+    """Let Quart apps send each of Quart's signals."""
     app = make_app()
     async with app.test_app():
         client = app.test_client()

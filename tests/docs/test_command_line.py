@@ -1,4 +1,4 @@
-"""The page on the command line is what the commands say."""
+"""The page on the command line matches the commands."""
 
 import importlib.util
 import re
@@ -12,8 +12,8 @@ pytest.importorskip("click")
 pytest.importorskip("sphinx")
 
 
-def test_every_command_has_its_help_there():
-    """Each command, however deep, is there with what its ``--help`` prints."""
+def test_every_command_is_on_the_page():
+    """Each command is on the page, with the output of its ``--help``."""
     from click.testing import CliRunner
 
     from aldis.cli import aldis
@@ -41,7 +41,7 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
 def test_every_command_of_a_page_exists(page):
-    """What readers are told to type is a command, with options that it has."""
+    """Each command on a page exists, with the options that the page uses."""
     from aldis.cli import aldis
 
     for language, text, _ in blocks(page.relative_to(DOCS)):

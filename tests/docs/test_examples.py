@@ -1,4 +1,4 @@
-"""The examples of the pages that explain, and of how-to pages without a test of their own."""
+"""The examples of the explanations, and of how-to pages without a separate test."""
 
 import subprocess
 import sys
@@ -20,13 +20,13 @@ PAGES = [
     "how-to/write-plugins.md",
 ]
 
-#: What the examples of a page import.
+#: The modules that the examples of a page import.
 NEEDED = {"how-to/use-in-an-extension.md": "flask", "how-to/write-plugins.md": "pluggy"}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_run_one_after_the_other(page, tmp_path):
-    """Together they are a program that prints what the page shows, every warning an error."""
+    """Together, the examples print the shown output. Each warning is an error."""
     if page in NEEDED:
         pytest.importorskip(NEEDED[page])
     found = list(blocks(page))

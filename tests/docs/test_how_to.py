@@ -1,4 +1,4 @@
-"""How-to pages whose examples are several files, commands, or run in more than one environment."""
+"""How-to pages whose examples are files and commands, or need several environments."""
 
 import subprocess
 import sys
@@ -14,12 +14,12 @@ EXTENSION = "how-to/use-in-an-extension.md"
 
 
 def texts(page, language):
-    """Return the blocks of a page that are in ``language``."""
+    """Return the blocks of a page in ``language``."""
     return [text for found, text, _ in blocks(page) if found == language]
 
 
 def run(program, *arguments):
-    """Run a program, every warning an error, and return what it prints."""
+    """Run a program in which each warning is an error, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-", *arguments],
         input=program,
@@ -40,8 +40,8 @@ def run(program, *arguments):
     ],
     ids=["on blinker", "on nothing"],
 )
-def test_an_extension_works_without_it(absent, printed):
-    """Every example but Flask's own also runs where aldis, or blinker too, is not installed."""
+def test_an_extension_works_without_aldis(absent, printed):
+    """Every example except Flask's also runs without aldis, and without blinker."""
     if "blinker" not in absent:
         pytest.importorskip("blinker")
     hidden = "import sys\nsys.modules.update(dict.fromkeys(sys.argv[1:]))\n"
@@ -50,7 +50,7 @@ def test_an_extension_works_without_it(absent, printed):
 
 
 def test_an_extension_of_flask_works_on_blinker():
-    """What sends through Flask needs nothing of aldis's."""
+    """An extension that uses Flask's signals runs on plain blinker."""
     pytest.importorskip("flask")
     pytest.importorskip("blinker")
     through_flask, *_ = texts(EXTENSION, "python")
@@ -59,14 +59,14 @@ def test_an_extension_of_flask_works_on_blinker():
 
 
 def test_the_asgi_app_is_traced_as_it_is_printed(tmp_path):
-    """The file and the command print what the page shows."""
+    """The file and the command print the output that the page shows."""
     for each in ("click", "starlette"):
         pytest.importorskip(each)
     Reader(tmp_path).follow("how-to/asgi.md")
 
 
 def test_the_extension_of_ckan(tmp_path):
-    """The plugin is checked and tested without CKAN, as the page says."""
+    """The plugin is checked and tested without CKAN, as the page explains."""
     for each in ("click", "flask_login", "pluggy"):
         pytest.importorskip(each)
     plugin, listening, without = texts("ckan.md", "python")
@@ -90,7 +90,7 @@ def test_the_extension_of_ckan(tmp_path):
 
 
 def test_the_message_of_an_assertion():
-    """What the page shows of a failure is what is said."""
+    """The page shows the real message of a failed assertion."""
     order_paid = Namespace().signal("order-paid")
     with record(order_paid) as sent:
         order_paid.send("market", order_id=7)

@@ -1,4 +1,4 @@
-"""What readers are told to install can be installed."""
+"""The packages that the pages name can be installed."""
 
 import re
 import tomllib
@@ -16,15 +16,15 @@ _ASKED = re.compile(r"pip install (?:-[\w-]+ )*'([^']*)\[([\w,]*)\]'")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
-def test_what_is_asked_for_is_there(page):
-    """Each extra of aldis that a page names exists."""
+def test_every_extra_on_a_page_exists(page):
+    """Each extra that a page names exists."""
     for package, extras in _ASKED.findall(page.read_text(encoding="utf-8")):
         if package == "aldis" or "." in package or "/" in package:
             assert set(extras.split(",")) <= EXTRAS
 
 
 def test_every_extra_of_users_is_listed():
-    """The page that explains installing names each extra that is not for contributors."""
+    """The page on installing names each extra that is not for contributors."""
     text = (DOCS / "how-to" / "index.md").read_text(encoding="utf-8")
     table = text.partition("| extra | for |\n|---|---|\n")[2].partition("\n\n")[0]
     named = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]

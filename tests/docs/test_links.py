@@ -1,4 +1,4 @@
-"""Links between pages lead somewhere, also for those who read the files themselves."""
+"""Links between pages work, also in the files on a code host."""
 
 import re
 
@@ -18,18 +18,18 @@ def prose(path):
 
 
 def anchors(path):
-    """Return the anchors of a page, as a code host makes them of its headings."""
+    """Return the anchors of a page that a code host makes from its headings."""
     headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
 def test_each_link_leads_to_a_file_and_a_heading(page):
-    """Whoever reads the files themselves finds what is linked."""
+    """Each link leads to a file and a heading that exist."""
     for path, anchor in _LINK.findall(prose(page)):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name} links to {path}"
         assert target.is_relative_to(ROOT), f"{page.name} links to {path}"
-        # A page that is filled in on the site has its headings in the file that it leads to.
+        # A page that includes a file has the headings of this file.
         if anchor and "project" not in target.parts:
             assert anchor in anchors(target), f"{page.name} links to {path}#{anchor}"

@@ -1,4 +1,4 @@
-"""The reference has what there is: every public name, every signal with what it carries."""
+"""The reference has every public name, and every signal with its arguments."""
 
 import inspect
 import pkgutil
@@ -18,7 +18,7 @@ for each in ("click", "flask", "quart", "authlib", "sqlalchemy", "pluggy", "flas
 REFERENCE = DOCS / "reference"
 SIGNALS = (REFERENCE / "signals.md").read_text(encoding="utf-8")
 
-#: Packages and modules that users import from. What else there is belongs to one of them.
+#: Packages and modules that users import. Each other module belongs to one of them.
 PUBLIC = [
     "aldis",
     "aldis.asgi",
@@ -44,10 +44,10 @@ PUBLIC = [
     "aldis.testing.store",
 ]
 
-#: What the reference has without naming it: the command line, and what runs when it is imported.
+#: Modules that the reference describes without naming them.
 ELSEWHERE = {"aldis.cli", "aldis.as_blinker", "aldis.blinker", "aldis.version", "aldis.__main__"}
 
-#: Plumbing that no user imports from.
+#: Modules that users never import.
 PLUMBING = {"aldis.transactions"}
 
 
@@ -57,7 +57,7 @@ def reference():
 
 
 def table(heading):
-    """Return the rows of a section's table: each signal, its sender and its arguments."""
+    """Return the rows of a section's table: each signal with its sender and its arguments."""
     section = SIGNALS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split(" |")] for line in section.splitlines()]
     return {
@@ -68,13 +68,13 @@ def table(heading):
 
 
 def signals_of(module):
-    """Return the signals that a module offers, by name."""
+    """Return the signals of a module by name."""
     offered = {name: getattr(module, name) for name in module.__all__}
     return {name: each for name, each in offered.items() if isinstance(each, aldis.Signal)}
 
 
 def documented(module):
-    """Return the names of a module that a directive of the reference has."""
+    """Return the names of a module that the reference documents."""
     text = reference()
     whole = rf"automodule:: {re.escape(module)}\n   :members:"
     if re.search(whole, text):
@@ -87,8 +87,8 @@ def documented(module):
 
 
 @pytest.mark.parametrize("name", [each for each in PUBLIC if each != "aldis.errors"])
-def test_every_public_name_is_there(name):
-    """What a module offers is in the reference, under this module or where it is from."""
+def test_every_public_name_is_documented(name):
+    """Each public name is in the reference, under its module or under its origin."""
     module = import_module(name)
     faces = {each for other in PUBLIC for each in documented(other)}
     missing = {
@@ -102,8 +102,8 @@ def test_every_public_name_is_there(name):
     assert set() == missing
 
 
-def test_every_module_of_the_top_is_there():
-    """No package or module right below ``aldis`` is left out."""
+def test_every_top_level_module_is_documented():
+    """The reference has each package and module directly below ``aldis``."""
     top = {
         f"aldis.{each.name}"
         for each in pkgutil.iter_modules(aldis.__path__)
@@ -112,8 +112,8 @@ def test_every_module_of_the_top_is_there():
     assert top == {each for each in {*PUBLIC, *ELSEWHERE, *PLUMBING} if each.count(".") == 1}
 
 
-def test_flasks_signals_carry_what_the_table_says():
-    """Each is in the table, and a real request sends each with these arguments."""
+def test_flasks_signals_have_the_arguments_in_the_table():
+    """Each signal is in the table, and real requests send it with these arguments."""
     import aldis.flask
     from tests.docs.serving import visit_flask
 
@@ -123,8 +123,8 @@ def test_flasks_signals_carry_what_the_table_says():
     )
 
 
-async def test_quarts_signals_carry_what_the_table_says():
-    """Each is in the table, with the arguments that a real request or websocket sends."""
+async def test_quarts_signals_have_the_arguments_in_the_table():
+    """Each signal is in the table, and Quart really sends it with these arguments."""
     from quart import Quart
 
     import aldis.quart
@@ -147,8 +147,8 @@ async def test_quarts_signals_carry_what_the_table_says():
     ("heading", "module"),
     [("ASGI", "aldis.asgi"), ("CKAN", "aldis.ckan"), ("Logins", "aldis.oauth")],
 )
-def test_contracts_carry_what_the_table_says(heading, module):
-    """Each signal of ours is in the table, with the arguments of its contract."""
+def test_contracts_have_the_arguments_in_the_table(heading, module):
+    """Each signal of aldis is in the table, with the arguments of its contract."""
     there = signals_of(import_module(module))
     rows = table(heading)
     assert set(there) == set(rows)
@@ -158,7 +158,7 @@ def test_contracts_carry_what_the_table_says(heading, module):
 
 
 def carried_by(signals, visit):
-    """Return what each of ``signals`` carries in a visit: the names of its arguments."""
+    """Return the names of the arguments of each signal in a visit."""
     with record(*signals.values()) as sent:
         visit()
     heard = {each.signal: list(each.payload) for each in sent}
@@ -166,7 +166,7 @@ def carried_by(signals, visit):
 
 
 def test_every_state_is_explained_and_drawn():
-    """No state of a delivery is left out of the page on promises, nor of its picture."""
+    """Each state of a delivery is on the page on promises, and in its picture."""
     from aldis.durable.types import State
 
     page = (DOCS / "explanation" / "promises.md").read_text(encoding="utf-8")
@@ -176,8 +176,8 @@ def test_every_state_is_explained_and_drawn():
         assert f">{state.name}</text>" in picture
 
 
-def test_the_pictures_are_what_the_tool_draws():
-    """No diagram was changed by hand, or forgotten when its drawing changed."""
+def test_the_pictures_are_up_to_date():
+    """Each diagram is what ``tools/diagrams.py`` draws now."""
     import importlib.util
 
     path = ROOT / "tools" / "diagrams.py"

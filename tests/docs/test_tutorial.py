@@ -24,13 +24,13 @@ def chapters():
 
 
 @pytest.mark.parametrize("chapter", [each for each in chapters() if each != "tests"])
-def test_each_step_runs_as_it_is_printed(chapter, tmp_path):
-    """The files and commands of a page, in a folder of its own, print what the page shows."""
+def test_each_step_prints_the_shown_output(chapter, tmp_path):
+    """The files and commands of a page, in a new folder, print the shown output."""
     Reader(tmp_path).follow(f"tutorial/{chapter}.md")
 
 
 def test_the_last_step_builds_on_the_one_before(tmp_path):
-    """The tests of the last page pass for the shop of the page before it."""
+    """The tests of the last page pass for the shop of the previous page."""
     reader = Reader(tmp_path)
     shop = [text for _, text, name in blocks("tutorial/durable.md") if name == "shop.py"]
     reader.write("shop.py", shop[-1])
@@ -43,7 +43,7 @@ def test_every_page_is_a_chapter():
 
 
 def test_the_shop_can_be_served(tmp_path):
-    """The command of the first page that starts a server does."""
+    """The command on the first page starts a server."""
     reader = Reader(tmp_path)
     (_, shop, _), *_ = blocks("tutorial/first-receiver.md")
     (command,) = (text for kind, text, _ in blocks("tutorial/first-receiver.md") if kind == "sh")
@@ -58,8 +58,8 @@ def test_the_shop_can_be_served(tmp_path):
         served.communicate(timeout=LIMIT)
 
 
-def test_what_is_to_be_installed_exists():
-    """The extras that the reader asks for are there."""
+def test_the_extras_exist():
+    """The extras that the tutorial installs exist."""
     (command,) = re.findall(r"pip install '.*\[(.*)\]'", (TUTORIAL / "index.md").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(command.split(",")) <= set(project["optional-dependencies"])

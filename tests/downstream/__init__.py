@@ -1,1 +1,1 @@
-"""Other people's test suites, run on aldis beside plain blinker: ``python -m tests.downstream``."""
+"""The tests of other projects on aldis and on plain blinker: ``python -m tests.downstream``."""

@@ -48,7 +48,7 @@ def prepare(suite: Suite, *, fresh: bool = False) -> None:
         fresh: Install again even if the environment exists.
 
     Raises:
-        DownstreamError: pip failed, or the distribution is not the one in the table.
+        DownstreamError: pip failed, or the hash of the distribution is wrong.
     """
     if fresh or not is_prepared(suite):
         shutil.rmtree(home(suite), ignore_errors=True)
@@ -81,7 +81,7 @@ def unpack(suite: Suite, directory: Path) -> Path:
 
 
 def copy_package(directory: Path) -> None:
-    """Copy the aldis that this interpreter imports into a directory of its own.
+    """Copy the aldis that this interpreter imports into a separate directory.
 
     An edit of the source during the run does not change the copy.
 

@@ -1,4 +1,4 @@
-"""Starting a program, with a limit, its output in a file, and nothing left of it afterwards."""
+"""Run a program with a time limit and its output in a file, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 
 class DownstreamError(Exception):
-    """A suite could not be prepared or run, so that nothing is known about it."""
+    """A suite could not be prepared or run, so it has no result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A program that ran to its end: its process id and its exit status."""
+    """A program that ended: its process id and its exit status."""
 
     pid: int
     status: int
@@ -31,9 +31,9 @@ def execute(
     log: Path,
     timeout: float,
 ) -> Ended:
-    """Run a command and wait for it; what it prints is appended to `log`.
+    """Run a command and wait for it; append its output to `log`.
 
-    The command gets a process group of its own, which is killed when it takes too long or when
+    The command gets a separate process group, which is killed after the time limit or when
     waiting for it is interrupted.
 
     Raises:

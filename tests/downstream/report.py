@@ -1,4 +1,4 @@
-"""What the runs showed, for people and as JSON."""
+"""The report of the runs, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def render(
 
 
 def as_json(comparisons: Iterable[Comparison], unknown: Iterable[NotRun]) -> dict[str, Any]:
-    """Return everything that was found, as what `json.dumps` takes."""
+    """Return all results in a form that `json.dumps` accepts."""
     suites = [_comparison_as_json(comparison) for comparison in comparisons]
     suites += [
         {
@@ -49,19 +49,19 @@ def as_json(comparisons: Iterable[Comparison], unknown: Iterable[NotRun]) -> dic
 
 
 def counts(result: Result) -> str:
-    """Return a result as its three numbers."""
+    """Return the three numbers of a result."""
     return "/".join(str(result.count(status)) for status in ("passed", "failed", "skipped"))
 
 
 def difference(comparison: Comparison) -> str:
-    """Sum up in a few words where aldis differs."""
+    """Return a short summary of the differences."""
     parts = []
     if comparison.failures:
         parts.append(f"{len(comparison.failures)} FAILED")
     if comparison.documented:
         parts.append(f"{len(comparison.documented)} documented")
-    if comparison.mended:
-        parts.append(f"{len(comparison.mended)} mended")
+    if comparison.fixed:
+        parts.append(f"{len(comparison.fixed)} fixed")
     return ", ".join(parts) or "none"
 
 
@@ -83,8 +83,8 @@ def _details(comparison: Comparison) -> Iterator[str]:
         yield f"{project}: FAILED: {name} ({before} on blinker, {after} on aldis)"
     if comparison.failures:
         yield f"{project}: the output is in {comparison.aldis.log}"
-    for name in comparison.mended:
-        yield f"{project}: mended: {name} fails on blinker only"
+    for name in comparison.fixed:
+        yield f"{project}: fixed: {name} fails on blinker only"
     for name, reason in comparison.documented.items():
         yield f"{project}: documented: {name} {reason}"
     for name in comparison.outdated:
@@ -98,7 +98,7 @@ def _comparison_as_json(comparison: Comparison) -> dict[str, Any]:
         "blinker": _result_as_json(comparison.blinker),
         "aldis": _result_as_json(comparison.aldis),
         "failures": list(comparison.failures),
-        "mended": list(comparison.mended),
+        "fixed": list(comparison.fixed),
         "documented": dict(comparison.documented),
         "outdated": list(comparison.outdated),
     }

@@ -1,4 +1,4 @@
-"""What a run showed, and what two runs of one suite show side by side."""
+"""The result of a run, and the comparison of two runs of one suite."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Comparison:
     """A suite on both engines, and where aldis differs.
 
     Attributes:
-        suite: What was run.
+        suite: The suite that ran.
         blinker: The run on plain blinker.
         aldis: The run on aldis.
-        documented: The tests that fail on aldis only and may, each with the reason.
+        documented: The tests that may fail on aldis only, each with the reason.
         failures: The tests that fail on aldis only, or no longer run there.
-        mended: The tests that fail on blinker only.
-        outdated: The documented differences that did not show.
+        fixed: The tests that fail on blinker only.
+        outdated: The documented differences that did not occur.
     """
 
     suite: Suite
@@ -60,20 +60,20 @@ class Comparison:
     aldis: Result
     documented: Mapping[str, str]
     failures: tuple[str, ...]
-    mended: tuple[str, ...]
+    fixed: tuple[str, ...]
     outdated: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NotRun:
-    """A suite that could not be prepared or run, and why."""
+    """A suite that could not be prepared or run, and the reason."""
 
     suite: Suite
     reason: str
 
 
 def read_junit(path: Path) -> dict[str, Status]:
-    """Read how each test ended; one that is listed twice ended as the worse of the two.
+    """Read the result of each test. For a test that is listed twice, the worse result counts.
 
     Args:
         path: A file in JUnit's XML, as pytest writes it.
@@ -93,7 +93,7 @@ def _status(case: ET.Element) -> Status:
 
 
 def compare(suite: Suite, blinker: Result, aldis: Result) -> Comparison:
-    """Put two runs of a suite side by side."""
+    """Compare two runs of a suite."""
     worse = [name for name, status in blinker.tests.items() if _is_worse(name, status, aldis)]
     worse += [
         name
@@ -112,7 +112,7 @@ def compare(suite: Suite, blinker: Result, aldis: Result) -> Comparison:
         aldis=aldis,
         documented=documented,
         failures=tuple(name for name in worse if name not in documented),
-        mended=tuple(
+        fixed=tuple(
             name
             for name, status in aldis.tests.items()
             if status == "passed" and blinker.tests.get(name) == "failed"

@@ -16,9 +16,9 @@ from .process import DownstreamError, execute
 from .results import Engine, Result, read_junit
 from .suites import Suite
 
-#: What pytest answers when the tests ran: all passed, or some failed.
+#: pytest's exit codes if the tests ran: all passed, or some failed.
 RAN = (0, 1)
-#: The variables of ours that the tests may see.
+#: The variables of aldis that the tests may see.
 PASSED_ON = ("PATH", "ALDIS_NO_EXTENSIONS")
 
 
@@ -26,7 +26,7 @@ def run_suite(suite: Suite, engine: Engine) -> Result:
     """Run the tests of a prepared suite, in a fresh copy of its source.
 
     Raises:
-        DownstreamError: The tests did not run to their end, or not on this engine.
+        DownstreamError: The tests did not end, or ran on another engine.
     """
     directory = home(suite) / engine
     source = unpack(suite, directory)
@@ -58,25 +58,25 @@ def run_suite(suite: Suite, engine: Engine) -> Result:
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:
-    """Read the line that each process of a run left when it ended."""
+    """Read the lines that the processes of a run wrote at their end."""
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def check_record(lines: Iterable[dict[str, Any]], pid: int, engine: Engine) -> bool | None:
-    """Make sure that a run used the engine it was to use, in all of its processes.
+    """Check that all processes of a run used the right engine.
 
     Args:
-        lines: What the processes recorded.
+        lines: The records of the processes.
         pid: The process that ran pytest; it must be among them.
-        engine: What ``blinker`` should have been.
+        engine: The expected implementation of ``blinker``.
 
     Returns:
         Whether aldis's C engine ran; None if pytest's process did not import aldis.
 
     Raises:
-        DownstreamError: Something else was used, or there is no telling.
+        DownstreamError: A process used another engine, or its record is missing.
     """
     used = {line["pid"]: line for line in lines}
     if pid not in used:
@@ -93,7 +93,7 @@ def check_record(lines: Iterable[dict[str, Any]], pid: int, engine: Engine) -> b
 
 
 def _environment(suite: Suite, engine: Engine, directory: Path) -> dict[str, str]:
-    """Make the tests' environment: the same everywhere, with nothing of the caller's settings."""
+    """Return the environment of the tests: always the same, without the caller's settings."""
     (directory / "home").mkdir()
     copy_package(directory / "package")
     return {

@@ -1,4 +1,4 @@
-"""The table: whose tests are run, in which version, with what, and what may differ."""
+"""The table of the suites: projects, versions, requirements and documented differences."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-#: How long one run of one suite may take, in seconds, unless the suite says otherwise.
+#: How long one run of one suite may take, in seconds, unless the suite sets another limit.
 TIMEOUT = 600.0
 
 
 class UnknownSuiteError(LookupError):
-    """A suite was named that is not in the table."""
+    """The table does not have a suite of this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,18 +19,18 @@ class Suite:
     """One project's tests, taken from its source distribution.
 
     Attributes:
-        project: The name under which the project is released; the suite goes by it.
+        project: The name of the project's distribution, which is also the name of the suite.
         version: The release whose tests are run.
-        sha256: What the source distribution must hash to.
-        requirements: What its tests need besides the project, pinned where the project cares;
+        sha256: The hash of the source distribution.
+        requirements: The packages that its tests need, pinned where the project needs it;
             `constraints.txt` pins the rest.
         extras: The project's extras that are installed with it.
-        constrained: Whether `constraints.txt` holds; not if the project pins everything itself.
+        constrained: Whether `constraints.txt` applies. It does not if the project pins all.
         files: A folder in `files` whose content is put into the source.
         arguments: Further arguments for pytest.
         environment: Further environment variables for the tests.
         timeout: How long one run may take, in seconds.
-        core: Whether it is run when no suite is named.
+        core: Whether it runs by default.
         differences: The tests that may fail on aldis though they pass on blinker, by the end of
             their name, each with the reason.
     """
@@ -73,7 +73,7 @@ SUITES: tuple[Suite, ...] = (
         project="flask",
         version="3.1.3",
         sha256="0ef0e52b8a9cd932855379197dd8f94047b359ca0a78695144304cb45f87c9eb",
-        # a later pytest lacks a private name the tests import, a later Werkzeug answers otherwise
+        # later pytest lacks a private name, and later Werkzeug responds differently
         requirements=(
             "asgiref",
             "greenlet",
@@ -180,7 +180,7 @@ SUITES: tuple[Suite, ...] = (
     ),
     Suite(
         project="flask-mail",
-        version="0.9.1",  # the last with tests in its source distribution
+        version="0.9.1",  # the last version with tests in its source distribution
         sha256="22e5eb9a940bf407bcf30410ecc3708f3c56cc44b29c34e1726fe85006935f41",
         requirements=("mock", "pytest", "speaklater"),
         arguments=("tests.py",),
@@ -204,7 +204,7 @@ SUITES: tuple[Suite, ...] = (
         ),
         constrained=False,
         files="ckan",
-        # what is about signals and plugins and needs neither PostgreSQL nor Solr nor Redis
+        # the tests of signals and plugins that need neither PostgreSQL nor Solr nor Redis
         arguments=(
             *("--ckan-ini=ckan.ini", "-p", "one_table"),
             *("-k", "not (Blanket or PluginOrder or not_found or endpoint_with_context)"),
@@ -226,7 +226,7 @@ SUITES: tuple[Suite, ...] = (
             "pytest-xdist",
             "typogrify",
         ),
-        # the one left out takes the dot of .downstream for a hidden file's
+        # the test that is left out takes .downstream for a hidden file
         arguments=("-Werror", "-k", "not test_regular_files_not_filtered", "pelican"),
     ),
     Suite(
@@ -252,9 +252,9 @@ SUITES: tuple[Suite, ...] = (
             "typogrify",
             "watchdog",
         ),
-        # Plugins of a site that is gone make weak references complain on blinker; reporting that,
-        # pytest trips over a fault of CPython 3.11 ("AST constructor recursion depth mismatch").
-        # The one left out needs all of Jupyter.
+        # On blinker, weak references of a deleted site cause warnings. When pytest reports them,
+        # it meets a fault of CPython 3.11 ("AST constructor recursion depth mismatch").
+        # The test that is left out needs all of Jupyter.
         arguments=(
             *("-o", "addopts=", "-p", "no:unraisableexception"),
             *("-k", "not (test_compiler_metadata and Jupyter)", "tests"),
@@ -287,11 +287,11 @@ SUITES: tuple[Suite, ...] = (
 
 
 def choose(names: Iterable[str], *, every: bool = False) -> list[Suite]:
-    """Return the suites that were asked for, in the order of the table.
+    """Return the chosen suites in the order of the table.
 
     Args:
-        names: The projects named; with none, the core ones.
-        every: Take the whole table.
+        names: The names of projects. Without a name, the core suites are chosen.
+        every: Choose the whole table.
 
     Raises:
         UnknownSuiteError: A name is not in the table.

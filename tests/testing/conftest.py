@@ -1,4 +1,4 @@
-"""What the tests of testing share."""
+"""Fixtures for the tests of ``aldis.testing``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What can be imported from aldis.testing."""
+"""The names that you can import from aldis.testing."""
 
 import subprocess
 import sys
@@ -8,20 +8,20 @@ import pytest
 import aldis.testing
 
 
-def test_all_that_is_offered_is_there():
-    """Each name of the module leads to something."""
+def test_each_name_exists():
+    """Each name in ``__all__`` can be imported."""
     for name in aldis.testing.__all__:
         assert getattr(aldis.testing, name) is not None
 
 
-def test_other_names_are_not_there():
-    """A name that does not exist is an error as in any module."""
+def test_other_names_raise():
+    """Another name raises the usual error."""
     with pytest.raises(AttributeError, match="has no attribute 'drained'"):
         _ = aldis.testing.drained
 
 
 def test_a_test_that_needs_no_database_imports_none():
-    """SQLAlchemy is imported only for what needs it."""
+    """Only names that need SQLAlchemy import it."""
     code = "import sys, aldis.testing; print('sqlalchemy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "False\n" == ran.stdout
@@ -29,7 +29,7 @@ def test_a_test_that_needs_no_database_imports_none():
 
 @pytest.mark.parametrize("wanted", ["aldis.testing.draining", "aldis.testing.drain"])
 def test_without_sqlalchemy_it_names_the_extra(wanted):
-    """What needs a database says what to install."""
+    """Without SQLAlchemy, the error names the extra to install."""
     module, _, name = wanted.rpartition(".")
     code = (
         "import sys; sys.modules['sqlalchemy'] = None\n"

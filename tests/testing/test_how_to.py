@@ -22,14 +22,14 @@ def blocks(guide, language):
 
 class TestTesting:
     def test_the_examples_pass(self, pytester):
-        """Put together, they are a test module whose tests pass, in strict mode too."""
+        """Together, the examples are a test module that passes, also in strict mode."""
         strict = blocks("test-what-is-sent.md", "ini")[-1]
         pytester.makeini(f"{strict}asyncio_default_fixture_loop_scope = function\n")
         pytester.makepyfile("\n".join(blocks("test-what-is-sent.md", "python")))
         pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
     def test_strict_warnings_fail_tests(self, pytester):
-        """The configuration of the guide makes errors of what strict mode finds."""
+        """With the configuration in the guide, the warnings of strict mode are errors."""
         strict = blocks("test-what-is-sent.md", "ini")[-1]
         pytester.makeini(f"{strict}asyncio_default_fixture_loop_scope = function\n")
         pytester.makepyfile("""
@@ -43,7 +43,7 @@ class TestTesting:
         pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(failed=1)
 
     def test_the_stand_in_as_a_plugin(self, pytester):
-        """``-p aldis.as_blinker`` is earlier than a plugin that imports Flask."""
+        """``-p aldis.as_blinker`` comes before a plugin that imports Flask."""
         pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         pytester.makepyfile(
             flasky="import flask",
@@ -61,17 +61,17 @@ class TestTesting:
 
 class TestAsgi:
     async def test_the_examples_run(self, capsys):
-        """Both applications, wired as the guide says, are counted."""
+        """The middleware works in both applications of the guide."""
         names = {}
         for code in blocks("asgi.md", "python"):
-            exec(code, names)  # noqa: S102 - the guide's own examples
+            exec(code, names)  # noqa: S102 - the examples in the guide
         await Client(names["app"], path="/").visit()
         await Client(names["served"], path="/bare").visit()
         assert "/ 200\n/bare 204\n" == capsys.readouterr().out
 
     @pytest.mark.parametrize("kind", ["request", "websocket"])
     def test_every_signal_is_in_a_table(self, kind):
-        """The tables name all the signals of the module, and no other."""
+        """The tables name exactly the signals of the module."""
         there = {name for name in asgi.__all__ if kind in name and name.islower()}
         listed = re.findall(r"^\| `(\w+)` \|", (GUIDES / "asgi.md").read_text(), re.MULTILINE)
         assert there == {name for name in listed if kind in name}

@@ -1,4 +1,4 @@
-"""The pytest plugin, in pytest runs of its own."""
+"""The pytest plugin, in separate runs of pytest."""
 
 import pytest
 
@@ -28,7 +28,7 @@ filterwarnings = error
 
 @pytest.fixture
 def project(pytester):
-    """Give a project with a module of signals, whose pytest takes warnings for errors."""
+    """Return a project with a module of signals, in which warnings are errors."""
     pytester.makeini(INI)
     pytester.makepyfile(shop=SHOP)
     pytester.syspathinsert()
@@ -36,17 +36,17 @@ def project(pytester):
 
 
 def passes(project, *arguments, **count):
-    """Run the project's tests in this process, and hold the outcomes to ``count``."""
+    """Run the project's tests in this process; ``count`` of them must pass."""
     result = project.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
     result.assert_outcomes(**count)
     return result
 
 
 def in_a_process(project, monkeypatch, **count):
-    """Run the project's tests in a process of their own, and hold the outcomes to ``count``.
+    """Run the project's tests in a separate process; ``count`` of them must pass.
 
-    With no other plugin than ours and the one that the configuration is about: whichever else the
-    environment has may have imported Flask by itself.
+    Only aldis's plugin and the one of the configuration are loaded, because other plugins in the
+    environment may import Flask.
     """
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     plugins = ("-p", "aldis", "-p", "asyncio", "-p", "no:cacheprovider")
@@ -57,12 +57,12 @@ def in_a_process(project, monkeypatch, **count):
 
 class TestPresence:
     def test_is_found_by_pytest(self, project):
-        """Installed, the plugin is loaded by every pytest of the environment."""
+        """The installed plugin is loaded by pytest."""
         result = project.runpytest_inprocess("--fixtures", "--help")
         result.stdout.fnmatch_lines(["*--aldis-strict*", "*aldis_strict (bool):*"])
 
     def test_changes_nothing(self, project):
-        """By its mere presence no fixture runs, nothing is recorded, and strict mode is off."""
+        """The plugin alone runs no fixture, records nothing and leaves strict mode off."""
         project.makepyfile("""
             import aldis
             from aldis.core import is_strict, observers
@@ -83,7 +83,7 @@ class TestPresence:
         passes(project, passed=3)
 
     def test_imports_no_framework(self):
-        """Loading the plugin imports neither Flask, Quart nor blinker, and not asyncio for it."""
+        """Loading the plugin does not import Flask, Quart, blinker or asyncio."""
         code = """
             import sys
             import pytest
@@ -95,7 +95,7 @@ class TestPresence:
         assert "['aldis']\n" == run(code)
 
     def test_the_stand_in_can_still_be_installed(self, project, monkeypatch):
-        """A conftest that begins with as_blinker is early enough."""
+        """``import aldis.as_blinker`` at the top of a conftest is early enough."""
         project.makeconftest("import aldis.as_blinker")
         project.makepyfile("""
             import sys
@@ -119,25 +119,25 @@ class TestStrict:
     """
 
     def test_is_off_by_default(self, project):
-        """Without the option a lost lambda is nobody's business."""
+        """Without the option, a dead lambda causes no warning."""
         project.makepyfile(self.TEST)
         passes(project, passed=1)
 
     def test_by_the_option(self, project):
-        """With ``--aldis-strict`` it is a warning, here an error."""
+        """With ``--aldis-strict``, a dead lambda causes a warning, which is an error here."""
         project.makepyfile(self.TEST)
         result = passes(project, "--aldis-strict", failed=1)
         result.stdout.fnmatch_lines(["*StrictWarning*died before it was ever called*"])
 
     def test_by_the_configuration(self, project):
-        """``aldis_strict`` in the configuration does the same, and the command line overrides."""
+        """``aldis_strict`` in the configuration does the same. The command line overrides it."""
         project.makeini(f"{INI}aldis_strict = true")
         project.makepyfile(self.TEST)
         passes(project, failed=1)
         passes(project, "-o", "aldis_strict=false", passed=1)
 
     def test_ends_with_the_session(self, project):
-        """A pytest run inside a program leaves the mode as it found it."""
+        """A run of pytest inside a program restores the mode."""
         project.makepyfile("def test(): pass")
         assert aldis.set_strict(False) in (True, False)
         passes(project, "--aldis-strict", passed=1)
@@ -146,7 +146,7 @@ class TestStrict:
 
 class TestClean:
     def test_leaves_nothing_behind(self, project):
-        """What one test connects or disconnects, the next does not see."""
+        """The connections of one test do not affect the next test."""
         project.makepyfile("""
             import pytest
             from shop import anonymous, audit, order_paid
@@ -168,7 +168,7 @@ class TestClean:
         passes(project, passed=3)
 
     def test_for_all_tests(self, project):
-        """The setting ``usefixtures``, which is pytest's own, makes it everybody's."""
+        """The setting ``usefixtures`` of pytest applies the fixture to all tests."""
         project.makeini(f"{INI}usefixtures = aldis_clean")
         project.makepyfile("""
             from shop import order_paid
@@ -182,7 +182,7 @@ class TestClean:
         passes(project, passed=2)
 
     def test_keeps_what_fixtures_of_the_module_connected(self, project):
-        """A fixture for many tests is set up before, and stays for all of them."""
+        """Connections of a fixture with a wider scope stay for all of its tests."""
         project.makepyfile("""
             import pytest
             from shop import order_paid
@@ -204,7 +204,7 @@ class TestClean:
 
 class TestRecord:
     def test_until_the_test_ends(self, project):
-        """The fixture records from its call on, and no longer than its test."""
+        """The fixture records from its call to the end of the test."""
         project.makepyfile("""
             from aldis.core import observers
             from shop import order_paid
@@ -222,7 +222,7 @@ class TestRecord:
         passes(project, passed=2)
 
     def test_a_failure_is_about_the_test(self, project):
-        """The line of the test and the message are shown, and nothing of aldis's own code."""
+        """The report shows the line of the test and the message, without aldis's code."""
         project.makepyfile("""
             from shop import order_paid
 
@@ -245,7 +245,7 @@ class TestRecord:
 
 class TestCapturedTemplates:
     def test_until_the_test_ends(self, project):
-        """The seed's helper without the ``with``."""
+        """The fixture is Flask's helper without the ``with``."""
         project.makepyfile("""
             import flask
 
@@ -265,7 +265,7 @@ class TestCapturedTemplates:
         assert not template_rendered.receivers
 
     def test_without_flask_the_extra_is_named(self, project, monkeypatch):
-        """Only the test that asks for it fails, by what is missing."""
+        """Only the test that uses the fixture fails, with the name of the extra."""
         project.makeconftest("import sys\nsys.modules['flask'] = None\n")
         project.makepyfile("""
             def test_asks(captured_templates):

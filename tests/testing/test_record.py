@@ -1,4 +1,4 @@
-"""Recording what is sent: what counts, and which assertions hold."""
+"""Recording sends, and the assertions about them."""
 
 import asyncio
 import threading
@@ -40,30 +40,30 @@ def changed(shop):
 
 class TestWhatIsRecorded:
     def test_a_send_with_its_sender_and_payload(self, paid):
-        """What was sent is there as a sequence, in the block and after it."""
+        """The sends are a sequence, in the block and after it."""
         with record(paid) as sent:
             paid.send(MARKET, order_id=7)
             assert 1 == len(sent)
         assert [Sent(paid, MARKET, {"order_id": 7})] == list(sent)
         assert isinstance(sent, Recording)
 
-    def test_nobody_has_to_listen(self, paid):
-        """No receiver is connected by it: the results of a send stay what they are."""
+    def test_connects_no_receiver(self, paid):
+        """Recording connects no receiver, so the results of a send are the same."""
         with record(paid) as sent:
             assert [] == paid.send(MARKET)
             assert not paid.has_receivers_for(MARKET)
         sent.once()
 
     def test_nothing_before_and_after_the_block(self, paid):
-        """It records in the block only."""
+        """Only sends in the block are recorded."""
         paid.send(MARKET)
         with record(paid) as sent:
             pass
         paid.send(MARKET)
         sent.never()
 
-    def test_whatever_a_receiver_does(self, paid):
-        """A send counts although a receiver raises: it was sent."""
+    def test_although_a_receiver_raises(self, paid):
+        """A send whose receiver raises is recorded, too."""
 
         def fail(sender):
             raise ValueError("lamp out")
@@ -73,7 +73,7 @@ class TestWhatIsRecorded:
         sent.once_with(MARKET)
 
     async def test_by_every_way_of_sending(self, paid):
-        """Sync and async, robust or not, with and without wrappers."""
+        """Sync and async sends, robust or not, with and without wrappers, are recorded."""
         with record(paid) as sent:
             paid.send(MARKET)
             paid.send_robust(MARKET)
@@ -83,7 +83,7 @@ class TestWhatIsRecorded:
         sent.times(5)
 
     def test_on_other_threads(self, paid):
-        """A server's threads are recorded too."""
+        """Sends on other threads are recorded."""
         with record(paid) as sent:
             thread = threading.Thread(target=paid.send, args=(MARKET,), kwargs={"order_id": 7})
             thread.start()
@@ -91,26 +91,26 @@ class TestWhatIsRecorded:
         sent.once_with(MARKET, order_id=7)
 
     async def test_in_other_tasks(self, paid):
-        """So are other tasks."""
+        """Sends in other tasks are recorded."""
         with record(paid) as sent:
             await asyncio.gather(paid.asend(MARKET), paid.asend(KIOSK))
         sent.times(2)
 
     def test_a_muted_signal_sends_nothing(self, paid):
-        """What is muted reaches nobody, and is not recorded."""
+        """A send of a muted signal is not recorded."""
         with record(paid) as sent, paid.muted():
             paid.send(MARKET)
         sent.never()
 
     def test_one_sender_only(self, paid):
-        """With a sender, what others send does not count."""
+        """With a sender, only its sends are recorded."""
         with record(paid, sender=MARKET) as sent:
             paid.send(MARKET, order_id=7)
             paid.send(KIOSK, order_id=8)
         sent.once_with(MARKET, order_id=7)
 
-    def test_senders_are_told_apart_as_by_connect(self, paid):
-        """By identity, strings by value, and a proxy means what it stands for."""
+    def test_senders_are_compared_as_in_connect(self, paid):
+        """By identity; strings by value; a proxy stands for its object."""
 
         class Proxy:
             def _get_current_object(self):
@@ -123,7 +123,7 @@ class TestWhatIsRecorded:
         north.once_with("north")
 
     def test_recordings_may_be_nested(self, paid):
-        """Each records what is sent in its own block."""
+        """Each recording has the sends of its block."""
         with record(paid) as outer:
             paid.send(1)
             with record(paid) as inner:
@@ -149,7 +149,7 @@ class TestWhatIsRecorded:
 
 class TestSeveralSignals:
     def test_order_across_signals(self, paid, changed):
-        """Of several signals the order between them is recorded: that in which sends began."""
+        """The sends of several signals are recorded in the order in which they began."""
 
         def receiver(sender):
             changed.send(sender)
@@ -160,7 +160,7 @@ class TestSeveralSignals:
         sent.in_order(paid, changed, changed)
 
     def test_one_of_them(self, paid, changed):
-        """``of`` gives what was recorded of one signal."""
+        """``of`` returns the recorded sends of one signal."""
         with record(paid, changed) as sent:
             paid.send(MARKET, order_id=7)
             changed.send(MARKET, left=3)
@@ -168,14 +168,14 @@ class TestSeveralSignals:
         sent.of(changed).once_with(MARKET, left=3)
 
     def test_another_is_an_error(self, paid, changed):
-        """Asking for a signal that is not recorded would always find nothing: it is refused."""
+        """``of`` refuses a signal that is not recorded."""
         with record(paid) as sent, pytest.raises(ValueError, match="stock-changed is not recorded"):
             sent.of(changed)
 
 
 class TestAssertions:
-    def test_that_hold_return_what_was_sent(self, paid):
-        """An assertion that holds gives the send, to look at it further."""
+    def test_that_pass_return_the_send(self, paid):
+        """An assertion that passes returns the send."""
         with record(paid) as sent:
             paid.send(MARKET, order_id=7)
         assert sent[0] is sent.once()
@@ -184,14 +184,14 @@ class TestAssertions:
         assert (sent[0],) == sent.times(1)
 
     def test_any_sender_and_any_value(self, paid):
-        """Left out or ANY, the sender may be anybody; mock.ANY is equal to every value."""
+        """Without a sender, or with ANY, any sender fits. ``mock.ANY`` fits any value."""
         with record(paid) as sent:
             paid.send(MARKET, order_id=7)
         sent.once_with(order_id=7)
         sent.once_with(aldis.ANY, order_id=mock.ANY)
 
     def test_one_among_others(self, paid):
-        """``at_least_once_with`` finds the first that fits."""
+        """``at_least_once_with`` returns the first send that fits."""
         with record(paid) as sent:
             for order_id in (7, 8, 8):
                 paid.send(MARKET, order_id=order_id)

@@ -1,4 +1,4 @@
-"""What a recording's assertions say when they fail."""
+"""The messages of failed assertions about a recording."""
 
 from textwrap import dedent
 
@@ -16,20 +16,20 @@ def paid():
 
 
 def message(check, *arguments, **options):
-    """Return what an assertion that fails says."""
+    """Return the message of a failed assertion."""
     with pytest.raises(AssertionError) as raised:
         check(*arguments, **options)
     return str(raised.value)
 
 
 def text(lines):
-    """Write a message as it stands in a test."""
+    """Return the message as a test writes it."""
     return dedent(lines).strip()
 
 
 class TestHowOften:
     def test_not_sent(self, paid):
-        """Nothing was sent at all."""
+        """The message explains that nothing was sent."""
         with record(paid) as sent:
             pass
         assert "order-paid was expected once, but was not sent" == message(sent.once)
@@ -47,7 +47,7 @@ class TestHowOften:
         """) == message(sent.once)
 
     def test_sent_although_never_expected(self, paid):
-        """The unexpected send is shown."""
+        """The message shows the unexpected send."""
         with record(paid) as sent:
             paid.send(MARKET, order_id=7)
         assert text("""
@@ -56,7 +56,7 @@ class TestHowOften:
         """) == message(sent.never)
 
     def test_sent_by_others_only(self, paid):
-        """A wrong sender is the likely mistake: those that did send are shown."""
+        """The message shows the sends of other senders."""
         with record(paid, sender=MARKET) as sent:
             paid.send(KIOSK, order_id=7)
         assert text("""
@@ -65,7 +65,7 @@ class TestHowOften:
         """) == message(sent.once)
 
     def test_very_many(self, paid):
-        """A long list is cut, and says how much is missing."""
+        """A long list is cut, with the number of the other sends."""
         with record(paid) as sent:
             for number in range(12):
                 paid.send(number)
@@ -76,7 +76,7 @@ class TestHowOften:
 
 class TestWith:
     def test_each_difference_is_named(self, paid):
-        """The sender and every argument that differs, is missing or was not expected."""
+        """The message names each sender and argument that differs, or is missing or unexpected."""
         with record(paid) as sent:
             paid.send(KIOSK, order_id=7, total=3, note="")
         assert text("""
@@ -88,17 +88,17 @@ class TestWith:
         """) == message(sent.once_with, MARKET, order_id=8, total=3, discount=0.5)
 
     def test_two_of_the_same_look(self, paid):
-        """Objects that only look alike are said to be two."""
+        """The message explains that objects with the same repr are different objects."""
         with record(paid) as sent:
-            paid.send(MARKET, branch=Twin("x"))
+            paid.send(MARKET, branch=Lookalike("x"))
         assert text("""
             order-paid was sent once, but not as expected:
               sender: expected <Branch 'Market'>, sent by another <Branch 'Market'>
-              branch: expected a twin, sent another Twin that looks the same
-        """) == message(sent.once_with, Branch("Market"), branch=Twin("x"))
+              branch: expected a twin, sent another Lookalike that looks the same
+        """) == message(sent.once_with, Branch("Market"), branch=Lookalike("x"))
 
     def test_none_among_several(self, paid):
-        """What was expected is written like what was sent, one below the other."""
+        """The message shows the expected send above the recorded sends, in the same form."""
         with record(paid) as sent:
             paid.send(MARKET, order_id=7)
             paid.send(MARKET, order_id=9)
@@ -109,7 +109,7 @@ class TestWith:
         """) == message(sent.at_least_once_with, MARKET, order_id=8)
 
     def test_values_that_are_long_or_cannot_be_shown(self, paid):
-        """A long value is cut, and a broken repr does not hide the failure."""
+        """A long value is cut. An error in a repr does not hide the failure."""
         with record(paid) as sent:
             paid.send(MARKET, long="x" * 1000, broken=Broken())
         line = message(sent.never).splitlines()[1]
@@ -119,7 +119,7 @@ class TestWith:
 
 class TestOrder:
     def test_another_order(self, paid):
-        """The order that was expected, and what was sent, with the names of the signals."""
+        """The message shows the expected order and the recorded sends, with signal names."""
         changed = aldis.NamedSignal("stock-changed")
         with record(paid, changed) as sent:
             changed.send(MARKET, left=3)
@@ -138,15 +138,15 @@ class TestOrder:
         """) == message(sent.in_order, paid)
 
     def test_signals_without_a_name(self):
-        """They are called what they are."""
+        """A signal without a name is shown as an anonymous signal."""
         lamp = aldis.Signal()
         with record(lamp) as sent:
             pass
         assert "a signal without a name was expected once, but was not sent" == message(sent.once)
 
 
-class Twin:
-    """Looks like its twin, and is not equal to it."""
+class Lookalike:
+    """Has the same repr as another object that is not equal."""
 
     def __init__(self, name):
         self.name = name
@@ -156,7 +156,7 @@ class Twin:
 
 
 class Broken:
-    """Cannot be shown."""
+    """Raises in its repr."""
 
     def __repr__(self):
         raise RuntimeError

@@ -1,4 +1,4 @@
-"""Leaving every subscription as it was found."""
+"""``restored_subscriptions`` restores every subscription."""
 
 import gc
 import sys
@@ -12,7 +12,7 @@ from tests.core.support import Recorder, Sender
 
 
 def names(signal, sender=None):
-    """Return who is called, in order."""
+    """Return the names of the receivers in call order."""
     return [receiver.__name__ for receiver, _ in signal.send(sender)]
 
 
@@ -36,7 +36,7 @@ def signal(request):
 
 class TestUndoes:
     def test_what_was_connected(self, signal):
-        """Whatever connected it, and for whom."""
+        """Connections are undone, for any way to connect and any sender."""
         sender = Sender()
         with restored_subscriptions():
             signal.connect(first)
@@ -47,14 +47,14 @@ class TestUndoes:
         assert not signal.receivers
 
     def test_what_was_connected_to_a_new_signal(self):
-        """A signal that was made in the block is no exception."""
+        """Connections to a signal that was made in the block are undone, too."""
         with restored_subscriptions():
             signal = aldis.Signal()
             signal.connect(first)
         assert not signal.receivers
 
     def test_what_the_collector_does_not_see(self):
-        """After ``gc.freeze``, as before a fork, the signals of namespaces are found still."""
+        """After ``gc.freeze``, signals of namespaces are restored, too."""
         shop = aldis.Namespace()
         signal = shop.signal("order-paid")
         gc.freeze()
@@ -66,7 +66,7 @@ class TestUndoes:
             gc.unfreeze()
 
     def test_after_an_exception(self, signal):
-        """A test that fails leaves nothing behind either."""
+        """A block that raises restores its subscriptions, too."""
 
         @restored_subscriptions()
         def test():
@@ -78,7 +78,7 @@ class TestUndoes:
         assert not signal.receivers
 
     def test_what_was_disconnected(self, signal):
-        """It is connected again, in its place in the order and for its sender."""
+        """A receiver is connected again, in its place and for its sender."""
         sender = Sender()
         signal.connect(first)
         signal.connect(second, sender)
@@ -90,7 +90,7 @@ class TestUndoes:
         assert ["first", "third"] == names(signal)
 
     def test_everything(self, signal):
-        """Clearing a signal is undone too."""
+        """Removing all receivers of a signal is undone."""
         signal.connect(first)
         signal.connect(second)
         with restored_subscriptions():
@@ -98,7 +98,7 @@ class TestUndoes:
         assert ["first", "second"] == names(signal)
 
     def test_a_reconnection(self, signal):
-        """Disconnected and connected again, a receiver is back in its earlier place."""
+        """A receiver that was connected again returns to its earlier place."""
         signal.connect(first)
         signal.connect(second)
         with restored_subscriptions():
@@ -108,7 +108,7 @@ class TestUndoes:
         assert ["first", "second"] == names(signal)
 
     def test_another_strength(self, signal):
-        """A weak connection that was made strong is weak again."""
+        """A weak connection that became strong is weak again."""
 
         def local(sender):
             pass
@@ -121,7 +121,7 @@ class TestUndoes:
         assert not signal.receivers
 
     def test_blocks_may_be_nested(self, signal):
-        """Each restores what it found."""
+        """Each block restores the state at its start."""
         with restored_subscriptions():
             signal.connect(first)
             with restored_subscriptions():
@@ -132,8 +132,8 @@ class TestUndoes:
 
 
 class TestLeaves:
-    def test_what_nobody_touched(self, signal):
-        """Connections that are as they were are not made anew."""
+    def test_unchanged_connections(self, signal):
+        """Unchanged connections are not made again."""
         signal.connect(first)
         signal.connect(second)
         before = signal._registry.all()
@@ -142,7 +142,7 @@ class TestLeaves:
         assert before == signal._registry.all()
 
     def test_what_did_not_change(self, signal):
-        """A subscription from before keeps its handle, and is not interrupted."""
+        """An unchanged subscription keeps its handle and is not interrupted."""
         handle = signal.subscribe(first)
         with restored_subscriptions():
             signal.connect(second)
@@ -151,7 +151,7 @@ class TestLeaves:
         assert [] == names(signal)
 
     def test_a_handle_behind_what_moved(self, signal):
-        """What is connected anew does not void the handle of another."""
+        """A connection that is made again does not change the handle of another."""
         signal.connect(first)
         handle = signal.subscribe(second)
         with restored_subscriptions():
@@ -161,14 +161,14 @@ class TestLeaves:
         assert ["first"] == names(signal)
 
     def test_a_handle_that_was_cancelled(self, signal):
-        """Its owner has let go of it, in the block: it stays so."""
+        """A subscription that its owner cancelled in the block stays cancelled."""
         handle = signal.subscribe(first)
         with restored_subscriptions():
             handle.cancel()
         assert [] == names(signal)
 
     def test_one_of_two_owners(self, signal):
-        """A second owner of a connection goes, the first stays; and the other way round."""
+        """Of two owners of a connection, the new one is removed and the old one is kept."""
         handle = signal.subscribe(first)
         with restored_subscriptions():
             signal.connect(first)
@@ -181,7 +181,7 @@ class TestLeaves:
         assert [] == names(signal)
 
     def test_the_place_of_one_of_two_owners(self, signal):
-        """Of a connection with a handle, what ``connect`` did comes back without moving it."""
+        """The second connection of a subscription is restored in its place."""
         handle = signal.subscribe(first)
         signal.connect(first, weak=False)
         signal.connect(second)
@@ -194,7 +194,7 @@ class TestLeaves:
         assert not handle.active
 
     def test_a_new_signal_in_a_dead_ones_memory(self, signal):
-        """A signal that got the identity of one that died is not taken for it."""
+        """A new signal at the address of a dead signal is not confused with it."""
         old = aldis.Signal()
         old.connect(first)
         with restored_subscriptions():
@@ -209,7 +209,7 @@ class TestLeaves:
         assert not made[-1].receivers
 
     def test_the_dead(self, signal):
-        """A receiver that died in the block is not held, and not connected again."""
+        """A receiver that died in the block is not kept alive and not connected again."""
 
         def local(sender):
             pass
@@ -222,7 +222,7 @@ class TestLeaves:
         assert not signal.receivers
 
     def test_receivers_of_dead_senders(self, signal):
-        """Nor is the receiver of a sender that died."""
+        """A receiver for a sender that died is not connected again."""
         sender = Sender()
         signal.connect(first, sender)
         with restored_subscriptions():
@@ -232,7 +232,7 @@ class TestLeaves:
         assert not signal.receivers
 
     def test_what_an_import_connected(self, signal):
-        """A module is imported once: its own functions stay connected, its local ones do not."""
+        """Functions of an imported module stay connected. Its local functions do not."""
         module = types.ModuleType("aldis_receivers_for_this_test")
         module.signal = signal
         code = """
@@ -250,14 +250,14 @@ class TestLeaves:
         try:
             with restored_subscriptions():
                 sys.modules[module.__name__] = module
-                exec("if True:" + code, vars(module))  # noqa: S102 - what an import does
+                exec("if True:" + code, vars(module))  # noqa: S102 - an import does the same
                 assert ["receiver", "local"] == names(signal)
             assert ["receiver"] == names(signal)
         finally:
             del sys.modules[module.__name__]
 
     def test_methods_and_callables(self, signal):
-        """Bound methods, callable objects and methods written in C are put back as they were."""
+        """Bound methods, callable objects and methods written in C are restored unchanged."""
         recorder, items = Recorder(), []
 
         class Listener:
@@ -274,8 +274,8 @@ class TestLeaves:
         assert ["north"] == recorder.senders
         assert ["north", "north"] == items
 
-    def test_those_who_are_told_of_connections(self, signal):
-        """Putting back is nobody's connecting: the meta-signals are silent."""
+    def test_receivers_of_the_meta_signals(self, signal):
+        """Restoring does not send the meta-signals."""
         told = []
         signal.connect(first)
 
@@ -292,7 +292,7 @@ class TestLeaves:
 
 class TestDurableNames:
     def test_are_free_again(self):
-        """A name that was taken in the block is free after it; one that was taken before is not."""
+        """A durable name from the block is free after it; an earlier name is not."""
         durable = pytest.importorskip("aldis.durable").durable
         with restored_subscriptions():
             before = durable("test.before")(first)

@@ -1,4 +1,4 @@
-"""assert_wired: what it accepts, and how it says why not."""
+"""``assert_wired``: the connections that it accepts, and its messages."""
 
 import re
 from functools import wraps
@@ -12,7 +12,7 @@ from tests.core.support import line_of
 
 
 class Branch:
-    """A sender with methods that receive."""
+    """A sender whose methods are receivers."""
 
     def __init__(self, name):
         self.name = name
@@ -52,13 +52,13 @@ def message(*arguments):
 
 class TestHolds:
     def test_for_every_sender(self, paid):
-        """A receiver of every sender is called whoever sends."""
+        """A receiver for every sender is wired for each sender."""
         paid.connect(audit)
         assert_wired(paid, audit)
         assert_wired(paid, audit, MARKET)
 
     def test_for_one_sender(self, paid):
-        """A receiver of one sender is called when that one sends."""
+        """A receiver for one sender is wired for that sender."""
         paid.connect(audit, MARKET)
         assert_wired(paid, audit, MARKET)
 
@@ -68,27 +68,27 @@ class TestHolds:
         assert_wired(paid, MARKET.restock)
 
     def test_for_receivers_with_a_delivery(self, paid):
-        """What was connected is the decorated function, and that is what is asked for."""
+        """A receiver with a delivery mode is found by its decorated function."""
         paid.connect(analyse)
         assert_wired(paid, analyse)
 
     def test_while_muted(self, paid):
-        """Muting is for a moment: the receiver is wired all the same."""
+        """A receiver of a muted signal is wired."""
         paid.connect(audit)
         with paid.muted():
             assert_wired(paid, audit)
 
 
 class TestFails:
-    def test_with_nobody_connected(self, paid):
-        """Most likely the module that connects was never imported."""
+    def test_without_a_receiver(self, paid):
+        """The message suggests that the module that connects was not imported."""
         assert [
             f"audit ({line_of(audit)}) is not called by order-paid, sent by any sender",
             "no receiver is connected; has the module that connects it been imported?",
         ] == message(paid, audit)
 
     def test_for_another_sender(self, paid):
-        """Connected for one sender is not connected for another."""
+        """A receiver for one sender is not wired for another."""
         paid.connect(audit, KIOSK)
         assert [
             f"audit ({line_of(audit)}) is not called by order-paid, sent by <Branch 'Market'>",
@@ -97,8 +97,8 @@ class TestFails:
             f"  audit ({line_of(audit)}) for <Branch 'Kiosk'>: it listens to <Branch 'Kiosk'> only",
         ] == message(paid, audit, MARKET)
 
-    def test_for_one_sender_when_everybodys_was_asked(self, paid):
-        """Without a sender, the question is about all of them."""
+    def test_for_one_sender_instead_of_all(self, paid):
+        """Without a sender, the receiver must be connected for all senders."""
         paid.connect(audit, KIOSK)
         assert [
             "it is connected, but for another sender",
@@ -107,7 +107,7 @@ class TestFails:
         ] == message(paid, audit)[1:]
 
     def test_the_closest_name_comes_first(self, paid):
-        """Of those that are connected, the one that was perhaps meant is on top, five in all."""
+        """The message lists five connected receivers, the closest name first."""
 
         def restocked(sender):
             pass
@@ -123,7 +123,7 @@ class TestFails:
         assert "  and 2 more" == lines[-1]
 
     def test_another_object_of_the_same_name(self, paid):
-        """The method of another instance looks the same, and is not."""
+        """The method of another instance is not the same receiver."""
         paid.connect(KIOSK.restock)
         assert (
             "another object with this name and place is connected: the method of another instance, "
@@ -131,7 +131,7 @@ class TestFails:
         ) == message(paid, MARKET.restock)[1]
 
     def test_what_is_wrapped(self, paid):
-        """The function inside of a decorator is not what was connected."""
+        """The function inside a decorator is not the connected receiver."""
 
         @wraps(audit)
         def wrapper(sender, **extra):
@@ -147,7 +147,7 @@ class TestFails:
         assert "it is connected inside of <robust analyse>: pass that receiver" == line
 
     def test_what_wraps_itself(self, paid):
-        """A decorator that was led in a circle does not hang the test."""
+        """A circle of ``__wrapped__`` does not hang the test."""
 
         def circle(sender):
             pass
@@ -157,13 +157,13 @@ class TestFails:
         assert "connected receivers, the most similar first:" == message(paid, audit)[1]
 
     def test_another_signal(self, paid):
-        """Connected to another signal by mistake, it is found there."""
+        """The message names the other signal to which the receiver is connected."""
         payed = aldis.Namespace()
         payed.signal("order-payed").connect(audit)
         assert "it is connected to order-payed" == message(paid, audit)[1]
         payed.find("order-payed").disconnect(audit)
 
     def test_a_signal_without_a_name(self):
-        """The message says so."""
+        """The message names an anonymous signal."""
         line = message(aldis.Signal(), audit)[0]
         assert line.endswith("is not called by a signal without a name, sent by any sender")

@@ -26,7 +26,7 @@ class TestDrain:
         assert ["harbour 7", "harbour 8"] == written(engine)
         assert {"done": 2} == counts(outbox)
 
-    def test_nothing_is_no_error(self, outbox, receipt):
+    def test_without_due_deliveries(self, outbox, receipt):
         """``drain`` without due deliveries runs nothing and raises nothing."""
         ran = drain(outbox)
 

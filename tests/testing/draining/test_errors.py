@@ -29,7 +29,7 @@ class TestErrors:
         assert note.endswith("of order_paid, attempt 1 of 2; it will be tried again")
         assert {"done": 2, "pending": 2} == counts(outbox)
 
-    def test_what_failed_is_not_run_again(self, outbox, session):
+    def test_a_failed_delivery_does_not_run_again(self, outbox, session):
         """A failed delivery waits for the longest possible time, so it does not run again."""
 
         @order_paid.connect
@@ -42,7 +42,7 @@ class TestErrors:
         waits = [(row.due_at - row.created_at).total_seconds() for row in rows(outbox)]
         assert min(waits) >= 60
 
-    def test_are_returned_if_that_is_wanted(self, outbox, session):
+    def test_are_returned_on_request(self, outbox, session):
         """``raise_errors=False`` returns the errors."""
 
         @order_paid.connect
@@ -71,7 +71,7 @@ class TestErrors:
         assert ["the customer is gone"] == [str(each) for each in info.value.exceptions]
         assert {"dead": 1} == counts(outbox)
 
-    def test_calling_later_is_none(self, outbox, session):
+    def test_retrying_later_is_not_an_error(self, outbox, session):
         """``RetryLater`` is not an error, and the delivery waits."""
 
         @order_paid.connect
@@ -84,7 +84,7 @@ class TestErrors:
         assert (0, 0, 1, []) == (ran.done, ran.failed, ran.later, ran.errors)
         assert {"pending": 1} == counts(outbox)
 
-    def test_what_ends_programs(self, outbox, session):
+    def test_a_system_exit(self, outbox, session):
         """``sys.exit`` in a receiver is raised in the group."""
 
         @order_paid.connect
@@ -99,7 +99,7 @@ class TestErrors:
 
 
 class TestInterrupted:
-    def test_what_was_not_run_stays(self, outbox, session):
+    def test_the_other_deliveries_stay(self, outbox, session):
         """If ``drain`` fails, its delivery is pending with all its attempts."""
 
         @order_paid.connect

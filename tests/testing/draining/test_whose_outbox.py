@@ -36,7 +36,7 @@ class TestWhoseOutbox:
         assert ["shop", "shop"] == seen
 
     @pytest.mark.parametrize("app", [None, flask.Flask("bare")])
-    def test_nobodys(self, app):
+    def test_without_an_outbox(self, app):
         """Without an outbox, the error explains how to name one."""
         with pytest.raises(NoSessionError, match=r"there is no current app with an outbox; give"):
             drain(app=app)
