@@ -1,4 +1,4 @@
-"""The benchmark of durable receivers runs, and leaves nothing behind; no figure is asserted."""
+"""The benchmark of durable receivers runs and cleans up. No test asserts a figure."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def benchmark(*arguments, **environment):
 
 @contextmanager
 def start_worker(tmp_path, waiting):
-    """Start a worker by hand on a file where so many orders wait."""
+    """Start the worker by hand on a file with so many waiting orders."""
     place, tally = str(tmp_path / "waiting.sqlite"), tmp_path / "tally"
     system = load("bare_sqlite", place, {})
     system.install()
@@ -73,7 +73,7 @@ def start_worker(tmp_path, waiting):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """One quick run of what needs no server: how its process ended, and the folders it wrote to."""
+    """One quick run without servers: the ended process, and its folders."""
     out = tmp_path_factory.mktemp("durable")
     scratch = tmp_path_factory.mktemp("scratch")
     names = "bare_sqlite,aldis-sqlite,aldis-sqlite-session,celery,bare-postgresql"
@@ -93,7 +93,7 @@ class TestQuickRun:
         assert "| SQLite |" in report
 
     def test_measures_aldis_beside_loops_by_hand(self, run):
-        """Each has a figure in every case that it takes part in."""
+        """Each system has a figure in each of its cases."""
         _, out, _ = run
         series = json.loads((out / "DURABLE.json").read_text(encoding="utf-8"))["samples"]["series"]
         ours, by_hand = "aldis-sqlite", "bare-sqlite"
@@ -109,26 +109,26 @@ class TestQuickRun:
             "idle/cpu_s": {ours},
         }
 
-    def test_names_who_lacks_a_service(self, run):
-        """Without its server a peer is left out, and the report says so."""
+    def test_names_systems_without_a_server(self, run):
+        """A system without its server is left out, and the report names it."""
         _, out, _ = run
         _, _, left_out = (out / "DURABLE.md").read_text(encoding="utf-8").partition("## Left out")
         assert "| Celery | Redis: " in left_out
         assert "| by hand, psycopg, a commit a row | PostgreSQL: " in left_out
 
     def test_leaves_nothing_behind(self, run):
-        """The files of a turn are gone when it is over."""
+        """The files of a turn are removed at its end."""
         _, _, scratch = run
         assert list(scratch.iterdir()) == []
 
-    def test_tells_its_progress_on_standard_error_only(self, run):
+    def test_prints_progress_on_standard_error_only(self, run):
         """Standard output stays empty."""
         done, _, _ = run
         assert done.stdout == ""
         assert "round 1 of 1: drain, by hand, sqlite3, a commit a row" in done.stderr
 
-    def test_is_written_anew_from_its_data(self, run):
-        """``--redraw`` measures nothing and gives the same report."""
+    def test_redraws_from_its_data(self, run):
+        """``--redraw`` measures nothing and writes the same report."""
         _, out, _ = run
         before = (out / "DURABLE.md").read_text(encoding="utf-8")
         assert benchmark("--redraw", "--out", out).returncode == 0
@@ -139,7 +139,7 @@ class TestQuickRun:
 class TestEnding:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_an_interrupted_run_writes_nothing_and_leaves_nothing(self, tmp_path, number):
-        """Ctrl-C and SIGTERM end the processes of a turn and take its place away."""
+        """Ctrl-C and SIGTERM end the processes of a turn and remove its files."""
         scratch, out = tmp_path / "scratch", tmp_path / "out"
         scratch.mkdir()
         process = subprocess.Popen(
@@ -163,7 +163,7 @@ class TestEnding:
         assert list(out.iterdir()) == []
 
     def test_a_worker_dies_with_the_benchmark(self, tmp_path):
-        """A benchmark that was killed leaves no worker at work."""
+        """A killed benchmark leaves no running worker."""
         with start_worker(tmp_path, 100_000) as (process, _, _):
             assert process.poll() is None
             process.stdin.close()
@@ -172,14 +172,14 @@ class TestEnding:
 
 class TestWorker:
     def test_a_loop_by_hand_runs_every_order_once_and_marks_it(self, tmp_path):
-        """What the others are held against does its work."""
+        """The loop by hand does the work."""
         with start_worker(tmp_path, 200) as (process, tally, system):
             assert process.wait(timeout=LIMIT) == 0
             assert [mark.order_id for mark in read(tally)] == list(range(0, 200, 10))
             assert system.left() == 0
 
     def test_a_tally_writes_every_so_many_runs(self, tmp_path):
-        """A line has the number of the run and its order, and a clock that only rises."""
+        """A line has the number of runs, the order, and a clock that never goes back."""
         path = tmp_path / "tally"
         tally = Tally(str(path), 3)
         for order_id in range(100, 107):
@@ -189,15 +189,15 @@ class TestWorker:
         assert sorted(mark.at_ns for mark in marks) == [mark.at_ns for mark in marks]
 
     def test_a_line_that_is_still_being_written_is_not_read(self, tmp_path):
-        """Only whole lines count."""
+        """A partial line is ignored."""
         path = tmp_path / "tally"
         path.write_text("0 11 7\n1 1", encoding="ascii")
         assert read(path) == [Mark(0, 11, 7)]
 
 
 class TestGoals:
-    def test_a_goal_is_held_against_the_better_settings_of_a_peer(self):
-        """Whichever settings make the peer faster count."""
+    def test_a_goal_compares_with_the_best_settings_of_a_peer(self):
+        """The settings with which the peer is faster count."""
         samples = Samples()
         for who, rate in (("aldis-sqlite", 400), ("huey", 80), ("huey-best", 60)):
             samples.add("drain/rate", who, 0, rate)
@@ -215,20 +215,20 @@ class TestGoals:
         assert flatness(samples, "aldis-sqlite") == Spread(0.95, 0.95, 0.95)
         assert flatness(samples, "aldis-postgresql") is None
 
-    def test_nothing_measured_is_said_of_every_goal(self):
-        """An empty run keeps no promise and breaks none."""
+    def test_without_figures_no_goal_is_decided(self):
+        """An empty run neither reaches nor misses a goal."""
         assert {goal.verdict for goal in goals(Samples(), QUICK)} == {"not measured"}
 
 
 class TestContenders:
-    def test_each_has_a_key_of_its_own_and_known_cases(self):
-        """Figures are filed under the key."""
+    def test_each_has_a_unique_key_and_known_cases(self):
+        """Each system has a unique key, and its cases exist."""
         assert len({contender.key for contender in ALL}) == len(ALL)
         assert all(contender.cases <= set(CASES) for contender in ALL)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):
-    """A typo in ``--only`` names what there is."""
+    """The error for a typo in ``--only`` lists the names."""
     done = benchmark("--only", "hueyy", "--out", tmp_path)
     assert done.returncode == 2
     assert "hueyy: choose from aldis, aldis-mariadb" in done.stderr

@@ -1,4 +1,4 @@
-"""The benchmark of the extension runs, and measures all three beside each other."""
+"""The benchmark of the Flask extension runs, and measures all three side by side."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ RATIO = rf"[\d.]+ \([\d.]+{NONE}[\d.]+\)"
 
 @pytest.mark.slow
 def test_measures_flask_with_and_without_the_extension(tmp_path):
-    """Each request has a figure for blinker and three ratios; nothing is asserted of them."""
+    """Each request has a figure for blinker and three ratios. No test asserts them."""
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.extension", "--quick", "--out", tmp_path / "out.md"],
         cwd=ROOT,

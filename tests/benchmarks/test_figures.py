@@ -1,4 +1,4 @@
-"""What the benchmarks make of their samples."""
+"""The figures that the benchmarks compute from their samples."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from benchmarks.tables import number, ratio
 
 class TestSamples:
     def test_ratios_are_taken_within_a_round(self):
-        """A round that was slow for both does not change what one is to the other."""
+        """A round that was slow for both does not change the ratio."""
         samples = Samples()
         for at, (blinker, aldis) in enumerate([(80, 10), (800, 100), (88, 11)]):
             samples.add("send", "blinker", at, blinker)
@@ -17,15 +17,15 @@ class TestSamples:
         assert samples.ratio("send", "blinker", "aldis") == Spread(8, 8, 8)
 
     def test_a_round_that_one_of_them_missed_does_not_count(self):
-        """Only rounds that both took part in are compared."""
+        """Only rounds with both systems are compared."""
         samples = Samples()
         samples.add("send", "blinker", 0, 80)
         samples.add("send", "blinker", 1, 800)
         samples.add("send", "aldis", 1, 100)
         assert samples.ratio("send", "blinker", "aldis") == Spread(8, 8, 8)
 
-    def test_there_is_no_ratio_to_somebody_absent(self):
-        """A peer that was not measured gives nothing, not an error."""
+    def test_an_absent_peer_has_no_ratio(self):
+        """A peer without samples gives no ratio and no error."""
         samples = Samples()
         samples.add("send", "blinker", 0, 80)
         assert samples.ratio("send", "blinker", "aldis") is None
@@ -48,16 +48,16 @@ class TestGoals:
         ],
     )
     def test_the_median_decides_and_the_spread_may_doubt_it(self, measured, verdict):
-        """A goal inside the middle half of the rounds is kept or missed within noise."""
+        """A goal inside the middle half of the rounds is reached or missed within noise."""
         assert Goal("send", measured, least=8).verdict == verdict
 
     def test_a_goal_can_be_an_upper_bound(self):
-        """A Flask request may take as long as on blinker, and no longer."""
+        """A goal can limit the time of a Flask request."""
         assert Goal("request", Spread(0.9, 0.8, 0.95), most=1).verdict == "yes"
         assert Goal("request", Spread(1.2, 1.1, 1.3), most=1).verdict == "**no**"
 
     def test_an_engine_that_was_not_measured_is_named_once(self):
-        """Without the C engine, its goals are one line, which says so."""
+        """Without the C engine, one line replaces its goals."""
         samples = Samples()
         samples.add("send/functions/1/ns", "blinker", 0, 80)
         samples.add("send/functions/1/ns", "aldis-py", 0, 20)
@@ -69,7 +69,7 @@ class TestGoals:
 
 
 def test_numbers_have_three_significant_digits():
-    """More would be noise."""
+    """A number has three significant digits."""
     figures = (0, 0.1414, 1.5, 31.44, 512.2, 48668.4)
     assert [number(figure) for figure in figures] == [
         "0",
@@ -82,6 +82,6 @@ def test_numbers_have_three_significant_digits():
 
 
 def test_a_ratio_shows_its_spread():
-    """The median first, then from where to where the middle half lies."""
+    """The median comes first, then the limits of the middle half."""
     assert ratio(Spread(8.123, 7.9, 8.4)) == "8.12 (7.90\N{EN DASH}8.40)"
     assert ratio(None) == "\N{EN DASH}"

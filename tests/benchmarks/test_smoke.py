@@ -1,4 +1,4 @@
-"""The benchmarks run and say what they measured; no figure is asserted, that is their own work."""
+"""The benchmarks run and print a report. No test asserts a figure."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def benchmarks(*arguments):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """One quick run: how its process ended, and the folder it wrote to."""
+    """One quick run: the ended process, and its folder."""
     out = tmp_path_factory.mktemp("benchmarks")
     done = benchmarks("--quick", "--only", ",".join(MEASURED), "--out", out)
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def run(tmp_path_factory):
 @pytest.mark.slow
 class TestQuickRun:
     def test_writes_a_report_of_every_group(self, run):
-        """The report has the machine, the goals, and a table for each group that was measured."""
+        """The report has the machine, the goals, and a table for each group."""
         _, out = run
         report = (out / "RESULTS.md").read_text(encoding="utf-8")
         tables = re.findall(r"^\|[-:| ]+\|$", report, re.MULTILINE)
@@ -50,29 +50,29 @@ class TestQuickRun:
         assert "| processor |" in report
 
     def test_measures_aldis_beside_blinker(self, run):
-        """Both were measured in the same rounds, and the calls by hand with them."""
+        """aldis, blinker and the calls by hand are measured in the same rounds."""
         _, out = run
         series = json.loads((out / "results.json").read_text(encoding="utf-8"))["samples"]["series"]
         sends = series["send/functions/1/ns"]
         assert {"blinker", "aldis-py", "hand", "hand-pairs"} <= sends.keys()
         assert sends["blinker"].keys() == sends["aldis-py"].keys()
 
-    def test_sets_every_case_up_as_it_should(self, run):
-        """Left out are peers that are not installed, engines that are not built, known limits."""
+    def test_sets_up_every_case(self, run):
+        """Only missing peers, engines that are not built, and known limits are left out."""
         _, out = run
         samples = json.loads((out / "results.json").read_text(encoding="utf-8"))["samples"]
         known = ("No module named", "engine is in use", "it ", "a plugin's hook")
         reasons = samples["skipped"].values()
         assert [why for why in reasons if not any(each in why for each in known)] == []
 
-    def test_tells_its_progress_on_standard_error_only(self, run):
+    def test_prints_progress_on_standard_error_only(self, run):
         """Standard output stays empty."""
         done, _ = run
         assert done.stdout == ""
         assert "launch 1 of 1: send/functions/0" in done.stderr
 
-    def test_is_written_anew_from_its_data(self, run):
-        """``--redraw`` measures nothing and gives the same report."""
+    def test_redraws_from_its_data(self, run):
+        """``--redraw`` measures nothing and writes the same report."""
         _, out = run
         before = (out / "RESULTS.md").read_text(encoding="utf-8")
         assert benchmarks("--redraw", "--out", out).returncode == 0
@@ -80,7 +80,7 @@ class TestQuickRun:
 
 
 def test_an_unknown_group_is_refused_with_the_known_ones(tmp_path):
-    """A typo in ``--only`` names what there is."""
+    """The error for a typo in ``--only`` lists the names."""
     done = benchmarks("--only", "sned", "--out", tmp_path)
     assert done.returncode == 2
     assert "sned: choose from send, variants, connect, flask" in done.stderr

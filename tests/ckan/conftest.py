@@ -1,4 +1,4 @@
-"""What the tests of CKAN's signals share."""
+"""Fixtures for the tests of CKAN's signals."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def extensions(tmp_path, monkeypatch):
-    """Where extensions can be written that import CKAN, as aldis stands in for it."""
+    """A folder for extensions that import CKAN, with aldis's stand-in for CKAN."""
     from aldis.ckan import install_as_ckan
 
     before = set(sys.modules)

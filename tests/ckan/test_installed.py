@@ -1,7 +1,7 @@
-"""Where CKAN is and where it is not: its own signals, a stand-in for it, and what is refused.
+"""With CKAN and without it: CKAN's signals, the stand-in, and the refusals.
 
-CKAN itself takes minutes to install and databases to run, so that ``tests/ckan/downstream`` tries
-aldis with it. Here a few lines lie where it would be: its module of signals as aldis finds it.
+CKAN takes minutes to install and needs databases, so ``tests/ckan/downstream`` tests
+aldis with it. Here, a few lines replace CKAN: its module of signals as aldis finds it.
 """
 
 import sys
@@ -38,7 +38,7 @@ def implements(interface): SingletonPlugin.interfaces.append(interface)
 
 @pytest.fixture
 def with_ckan(tmp_path):
-    """Return how code begins that finds a CKAN."""
+    """Return the first lines of a program that finds CKAN."""
     for name, source in {"lib/signals": SIGNALS, "plugins/__init__": PLUGINS}.items():
         file = tmp_path / "ckan" / f"{name}.py"
         file.parent.mkdir(parents=True)
@@ -47,7 +47,7 @@ def with_ckan(tmp_path):
 
 
 def test_with_ckan_the_signals_are_its_own(with_ckan):
-    """The same objects, typed and with their own words, and relayed only once."""
+    """The signals are CKAN's objects, with types and CKAN's docs, and are relayed once."""
     code = """
         import aldis.ckan
         from ckan.lib import signals
@@ -63,8 +63,8 @@ def test_with_ckan_the_signals_are_its_own(with_ckan):
     assert "ours\n" == run(with_ckan + textwrap.dedent(code))
 
 
-def test_with_ckan_the_base_is_a_plugin_of_ckans(with_ckan):
-    """It implements ISignal as CKAN wants it, and takes the name that CKAN gives."""
+def test_with_ckan_the_base_is_a_ckan_plugin(with_ckan):
+    """The base implements ISignal, and takes the name that CKAN gives."""
     code = """
         from aldis.ckan import SignalPlugin
         import ckan.plugins as p
@@ -76,7 +76,7 @@ def test_with_ckan_the_base_is_a_plugin_of_ckans(with_ckan):
 
 
 def test_with_ckan_there_is_no_stand_in(with_ckan):
-    """Aldis does not put itself in the place of a CKAN that is there."""
+    """With CKAN, aldis installs no stand-in."""
     code = """
         from aldis.ckan import install_as_ckan
         from aldis.errors import StandInError
@@ -90,7 +90,7 @@ def test_with_ckan_there_is_no_stand_in(with_ckan):
 
 @pytest.mark.parametrize("first", ["ckan.lib.signals", "blinker"])
 def test_ckan_on_blinker_works_on_aldis_from_then_on(with_ckan, first):
-    """Imported after CKAN, aldis takes blinker's place behind CKAN's signals."""
+    """CKAN's signals work on aldis if aldis is imported after CKAN."""
     code = f"""
         import {first}
         import aldis.ckan
@@ -115,8 +115,8 @@ def test_ckan_loaded_around_blinker_is_refused(with_ckan):
     assert "CKAN's signals are made by blinker" in run(with_ckan + textwrap.dedent(code))
 
 
-def test_a_broken_ckan_is_heard_of(with_ckan, tmp_path):
-    """What CKAN lacks is not taken for CKAN itself."""
+def test_the_error_of_a_broken_ckan_is_raised(with_ckan, tmp_path):
+    """A module that CKAN misses is not confused with a missing CKAN."""
     (tmp_path / "ckan" / "lib" / "signals.py").write_text("import missing_of_ckan")
     code = """
         try:
@@ -128,8 +128,8 @@ def test_a_broken_ckan_is_heard_of(with_ckan, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["flask", "flask_login"])
-def test_without_what_it_relays_from_the_error_names_the_extra(name):
-    """A missing dependency is answered with what to install."""
+def test_without_flask_login_the_error_names_the_extra(name):
+    """The error for a missing dependency names the extra to install."""
     code = f"""
         import sys
         sys.modules[{name!r}] = None
@@ -143,8 +143,8 @@ def test_without_what_it_relays_from_the_error_names_the_extra(name):
     assert "pip install 'aldis[ckan]'" in printed
 
 
-def test_something_missing_inside_them_is_not_hidden(tmp_path):
-    """A Flask-Login that is there but broken raises its own error."""
+def test_the_error_of_a_broken_flask_login_is_raised(tmp_path):
+    """A broken Flask-Login raises its own error."""
     (tmp_path / "flask_login.py").write_text("import missing_of_login")
     code = f"""
         import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.dont_write_bytecode = True
@@ -156,8 +156,8 @@ def test_something_missing_inside_them_is_not_hidden(tmp_path):
     assert "missing_of_login\n" == run(code)
 
 
-def test_the_stand_in_has_what_plugins_import(extensions):
-    """A second call changes nothing, and a plugin of each class is made once."""
+def test_the_stand_in_has_the_names_that_plugins_import(extensions):
+    """A second call changes nothing, and each plugin class has one instance."""
     install_as_ckan()
     plugins = sys.modules["ckan.plugins"]
 
@@ -178,7 +178,7 @@ def test_the_stand_in_has_what_plugins_import(extensions):
 
 
 def test_the_stand_in_does_not_hide_a_ckan(monkeypatch):
-    """With CKAN there, it refuses."""
+    """With CKAN installed, the stand-in is refused."""
     from aldis.ckan import stand_in
 
     monkeypatch.setattr(stand_in, "theirs", object())

@@ -1,4 +1,4 @@
-"""Where the errors of isolated listeners are to be read."""
+"""The log of the errors of isolated listeners."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.fresh import run
 
 pytest.importorskip("flask_login", reason="aldis.ckan relays from it")
 
-#: The loggers that CKAN's template of a configuration names.
+#: The loggers in CKAN's template for a configuration.
 LOGGING = """
 [loggers]
 keys = root, ckan, ckanext
@@ -33,8 +33,8 @@ propagate = 0
 """
 
 
-def test_errors_are_heard_when_ckan_has_configured_logging(tmp_path):
-    """CKAN switches off the loggers that were there before, except those below its own."""
+def test_errors_are_logged_after_ckan_has_configured_logging(tmp_path):
+    """CKAN disables the existing loggers, except those below its own."""
     (tmp_path / "ckan.ini").write_text(LOGGING, encoding="utf-8")
     code = f"""
         import logging

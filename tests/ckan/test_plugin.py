@@ -1,4 +1,4 @@
-"""The base of CKAN plugins that listen."""
+"""The base class of CKAN plugins that subscribe."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ def values(results):
 
 
 def test_a_listener_that_raises_breaks_nothing(happened, caplog):
-    """Its error is logged; the sender and the listeners after it do not notice."""
+    """The error of a listener is logged, and the other listeners run."""
     plugin = make({happened: [failing, lambda sender, **kwargs: "after"]})
     load(plugin)
     assert [None, "after"] == values(happened.send("s"))
@@ -71,8 +71,8 @@ def test_a_listener_that_raises_breaks_nothing(happened, caplog):
     unload(plugin)
 
 
-def test_lambdas_partials_and_methods_are_called_and_leave(happened):
-    """The plugin holds them while it is loaded, and CKAN finds them again when it unloads it."""
+def test_lambdas_partials_and_methods_are_called_until_the_unload(happened):
+    """The plugin keeps them alive while it is loaded, and CKAN finds them at the unload."""
     plugin = make(
         lambda self: {
             happened: [
@@ -92,7 +92,7 @@ def test_lambdas_partials_and_methods_are_called_and_leave(happened):
 
 
 def test_a_strong_listener_is_strong_at_every_load(happened):
-    """CKAN takes ``weak`` out of the dicts that it is handed, which changes nothing here."""
+    """CKAN removes ``weak`` from the dicts. The next load has it again."""
     plugin = make({happened: [{"receiver": failing, "weak": False}]})
     for _ in range(2):
         load(plugin)
@@ -101,7 +101,7 @@ def test_a_strong_listener_is_strong_at_every_load(happened):
 
 
 def test_a_listener_may_have_any_delivery(happened):
-    """One that decides itself how it is delivered is handed to CKAN as it is."""
+    """A listener with another delivery mode is passed to CKAN unchanged."""
 
     class Delivered:
         def __bind_signal__(self, signal):
@@ -120,7 +120,7 @@ def test_a_listener_may_have_any_delivery(happened):
 
 
 def test_a_propagating_listener_reaches_the_sender(happened):
-    """Where a signal collects answers, errors are the sender's business."""
+    """The error of a listener with ``propagate`` reaches the sender."""
     plugin = make({happened: [propagating(failing)]})
     load(plugin)
     with pytest.raises(ValueError, match="not the sender's business"):
@@ -131,7 +131,7 @@ def test_a_propagating_listener_reaches_the_sender(happened):
 
 
 def test_a_propagating_method_and_an_async_listener_work(happened):
-    """Methods are called with their plugin, async listeners are awaited by who sends with asend."""
+    """Methods are called with their plugin, and ``asend`` awaits async listeners."""
 
     class Custom(SignalPlugin):
         def listeners(self):
@@ -153,12 +153,12 @@ def test_a_propagating_method_and_an_async_listener_work(happened):
 
 
 async def later(sender, **kwargs):
-    """Be async."""
+    """Receive as a coroutine."""
 
 
 @pytest.mark.parametrize("delivery", [lambda each: each, propagating, robust, once])
 def test_an_async_listener_is_refused_for_ckan(happened, delivery):
-    """CKAN sends synchronously: with one, no listener of anybody would ever be called."""
+    """CKAN sends with ``send``, which refuses async listeners, so the plugin refuses them."""
     plugin = make({happened: [failing, {"receiver": delivery(later), "sender": "s"}]})
     with pytest.raises(ReceiverError) as caught:
         load(plugin)
@@ -171,7 +171,7 @@ def test_an_async_listener_is_refused_for_ckan(happened, delivery):
 
 
 def test_an_async_method_is_refused_for_ckan(happened):
-    """With a delivery that it was decorated with, too."""
+    """A decorated async listener is refused, too."""
 
     class Custom(SignalPlugin):
         def listeners(self):
@@ -187,7 +187,7 @@ def test_an_async_method_is_refused_for_ckan(happened):
 
 
 def test_a_delivery_may_take_an_async_listener_to_ckan(happened):
-    """One that answers a sync send itself needs nobody who awaits its listener."""
+    """A delivery mode that runs the coroutine itself may take an async listener."""
 
     class Run(propagating):
         def __bind_signal__(self, signal):
@@ -202,8 +202,8 @@ def test_a_delivery_may_take_an_async_listener_to_ckan(happened):
     unload(plugin)
 
 
-def test_two_plugins_that_share_a_listener_have_it_called_once(happened):
-    """As it is without isolation."""
+def test_a_listener_that_two_plugins_share_is_called_once(happened):
+    """A shared listener is called once, with isolation, too."""
     calls = []
 
     def shared(sender, **kwargs):
@@ -222,7 +222,7 @@ def test_two_plugins_that_share_a_listener_have_it_called_once(happened):
 
 
 def test_a_listener_is_shown_with_its_plugin(happened):
-    """Whoever lists the receivers sees which plugin each came from."""
+    """A list of the receivers shows the plugin of each."""
     plugin = make({happened: [failing]}, name="custom")
     load(plugin)
     (receiver,) = happened.receivers_for(None)
@@ -231,7 +231,7 @@ def test_a_listener_is_shown_with_its_plugin(happened):
 
 
 def test_a_test_connects_the_plugin_without_ckan(happened):
-    """The subscriptions are a unit that a test can connect for the length of a block."""
+    """A test can connect the subscriptions of a plugin for the length of a block."""
     plugin = make({happened: [lambda sender, **kwargs: "heard"]})
     with plugin.subscriptions:
         assert ["heard"] == values(happened.send())
@@ -239,14 +239,14 @@ def test_a_test_connects_the_plugin_without_ckan(happened):
 
 
 def test_a_mistake_in_the_mapping_connects_nothing(happened):
-    """CKAN would leave the first half connected; here the mapping is refused as a whole."""
+    """A mistake refuses the whole mapping. CKAN would leave the first half connected."""
     plugin = make({happened: [failing, "failing"]})
     with pytest.raises(ReceiverError, match="entry 2 of 'custom_happened'"):
         load(plugin)
     assert not happened.receivers
 
 
-def test_a_plugin_without_listeners_says_so():
-    """The one method of the base is to be overridden."""
+def test_a_plugin_without_listeners_raises():
+    """The error names the method to override."""
     with pytest.raises(NotImplementedError):
         SignalPlugin().get_signal_subscriptions()

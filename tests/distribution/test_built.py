@@ -1,4 +1,4 @@
-"""What is in the distributions, built as an installer builds them."""
+"""The content of the distributions, which are built as an installer builds them."""
 
 import os
 import re
@@ -21,7 +21,7 @@ BUILD = "from setuptools import build_meta; build_meta.build_{}({!r})"
 #: Extract regular files only. Python 3.11.2, which Debian 12 has, does not know the argument.
 SAFE = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
-#: What ends in .py and is in the wheel, though no package of it is imported.
+#: Files in the wheel that end in .py and are not modules of a package.
 STARTUP = "aldis/cli/startup/sitecustomize.py"
 
 
@@ -39,7 +39,7 @@ def build(kind, tree, dist):
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
-    """Unpack an sdist, and give its folder."""
+    """Unpack an sdist, and return its folder."""
     folder = tmp_path_factory.mktemp("sdist")
     tree = folder / "tree"
     tree.mkdir()
@@ -51,14 +51,14 @@ def sdist(tmp_path_factory):
     build("sdist", tree, folder)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
-        opened.extractall(folder / "unpacked", **SAFE)  # noqa: S202 - our own archive
+        opened.extractall(folder / "unpacked", **SAFE)  # noqa: S202 - this test built the archive
     (unpacked,) = (folder / "unpacked").iterdir()
     return unpacked
 
 
 @pytest.fixture(scope="module")
 def wheel(sdist, tmp_path_factory):
-    """Give what is in a wheel that was built from the sdist."""
+    """Return the names in a wheel that was built from the sdist."""
     folder = tmp_path_factory.mktemp("wheel")
     build("wheel", sdist, folder)
     (archive,) = folder.glob("*.whl")
@@ -67,29 +67,29 @@ def wheel(sdist, tmp_path_factory):
 
 
 def sources():
-    """Return the modules of the tree, as they are called in a distribution."""
+    """Return the modules of the tree, with their names in a distribution."""
     return {path.relative_to(SOURCE.parent).as_posix() for path in SOURCE.rglob("*.py")}
 
 
 def test_the_sdist_has_every_module(sdist):
-    """Nothing of the package is left behind."""
+    """The sdist has each module of the package."""
     found = {path.relative_to(sdist / "src").as_posix() for path in sdist.rglob("src/**/*.py")}
     assert sources() == found
 
 
-def test_the_sdist_has_what_is_needed_to_build(sdist):
-    """The C source is there, and what the build reads."""
+def test_the_sdist_has_the_files_for_the_build(sdist):
+    """The sdist has the C source and the files that the build reads."""
     needed = {"LICENSE", "README.md", "pyproject.toml", "setup.py", "src/aldis/core/_dispatch.c"}
     assert set() == {name for name in needed if not (sdist / name).is_file()}
 
 
 def test_the_sdist_has_no_tests(sdist):
-    """Some of them without the rest would be of no use."""
+    """The sdist has no tests, because a part of them would not work."""
     assert [] == [path for path in sdist.rglob("test_*.py") if "src" not in path.parts]
 
 
 def test_the_wheel_has_every_module(wheel):
-    """So are the revisions of the tables, and what `aldis run` puts on the path."""
+    """The wheel has each module, the migrations and the start-up files of `aldis run`."""
     found = {name for name in wheel if name.endswith(".py")}
     assert sources() == found
     assert STARTUP in found
@@ -97,12 +97,12 @@ def test_the_wheel_has_every_module(wheel):
 
 
 def test_the_wheel_is_typed(wheel):
-    """Type checkers look for a marker."""
+    """The wheel has the marker for type checkers."""
     assert "aldis/py.typed" in wheel
 
 
 def test_the_wheel_has_nothing_else(wheel):
-    """There is no test, no C source and no other folder in it."""
+    """The wheel has no test, no C source and no other folder."""
     others = {
         name for name in wheel if not name.endswith(".py") and not re.search(r"dist-info/", name)
     }
@@ -111,14 +111,14 @@ def test_the_wheel_has_nothing_else(wheel):
 
 
 def test_the_wheel_names_no_dependency_without_an_extra(wheel):
-    """``pip install aldis`` installs aldis."""
+    """``pip install aldis`` installs only aldis."""
     (metadata,) = (text for name, text in wheel.items() if name.endswith("dist-info/METADATA"))
     required = re.findall(r"^Requires-Dist: (.*)$", metadata.decode(), re.MULTILINE)
     assert [] == [each for each in required if "extra ==" not in each]
 
 
 def test_every_extra_is_installed_alone_somewhere():
-    """What is added to pyproject.toml is added to the matrix, or is for contributors."""
+    """Each extra in pyproject.toml is in the matrix of tools/extras.py, or is for contributors."""
     from tools.extras import ENVIRONMENTS
 
     with (ROOT / "pyproject.toml").open("rb") as file:

@@ -1,4 +1,4 @@
-"""What is said where a package is missing: which extra brings it."""
+"""The error for a missing package names the extra."""
 
 import pytest
 
@@ -26,7 +26,7 @@ CASES = [
 
 @pytest.mark.parametrize(("place", "package", "extra"), CASES)
 def test_it_names_the_extra(place, package, extra):
-    """An import that cannot succeed says what to install, in the words of the shell."""
+    """The error of an import shows the shell command that installs the extra."""
     module, _, attribute = place.partition(":")
     said = run_python(
         f"""

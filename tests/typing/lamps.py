@@ -24,12 +24,12 @@ def order_paid(sender: Branch, /, *, order_id: int, total: Decimal, note: str = 
 @shop.define(name="price-asked", advisory=True)
 def price_asked(sender: Branch, /, *, order_id: int) -> Decimal:
     """Sent to ask for a price."""
-    raise NotImplementedError  # never called: for a type checker, which misses the return
+    raise NotImplementedError  # never called; type checkers need the return
 
 
 @shop.define(mutable=True)
 def page_shown(sender: object, /, *, path: str, **extra: object) -> None:
-    """Sent with whatever else there is to say."""
+    """Sent with any other arguments."""
 
 
 untyped = shop.signal("untyped")

@@ -1,5 +1,5 @@
 # pyright: strict
-"""What users write and a type checker has to accept; read by mypy and pyright, never run."""
+"""Code that type checkers must accept. mypy and pyright read it; it never runs."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ assert_type(price_asked.send_robust(branch, order_id=7)[0].unwrap(), Decimal)
 
 
 async def sends_async() -> None:
-    """The async ways to send give what the sync ones do."""
+    """The async sends return the same as the sync sends."""
     assert_type(
         await price_asked.send_async(branch, order_id=7),
         list[tuple[Callable[..., Any], Decimal]],
@@ -45,34 +45,34 @@ async def sends_async() -> None:
 
 @order_paid.connect
 def exact(sender: Branch, /, *, order_id: int, total: Decimal, note: str = "") -> None:
-    """Take exactly what is sent."""
+    """Take exactly the arguments."""
 
 
 @order_paid.connect
 def with_extra(sender: Branch, order_id: int, **extra: object) -> None:
-    """Take a part of it, and the rest as it comes."""
+    """Take some arguments by name, and the others in ``**extra``."""
 
 
 @order_paid.connect
 def with_any_extra(sender: object, **extra: Any) -> None:
-    """Take no part of it by name, from whatever sender."""
+    """Take no argument by name, from any sender."""
 
 
 @order_paid.connect
 def with_defaults(
     sender: Branch, *, order_id: int, total: Decimal, note: str = "none", more: int = 0
 ) -> None:
-    """Take more than is sent, by default."""
+    """Take more arguments, with defaults."""
 
 
 @page_shown.connect
 def open_ended(sender: object, /, *, path: str, **extra: object) -> None:
-    """Fit a contract that lets a send carry more, were it something called ``sender``."""
+    """Fit a contract that allows more arguments, even one named ``sender``."""
 
 
 @price_asked.connect
 def price(sender: Branch, *, order_id: int) -> Decimal:
-    """Return what the contract asks for."""
+    """Return the type in the contract."""
     return Decimal(order_id)
 
 
@@ -90,7 +90,7 @@ class Register:
 
     @robust
     def counted(self, sender: Branch, **extra: object) -> None:
-        """Receive as a method with a delivery."""
+        """Receive as a method with a delivery mode."""
 
 
 order_paid.connect(Register().paid)
@@ -100,7 +100,7 @@ order_paid.connect(exact, branch)
 order_paid.connect(exact, sender=branch, weak=False)
 order_paid.connect(exact, ANY)
 
-# A receiver stays what it is, and can be called as what the contract says.
+# A receiver keeps its type, and can be called as the contract declares.
 assert_type(exact(branch, order_id=7, total=two), None)
 assert_type(price(branch, order_id=7), Decimal)
 asyncio.run(price_later(branch, order_id=7))
@@ -110,19 +110,19 @@ asyncio.run(price_later(branch, order_id=7))
 
 @price_asked.connect(sender=branch)
 def price_here(sender: Branch, *, order_id: int) -> Decimal:
-    """Listen to one sender."""
+    """Receive from one sender."""
     return two
 
 
 @price_asked.connect(sender=branch, weak=False)
 async def price_here_later(sender: Branch, *, order_id: int) -> Decimal:
-    """Listen to one sender, asynchronously."""
+    """Receive from one sender as a coroutine."""
     return two
 
 
 @price_asked.connect_via(branch)
 def price_via(sender: Branch, **extra: object) -> Decimal:
-    """Listen to one sender, by blinker's decorator."""
+    """Receive from one sender, with blinker's decorator."""
     return two
 
 
@@ -142,43 +142,43 @@ with order_paid.connected_to(with_extra, branch) as nothing_given:
 with order_paid.muted(), order_paid.muted(everywhere=False):
     order_paid.disconnect(exact)
 
-# -- deliveries keep the signature of what they decorate -------------------------------------------
+# -- delivery modes keep the signature of the receiver ---------------------------------------------
 
 
 @robust
 def steady(sender: Branch, *, order_id: int) -> Decimal:
-    """Be logged instead of raising."""
+    """Errors are logged."""
     return two
 
 
 @once
 async def first(sender: Branch, *, order_id: int) -> Decimal:
-    """Be called once."""
+    """At most one call."""
     return two
 
 
 @order_paid.connect
 @once
 def welcome(sender: Branch, *, order_id: int, **extra: object) -> None:
-    """Be decorated twice."""
+    """Two delivery modes."""
 
 
 @after_commit
 def settled(sender: Branch, *, order_id: int) -> Decimal:
-    """Be called after the caller's commit."""
+    """Called after the caller's commit."""
     return two
 
 
 @after_commit(session=lambda: "a session")
 async def settled_there(sender: Branch, *, order_id: int) -> Decimal:
-    """Be called after the commit of a session that is given."""
+    """Called after the commit of the given session."""
     return two
 
 
 @order_paid.connect
 @after_commit(session="a session")
 def announce(sender: Branch, *, order_id: int, **extra: object) -> None:
-    """Be decorated twice."""
+    """Two delivery modes."""
 
 
 assert_type(steady(branch, order_id=7), Decimal)
@@ -190,13 +190,13 @@ price_asked.connect(settled_there)
 
 
 async def awaits_receivers() -> None:
-    """An async receiver stays one, and is awaited by whoever calls it directly."""
+    """A direct call of an async receiver returns a coroutine."""
     assert_type(await price_later(branch, order_id=7), Decimal)
     assert_type(await price_here_later(branch, order_id=7), Decimal)
     assert_type(await first(branch, order_id=7), Decimal)
 
 
-# -- signals without a contract need no annotation, and let everything pass ------------------------
+# -- signals without a contract need no annotation, and accept everything --------------------------
 
 anonymous = Signal()
 assert_type(anonymous, Signal[..., Any])
@@ -209,13 +209,13 @@ assert_type(Namespace()["some"], NamedSignal[..., Any])
 
 @untyped.connect
 def free(sender: str, number: int, *more: str, **rest: bytes) -> list[int]:
-    """Receive whatever somebody sends."""
+    """Receive any arguments."""
     return [number]
 
 
 @untyped.connect_via("anybody")
 async def free_later(sender: object) -> int:
-    """Receive it asynchronously."""
+    """Receive any arguments as a coroutine."""
     return 1
 
 

@@ -1,7 +1,7 @@
 # pyright: strict
-"""What a type checker has to refuse: mypy and pyright each on every line marked E, and on no other.
+"""Code that type checkers must refuse: mypy and pyright, in each line marked E and in no other.
 
-Read by them, never run.
+The code never runs.
 """
 
 from decimal import Decimal
@@ -31,7 +31,7 @@ page_shown.send("anything", user="john")  # E: a missing argument, where more ma
 
 
 async def sends_async() -> None:
-    """Send wrongly in the async ways."""
+    """Send with mistakes, with the async methods."""
     await order_paid.asend(branch, order_id="7", total=two)  # E: a wrong type
     await order_paid.asend(branch, order_id=7)  # E: a missing argument
     await order_paid.asend_robust(branch, order_id=7, totl=two)  # E: a misspelt argument
@@ -40,7 +40,7 @@ async def sends_async() -> None:
 
 # -- what is returned ------------------------------------------------------------------------------
 
-number: int = price_asked.send(branch, order_id=7)[0][1]  # E: a Decimal is no int
+number: int = price_asked.send(branch, order_id=7)[0][1]  # E: a Decimal is not an int
 price: Decimal = price_asked.send_robust(branch, order_id=7)[0].value  # E: it may have raised
 assert_type(price_asked.send_robust(branch, order_id=7)[0].unwrap(), str)  # E: it is a Decimal
 
@@ -60,7 +60,7 @@ def takes_another_sender(sender: Elsewhere, **extra: object) -> None:
 
 
 def takes_a_part(sender: Branch, *, order_id: int, total: Decimal) -> None:
-    """Leave out an argument that may be sent."""
+    """Leave out an argument."""
 
 
 def takes_another_type(sender: Branch, *, order_id: str, **extra: object) -> None:
@@ -81,7 +81,7 @@ def returns_something(sender: Branch, **extra: object) -> int:
 
 
 async def returns_something_later(sender: Branch, **extra: object) -> int:
-    """Return it from a coroutine."""
+    """Return a value from a coroutine."""
     return 7
 
 
@@ -105,12 +105,12 @@ order_paid.connected_to(takes_more)  # E
 
 @order_paid.connect  # E: the decorator, a missing ``**extra``
 def decorated(sender: Branch, *, order_id: int) -> None:
-    """Take a part only."""
+    """Take some of the arguments."""
 
 
-@order_paid.connect(sender=branch)  # E: the decorator for a sender, likewise
+@order_paid.connect(sender=branch)  # E: the decorator for a sender, a missing ``**extra``
 def decorated_for_a_sender(sender: Branch, *, order_id: int) -> None:
-    """Take a part only."""
+    """Take some of the arguments."""
 
 
 @order_paid.connect_via(branch)  # E: blinker's decorator, a wrong type
@@ -118,7 +118,7 @@ async def decorated_via(sender: Branch, *, order_id: str, **extra: object) -> No
     """Take another type."""
 
 
-# -- deliveries ------------------------------------------------------------------------------------
+# -- delivery modes --------------------------------------------------------------------------------
 
 
 @robust
@@ -128,7 +128,7 @@ def steady(sender: Branch, *, order_id: str, **extra: object) -> None:
 
 @once
 def first(sender: Branch, *, order_id: int) -> None:
-    """Take a part only, once."""
+    """Take some of the arguments, once."""
 
 
 @after_commit
@@ -138,7 +138,7 @@ def settled(sender: Branch, *, order_id: str, **extra: object) -> None:
 
 @after_commit(session="a session")
 def settled_there(sender: Branch, *, order_id: int) -> None:
-    """Take a part only, after the commit of a session."""
+    """Take some of the arguments, after the commit of a session."""
 
 
 settled(branch, order_id=7)  # E
@@ -147,8 +147,8 @@ order_paid.connect(settled)  # E
 order_paid.connect(settled_there)  # E
 after_commit(7)  # E: not a function
 after_commit(session="a session")(7)  # E: not a function
-steady(branch, order_id=7)  # E: a delivery keeps the signature of the receiver in it
+steady(branch, order_id=7)  # E: a delivery mode keeps the signature of its receiver
 first(branch)  # E
-order_paid.connect(steady)  # E: and is checked against the contract by it
+order_paid.connect(steady)  # E: and the contract checks this signature
 order_paid.connect(first)  # E
 robust(7)  # E: not a function

@@ -48,14 +48,14 @@ def _run(command):
         text=True,
         timeout=100,
     )
-    # 1 is for errors found; more than that is for a checker that did not get to checking.
+    # Exit code 1 means errors in the code. A higher code means that the checker failed.
     assert ended.returncode in (0, 1), ended.stdout + ended.stderr
     return ended.stdout
 
 
 @pytest.fixture(scope="module", params=[errors_of_mypy, errors_of_pyright], ids=["mypy", "pyright"])
 def errors(request):
-    """Give what one type checker finds in the files of this folder."""
+    """Return the errors of one type checker in the files of this folder."""
     return request.param()
 
 
@@ -66,7 +66,7 @@ def marked(name):
 
 
 def test_accepts_what_users_write(errors):
-    """A type checker finds nothing to say against the right uses, in its strictest mode."""
+    """A type checker accepts all correct uses, in its strictest mode."""
     assert [each for each in errors if each[0] != "must_not_check.py"] == []
 
 

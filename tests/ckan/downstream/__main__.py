@@ -1,8 +1,8 @@
 """The command: ``python -m tests.ckan.downstream``.
 
-Installs CKAN from its distribution into an environment of its own, makes databases of its own,
-runs the tests below on blinker and on aldis, says how each of them ended, and drops the databases.
-PostgreSQL and Redis have to be there (``PGHOST``, ``PGPORT``, ``PGUSER``, ``REDIS_URL``).
+Installs CKAN from its distribution into a separate environment, creates separate databases,
+runs the tests below on blinker and on aldis, prints each result, and drops the databases.
+It needs PostgreSQL and Redis (``PGHOST``, ``PGPORT``, ``PGUSER``, ``REDIS_URL``).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tests.downstream.run import check_record, read_record
 REQUIREMENT: Final = "ckan[requirements,dev]==2.12.0"
 HOME: Final = CACHE / "ckan-served"
 ENGINES: Final[tuple[Engine, ...]] = ("blinker", "aldis")
-#: What is said of signals, and of the interface that plugins subscribe by.
+#: The tests of signals, and of the interface by which plugins subscribe.
 SIGNALS: Final = ("ckan.tests.lib.test_signals", "ckanext.example_isignal.tests.test_plugin")
-#: Where plugins are loaded and unloaded, and CKAN's own plugins listen and send.
+#: The tests of loading plugins, and of CKAN's plugins that subscribe and send.
 WIDE: Final = (
     *SIGNALS,
     "ckan.tests.plugins.test_blanket",
@@ -41,25 +41,25 @@ WIDE: Final = (
     "ckanext.activity.tests.logic.test_action",
     "ckanext.datastore.tests.test_delete",
 )
-#: What is tried of ``aldis.ckan`` itself, on aldis only.
+#: The test of ``aldis.ckan``, on aldis only.
 CHECK: Final = "aldis_with_ckan"
-#: Nothing listens there.
+#: A port without a server.
 NO_SOLR: Final = "http://127.0.0.1:1/solr/ckan"
 STOPPED: Final = 143
 JUNIT: Final = "junit.xml"
 _RAN: Final = (0, 1)
-#: The variables of the caller's that CKAN may see.
+#: The caller's variables that CKAN may see.
 _PASSED_ON: Final = ("PATH", "ALDIS_NO_EXTENSIONS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tests and return 0 if all that pass on blinker pass on aldis, else 1."""
+    """Run the tests; return 0 if each test that passes on blinker passes on aldis, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.ckan.downstream", description=__doc__)
     parser.add_argument("--wide", action="store_true", help="run more of CKAN; four to ten minutes")
     parser.add_argument("--no-solr", action="store_true", help="let nothing stand in for Solr")
     parser.add_argument("--venv", type=Path, help="an environment that has CKAN already")
     options = parser.parse_args(arguments)
-    # Stopped from outside, it still drops what it made.
+    # After SIGTERM, too, the databases are dropped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     modules = WIDE if options.wide else SIGNALS
     try:
@@ -100,14 +100,14 @@ def _packages(venv: Path) -> Path:
 
 
 def _put_hook(venv: Path) -> None:
-    """Put the hook into the environment, so that it runs before anything imports blinker."""
+    """Put the hook into the environment, so that it runs before the first import of blinker."""
     packages = _packages(venv)
     shutil.copyfile(HERE / "hook.py", packages / f"{HOOK}.py")
     (packages / f"{HOOK}.pth").write_text(f"import {HOOK}\n", encoding="utf-8")
 
 
 def _run(engine: Engine, modules: Sequence[str], venv: Path, solr: str) -> Result:
-    """Run the tests of ``modules``, in a site made for this, and see that it was on ``engine``."""
+    """Run the tests of ``modules`` in a new site, and check that they ran on ``engine``."""
     _say(f"running on {engine}")
     log = new_log(f"ckan-served-{engine}")
     began = time.monotonic()
@@ -146,7 +146,7 @@ def _pytest(venv: Path, directory: Path, ini: Path) -> list[str | Path]:
 
 
 def _environment(directory: Path) -> dict[str, str]:
-    """Return an environment with nothing of the caller's settings."""
+    """Return an environment without the caller's settings."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     home = {"HOME": str(directory), "TMPDIR": str(directory)}
     same = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
@@ -162,7 +162,7 @@ def _engine(engine: Engine, directory: Path) -> dict[str, str]:
 
 
 def _install_check(packages: Path) -> None:
-    """Install ``with_ckan.py`` as a distribution with a plugin of CKAN's."""
+    """Install ``with_ckan.py`` as a distribution with a CKAN plugin."""
     shutil.copyfile(Path(__file__).with_name("with_ckan.py"), packages / f"{CHECK}.py")
     info = packages / f"{CHECK}-1.dist-info"
     info.mkdir()
@@ -185,7 +185,7 @@ def _report(blinker: Result, aldis: Result) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - it talks to a person
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the output of a command
 
 
 if __name__ == "__main__":

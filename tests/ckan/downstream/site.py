@@ -1,4 +1,4 @@
-"""A site of CKAN's: its databases, made for a run and dropped after it, and its configuration."""
+"""A CKAN site: its databases, which exist for one run, and its configuration."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Final
 
 from tests.downstream.process import DownstreamError
 
-#: What says where the PostgreSQL server is, for those whose server is elsewhere.
+#: The variables that name another PostgreSQL server.
 HOST: Final = os.environ.get("PGHOST", "127.0.0.1")
 PORT: Final = os.environ.get("PGPORT", "5432")
 USER: Final = os.environ.get("PGUSER", "postgres")
 REDIS: Final = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/9")
 
-#: How long one call of psql or of CKAN's own command may take, in seconds.
+#: How long one call of psql or of CKAN's command may take, in seconds.
 _LIMIT: Final = 180
 
 _INI: Final = """\
@@ -53,10 +53,10 @@ smtp.mail_from = info@test.ckan.net
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Two databases and a role that may only read one of them, of names of their own.
+    """Two databases, and a role that may only read one of them.
 
     Attributes:
-        name: What their names begin with.
+        name: The prefix of their names.
     """
 
     name: str
@@ -93,17 +93,17 @@ class Site:
 def site(
     name: str, ckan: Path, solr: str, directory: Path, environment: Mapping[str, str]
 ) -> Iterator[Path]:
-    """Make a site, yield the path of its configuration, and leave nothing behind on the server.
+    """Create a site, yield the path of its configuration, and remove the site.
 
     Args:
-        name: What the names of databases and role begin with.
+        name: The prefix of the names of the databases and the role.
         ckan: CKAN's command.
-        solr: The address of what stands in for Solr.
-        directory: Where the configuration is written.
+        solr: The address of the stand-in for Solr.
+        directory: The folder for the configuration.
         environment: The environment for CKAN's command.
 
     Raises:
-        DownstreamError: There is no PostgreSQL, or no empty database of Redis.
+        DownstreamError: PostgreSQL is missing, or Redis has no empty database.
     """
     made = Site(name)
     ini, with_datastore = directory / "ckan.ini", directory / "datastore.ini"

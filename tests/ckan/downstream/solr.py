@@ -1,8 +1,8 @@
-"""What stands where CKAN expects Solr: it takes every document and never finds one.
+"""A stand-in for Solr: it accepts every document and never finds one.
 
-Solr cannot be installed as a package of Python's. Pages of CKAN that render a search fail without
-it, on whatever engine; with this they are rendered, empty. Tests that look for something they had
-stored fail all the same, on both engines.
+Solr is not a Python package. CKAN's pages that render a search fail without
+it, on both engines. With the stand-in, they are rendered without results. Tests that search for
+stored documents still fail on both engines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NOTHING: Final = json.dumps(
         "facet_counts": {"facet_queries": {}, "facet_fields": {}},
     }
 ).encode()
-#: All that CKAN wants to know of the schema is that it is one for this CKAN.
+#: CKAN checks only that the schema fits its version.
 _SCHEMA: Final = b'<schema name="ckan-2.12" version="1.6"/>'
 
 
@@ -35,17 +35,17 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
-        """Take what is sent, and find nothing."""
+        """Accept the document, and find nothing."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.do_GET()
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def nothing_found() -> Iterator[str]:
-    """Serve on a free port of this machine during a block, and yield the address."""
+    """Serve on a free port of this machine during the block, and yield the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Answer) as server:
         server.daemon_threads = True
         thread = Thread(target=server.serve_forever, daemon=True)

@@ -1,6 +1,6 @@
-"""What ``aldis.ckan`` promises where CKAN is installed; run by CKAN's own pytest plugin, on aldis.
+"""The promises of ``aldis.ckan`` with CKAN installed. CKAN's pytest plugin runs them on aldis.
 
-The plugin at the top is installed as a distribution into the environment of the run.
+The run installs the plugin below as a distribution into its environment.
 """
 
 import logging
@@ -20,12 +20,12 @@ heard = []
 
 
 def note(sender, **kwargs):
-    """Remember what was heard."""
+    """Record the call."""
     heard.append((sender, sorted(kwargs)))
 
 
 class AldisCheckPlugin(SignalPlugin):
-    """Listens with what CKAN would lose, and with what would break its actions."""
+    """Has listeners that CKAN would lose, and one that would break its actions."""
 
     def listeners(self):
         """Return a mapping with new lambdas at each call."""
@@ -35,18 +35,18 @@ class AldisCheckPlugin(SignalPlugin):
         }
 
     def fail(self, sender, **kwargs):
-        """Raise, inside somebody's action."""
+        """Raise inside an action."""
         raise RuntimeError(sender)
 
 
 @pytest.fixture(autouse=True)
 def silence():
-    """Begin with nothing heard."""
+    """Clear the records."""
     heard.clear()
 
 
 def test_the_signals_are_ckans_own():
-    """Every alias is CKAN's object, and has a contract that only advises."""
+    """Every alias is CKAN's object, and has an advisory contract."""
     for name in aldis.ckan.signals.__all__:
         assert getattr(theirs, name) is getattr(aldis.ckan, name)
     for namespace in (theirs.ckan, theirs.ckanext):
@@ -56,16 +56,16 @@ def test_the_signals_are_ckans_own():
     assert list(theirs.ckan.values()) == declared
 
 
-def test_a_listener_that_does_not_fit_is_warned_of():
-    """The contracts are on CKAN's signals."""
+def test_a_listener_that_does_not_fit_gets_a_warning():
+    """CKAN's signals have the contracts."""
     with pytest.warns(ContractWarning, match="requires 'invented'"):
         theirs.user_created.connect(lambda sender, invented, **kwargs: None)
 
 
 @pytest.mark.usefixtures("non_clean_db")
 def test_ckan_loads_and_unloads_the_plugin(caplog):
-    """A listener that raises does not break the action; lambdas hear, and leave with the plugin."""
-    # Migrations of extensions, which other tests run here, switch off whatever logger there is.
+    """A listener that raises does not break the action. Lambdas are called until the unload."""
+    # Migrations of extensions, which other tests run here, disable all loggers.
     logging.getLogger("ckanext.aldis").disabled = False
     before = len(theirs.user_created.receivers)
     for _ in range(2):
@@ -82,8 +82,8 @@ def test_ckan_loads_and_unloads_the_plugin(caplog):
 
 
 @pytest.mark.usefixtures("non_clean_db")
-def test_actions_are_heard_for_one_sender():
-    """``action_succeed`` carries what its contract says."""
+def test_actions_are_received_for_one_sender():
+    """``action_succeed`` has the arguments of its contract."""
     with p.use_plugin("aldis_check"):
         helpers.call_action("status_show")
     assert [("status_show", ["context", "data_dict", "result"])] == heard
