@@ -1,6 +1,6 @@
-"""What every test shares."""
+"""Fixtures and hooks for all tests."""
 
-# First of all: Flask, in every test, runs on aldis.
+# This import is the first, so that Flask runs on aldis in every test.
 import aldis.as_blinker
 
 # isort: split
@@ -66,13 +66,13 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Hear from a worker of pytest-xdist which processes its tests left behind."""
+    """Add the processes that the tests of a worker of pytest-xdist left behind."""
     node.config.stash[left].extend(getattr(node, "workeroutput", {}).get("left", []))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """Tell the services which test runs, so that they can demand its mark."""
+    """Let the services know the running test, so that they can check its mark."""
     services.set_running(item)
     try:
         return (yield)
@@ -81,7 +81,7 @@ def pytest_runtest_protocol(item):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Count the skipped tests by reason, and tell which processes were left.
+    """Count the skipped tests by reason, and list the processes that were left.
 
     Pytest lists the failures after this.
     """
@@ -112,7 +112,7 @@ def durable_names():
 
 @pytest.fixture
 def lenient():
-    """Turn strict mode off for one test, wherever the suite runs."""
+    """Turn strict mode off for one test."""
     before = aldis.set_strict(False)
     yield
     aldis.set_strict(before)

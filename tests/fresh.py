@@ -1,4 +1,4 @@
-"""Running code in an interpreter of its own: for what happens at import."""
+"""Run code in a new interpreter, for tests of imports."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ from tests.processes import LIMIT
 
 
 def run(code, *, timeout=LIMIT):
-    """Run ``code`` with warnings as errors, and return what it printed.
+    """Run ``code`` with warnings as errors, and return its output.
 
     Raises:
-        AssertionError: It failed; with what it wrote to its standard error.
+        AssertionError: It failed. The message has its standard error.
     """
     left_out = ("ALDIS_STRICT", "PYTHONWARNINGS")
     ended = subprocess.run(

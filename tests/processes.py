@@ -2,9 +2,9 @@
 
 Each process inherits an environment variable that names this run of pytest. When pytest has
 finished, it ends the processes that still have the variable, and reports them: each is a fault of
-its test. If pytest is interrupted or killed, a guard does this. The guard is a process of its own
-that waits for the end of pytest. It finds the processes in ``/proc``, so there is no guard where
-that is missing.
+its test. If pytest is interrupted or killed, a guard does this. The guard is a separate process
+that waits for the end of pytest. It finds the processes in ``/proc``. Without ``/proc``, tests
+have no guard.
 """
 
 import os
@@ -20,7 +20,7 @@ VARIABLE = "TESTS_RUN_BY"
 #: Seconds after which a test takes a process as hung. It is long, because machines are busy.
 LIMIT = 120
 
-#: Seconds between two looks whether pytest is still there.
+#: Seconds between two checks whether pytest still runs.
 INTERVAL = 0.2
 
 #: Seconds that the processes have to end after pytest was interrupted.

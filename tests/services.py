@@ -1,4 +1,4 @@
-"""The services that tests talk to: their addresses, and what happens to a test without them.
+"""The services that tests need: their addresses, and the result of a test without them.
 
 A service is expected on its standard port on loopback. An environment variable names another
 address: ``ALDIS_TEST_POSTGRESQL=postgresql://postgres@db.example:5433/test``. PostgreSQL and
@@ -54,7 +54,7 @@ class Service:
         return urlsplit(self.url).port or urlsplit(self.address).port
 
     def sqlalchemy_url(self, driver, database=None):
-        """Return the URL for SQLAlchemy, for another of the server's databases if you name it."""
+        """Return the URL for SQLAlchemy, of another database on the server if you name one."""
         url = urlsplit(self.url)
         path = url.path if database is None else f"/{database}"
         return url._replace(scheme=driver, path=path).geturl()
@@ -76,7 +76,7 @@ RABBITMQ = Service("RabbitMQ", "amqp://guest:guest@127.0.0.1:5672/")
 NATS = Service("NATS", "nats://127.0.0.1:4222")
 KAFKA = Service("Kafka", "kafka://127.0.0.1:9092")
 
-#: What a parameter of a test is marked with if it needs a service.
+#: The mark for a parameter of a test that needs a service.
 needs_service = pytest.mark.service
 
 _running = None  # the test that runs or is being set up
@@ -100,7 +100,7 @@ def _demand_the_mark(service):
 
 @cache
 def _answers(host, port):
-    """Tell whether something accepts a connection there."""
+    """Return whether a server accepts a connection at the address."""
     try:
         with socket.create_connection((host, port), timeout=LIMIT):
             return True

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-#: What pytest puts before the reason of a skip.
+#: The text that pytest puts before the reason of a skip.
 _PREFIX = "Skipped: "
 
-#: The most reasons that are listed. What CI skips is far below it.
+#: The largest number of listed reasons. CI has far fewer.
 MOST = 12
 
 
@@ -26,7 +26,7 @@ def lines_about_skips(reports):
 
 
 def _reason(report):
-    """Return why a test was skipped."""
+    """Return the reason for which a test was skipped."""
     if isinstance(report.longrepr, tuple):
         _, _, text = report.longrepr
         return text.removeprefix(_PREFIX)

@@ -86,7 +86,7 @@ def marked_by_inspect():
 
 
 def test_a_mark_of_inspect_is_seen():
-    """A function that `inspect.markcoroutinefunction` marked counts as async."""
+    """A function that `inspect.markcoroutinefunction` marked is async."""
     if not hasattr(inspect, "markcoroutinefunction"):
         pytest.skip("new in Python 3.12")
 
@@ -116,7 +116,7 @@ def test_an_unmarked_function_is_not_async():
     assert not _compat.is_marked_async(lambda: None)
 
 
-def test_a_protocol_is_told_from_a_class():
+def test_a_protocol_differs_from_a_class():
     """Protocol classes are recognised, and classes that implement one are not."""
 
     class Closable(Protocol):
@@ -132,7 +132,7 @@ def test_a_protocol_is_told_from_a_class():
 
 @pytest.fixture
 def session():
-    """Yield a session on a database of its own."""
+    """Yield a session on a new database."""
     engine = create_engine("sqlite://")
     with Session(engine) as made:
         yield made
@@ -150,7 +150,7 @@ def test_the_connections_of_a_transaction_are_found(session):
     assert [connection] == list(_compat.connections_of(transaction))
 
 
-def test_the_connections_are_found_in_the_way_of_the_oldest_version(session):
+def test_the_connections_are_found_on_the_oldest_version(session):
     """SQLAlchemy 2.0 keeps a transaction's connections in a private attribute only."""
     connection = session.connection()
     real = session.get_transaction()
@@ -206,7 +206,7 @@ def test_a_session_is_usable_after_the_commit_within_a_begin_block():
 
 @pytest.mark.parametrize("limit", [-1, 0, 7])
 def test_the_overflow_of_a_pool_is_known(limit):
-    """A pool tells how many connections it opens beyond its size."""
+    """The module reads how many connections a pool opens beyond its size."""
     engine = create_engine("sqlite://", poolclass=QueuePool, pool_size=2, max_overflow=limit)
 
     assert limit == _compat.max_overflow(engine.pool)
@@ -262,7 +262,7 @@ def test_metadata_is_loaded_again_after_it_was_forgotten():
     assert 2 == len(asked)
 
 
-# -- and nowhere else ----------------------------------------------------------------------------
+# -- only in this module -------------------------------------------------------------------------
 
 
 def is_private(name):

@@ -21,7 +21,7 @@ def test_every_exception_has_one_of_the_two_roots():
 
 
 def test_every_exception_is_a_builtin_one_too():
-    """Code that catches the built-in exception for a mistake catches the one of aldis."""
+    """Code that catches the built-in exception also catches the exception of aldis."""
     general = {object, BaseException, Exception, Warning}
     without = [
         error.__name__
@@ -33,7 +33,7 @@ def test_every_exception_is_a_builtin_one_too():
 
 
 def test_every_exception_is_documented():
-    """Each class has a docstring of its own."""
+    """Each class has a docstring."""
     assert [] == [each for each in EXCEPTIONS if not vars(each).get("__doc__")]
 
 
@@ -63,9 +63,9 @@ def test_an_old_name_works_and_names_the_new_one(old, new):
 
 
 def test_a_name_that_never_existed_is_an_attribute_error():
-    """The module has no other names than its own and the old ones."""
+    """Another name raises AttributeError."""
     with pytest.raises(AttributeError, match="has no attribute 'NotThereError'"):
-        errors.NotThereError  # noqa: B018 - reading it is the test
+        errors.NotThereError  # noqa: B018 - the attribute must raise
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_name_that_never_existed_is_an_attribute_error():
     ],
 )
 def test_an_exception_survives_pickling(error):
-    """A process pool can send an exception of aldis with everything in it."""
+    """A process pool can send an exception of aldis with all its attributes."""
     copied = pickle.loads(pickle.dumps(error))  # noqa: S301 - the test pickled it
 
     assert vars(error) == vars(copied)

@@ -1,4 +1,4 @@
-"""The face of the package: what ``import aldis`` gives, and what it costs."""
+"""The names that ``import aldis`` offers, and the modules that it imports."""
 
 import ast
 import inspect
@@ -42,16 +42,16 @@ def added_modules(statement="import aldis"):
 
 class TestWhatItExports:
     def test_the_names(self):
-        """A name that is added or lost is a decision, made here."""
+        """The public names are exactly these."""
         assert sorted(EXPORTED) == sorted(aldis.__all__)
 
     @pytest.mark.parametrize("name", EXPORTED)
-    def test_each_name_is_there(self, name):
-        """What is promised can be had."""
+    def test_each_name_exists(self, name):
+        """Each public name can be imported."""
         assert hasattr(aldis, name)
 
     def test_it_only_re_exports(self):
-        """The face defines nothing itself."""
+        """The package's ``__init__`` defines nothing."""
         body = ast.parse(inspect.getsource(aldis)).body
         kinds = {type(each) for each in body}
         assert {ast.Expr, ast.ImportFrom, ast.Assign} >= kinds
@@ -64,23 +64,23 @@ class TestWhatItExports:
         assert all(part.isdigit() for part in aldis.__version__.split(".")[:2])
 
     def test_what_blinker_exports_is_there(self):
-        """Who changes ``from blinker import`` to ``from aldis import`` finds everything."""
+        """Each name of ``from blinker import`` also works with ``from aldis import``."""
         assert set(load_blinker().__all__) <= set(aldis.__all__)
 
 
 class TestWhatItCosts:
     def test_no_third_party_module(self):
-        """``import aldis`` works with an empty site-packages, and imports only what Python has."""
+        """``import aldis`` works with an empty site-packages."""
         own = {"aldis"}
         standard = run_python("import sys; print(*sys.stdlib_module_names)").split()
         top = {name.partition(".")[0] for name in added_modules()}
         assert set() == top - own - set(standard)
 
     def test_never_asyncio(self):
-        """Only whoever uses asyncio pays for its import."""
+        """``import aldis`` does not import asyncio."""
         assert [] == [name for name in added_modules() if name.partition(".")[0] == "asyncio"]
 
-    def test_no_adapter_comes_along(self):
-        """Frameworks, stores and tools are imported by whoever asks for them."""
+    def test_no_adapter_is_imported(self):
+        """``import aldis`` imports no module for a framework, a store or a tool."""
         parts = {name.split(".")[1] for name in added_modules() if name.startswith("aldis.")}
         assert parts <= {"_compat", "blinker", "core", "errors", "version"}

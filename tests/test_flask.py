@@ -1,4 +1,4 @@
-"""aldis.flask: what it does when it is imported, and its helper for tests."""
+"""The import of aldis.flask, and its helper for tests."""
 
 import flask
 import pytest
@@ -23,12 +23,12 @@ def app():
 
 
 class TestImport:
-    def test_exports_only_what_is_there(self):
+    def test_exports_only_existing_names(self):
         """Each name that the module exports can be imported from it."""
         assert all(hasattr(aldis.flask, name) for name in aldis.flask.__all__)
 
     def test_before_flask_puts_aldis_in_blinkers_place(self):
-        """Importing it first is enough: Flask then runs on aldis."""
+        """After an import of aldis.flask before Flask, Flask runs on aldis."""
         printed = run(
             """
             from aldis.flask import request_started
@@ -42,7 +42,7 @@ class TestImport:
         assert printed == "True aldis.core.namespace\nTrue\n"
 
     def test_after_the_stand_in_does_nothing_more(self):
-        """With aldis in place before Flask was imported, the order of the rest is free."""
+        """After ``aldis.as_blinker``, the order of the other imports does not matter."""
         printed = run(
             """
             import aldis.as_blinker
@@ -55,7 +55,7 @@ class TestImport:
         assert printed == "True\n"
 
     def test_after_flask_its_signals_work_on_aldis(self):
-        """Imported after Flask, aldis takes blinker's place behind Flask's signals."""
+        """Flask's signals work on aldis if aldis is imported after Flask."""
         printed = run(
             """
             import flask
@@ -68,7 +68,7 @@ class TestImport:
         assert printed == "True\nTrue\n"
 
     def test_a_receiver_that_cannot_be_taken_over_is_refused(self):
-        """The refusal changes nothing: Flask still runs on blinker."""
+        """After the refusal, Flask still runs on blinker."""
         printed = run(
             """
             import sys
@@ -94,7 +94,7 @@ class TestImport:
         assert printed == "StandInError\nTrue False\nblinker.base\n"
 
     def test_without_flask_names_the_extra(self):
-        """Where Flask is not installed the error is an ImportError that says what to install."""
+        """Without Flask, the ImportError names the extra to install."""
         printed = run(
             """
             import sys
@@ -111,8 +111,8 @@ class TestImport:
         assert printed.startswith("True flask aldis.flask needs Flask")
         assert "pip install 'aldis[flask]'" in printed
 
-    def test_a_broken_flask_is_not_called_missing(self):
-        """Flask that cannot be imported for want of something else raises its own error."""
+    def test_the_error_of_a_broken_flask_is_raised(self):
+        """A Flask that cannot be imported raises its own error."""
         printed = run(
             """
             import sys
@@ -128,8 +128,8 @@ class TestImport:
 
 
 class TestTeardownSignals:
-    def test_are_the_only_ones_that_every_receiver_hears(self):
-        """Of Flask's signals, the two "always called" ones go on after a receiver has raised."""
+    def test_only_they_reach_every_receiver_after_an_error(self):
+        """Of Flask's signals, only the two teardown signals go on after an error."""
         signals = [getattr(aldis.flask, name) for name in aldis.flask.__all__]
         marked = [
             each.name
@@ -138,8 +138,8 @@ class TestTeardownSignals:
         ]
         assert marked == ["appcontext-tearing-down", "request-tearing-down"]
 
-    def test_without_aldis_flask_are_blinkers(self):
-        """Where aldis.flask is never imported, blinker's rule holds: an error ends a send."""
+    def test_without_aldis_flask_they_work_as_on_blinker(self):
+        """Without aldis.flask, an error ends a send of them, as on blinker."""
         printed = run(
             """
             import aldis.as_blinker
@@ -164,7 +164,7 @@ class TestTeardownSignals:
 
 class TestCapturedTemplates:
     def test_makes_a_list(self, app):
-        """Given the application alone, the block gets a new list that fills as it renders."""
+        """With only the application, the block gets a new list."""
         with captured_templates(app) as templates:
             assert templates == []
             app.test_client().get("/")
@@ -172,15 +172,15 @@ class TestCapturedTemplates:
         assert template.name is None
         assert context["name"] == "john"
 
-    def test_appends_to_a_list_of_ones_own(self, app):
-        """Given a list, even an empty one, it appends to that list and gives it to the block."""
+    def test_appends_to_a_given_list(self, app):
+        """With a list, also an empty one, the block gets that list."""
         templates = []
         with captured_templates(app, templates) as same:
             app.test_client().get("/")
         assert same is templates
         assert [context["name"] for _, context in templates] == ["john"]
 
-    def test_appends_after_what_was_in_the_list(self, app):
+    def test_appends_to_a_list_with_entries(self, app):
         """One list can serve several blocks."""
         templates = []
         for _ in range(2):
@@ -195,7 +195,7 @@ class TestCapturedTemplates:
         assert templates == []
 
     def test_nests(self, app):
-        """Two blocks at once record each for itself, and the inner one's end is not the outer's."""
+        """Nested blocks record separately, and the outer one goes on after the inner one."""
         with captured_templates(app) as outer:
             with captured_templates(app) as inner:
                 app.test_client().get("/")
@@ -203,7 +203,7 @@ class TestCapturedTemplates:
         assert (len(outer), len(inner)) == (2, 1)
 
     def test_leaves_nothing_connected(self, app):
-        """After the block, also after one that raised, nobody listens."""
+        """After the block, also after one that raised, no receiver is connected."""
 
         def fail():
             raise LookupError

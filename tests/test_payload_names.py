@@ -31,7 +31,7 @@ class TestAnArgument:
     @pytest.mark.parametrize("deliver", [partial, once, robust])
     @pytest.mark.parametrize("how", ["asend", "asend_robust", "send_async"])
     async def test_may_be_called_self_where_it_is_awaited(self, signal, deliver, how):
-        """An argument named ``self`` arrives at async receivers too."""
+        """An argument named ``self`` arrives at async receivers, too."""
         received = []
 
         async def receive(sender, /, **payload):

@@ -14,7 +14,7 @@ from tests.processes import VARIABLE, processes_of
 
 ROOT = Path(__file__).parents[1]
 
-#: Seconds in which everything has to end.
+#: Seconds until all processes must have ended.
 LIMIT = 60
 
 pytestmark = pytest.mark.skipif(
@@ -82,7 +82,7 @@ def start_pytest(folder, seconds):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_pytest_leaves_no_process(tmp_path, number):
-    """A worker that is at work, and that another process started, ends with pytest."""
+    """A working worker that another process started ends with pytest."""
     process = start_pytest(tmp_path, 600)
     try:
         wait_for((tmp_path / "ready").exists)
@@ -113,7 +113,7 @@ def test_a_process_that_is_left_is_a_failure(tmp_path):
 
 
 def wait_for(condition):
-    """Wait until something holds."""
+    """Wait until the condition is true."""
     end = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < end

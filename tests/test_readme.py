@@ -1,4 +1,4 @@
-"""The README promises what is there."""
+"""The programs and commands of the README work."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def make_targets():
 
 
 def run(block):
-    """Run a block as a program of its own, every warning an error."""
+    """Run a block as a program in which each warning is an error."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-"],
         input=block,
@@ -42,8 +42,8 @@ def run(block):
 
 
 @pytest.mark.parametrize("block", code_blocks("python"))
-def test_each_program_runs_as_it_stands(block):
-    """Every Python block runs by itself, without a complaint."""
+def test_each_program_runs_unchanged(block):
+    """Every Python block runs without an error or a warning."""
     if "flask" in block:
         pytest.importorskip("flask")
     done = run(block)
@@ -52,12 +52,12 @@ def test_each_program_runs_as_it_stands(block):
 
 
 def test_the_first_lines_call_their_receiver():
-    """The first program prints what its receiver was called with."""
+    """The first program prints the arguments of its receiver."""
     assert "harbour: thank you for order 7\n" == run(code_blocks("python")[0]).stdout
 
 
 def test_the_flask_lines_put_the_engine_in_place():
-    """After the one line for Flask, its signals are aldis's."""
+    """After the line for Flask, its signals are signals of aldis."""
     pytest.importorskip("flask")
     check = "\nimport aldis\nprint(isinstance(request_started, aldis.Signal))"
 
@@ -65,14 +65,14 @@ def test_the_flask_lines_put_the_engine_in_place():
 
 
 def make(*words, **options):
-    """Start make on a target as if all were installed, with this Python."""
+    """Start make with this Python, as if everything were installed."""
     stamps = [f"--old-file=.venv/.{each}" for each in ("demo", "docs", "made", "test")]
     return subprocess.Popen(
         ["make", "--no-print-directory", *stamps, f"BIN={Path(sys.executable).parent}", *words],
         cwd=ROOT,
         env={
             **os.environ,
-            "PATH": os.defpath,  # without the Node.js that the shop would find
+            "PATH": os.defpath,  # without Node.js
             "MAKEFLAGS": "",  # without the variables of the make that runs these tests
         },
         stdin=subprocess.DEVNULL,
@@ -84,7 +84,7 @@ def make(*words, **options):
 
 
 def test_each_make_target_exists():
-    """Each target of make that the README names is in the Makefile."""
+    """Each make target in the README is in the Makefile."""
     named = set(re.findall(r"\bmake ([a-z][a-z-]*)", README))
 
     assert "test" in named
@@ -93,7 +93,7 @@ def test_each_make_target_exists():
 
 @pytest.mark.slow
 def test_make_demo_prints_trees():
-    """``make demo`` ends by itself, and has printed such a tree."""
+    """``make demo`` ends by itself and prints trees."""
     pytest.importorskip("flask_login")
     done = make("demo")
     printed, _ = done.communicate(timeout=LIMIT)
@@ -104,7 +104,7 @@ def test_make_demo_prints_trees():
 
 @pytest.mark.slow
 def test_make_demo_serve_opens_the_shop():
-    """``make demo-serve`` names an address that answers, until it is interrupted."""
+    """``make demo-serve`` serves at the printed address until it is interrupted."""
     pytest.importorskip("flask_login")
     served = make("demo-serve", start_new_session=True)
     try:
@@ -117,7 +117,7 @@ def test_make_demo_serve_opens_the_shop():
 
 @pytest.mark.slow
 def test_make_test_runs_the_tests():
-    """``make test`` runs them: here one of this file, for the sake of brevity."""
+    """``make test`` runs tests: here, one of this file."""
     done = make("test", "ARGS=-q -p no:cacheprovider tests/test_readme.py -k each_link")
     printed, _ = done.communicate(timeout=LIMIT)
 
@@ -126,7 +126,7 @@ def test_make_test_runs_the_tests():
 
 
 def test_make_docs_builds_the_pages():
-    """``make docs`` begins with the folder whose pages are linked; the rest takes a minute."""
+    """``make docs`` builds the folder that the README links."""
     asked = make("--dry-run", "docs")
     printed, _ = asked.communicate(timeout=LIMIT)
 
@@ -134,8 +134,8 @@ def test_make_docs_builds_the_pages():
 
 
 @pytest.mark.slow
-def test_what_pip_is_told_installs_here(tmp_path):
-    """``pip install`` in a clone installs aldis, and knows the extras that are named."""
+def test_the_pip_commands_work_in_a_clone(tmp_path):
+    """``pip install`` in a clone installs aldis, and the named extras exist."""
     (wanted,) = re.findall(r"`pip install '\.(\[.*\])'`", README)
     clone, target = tmp_path / "clone", tmp_path / "installed"
     left = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
@@ -159,19 +159,19 @@ def test_what_pip_is_told_installs_here(tmp_path):
 
 
 class TestTheCommandLine:
-    """What is said of an app in ``app.py``, in a folder of its own."""
+    """The commands of the README for an app in ``app.py``."""
 
     @pytest.fixture
     def reader(self, tmp_path):
-        """Give who has written an ``app.py`` that begins with the README's lines."""
+        """Return a reader whose ``app.py`` begins with the lines of the README."""
         pytest.importorskip("flask")
         pytest.importorskip("click")
         reader = Reader(tmp_path)
         reader.write("app.py", code_blocks("python")[1])
         return reader
 
-    def test_who_listens(self, reader):
-        """``aldis signals list`` has Flask's ten signals, to which nobody listens."""
+    def test_the_list_of_signals(self, reader):
+        """``aldis signals list`` shows Flask's ten signals without receivers."""
         printed = reader.run("aldis signals list --app app")
 
         assert "flask.signals._signals  10 signals, 0 with receivers" in printed
@@ -189,8 +189,8 @@ class TestTheCommandLine:
             served.communicate(timeout=LIMIT)
 
 
-def test_each_link_leads_somewhere():
-    """Every relative link leads to a file."""
+def test_each_link_works():
+    """Each relative link leads to a file."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     missing = [link for link in links if not (ROOT / link).exists()]
 

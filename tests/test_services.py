@@ -1,4 +1,4 @@
-"""Tests that need a service: they are skipped, or fail in CI, and their mark is demanded."""
+"""Tests that need a service are skipped without it, or fail in CI, and need a mark."""
 
 import socket
 
@@ -10,7 +10,7 @@ from tests.services import POSTGRESQL, Service
 
 @pytest.fixture
 def absent(monkeypatch):
-    """Give a service that does not run."""
+    """Return a service that does not run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -34,15 +34,15 @@ def test_a_missing_service_fails_in_ci(absent, monkeypatch):
         absent.require()
 
 
-def test_a_service_demands_the_mark(request, monkeypatch):
-    """A test without the mark fails, also where the service runs."""
+def test_a_service_requires_the_mark(request, monkeypatch):
+    """A test without the mark fails, even if the service runs."""
     monkeypatch.setattr(services, "_running", request.node)
     with pytest.raises(pytest.fail.Exception, match=r"put @pytest\.mark\.service on it"):
         POSTGRESQL.require()
 
 
 def test_the_environment_names_another_address(monkeypatch):
-    """Host, port, user and database come from the variable, the driver from the test."""
+    """Host, port, user and database are from the variable, the driver is from the test."""
     monkeypatch.setenv("ALDIS_TEST_POSTGRESQL", "postgresql://me:pass@db.example:5433/mine")
     assert ("db.example", 5433) == (POSTGRESQL.host, POSTGRESQL.port)
     assert "postgresql+psycopg://me:pass@db.example:5433/mine" == POSTGRESQL.sqlalchemy_url(

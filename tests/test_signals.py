@@ -7,13 +7,13 @@ import aldis.signals
 from tests.fresh import run
 
 
-def test_exports_what_flask_calls_so():
+def test_exports_the_two_names():
     """The module has the two names of Flask's reference, and no others."""
     assert aldis.signals.__all__ == ["Namespace", "signals_available"]
 
 
-def test_an_engine_that_is_broken_is_heard():
-    """Only a missing engine is made up for: one whose own import fails raises that error."""
+def test_the_error_of_a_broken_engine_is_raised():
+    """The fallback is only for a missing engine. A broken engine raises its error."""
     printed = run(
         """
         import sys
@@ -33,7 +33,7 @@ def test_an_engine_that_is_broken_is_heard():
 
 
 def test_needs_no_flask():
-    """An extension of something else can use it where Flask is not installed."""
+    """The module works without Flask."""
     printed = run(
         """
         import sys
@@ -48,6 +48,6 @@ def test_needs_no_flask():
 
 
 @pytest.mark.parametrize("name", ["signals", "flask"])
-def test_is_not_loaded_with_the_face(name):
+def test_is_not_loaded_by_import_aldis(name):
     """``import aldis`` does not import ``aldis.signals``."""
     assert run(f"import sys, aldis; print('aldis.{name}' in sys.modules)") == "False\n"

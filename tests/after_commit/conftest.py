@@ -12,7 +12,7 @@ from tests.transactions.tables import Table
 
 @pytest.fixture
 def engine(tmp_path):
-    """Give an engine on a new SQLite file with tables."""
+    """Return an engine on a new SQLite file with tables."""
     with databases.sqlite(tmp_path / "place.db") as engine:
         Table.metadata.create_all(engine)
         yield engine
@@ -47,19 +47,19 @@ def signal():
 
 
 @pytest.fixture
-def heard():
-    """Give a list for the received payloads."""
+def received():
+    """Return a list for the received payloads."""
     return []
 
 
 @pytest.fixture
-def receiver(signal, session, heard):
+def receiver(signal, session, received):
     """Give a connected receiver that runs after the commit."""
 
     @signal.connect
     @after_commit(session=session)
     def receiver(sender, **extra):
-        heard.append(sender)
+        received.append(sender)
         return sender
 
     return receiver

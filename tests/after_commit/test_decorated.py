@@ -23,20 +23,20 @@ class TestDecorated:
         assert "after_commit" == signal.explain().rows[0].delivery
 
     @pytest.mark.parametrize("session", [Session(), scoped_session(sessionmaker())])
-    def test_a_session_in_the_receivers_place(self, session):
-        """It is given by name, and that is said at once."""
+    def test_a_session_as_the_first_argument(self, session):
+        """A session as the first argument is refused, and the error names ``session=``."""
         text = "after_commit takes its session by name: @after_commit(session=...)"
         with pytest.raises(TypeError, match=exactly(text)):
             after_commit(session)
 
-    def test_called_directly_it_simply_runs(self, receiver, session, heard):
-        """A direct call waits for nothing."""
+    def test_called_directly_it_simply_runs(self, receiver, session, received):
+        """A direct call runs the receiver at once."""
         session.begin()
-        assert ("north", ["north"]) == (receiver("north"), heard)
+        assert ("north", ["north"]) == (receiver("north"), received)
 
     @pytest.mark.parametrize("decorate", [after_commit, after_commit(session=Session())])
-    def test_one_delivery(self, decorate):
-        """With ``robust``, ``once`` or itself it is refused, in either order."""
+    def test_one_delivery_mode(self, decorate):
+        """``after_commit`` with ``robust``, ``once`` or itself is refused, in either order."""
 
         def plain(sender): ...
 
@@ -53,13 +53,13 @@ class TestDecorated:
                 other(decorate(plain))
 
     @pytest.mark.parametrize("decorate", [after_commit, after_commit(session=Session())])
-    def test_what_is_not_callable_is_refused(self, decorate):
-        """The mistake is found when decorating."""
+    def test_an_object_that_is_not_callable_is_refused(self, decorate):
+        """The decorator refuses an object that is not callable."""
         with pytest.raises(ReceiverError, match=exactly("a receiver must be callable, not int: 7")):
             decorate(7)
 
-    def test_what_is_no_session_is_refused(self):
-        """This mistake is, too."""
+    def test_an_object_that_is_not_a_session_is_refused(self):
+        """The decorator refuses a ``session=`` that is not a session."""
 
         def plain(sender): ...
 
@@ -73,8 +73,8 @@ class TestDecorated:
     @pytest.mark.parametrize(
         "makes", [sessionmaker(), async_sessionmaker(), Session], ids=["sync", "async", "class"]
     )
-    def test_what_makes_sessions_is_refused(self, makes):
-        """A new session is in no transaction: the receiver would always be called at once."""
+    def test_a_session_factory_is_refused(self, makes):
+        """A factory is refused: its new sessions are never in a transaction."""
 
         def plain(sender): ...
 
@@ -88,7 +88,7 @@ class TestDecorated:
             after_commit(session=makes)(plain)
 
     def test_methods(self, signal, session):
-        """A method is held weakly until it is sent to, and strongly from then to the commit."""
+        """A method is held weakly, and strongly between its send and the commit."""
 
         class Post:
             letters = []  # noqa: RUF012 - for all of them
@@ -108,9 +108,9 @@ class TestDecorated:
         gc.collect()
         assert [] == signal.send("south")
 
-    def test_it_is_held_weakly(self, signal, session, heard):
-        """A function is kept by its module, not by the signal."""
-        signal.connect(after_commit(session=session)(heard.append))
+    def test_it_is_held_weakly(self, signal, session, received):
+        """A signal holds the receiver weakly."""
+        signal.connect(after_commit(session=session)(received.append))
         gc.collect()
         assert [] == signal.send()
 

@@ -14,8 +14,8 @@ from tests.transactions.tables import Happened, leave
 
 
 class TestErrors:
-    def test_they_are_logged(self, receiver, signal, session, heard, caplog):
-        """With the receiver's name and place; the caller goes on, and so do later receivers."""
+    def test_errors_are_logged(self, receiver, signal, session, received, caplog):
+        """An error is logged with the receiver's place. The caller and other receivers go on."""
 
         @after_commit(session=session)
         def fail(sender):
@@ -34,10 +34,10 @@ class TestErrors:
             (each.getMessage(), each.levelno) for each in caplog.records
         ]
         assert ValueError is caplog.records[0].exc_info[0]
-        assert ["later", "at once"] == heard
+        assert ["later", "at once"] == received
 
-    def test_what_is_no_exception_propagates(self, signal, session):
-        """``KeyboardInterrupt`` is for the program; the session can be used on."""
+    def test_a_base_exception_propagates(self, signal, session):
+        """``KeyboardInterrupt`` is raised, and the session can still be used."""
 
         @signal.connect
         @after_commit(session=session)
@@ -73,7 +73,7 @@ class TestErrors:
         assert ["inside"] == [each.signal for each in sent.calls[3].emissions]
         assert [] == after.calls
 
-    def test_who_runs_at_once_is_observed_alike(self, receiver, signal):
+    def test_observers_see_a_receiver_that_runs_at_once(self, receiver, signal):
         """Observers see one call for the delivery mode, and one inside it for the receiver."""
 
         class Count(Observer):

@@ -7,8 +7,8 @@ from aldis.receivers import after_commit
 
 
 class TestFlask:
-    def test_requests(self, signal, tmp_path, heard):
-        """With Flask-SQLAlchemy: after the view's commit, and not when the view fails before it."""
+    def test_requests(self, signal, tmp_path, received):
+        """With Flask-SQLAlchemy, the receiver runs after the view's commit, not after a failure."""
         app = Flask(__name__)
         app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path}/app.db"
         db = SQLAlchemy(app)
@@ -17,7 +17,7 @@ class TestFlask:
             id = db.Column(db.Integer, primary_key=True)
 
         receiver = after_commit(session=db.session)(
-            lambda sender, order: heard.append((order.id, current_app.name))
+            lambda sender, order: received.append((order.id, current_app.name))
         )
         signal.connect(receiver)
 
@@ -29,7 +29,7 @@ class TestFlask:
             if number == 13:
                 raise ValueError(number)
             db.session.commit()
-            return f"{order.id} {len(heard)}"
+            return f"{order.id} {len(received)}"
 
         with app.app_context():
             db.create_all()
@@ -37,6 +37,6 @@ class TestFlask:
         assert [200, 500, 200] == [
             client.post(f"/orders/{number}").status_code for number in (7, 13, 8)
         ]
-        assert [(7, app.name), (8, app.name)] == heard
+        assert [(7, app.name), (8, app.name)] == received
         with app.app_context():
             db.engine.dispose()

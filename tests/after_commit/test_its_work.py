@@ -11,7 +11,7 @@ class TestItsWork:
 
     @pytest.mark.parametrize("begun", [True, False])
     def test_it_is_committed(self, signal, session, engine, begun):
-        """Neither a read nor a write leaves a transaction behind."""
+        """The work is committed. Neither a read nor a write leaves a transaction open."""
 
         @signal.connect
         @after_commit(session=session)
@@ -25,8 +25,8 @@ class TestItsWork:
         assert ([7], False) == (committed(engine)[0], session.in_transaction())
 
     @pytest.mark.parametrize("begun", [True, False])
-    def test_it_is_rolled_back_when_it_raises(self, signal, session, engine, begun):
-        """The session is as good as before."""
+    def test_it_is_rolled_back_after_an_error(self, signal, session, engine, begun):
+        """After an error the work is rolled back, and the session can be used."""
 
         @signal.connect
         @after_commit(session=session)
@@ -61,8 +61,8 @@ class TestItsWork:
         ] == [each.getMessage().partition(" Test")[0] for each in caplog.records[:2]]
         assert [7] == committed(engine)[0]
 
-    def test_what_it_has_not_flushed(self, signal, session, engine, caplog):
-        """It is flushed with its commit, and fails without a harm to the caller."""
+    def test_work_that_is_not_flushed(self, signal, session, engine, caplog):
+        """Unflushed work is flushed with its commit. Its failure does not affect the caller."""
 
         @signal.connect
         @after_commit(session=session)
@@ -75,16 +75,16 @@ class TestItsWork:
         session.commit()
         assert ([8, 9], 1) == (committed(engine)[0], len(caplog.records))
 
-    def test_the_attributes_of_what_was_sent(self, signal, session, heard):
-        """A mapped object that has expired with the commit is read again."""
+    def test_the_attributes_of_a_mapped_argument(self, signal, session, received):
+        """A mapped object that expired with the commit is read again."""
 
         @signal.connect
         @after_commit(session=session)
         def read(sender, thing):
-            heard.append(thing.number)
+            received.append(thing.number)
 
         with session.begin():
             thing = Happened(number=7)
             session.add(thing)
             signal.send(thing=thing)
-        assert [7] == heard
+        assert [7] == received

@@ -12,7 +12,7 @@ from aldis.receivers import after_commit
 
 class TestMemory:
     def test_nothing_is_kept(self, signal):
-        """After many requests, however they ended, no payload stays alive."""
+        """After many requests with any end, no payload stays alive."""
         engine = create_engine("sqlite://", poolclass=StaticPool)
         scoped = scoped_session(sessionmaker(engine))
         receiver = after_commit(session=scoped)(lambda sender, thing: None)
@@ -38,13 +38,13 @@ class TestMemory:
         assert [] == [each for each in alive if each() is not None]
         engine.dispose()
 
-    def test_the_arguments_live_until_then(self, signal, session, heard):
-        """They are kept as they are, and held."""
+    def test_the_arguments_live_until_then(self, signal, session, received):
+        """The arguments are kept alive, unchanged, until the commit."""
 
         class Thing:
             pass
 
-        receiver = after_commit(session=session)(lambda sender, thing: heard.append(thing))
+        receiver = after_commit(session=session)(lambda sender, thing: received.append(thing))
         signal.connect(receiver)
         session.begin()
         thing = Thing()
@@ -53,4 +53,4 @@ class TestMemory:
         del thing
         gc.collect()
         session.commit()
-        assert [here()] == heard
+        assert [here()] == received

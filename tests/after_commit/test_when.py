@@ -1,4 +1,4 @@
-"""When a receiver with ``after_commit`` is called."""
+"""The moment at which a receiver with ``after_commit`` is called."""
 
 import pytest
 from sqlalchemy import text
@@ -9,17 +9,20 @@ from tests.transactions.tables import committed, leave
 
 
 class TestWhen:
-    def test_after_the_commit(self, receiver, signal, session, heard):
-        """Collected, with ``None`` as the value, and called in the order of the sends."""
+    def test_after_the_commit(self, receiver, signal, session, received):
+        """Calls wait for the commit and run in the order of the sends.
+
+        The send returns ``None``.
+        """
         session.begin()
         assert [(receiver, None)] == signal.send(1)
         signal.send(2)
-        assert [] == heard
+        assert [] == received
         session.commit()
-        assert [1, 2] == heard
+        assert [1, 2] == received
         session.begin()
         session.commit()
-        assert [1, 2] == heard
+        assert [1, 2] == received
 
     def test_the_data_is_there(self, receiver, signal, session, engine):
         """When the receiver runs, other connections see the committed rows."""
@@ -32,19 +35,19 @@ class TestWhen:
         session.commit()
         assert [[7]] == seen
 
-    def test_a_savepoint_is_no_commit(self, receiver, signal, session, heard):
-        """Its release changes nothing, and the rollback around it takes all back."""
+    def test_a_savepoint_is_no_commit(self, receiver, signal, session, received):
+        """The release of a savepoint calls no receiver, and the outer rollback drops the calls."""
         session.begin()
         with session.begin_nested():
             signal.send(1)
-        assert [] == heard
+        assert [] == received
         session.rollback()
         session.begin()
         session.commit()
-        assert [] == heard
+        assert [] == received
 
-    def test_a_savepoint_that_is_rolled_back(self, receiver, signal, session, heard):
-        """A rolled back savepoint drops its own sends, and keeps those around it."""
+    def test_a_savepoint_that_is_rolled_back(self, receiver, signal, session, received):
+        """A rolled back savepoint drops its sends and keeps those around it."""
         session.begin()
         signal.send(1)
         nested = session.begin_nested()
@@ -52,36 +55,36 @@ class TestWhen:
         nested.rollback()
         signal.send(3)
         session.commit()
-        assert [1, 3] == heard
+        assert [1, 3] == received
 
     @pytest.mark.parametrize("how", ["rollback", "close", "invalidate"])
-    def test_without_a_commit(self, receiver, signal, session, heard, how):
-        """Rolled back or closed: dropped, and not called with a later commit."""
+    def test_without_a_commit(self, receiver, signal, session, received, how):
+        """After a rollback or a close, the call is dropped, also for a later commit."""
         session.begin()
         signal.send(1)
         getattr(session, how)()
         session.begin()
         session.commit()
-        assert [] == heard
+        assert [] == received
 
-    def test_in_no_transaction(self, receiver, signal, session, heard):
+    def test_outside_a_transaction(self, receiver, signal, session, received):
         """Without a transaction the receiver is called at once, and its value is ``None``."""
         assert [(receiver, None)] == signal.send(1)
-        assert [1] == heard
+        assert [1] == received
 
-    def test_the_end_of_a_block(self, receiver, signal, engine, session, heard):
-        """``with session.begin()`` commits: the receiver can use the session there."""
+    def test_the_end_of_a_block(self, receiver, signal, engine, session, received):
+        """After ``with session.begin()``, the receiver can use the session."""
         read = after_commit(session=session)(
-            lambda sender: heard.append(session.scalar(text("SELECT 7")))
+            lambda sender: received.append(session.scalar(text("SELECT 7")))
         )
         signal.connect(read)
         for _ in range(2):
             with session.begin():
                 signal.send("north")
-        assert ["north", 7, "north", 7] == heard
+        assert ["north", 7, "north", 7] == received
 
-    def test_what_it_sends_itself(self, receiver, signal, session, heard):
-        """Inside a receiver the session is in no transaction, or in a new one: its rules hold."""
+    def test_sends_inside_the_receiver(self, receiver, signal, session, received):
+        """A send inside a receiver waits for the commit of the receiver's own transaction."""
         other = aldis.Signal()
         other.connect(receiver)
 
@@ -91,9 +94,9 @@ class TestWhen:
             other.send("at once")
             leave(session, 7)
             other.send("after its own commit")
-            heard.append("done")
+            received.append("done")
 
         session.begin()
         signal.send("first")
         session.commit()
-        assert ["first", "at once", "done", "after its own commit"] == heard
+        assert ["first", "at once", "done", "after its own commit"] == received

@@ -1,4 +1,4 @@
-"""Whose commit a receiver with ``after_commit`` waits for."""
+"""The session whose commit a receiver with ``after_commit`` awaits."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.core.support import exactly, line_of
 
 
 class TestWhoseSession:
-    def test_nobody_knows(self, signal):
+    def test_without_a_session(self, signal):
         """The send raises an error with a remedy."""
 
         @signal.connect
@@ -29,18 +29,18 @@ class TestWhoseSession:
         with pytest.raises(NoSessionError, match=exactly(message)):
             signal.send()
 
-    def test_using(self, signal, session, heard):
-        """Without a session of its own the receiver waits for the caller's."""
-        receiver = after_commit(heard.append)
+    def test_using(self, signal, session, received):
+        """Without ``session=``, the receiver waits for the commit of the caller's session."""
+        receiver = after_commit(received.append)
         signal.connect(receiver)
         with use_session(None, session):
             session.begin()
             signal.send("north")
             session.commit()
-        assert ["north"] == heard
+        assert ["north"] == received
 
     def test_an_outbox_without_a_session(self, signal):
-        """An outbox may do without a session: a receiver that waits for its commit does not."""
+        """With an outbox that has no session, the send raises an error."""
         receiver = after_commit(lambda sender: None)
         signal.connect(receiver)
 
@@ -52,11 +52,11 @@ class TestWhoseSession:
             signal.send()
 
     @pytest.mark.parametrize("own", [True, False])
-    def test_a_connection(self, signal, engine, heard, own):
+    def test_a_connection(self, signal, engine, received, own):
         """A connection does not report its commit, so the send raises an error."""
         with engine.connect() as connection:
             decorate = after_commit(session=lambda: connection) if own else after_commit
-            receiver = decorate(heard.append)
+            receiver = decorate(received.append)
             signal.connect(receiver)
             with (
                 use_session(None, connection),
@@ -73,17 +73,17 @@ class TestWhoseSession:
     @pytest.mark.parametrize(
         "kind", [scoped_session, lambda make: make.registry, lambda make: make()]
     )
-    def test_what_gives_a_session(self, signal, engine, heard, kind):
-        """A scoped session, a callable or a session."""
+    def test_the_forms_of_a_session(self, signal, engine, received, kind):
+        """``session=`` takes a scoped session, a callable or a session."""
         scoped = scoped_session(sessionmaker(engine))
         given = scoped if kind is scoped_session else kind(scoped)
-        receiver = after_commit(session=given)(heard.append)
+        receiver = after_commit(session=given)(received.append)
         signal.connect(receiver)
         scoped().begin()
         signal.send("north")
-        assert [] == heard
+        assert [] == received
         scoped.commit()
-        assert ["north"] == heard
+        assert ["north"] == received
         scoped.remove()
 
     def test_a_callable_that_gives_none(self, signal):
@@ -95,13 +95,13 @@ class TestWhoseSession:
         ):
             signal.send()
 
-    def test_the_other_session_does_not_matter(self, signal, receiver, session, engine, heard):
-        """A commit of another session is not its commit."""
+    def test_the_other_session_does_not_matter(self, signal, receiver, session, engine, received):
+        """A commit of another session does not call the receiver."""
         with Session(engine) as other:
             session.begin()
             other.begin()
             signal.send("north")
             other.commit()
-            assert [] == heard
+            assert [] == received
         session.commit()
-        assert ["north"] == heard
+        assert ["north"] == received

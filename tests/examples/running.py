@@ -1,4 +1,4 @@
-"""Starts the example shop as a user does, in a process of its own."""
+"""Starts the example shop as a user does, in a separate process."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment(**changes):
-    """Return this process's environment with UTF-8, without Node.js, and with what is given."""
+    """Return this process's environment with UTF-8, without Node.js, and with ``more``."""
     fixed = {"PYTHONUTF8": "1", "PYTHONWARNINGS": "error", "PATH": ""}
     return {**os.environ, **fixed, **changes}
 
@@ -32,7 +32,7 @@ def run_demo(**changes):
 
 @contextmanager
 def serving(**changes):
-    """Serve the shop while the block runs; give the process and the shop's address."""
+    """Serve the shop during the block; yield the process and the address of the shop."""
     with subprocess.Popen(
         [sys.executable, "-m", "examples.shop.serve"],
         cwd=ROOT,
@@ -46,7 +46,7 @@ def serving(**changes):
             opened = next(line for line in said if line.startswith("The shop is open"))
             yield process, opened.split()[-1]
         finally:
-            process.terminate()  # it takes its folder along
+            process.terminate()  # it removes its folder
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=LIMIT)
             process.kill()

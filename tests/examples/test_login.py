@@ -74,7 +74,7 @@ class TestDemo:
         """The demo ends with exit code 0 and prints no error."""
         assert (0, "") == (demo.returncode, demo.stderr)
 
-    def test_goes_there_and_comes_back(self, trees):
+    def test_goes_to_the_provider_and_back(self, trees):
         """The login takes three requests to the shop: away, back with a code, and home."""
         assert [
             "GET /login/lighthouse -> 302 FOUND, TIME",
@@ -103,7 +103,7 @@ class TestDemo:
         assert "appcontext-tearing-down" in words
         assert [] == [word for word in words if re.search(r"\d", word) and word.lower() != word]
 
-    def test_a_proxy_is_not_asked(self, demo):
+    def test_a_proxy_is_not_used(self, demo):
         """The shop reaches the provider on its own machine even if a proxy is configured."""
         nowhere = "http://127.0.0.1:9"
         ran = run_demo(PATH=os.environ["PATH"], HTTP_PROXY=nowhere, http_proxy=nowhere)
@@ -128,8 +128,8 @@ class TestServe:
         assert "grace is aboard" in answer.text
         assert "Log in with" not in answer.text
 
-    def test_a_visitor_who_declines_is_told(self, shop, browser):
-        """A login that the visitor cancels at the provider ends on a page that says so."""
+    def test_a_visitor_who_declines_sees_a_page(self, shop, browser):
+        """A login that the visitor cancels at the provider ends on a page that explains it."""
         _, address = shop
         form = browser.http.get(f"{address}login/lighthouse", timeout=LIMIT)
         cancel = re.search(r'href="([^"]+/abort)"', form.text)[1]
@@ -179,7 +179,7 @@ def machine(tmp_path):
 
 
 def have(machine, tool, script="exit 1"):
-    """Put a program onto the PATH of the machine."""
+    """Put a program on the PATH of the machine."""
     file = Path(machine["PATH"], tool)
     file.write_text(f"#!/bin/sh\n{script}\n")
     file.chmod(0o755)
@@ -187,7 +187,7 @@ def have(machine, tool, script="exit 1"):
 
 @pytest.fixture
 def reason(machine, monkeypatch):
-    """A function that tells why the provider does not run on that machine."""
+    """A function that returns why the provider does not run on that machine."""
 
     def reason():
         for name, value in machine.items():
@@ -246,7 +246,7 @@ class TestWithoutTheProvider:
 
     @pytest.mark.slow
     def test_the_demo_goes_on(self, tmp_path, machine):
-        """Without the extra oauth the demo says how to install it, and does everything else."""
+        """Without the extra oauth, the demo explains how to install it and does the rest."""
         missing = "raise ModuleNotFoundError('No module named authlib', name='authlib')"
         (tmp_path / "authlib.py").write_text(missing)
         have(machine, "node")
@@ -261,7 +261,7 @@ class TestWithoutTheProvider:
 
     @pytest.mark.slow
     def test_the_shop_opens(self, machine, browser):
-        """The served shop says why visitors cannot log in, and offers no login."""
+        """The served shop shows why visitors cannot log in, and has no login."""
         with serving(**machine) as (process, address):
             page = browser.open(address).text
             process.send_signal(signal.SIGINT)
@@ -285,7 +285,7 @@ class TestInstalling:
         have(machine, "npm", f"PATH=/usr/bin:/bin\n{self.HANGS}\nexec sleep 60")
         return machine
 
-    def test_is_given_up_after_a_while(self, tmp_path, hanging, reason, monkeypatch):
+    def test_is_stopped_after_the_time_limit(self, tmp_path, hanging, reason, monkeypatch):
         """An npm that takes too long is ended, and leaves nothing half-installed."""
         pid = tmp_path / "cache" / "pid"
 
@@ -326,7 +326,7 @@ class TestInstalling:
 def assert_nothing_left(cache):
     """Assert that npm has ended and that no incomplete installation is left."""
     number = int((cache / "pid").read_text())
-    limit = time.monotonic() + LIMIT  # its new parent may need a moment to wait for it
+    limit = time.monotonic() + LIMIT  # its new parent may need a moment to collect it
     while is_there(number) and time.monotonic() < limit:
         time.sleep(0.02)
     assert not is_there(number)

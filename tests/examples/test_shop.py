@@ -80,7 +80,7 @@ class TestDemo:
         """The first line of the demo names the engine that runs."""
         assert demo.stdout.startswith("Engine: ")
 
-    def test_says_what_to_look_at_next(self, demo):
+    def test_ends_with_the_next_steps(self, demo):
         """The last lines name the next command, and files that exist."""
         after = demo.stdout.partition("What to look at next:\n")[2]
         first, *paths = [line.split("  ")[1] for line in after.splitlines()]
@@ -184,7 +184,7 @@ class TestDemo:
         assert "Traceback" not in demo.stdout
 
     @pytest.mark.slow
-    def test_a_reader_who_leaves(self):
+    def test_a_closed_pipe(self):
         """If ``head`` closes the pipe, the demo ends without an error."""
         with subprocess.Popen(
             [sys.executable, "-m", "examples.shop.demo"],
@@ -199,7 +199,7 @@ class TestDemo:
             assert (0, b"") == (process.wait(60), complaints)
 
     @pytest.mark.slow
-    def test_letters_that_the_terminal_lacks(self):
+    def test_an_encoding_without_line_drawing_characters(self):
         """In an encoding without line-drawing characters, the demo prints question marks."""
         plain = run_demo(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
 
@@ -255,8 +255,8 @@ class TestServe:
         assert [200, 200] == [status_of(browser, address + path, form) for path, form in paid]
         assert 200 == status_of(browser, f"{address}statistics")
 
-    def test_requests_at_once_have_trees_of_their_own(self, served):
-        """Requests that are answered at the same time have separate trees."""
+    def test_requests_at_once_have_separate_trees(self, served):
+        """Requests that run at the same time have separate trees."""
         process, address = served
         opener = build_opener(ProxyHandler({}))
 

@@ -12,7 +12,7 @@ from tests.services import POSTGRESQL
 
 
 def begin_properly(engine):
-    """Make SQLite begin a transaction where SQLAlchemy does, not at the first write."""
+    """Let SQLite begin a transaction when SQLAlchemy does, not at the first write."""
 
     @event.listens_for(engine, "connect")
     def leave_it_to_sqlalchemy(connection, record):

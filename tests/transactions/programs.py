@@ -1,4 +1,4 @@
-"""Random programs of what can be done with a session, and how they are played."""
+"""Random programs of steps with a session, and a player for them."""
 
 from sqlalchemy import event, insert
 from sqlalchemy.exc import IntegrityError
@@ -9,7 +9,7 @@ from aldis.receivers import after_commit
 from aldis.transactions import buffer_of
 from tests.transactions.tables import Happened
 
-#: What a step may be. A number says which of the open levels is meant, the outermost is 0.
+#: The steps. The number is the level: 0 is the outermost of the open levels.
 PLAIN = [
     "send",
     "send",
@@ -31,10 +31,10 @@ WITH_LEVEL = ["commit", "commit", "commit", "rollback", "rollback"]
 
 
 class Player:
-    """Plays a program on a session, and remembers what its after_commit receiver was called with.
+    """Plays a program on a session, and records the calls of its after_commit receiver.
 
-    Everything that is sent leaves a row in the same transaction, so that the database says
-    what should have been called and written.
+    Each send also writes a row in the same transaction, so the rows in the database are the
+    expected calls.
     """
 
     def __init__(self, session, scribe):
@@ -64,7 +64,7 @@ class Player:
             self.do_send()
 
     def play(self, program):
-        """Do one step after the other; in the end the session is closed."""
+        """Do the steps in order; then close the session."""
         for step in program:
             if isinstance(step, str):
                 getattr(self, "do_" + step.replace(" ", "_"))()
@@ -82,25 +82,25 @@ class Player:
         return found
 
     def end_level(self, how, depth):
-        """Commit, roll back or close a level that is open, maybe around others."""
+        """Commit, roll back or close an open level, and the levels inside it."""
         levels = self.levels()
         if levels:
             getattr(levels[depth % len(levels)], how)()
 
     def tell(self, number):
-        """Send, and have a row written."""
+        """Send, and add a row."""
         self.sent.append(number)
         self.signal.send(number)
         buffer_of(self.session).write(self.session, self.scribe, number)
 
     def do_send(self):
-        """Leave a row and send."""
+        """Add a row and send."""
         self.number += 1
         self.session.execute(insert(Happened).values(number=self.number))
         self.tell(self.number)
 
     def do_add(self):
-        """Add an object that sends when it is flushed, whenever that will be."""
+        """Add an object that sends at its flush."""
         self.number += 1
         thing = Happened(number=self.number)
         thing.when_inserted = lambda: object_session(thing) and self.tell(thing.number)
@@ -125,7 +125,7 @@ class Player:
     def do_fail(self):
         """Fail in a flush, which rolls the innermost level back."""
         self.do_send()
-        # Flushed in the order of their keys: a receiver heard of one before the other failed.
+        # They are flushed in the order of their keys: the first sends before the second fails.
         self.session.add_all([Happened(number=self.number), Happened(number=-self.number)])
         try:
             self.session.flush()
@@ -133,7 +133,7 @@ class Player:
             self.levels()[-1].rollback()
 
     def do_close(self):
-        """Close the innermost level; SQLAlchemy itself is lost when another is closed."""
+        """Close the innermost level. SQLAlchemy cannot close another one first."""
         for level in self.levels()[-1:]:
             level.close()
 

@@ -65,7 +65,7 @@ def leave(session, number):
 
 
 def committed(engine):
-    """Return what is there, seen from outside: what happened, and what was written, in order."""
+    """Return the committed events and the committed rows, in order."""
     with engine.connect() as connection:
         happened = connection.scalars(select(Happened.number).order_by(Happened.number)).all()
         written = connection.scalars(select(Written.number).order_by(Written.id)).all()

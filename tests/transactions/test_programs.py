@@ -24,7 +24,7 @@ WRITTEN_IN_WHAT_FAILED = ["send", "begin", "begin", "send", ("commit", 2), ("rol
 
 @pytest.fixture
 def played(engine):
-    """Give what plays a program in an emptied database, and what came of it."""
+    """Return a function that plays a program in an empty database and returns the results."""
 
     def play(run):
         with engine.begin() as connection:
@@ -45,7 +45,7 @@ def played(engine):
 @example(program=[*WRITTEN_IN_WHAT_FAILED, ("commit", 0)])
 @example(program=["begin", *INNER_LEFT_OPEN, ("rollback", 1), "send", ("commit", 0)])
 @given(program=PROGRAMS)
-def test_what_is_there_was_told(program, engine, played):
+def test_committed_rows_were_reported(program, engine, played):
     """Each committed row was reported once and in order, and no other row was."""
 
     def run(scribe):

@@ -12,7 +12,7 @@ def scribe(engine):
 
 
 @pytest.fixture
-def begun(session):
+def active(session):
     """Provide a session in a transaction."""
     session.begin()
     return session

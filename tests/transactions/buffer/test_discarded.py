@@ -22,10 +22,10 @@ DISCARDED = (
 
 class TestDiscarded:
     @pytest.mark.parametrize("how", ["close", "reset", "invalidate"])
-    def test_a_session_that_is_only_closed(self, engine, begun, scribe, caplog, how):
+    def test_a_session_that_is_only_closed(self, engine, active, scribe, caplog, how):
         """Closing a session with rows drops the rows and logs one error."""
-        buffer_of(begun).write(begun, scribe, 1)
-        getattr(begun, how)()
+        buffer_of(active).write(active, scribe, 1)
+        getattr(active, how)()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
         assert [] == committed(engine)[1]
 
@@ -40,63 +40,63 @@ class TestDiscarded:
         scoped.remove()
         assert ["3 durable deliveries were" + DISCARDED] == errors(caplog)
 
-    def test_in_strict_mode(self, engine, begun, scribe, strict):
+    def test_in_strict_mode(self, engine, active, scribe, strict):
         """In strict mode, the error is raised, and the session stays usable."""
-        buffer_of(begun).write(begun, scribe, 1)
+        buffer_of(active).write(active, scribe, 1)
         with pytest.raises(OutboxError, match=r"^1 durable delivery was recorded in a session"):
-            begun.close()
-        begun.execute(insert(Happened).values(number=7))
-        begun.commit()
+            active.close()
+        active.execute(insert(Happened).values(number=7))
+        active.commit()
         assert ([7], []) == committed(engine)
 
-    def test_a_rollback_is_no_accident(self, begun, scribe, caplog, strict):
+    def test_a_rollback_is_not_reported(self, active, scribe, caplog, strict):
         """A rollback drops the rows without an error, at every level."""
-        buffer = buffer_of(begun)
-        buffer.write(begun, scribe, 1)
-        begun.rollback()
-        begun.begin()
-        begun.begin_nested()
-        buffer.write(begun, scribe, 2)
-        begun.rollback()
-        begun.begin()
-        begun.begin_nested()
-        buffer.write(begun, scribe, 3)
-        begun.get_transaction().rollback()
-        begun.close()
+        buffer = buffer_of(active)
+        buffer.write(active, scribe, 1)
+        active.rollback()
+        active.begin()
+        active.begin_nested()
+        buffer.write(active, scribe, 2)
+        active.rollback()
+        active.begin()
+        active.begin_nested()
+        buffer.write(active, scribe, 3)
+        active.get_transaction().rollback()
+        active.close()
         assert [] == caplog.records
 
-    def test_a_savepoint_that_is_rolled_back_is_none_either(self, begun, scribe, caplog, strict):
+    def test_a_savepoint_that_is_rolled_back_is_not_reported(self, active, scribe, caplog, strict):
         """The rows of a rolled back savepoint are not reported."""
-        outer = begun.begin_nested()
-        begun.begin_nested()
-        buffer_of(begun).write(begun, scribe, 1)
+        outer = active.begin_nested()
+        active.begin_nested()
+        buffer_of(active).write(active, scribe, 1)
         outer.rollback()
-        begun.close()
+        active.close()
         assert [] == caplog.records
 
-    def test_a_savepoint_that_was_rolled_back_excuses_nothing(self, begun, scribe, caplog):
+    def test_rows_around_a_rolled_back_savepoint_are_reported(self, active, scribe, caplog):
         """The rows of the outer transaction are still reported."""
-        buffer_of(begun).write(begun, scribe, 1)
-        begun.begin_nested().rollback()
-        begun.close()
+        buffer_of(active).write(active, scribe, 1)
+        active.begin_nested().rollback()
+        active.close()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
 
-    def test_a_savepoint_that_is_closed_and_a_commit(self, engine, begun, scribe, caplog):
+    def test_a_savepoint_that_is_closed_and_a_commit(self, engine, active, scribe, caplog):
         """The rows of a closed savepoint are dropped, and the commit succeeds."""
-        nested = begun.begin_nested()
-        buffer_of(begun).write(begun, scribe, 1)
+        nested = active.begin_nested()
+        buffer_of(active).write(active, scribe, 1)
         nested.close()
-        begun.commit()
+        active.commit()
         assert ([], []) == (committed(engine)[1], caplog.records)
 
-    def test_a_failed_flush(self, begun, scribe, caplog, strict):
+    def test_a_failed_flush(self, active, scribe, caplog, strict):
         """A failed flush drops the rows, and the caller gets its error."""
-        buffer_of(begun).write(begun, scribe, 1)
-        begun.execute(insert(Happened).values(number=1))
-        begun.add(Happened(number=1))
+        buffer_of(active).write(active, scribe, 1)
+        active.execute(insert(Happened).values(number=1))
+        active.add(Happened(number=1))
         with pytest.raises(IntegrityError):
-            begun.flush()
-        begun.close()
+            active.flush()
+        active.close()
         assert [] == caplog.records
 
     def test_a_block_that_raised(self, engine, scribe, caplog, strict):
@@ -114,17 +114,17 @@ class TestDiscarded:
             (each.levelno, each.getMessage()) for each in caplog.records
         ]
 
-    def test_a_commit_that_failed(self, engine, begun, scribe, caplog, strict):
+    def test_a_commit_that_failed(self, engine, active, scribe, caplog, strict):
         """If the commit failed, the rows are not reported."""
 
-        @event.listens_for(begun, "before_commit")
+        @event.listens_for(active, "before_commit")
         def refuse(session):
             raise ValueError("never")
 
-        buffer_of(begun).write(begun, scribe, 1)
+        buffer_of(active).write(active, scribe, 1)
         with pytest.raises(ValueError, match="never"):
-            begun.commit()
-        begun.close()
+            active.commit()
+        active.close()
         assert [] == caplog.records
         assert [] == committed(engine)[1]
 
@@ -152,12 +152,12 @@ class TestDiscarded:
         session.close()
         assert ["1 durable delivery was" + DISCARDED] == errors(caplog)
 
-    def test_nothing_leaks_into_the_next_transaction(self, engine, begun, scribe, caplog):
+    def test_nothing_leaks_into_the_next_transaction(self, engine, active, scribe, caplog):
         """Rows and calls of a closed transaction do not appear in the next one."""
         heard = []
-        buffer_of(begun).write(begun, scribe, 1)
-        buffer_of(begun).call(begun, lambda: heard.append(1))
-        begun.close()
-        begun.execute(insert(Happened).values(number=7))
-        begun.commit()
+        buffer_of(active).write(active, scribe, 1)
+        buffer_of(active).call(active, lambda: heard.append(1))
+        active.close()
+        active.execute(insert(Happened).values(number=7))
+        active.commit()
         assert (([7], []), []) == (committed(engine), heard)

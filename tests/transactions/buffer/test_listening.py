@@ -71,11 +71,11 @@ class TestListening:
 
 
 class TestApart:
-    def test_inside_a_transaction_it_goes_on(self, engine, begun):
+    def test_inside_a_transaction_it_goes_on(self, engine, active):
         """A call inside an existing transaction does not end it."""
-        begun.execute(insert(Happened).values(number=1))
-        run_in_new_transaction(begun, lambda: None)
-        run_in_new_transaction(begun, lambda: 1 / 0)
-        assert begun.in_transaction()
-        begun.commit()
+        active.execute(insert(Happened).values(number=1))
+        run_in_new_transaction(active, lambda: None)
+        run_in_new_transaction(active, lambda: 1 / 0)
+        assert active.active()
+        active.commit()
         assert [1] == committed(engine)[0]

@@ -21,23 +21,23 @@ class TestTwoPhase:
             yield session
 
     @pytest.mark.service
-    def test_prepared_and_committed(self, engine, begun, scribe):
+    def test_prepared_and_committed(self, engine, active, scribe):
         """Rows are written before the prepare, and calls run after the commit."""
         heard = []
-        begun.execute(text("SELECT 1"))
-        buffer_of(begun).write(begun, scribe, 1)
-        buffer_of(begun).call(begun, lambda: heard.append(1))
-        begun.prepare()
+        active.execute(text("SELECT 1"))
+        buffer_of(active).write(active, scribe, 1)
+        buffer_of(active).call(active, lambda: heard.append(1))
+        active.prepare()
         assert ([[1]], []) == (scribe.batches, heard)
-        buffer_of(begun).write(begun, scribe, 2)
-        begun.commit()
+        buffer_of(active).write(active, scribe, 2)
+        active.commit()
         assert ([1], [1, 2], [2]) == (heard, committed(engine)[1], scribe.late)
 
     @pytest.mark.service
-    def test_prepared_and_rolled_back(self, engine, begun, scribe, caplog):
+    def test_prepared_and_rolled_back(self, engine, active, scribe, caplog):
         """A rollback after the prepare removes everything."""
-        begun.execute(text("SELECT 1"))
-        buffer_of(begun).write(begun, scribe, 1)
-        begun.prepare()
-        begun.rollback()
+        active.execute(text("SELECT 1"))
+        buffer_of(active).write(active, scribe, 1)
+        active.prepare()
+        active.rollback()
         assert ([], []) == (committed(engine)[1], caplog.records)
