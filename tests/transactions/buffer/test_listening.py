@@ -76,6 +76,6 @@ class TestApart:
         active.execute(insert(Happened).values(number=1))
         run_in_new_transaction(active, lambda: None)
         run_in_new_transaction(active, lambda: 1 / 0)
-        assert active.active()
+        assert active.in_transaction()
         active.commit()
         assert [1] == committed(engine)[0]
