@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import sys
+from copy import copy
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -132,6 +135,36 @@ class TestSendRobust:
         assert 7 == aldis.Outcome(receive, 7).unwrap()
         with pytest.raises(ValueError, match="lamp out"):
             aldis.Outcome(receive, None, ValueError("lamp out")).unwrap()
+
+    def test_an_outcome_is_a_frozen_dataclass(self):
+        """It compares, prints and copies by its fields, and refuses changes."""
+        outcome = aldis.Outcome(receive, 7)
+        assert outcome == aldis.Outcome(receiver=receive, value=7, error=None)
+        assert hash(outcome) == hash(aldis.Outcome(receive, 7))
+        assert repr(outcome) == f"Outcome(receiver={receive!r}, value=7, error=None)"
+        assert replace(outcome, value=8) == copy(aldis.Outcome(receive, 8)) != outcome
+        with pytest.raises(FrozenInstanceError):
+            outcome.value = 8
+        with pytest.raises(AttributeError):
+            outcome.other = 8
+
+    def test_the_receivers_after_an_error_handle_no_error(self, signal, turn):
+        """A robust send has logged the error and gone on; ``sys.exc_info`` is empty again."""
+        seen = []
+
+        @signal.connect
+        def fail(sender):
+            raise ValueError
+
+        @signal.connect
+        def look(sender):
+            seen.append(sys.exc_info()[1])
+
+        if turn.warm:
+            signal.send_robust()
+            signal.send_robust()
+        assert [ValueError, type(None)] == [type(each.error) for each in signal.send_robust()]
+        assert {None} == set(seen)
 
     def test_an_async_receiver_is_an_error(self, signal):
         """A mistake of the program is not collected: the robust send refuses too."""

@@ -2,7 +2,7 @@
  *
  * Emitter.send passes the argument vector of its caller to each receiver, unchanged. It builds no
  * tuple and no dict. A send that the published links are not enough for goes to the Python method
- * _send_slowly.
+ * _send_slowly, or to _send_robust_slowly.
  *
  * Foreign code may run whenever this file calls a function of Python: a receiver, a metaclass, a
  * finalizer. It may connect, send, or initialize the signal again. Four rules make this safe:
@@ -29,9 +29,13 @@ typedef struct {
     PyTypeObject *routes_type;
     PyTypeObject *emitter_type;
     PyTypeObject *resolver_type;
+    PyTypeObject *fields_type;
+    PyTypeObject *outcome_type; /* a subclass of fields_type, or NULL; see set_outcome_type */
     int observed;               /* whether every send takes the slow path; see set_observed */
     PyObject *wrapper_name;     /* "_async_wrapper" */
     PyObject *slowly_name;      /* "_send_slowly" */
+    PyObject *robustly_name;    /* "_send_robust_slowly" */
+    PyObject *log_name;         /* "_log_error" */
     PyObject *continue_name;    /* "_continue_after" */
     PyObject *proxy_name;       /* "_get_current_object" */
 } State;
@@ -246,6 +250,108 @@ static PyType_Spec resolver_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .slots = resolver_slots,
 };
+
+/* ---- OutcomeFields --------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *receiver;
+    PyObject *value;
+    PyObject *error;
+} Fields;
+
+static int
+fields_traverse(Fields *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->receiver);
+    Py_VISIT(self->value);
+    Py_VISIT(self->error);
+    return 0;
+}
+
+static int
+fields_clear(Fields *self)
+{
+    Py_CLEAR(self->receiver);
+    Py_CLEAR(self->value);
+    Py_CLEAR(self->error);
+    return 0;
+}
+
+static void
+fields_dealloc(Fields *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, fields_dealloc)
+    (void)fields_clear(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+    Py_TRASHCAN_END
+}
+
+static int
+fields_init(Fields *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"receiver", "value", "error", NULL};
+    PyObject *receiver, *value, *error = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:Outcome", names, &receiver, &value,
+                                     &error)) {
+        return -1;
+    }
+    Py_XSETREF(self->receiver, Py_NewRef(receiver));
+    Py_XSETREF(self->value, Py_NewRef(value));
+    Py_XSETREF(self->error, Py_NewRef(error));
+    return 0;
+}
+
+static PyMemberDef fields_members[] = {
+    {"receiver", T_OBJECT_EX, offsetof(Fields, receiver), READONLY, NULL},
+    {"value", T_OBJECT_EX, offsetof(Fields, value), READONLY, NULL},
+    {"error", T_OBJECT_EX, offsetof(Fields, error), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot fields_slots[] = {
+    {Py_tp_doc, "The fields of the result of one receiver."},
+    {Py_tp_traverse, fields_traverse},
+    {Py_tp_clear, fields_clear},
+    {Py_tp_dealloc, fields_dealloc},
+    {Py_tp_init, fields_init},
+    {Py_tp_members, fields_members},
+    {0, NULL},
+};
+
+static PyType_Spec fields_spec = {
+    .name = "aldis.core._dispatch.OutcomeFields",
+    .basicsize = sizeof(Fields),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = fields_slots,
+};
+
+/* Return an outcome. This steals the receiver and the value. */
+static PyObject *
+make_outcome(State *state, PyObject *receiver, PyObject *value, PyObject *error)
+{
+    PyTypeObject *type = state->outcome_type;
+    Fields *outcome = NULL;
+    if (type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is shutting down");
+    }
+    else {
+        outcome = (Fields *)type->tp_alloc(type, 0);
+    }
+    if (outcome == NULL) {
+        Py_DECREF(receiver);
+        Py_DECREF(value);
+        return NULL;
+    }
+    outcome->receiver = receiver;
+    outcome->value = value;
+    outcome->error = Py_NewRef(error);
+    return (PyObject *)outcome;
+}
 
 /* ---- Routes ---------------------------------------------------------------------------------- */
 
@@ -645,15 +751,15 @@ names_without(Emitter *self, PyObject *names, Py_ssize_t position)
 
 static int
 take_arguments(Emitter *self, State *state, Arguments *given, PyObject *const *args,
-               Py_ssize_t nargs, PyObject *names)
+               Py_ssize_t nargs, PyObject *names, int robust)
 {
     given->own = NULL;
     given->wrapper = NULL;
     given->names = NULL;
     if (nargs > 1) {
         PyErr_Format(PyExc_TypeError,
-                     "Emitter.send() takes from 1 to 2 positional arguments but %zd were given",
-                     nargs + 1);
+                     "Emitter.%s() takes from 1 to 2 positional arguments but %zd were given",
+                     robust ? "send_robust" : "send", nargs + 1);
         return -1;
     }
     Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
@@ -704,9 +810,9 @@ keyword_dict(Arguments *given)
     return kwargs;
 }
 
-/* Call self._send_slowly(sender, wrapper, kwargs). */
+/* Call self._send_slowly(sender, wrapper, kwargs), or self._send_robust_slowly. */
 static PyObject *
-send_slowly(Emitter *self, State *state, Arguments *given)
+send_slowly(Emitter *self, PyObject *method, Arguments *given)
 {
     PyObject *kwargs = keyword_dict(given);
     if (kwargs == NULL) {
@@ -715,9 +821,43 @@ send_slowly(Emitter *self, State *state, Arguments *given)
     PyObject *args[] = {(PyObject *)self, given->vector[0],
                         given->wrapper == NULL ? Py_None : given->wrapper, kwargs};
     PyObject *results = PyObject_VectorcallMethod(
-        state->slowly_name, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        method, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(kwargs);
     return results;
+}
+
+/* Return the exception that is set, with its traceback, as a new reference. It is no longer set. */
+static PyObject *
+fetch_error(void)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_DECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+}
+
+/* Log the exception that is set, and return an outcome with it. This steals the receiver. */
+static PyObject *
+failed_outcome(Emitter *self, State *state, PyObject *receiver)
+{
+    PyObject *error = fetch_error(), *outcome = NULL;
+    PyObject *args[] = {(PyObject *)self, receiver, error};
+    PyObject *logged = PyObject_VectorcallMethod(state->log_name, args,
+                                                 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (logged != NULL) {
+        Py_DECREF(logged);
+        outcome = make_outcome(state, receiver, Py_NewRef(Py_None), error);
+    }
+    else {
+        Py_DECREF(receiver);
+    }
+    Py_DECREF(error);
+    return outcome;
 }
 
 /* Call self._continue_after(links, position, error, sender, kwargs). The error that is set stays set,
@@ -726,12 +866,7 @@ static void
 continue_after(Emitter *self, State *state, PyObject *links, Py_ssize_t position,
                Arguments *given)
 {
-    PyObject *type, *error, *traceback, *done = NULL;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(error, traceback);
-    }
+    PyObject *error = fetch_error(), *done = NULL;
     /* Not PyErr_GetHandledException, which also finds the exceptions of outer generators. */
     PyObject *handled_before = Py_XNewRef(PyThreadState_Get()->exc_info->exc_value);
     PyErr_SetHandledException(error);
@@ -748,12 +883,9 @@ continue_after(Emitter *self, State *state, PyObject *links, Py_ssize_t position
     Py_XDECREF(handled_before);
     if (done != NULL) {
         Py_DECREF(done);
-        PyErr_Restore(type, error, traceback);
-        return;
+        PyErr_Restore(Py_NewRef(Py_TYPE(error)), Py_NewRef(error), PyException_GetTraceback(error));
     }
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(traceback);
+    Py_DECREF(error);
 }
 
 /* Call a receiver without a resolver. For a function of Python, this reads the entry that
@@ -821,8 +953,8 @@ make_pair(PyObject *receiver, PyObject *value)
     return pair;
 }
 
-static PyObject *
-walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given)
+static inline PyObject *
+walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given, int robust)
 {
     Py_ssize_t size = PyTuple_GET_SIZE(links), called = 0;
     State *state = routes->state;
@@ -841,17 +973,24 @@ walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given)
         else if (receiver != NULL) {
             value = call_resolver(state, link->resolver, receiver, given, &receiver);
         }
-        PyObject *pair = value == NULL ? NULL : make_pair(receiver, value);
-        if (pair != NULL) {
-            PyList_SET_ITEM(results, called++, pair);
-            continue;
+        PyObject *result = NULL;
+        if (value != NULL) {
+            result = robust ? make_outcome(state, receiver, value, Py_None)
+                            : make_pair(receiver, value);
         }
-        if (value == NULL) {
+        else if (robust && receiver != NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+            result = failed_outcome(self, state, receiver);
+        }
+        else {
             Py_XDECREF(receiver);
+        }
+        if (result != NULL) {
+            PyList_SET_ITEM(results, called++, result);
+            continue;
         }
         if (PyErr_Occurred()) {
             Py_DECREF(results);
-            if (routes->continue_on_error && PyErr_ExceptionMatches(PyExc_Exception)) {
+            if (!robust && routes->continue_on_error && PyErr_ExceptionMatches(PyExc_Exception)) {
                 continue_after(self, state, links, i, given);
             }
             return NULL;
@@ -865,7 +1004,7 @@ walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given)
 }
 
 static PyObject *
-emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+dispatch(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names, int robust)
 {
     Emitter *self = (Emitter *)emitter;
     Routes *routes = self->routes;
@@ -882,8 +1021,9 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
     PyObject *links = NULL, *results = NULL;
     Py_INCREF(routes);          /* foreign code may initialize the signal again */
     State *state = routes->state;
+    PyObject *slow_method = robust ? state->robustly_name : state->slowly_name;
     int real = 1;
-    if (take_arguments(self, state, &given, args, nargs, names) < 0) {
+    if (take_arguments(self, state, &given, args, nargs, names, robust) < 0) {
         goto done;
     }
     if (PyDict_GET_SIZE(routes->scoped) != 0) {
@@ -896,22 +1036,35 @@ emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObjec
         links = Py_XNewRef(routes->everyone);
     }
     if (links == NULL || state->observed) {
-        results = send_slowly(self, state, &given);
+        results = send_slowly(self, slow_method, &given);
     }
     else if (PyTuple_GET_SIZE(links) == 0) {
         results = PyList_New(0);
     }
     else if ((real = is_real(routes, given.vector[0])) == 0) {
-        results = send_slowly(self, state, &given);
+        results = send_slowly(self, slow_method, &given);
     }
     else if (real > 0) {
-        results = walk(self, routes, links, &given);
+        results = robust ? walk(self, routes, links, &given, 1)
+                         : walk(self, routes, links, &given, 0);
     }
 done:
     Py_XDECREF(links);
     release_arguments(&given);
     Py_DECREF(routes);
     return results;
+}
+
+static PyObject *
+emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    return dispatch(emitter, args, nargs, names, 0);
+}
+
+static PyObject *
+emitter_send_robust(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    return dispatch(emitter, args, nargs, names, 1);
 }
 
 static PyGetSetDef emitter_getset[] = {
@@ -928,6 +1081,10 @@ static PyMethodDef emitter_methods[] = {
     {"send", (PyCFunction)(void (*)(void))emitter_send, METH_FASTCALL | METH_KEYWORDS,
      "send($self, sender=None, /, *, _async_wrapper=None, **kwargs)\n--\n\n"
      "Call the receivers of ``sender``, and those of any sender, in connection order."},
+    {"send_robust", (PyCFunction)(void (*)(void))emitter_send_robust,
+     METH_FASTCALL | METH_KEYWORDS,
+     "send_robust($self, sender=None, /, *, _async_wrapper=None, **kwargs)\n--\n\n"
+     "Call every receiver, even if one raises. Log the errors and return them."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -963,6 +1120,19 @@ set_observed(PyObject *module, PyObject *observed)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+set_outcome_type(PyObject *module, PyObject *type)
+{
+    State *state = PyModule_GetState(module);
+    if (!PyType_Check(type) || state->fields_type == NULL
+        || !PyType_IsSubtype((PyTypeObject *)type, state->fields_type)) {
+        PyErr_SetString(PyExc_TypeError, "an outcome's type must be a subclass of OutcomeFields");
+        return NULL;
+    }
+    Py_XSETREF(state->outcome_type, (PyTypeObject *)Py_NewRef(type));
+    Py_RETURN_NONE;
+}
+
 static PyTypeObject *
 add_type(PyObject *module, PyType_Spec *spec)
 {
@@ -979,18 +1149,21 @@ dispatch_exec(PyObject *module)
     State *state = PyModule_GetState(module);
     state->wrapper_name = PyUnicode_InternFromString("_async_wrapper");
     state->slowly_name = PyUnicode_InternFromString("_send_slowly");
+    state->robustly_name = PyUnicode_InternFromString("_send_robust_slowly");
+    state->log_name = PyUnicode_InternFromString("_log_error");
     state->continue_name = PyUnicode_InternFromString("_continue_after");
     state->proxy_name = PyUnicode_InternFromString("_get_current_object");
-    if (state->wrapper_name == NULL || state->slowly_name == NULL || state->continue_name == NULL
-        || state->proxy_name == NULL) {
+    if (state->wrapper_name == NULL || state->slowly_name == NULL || state->robustly_name == NULL
+        || state->log_name == NULL || state->continue_name == NULL || state->proxy_name == NULL) {
         return -1;
     }
     state->link_type = add_type(module, &link_spec);
     state->resolver_type = add_type(module, &resolver_spec);
     state->routes_type = add_type(module, &routes_spec);
     state->emitter_type = add_type(module, &emitter_spec);
+    state->fields_type = add_type(module, &fields_spec);
     if (state->link_type == NULL || state->resolver_type == NULL || state->routes_type == NULL
-        || state->emitter_type == NULL) {
+        || state->emitter_type == NULL || state->fields_type == NULL) {
         return -1;
     }
     return 0;
@@ -1004,6 +1177,8 @@ dispatch_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->resolver_type);
     Py_VISIT(state->routes_type);
     Py_VISIT(state->emitter_type);
+    Py_VISIT(state->fields_type);
+    Py_VISIT(state->outcome_type);
     return 0;
 }
 
@@ -1015,6 +1190,8 @@ dispatch_clear(PyObject *module)
     Py_CLEAR(state->resolver_type);
     Py_CLEAR(state->routes_type);
     Py_CLEAR(state->emitter_type);
+    Py_CLEAR(state->fields_type);
+    Py_CLEAR(state->outcome_type);
     return 0;
 }
 
@@ -1025,6 +1202,8 @@ dispatch_free(void *module)
     (void)dispatch_clear((PyObject *)module);
     Py_CLEAR(state->wrapper_name);
     Py_CLEAR(state->slowly_name);
+    Py_CLEAR(state->robustly_name);
+    Py_CLEAR(state->log_name);
     Py_CLEAR(state->continue_name);
     Py_CLEAR(state->proxy_name);
 }
@@ -1032,7 +1211,10 @@ dispatch_free(void *module)
 static PyMethodDef dispatch_functions[] = {
     {"set_observed", set_observed, METH_O,
      "set_observed($module, observed, /)\n--\n\n"
-     "Route every send through Emitter._send_slowly while observed is true."},
+     "Route every send through the slow path while observed is true."},
+    {"set_outcome_type", set_outcome_type, METH_O,
+     "set_outcome_type($module, outcome_type, /)\n--\n\n"
+     "Let Emitter.send_robust return objects of this subclass of OutcomeFields."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Final
 from aldis.core import dispatch
 from aldis.core.process import is_set
 
-__all__ = ["COMPILED", "Emitter", "Link", "MethodResolver", "Routes", "set_observed"]
+__all__ = [
+    "COMPILED",
+    "Emitter",
+    "Link",
+    "MethodResolver",
+    "OutcomeFields",
+    "Routes",
+    "set_observed",
+    "set_outcome_type",
+]
 
 
 def _choose() -> ModuleType:
@@ -33,10 +42,20 @@ _engine = _choose()
 COMPILED: Final[bool] = _engine is not dispatch
 
 if TYPE_CHECKING:
-    from aldis.core.dispatch import Emitter, Link, MethodResolver, Routes, set_observed
+    from aldis.core.dispatch import (
+        Emitter,
+        Link,
+        MethodResolver,
+        OutcomeFields,
+        Routes,
+        set_observed,
+        set_outcome_type,
+    )
 else:
     Emitter = _engine.Emitter
     Link = _engine.Link
     MethodResolver = _engine.MethodResolver
+    OutcomeFields = _engine.OutcomeFields
     Routes = _engine.Routes
     set_observed = _engine.set_observed
+    set_outcome_type = _engine.set_outcome_type

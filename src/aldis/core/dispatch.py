@@ -16,7 +16,15 @@ from typing import Any, Final
 
 from aldis.core.sender import PROXY_ATTRIBUTE, sender_key
 
-__all__ = ["Emitter", "Link", "MethodResolver", "Routes", "set_observed"]
+__all__ = [
+    "Emitter",
+    "Link",
+    "MethodResolver",
+    "OutcomeFields",
+    "Routes",
+    "set_observed",
+    "set_outcome_type",
+]
 
 #: Whether every send takes the slow path; see :func:`set_observed`.
 _observed = False
@@ -25,9 +33,39 @@ _MISSING: Final = object()
 
 
 def set_observed(observed: bool) -> None:
-    """Route every send through :meth:`Emitter._send_slowly` while ``observed`` is true."""
+    """Route every send through the slow path while ``observed`` is true."""
     global _observed  # noqa: PLW0603 - one flag of the process that each send tests
     _observed = observed
+
+
+class OutcomeFields:
+    """The fields of the result of one receiver; see :class:`aldis.Outcome`."""
+
+    __slots__ = ("error", "receiver", "value")
+
+    receiver: Any
+    value: Any
+    error: Exception | None
+
+    def __init__(self, receiver: Any, value: Any, error: Exception | None = None) -> None:
+        # The descriptors, because a subclass refuses assignments.
+        _set_receiver(self, receiver)
+        _set_value(self, value)
+        _set_error(self, error)
+
+
+_set_receiver: Final = OutcomeFields.__dict__["receiver"].__set__
+_set_value: Final = OutcomeFields.__dict__["value"].__set__
+_set_error: Final = OutcomeFields.__dict__["error"].__set__
+
+#: The type of the results of :meth:`Emitter.send_robust`; see :func:`set_outcome_type`.
+_outcome_type: type[OutcomeFields] = OutcomeFields
+
+
+def set_outcome_type(outcome_type: type[OutcomeFields]) -> None:
+    """Let :meth:`Emitter.send_robust` return objects of this subclass of OutcomeFields."""
+    global _outcome_type  # noqa: PLW0603 - one type of the process
+    _outcome_type = outcome_type
 
 
 class Link:
@@ -165,6 +203,54 @@ class Emitter:
             raise
         return results
 
+    def send_robust(
+        self,
+        sender: Any = None,
+        /,
+        *,
+        _async_wrapper: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Call every receiver, even if one raises. Log the errors and return them."""
+        routes = self._routes
+        links = routes.find(sender) if routes.scoped else routes.everyone
+        if links is None or _observed:
+            return self._send_robust_slowly(sender, _async_wrapper, kwargs)
+        outcomes: list[Any] = []
+        if not links:
+            return outcomes
+        if type(sender) is not routes.real_type and not routes.is_real(sender):
+            return self._send_robust_slowly(sender, _async_wrapper, kwargs)
+        args = (sender,)
+        failure: Exception | None = None
+        try:
+            for link in links:
+                receiver = call = link.ref()
+                if receiver is None:  # it died, or was disconnected after the send began
+                    routes.everyone = None
+                    continue
+                if link.resolver is not None:
+                    pair = link.resolver(receiver)
+                    if pair is None:
+                        continue
+                    receiver, call = pair
+                try:
+                    value = call(*args, **kwargs)
+                except Exception as error:  # noqa: BLE001 - it is logged and returned
+                    failure = error
+                else:
+                    outcomes.append(_outcome_type(receiver, value, None))
+                    continue
+                self._log_error(receiver, failure)
+                outcomes.append(_outcome_type(receiver, None, failure))
+            return outcomes
+        finally:
+            del outcomes, failure  # an error refers to this frame, which would be a cycle
+
+    def _log_error(self, receiver: Any, error: Exception) -> None:
+        """Log an error of a receiver that does not end the send."""
+        raise NotImplementedError
+
     def _continue_after(
         self,
         links: tuple[Link, ...],
@@ -180,4 +266,10 @@ class Emitter:
         self, sender: Any, wrapper: Callable[..., Any] | None, kwargs: dict[str, Any]
     ) -> list[tuple[Any, Any]]:
         """Send where the published links are not enough."""
+        raise NotImplementedError
+
+    def _send_robust_slowly(
+        self, sender: Any, wrapper: Callable[..., Any] | None, kwargs: dict[str, Any]
+    ) -> list[Any]:
+        """Send robustly where the published links are not enough."""
         raise NotImplementedError

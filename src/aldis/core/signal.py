@@ -256,22 +256,21 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
                     receiver was called.
             """
 
-    def send_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
-        """Call every receiver, even if one raises. Log the errors and return them.
+        def send_robust(  # type: ignore[override]
+            self, /, *args: P.args, **kwargs: P.kwargs
+        ) -> list[Outcome[R]]:
+            """Call every receiver, even if one raises. Log the errors and return them.
 
-        Args:
-            *args: See :meth:`send`.
-            **kwargs: See :meth:`send`.
+            Args:
+                *args: See :meth:`send`.
+                **kwargs: See :meth:`send`.
 
-        Returns:
-            An :class:`Outcome` for each receiver, in connection order.
+            Returns:
+                An :class:`Outcome` for each receiver, in connection order.
 
-        Raises:
-            AsyncReceiverError: See :meth:`send`.
-        """
-        wrapper: Any = kwargs.pop("_async_wrapper", None)
-        send = self._prepare("send_robust", *args, payload=kwargs)
-        return slowpath.call_receivers(send, wrapper=wrapper, robust=True)
+            Raises:
+                AsyncReceiverError: See :meth:`send`.
+            """
 
     async def send_async(self, /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[Receiver, R]]:
         """Await the receivers one after the other, as blinker does.
@@ -312,6 +311,15 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         send = self._prepare("send", sender, payload=kwargs)
         robust = self._routes.continue_on_error
         return slowpath.pairs(slowpath.call_receivers(send, wrapper=wrapper, robust=robust))
+
+    def _send_robust_slowly(
+        self, sender: Any, wrapper: Any, kwargs: dict[str, Any]
+    ) -> list[Outcome[Any]]:
+        send = self._prepare("send_robust", sender, payload=kwargs)
+        return slowpath.call_receivers(send, wrapper=wrapper, robust=True)
+
+    def _log_error(self, receiver: Any, error: Exception) -> None:
+        slowpath.log_error(self, receiver, error)
 
     def _continue_after(
         self,

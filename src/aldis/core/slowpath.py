@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from aldis.core import observers, strict
+from aldis.core._native import OutcomeFields, set_outcome_type
 from aldis.core.receiver import describe, is_async, needs_send_id
 from aldis.errors import AsyncReceiverError
 
@@ -38,8 +39,8 @@ R = TypeVar("R")
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[R]):
+@dataclass(frozen=True, init=False)
+class Outcome(OutcomeFields, Generic[R]):
     """The result of one receiver: a value, or the exception that it raised.
 
     Attributes:
@@ -48,9 +49,11 @@ class Outcome(Generic[R]):
         error: The exception that it raised, or ``None``. A *returned* exception is a value.
     """
 
+    __slots__ = ()
+
     receiver: Callable[..., Any]
     value: R | None
-    error: Exception | None = None
+    error: Exception | None
 
     @property
     def ok(self) -> bool:
@@ -62,6 +65,12 @@ class Outcome(Generic[R]):
         if self.error is not None:
             raise self.error
         return cast("R", self.value)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.receiver, self.value, self.error)
+
+
+set_outcome_type(Outcome)
 
 
 class Facts(Protocol):

@@ -39,6 +39,7 @@ def steps(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.tuples(st.just("disconnect"), RECEIVERS, SENDERS),
         st.tuples(st.just("send"), SENDERS, payload),
         st.tuples(st.just("send_wrapped"), SENDERS, payload),
+        st.tuples(st.just("send_robust"), SENDERS, payload),
         st.just(("send_bare",)),
         st.just(("send_badly",)),
         st.tuples(st.just("drop"), RECEIVERS),

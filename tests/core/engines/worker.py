@@ -118,6 +118,13 @@ class Machine:
         """Send as Flask does."""
         return self.signal.send(self.senders[sender], _async_wrapper=lambda each: each, **payload)
 
+    def do_send_robust(self, sender: int, payload: dict[str, Any]) -> Any:
+        """Send to every receiver, and return the errors as text."""
+        return [
+            (each.receiver, each.value, repr(each.error))
+            for each in self.signal.send_robust(self.senders[sender], **payload)
+        ]
+
     def do_send_bare(self) -> Any:
         """Send without anything."""
         return self.signal.send()
