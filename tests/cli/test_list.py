@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.cli.durable_shop import RECEIVERS
 from tests.cli.support import ALDIS
 
 SIGNALS = (*ALDIS, "signals")
@@ -113,6 +114,19 @@ class TestList:
         text = ask(shop, "list", pattern)
         assert text.startswith("shop.shop  1 signal, 1 with receivers\n\n  order_paid\n")
         assert "shelf" not in text
+
+    @pytest.mark.parametrize("pattern", ["deliver", "Thank", "del*", "shelf_e*", "order[-_]paid"])
+    def test_a_pattern_finds_receivers_and_any_spelling(self, shop, pattern):
+        """A pattern is compared with the names of receivers, too; a dash is an underscore."""
+        name = "shelf-empty" if "shelf" in pattern else "order_paid"
+        assert ask(shop, "list", pattern).startswith("shop.shop  1 signal, ")
+        assert f"\n  {name}\n" in ask(shop, "list", pattern)
+
+    def test_a_pattern_finds_durable_receivers_by_their_name(self, project):
+        """A durable receiver is found by the name under which its deliveries are recorded."""
+        project.write("receivers.py", RECEIVERS)
+        ended = project.run(*SIGNALS, "list", "billing.receipt", "--app", "receivers:signals.get")
+        assert "\n  order_paid\n" in ended.stdout, ended.stderr
 
     def test_a_pattern_shows_unheard_signals_too(self, shop):
         """A pattern shows signals without receivers, too."""
@@ -307,14 +321,46 @@ class TestExplain:
             ("str:app", "'app'", 0),
             ("int:5", "5", 0),
             ("int:-1", "-1", 0),
-            ("urn:x", "'urn:x'", 0),
-            ("", "''", 0),
+            ("str:urn:x", "'urn:x'", 0),
+            ("str:", "''", 0),
+            ("None", "None", 0),
+            ("<Flask 'shop'>", "<Flask 'shop'>", 1),
+            ("shop:app", "<Flask 'shop'>", 1),
+            ("shop.app", "<Flask 'shop'>", 1),
+            ("shop:app.test_client_class", "None", 0),
+            ("shop:Namespace", "<type 'Namespace'>", 0),
         ],
     )
     def test_ways_to_say_a_sender(self, shop, value, told, runs):
-        """A sender is the app, a number or a text, which may contain a colon."""
+        """A sender is the app, an object of a module, a number, a text, or as the list shows it."""
         text = ask(shop, "explain", "request-started", "--sender", value)
         assert f"Sent by {told}, it calls {runs} of 1 receiver" in text
+
+    @pytest.mark.parametrize(
+        "value", ["urn:x", "", "ap", "shop", "shop:ap", "nowhere:app", ":", "shop:"]
+    )
+    def test_a_sender_that_does_not_exist(self, shop, value):
+        """The error names the senders that receivers listen to, and each form to type."""
+        text = ask(shop, "explain", "request-started", "--sender", value, code=2)
+        assert f"there is no sender '{value}'" in text
+        assert (
+            "Receivers listen to <Flask 'shop'>. Write module:NAME for an object, app for" in text
+        )
+        assert text.endswith(f"int:5 for a number, or str:{value} for the text")
+
+    def test_a_sender_that_is_a_proxy_without_an_object(self, shop):
+        """A proxy stands for an object in a request only, so the error names the form to type."""
+        text = ask(shop, "explain", "request-started", "--sender", "flask:current_app", code=2)
+        assert "it is a proxy that stands for no object here; for the app, write app" in text
+
+    def test_a_text_is_a_sender_where_the_contract_or_a_receiver_has_texts(self, shop):
+        """A signal whose senders are texts takes any text as it is."""
+        shop.write(
+            "texts.py", "from shop import *\n@shelf_empty.connect_via('till')\ndef f(s, **e): ..."
+        )
+        for signal, sender in (("order_paid", "market"), ("shelf-empty", "till")):
+            ended = shop.run(*SIGNALS, "explain", signal, "--sender", sender, "--app", "texts")
+            assert f"Sent by '{sender}', it calls 1 of " in ended.stdout, ended.stderr
 
     def test_a_number_that_is_none(self, shop):
         """The error for a wrong number explains how to write the text."""
@@ -336,10 +382,11 @@ class TestExplain:
         ("name", "closest"),
         [
             ("order_payed", "order_paid"),
-            ("order-paid", "order_paid"),
+            ("order-payed", "order_paid"),
             ("SHELF", "shelf-empty"),
-            ("request_started", "request-started"),
+            ("request_startd", "request-started"),
             ("shop.shop:order_payed", "shop.shop:order_paid"),
+            ("delivr", "deliver"),
         ],
     )
     def test_an_unknown_name(self, shop, name, closest):
@@ -347,10 +394,58 @@ class TestExplain:
         text = ask(shop, "explain", name, code=2)
         assert text.endswith(f"there is no signal '{name}'; did you mean '{closest}'?")
 
+    @pytest.mark.parametrize(
+        ("name", "signal"),
+        [
+            ("request_started", "request-started"),
+            ("request started", "request-started"),
+            (" Request-Started ", "request-started"),
+            ("order-paid", "order_paid"),
+            ("ORDER PAID", "order_paid"),
+            ("shelf_empty", "shelf-empty"),
+            ("shop.order_paid", "order_paid"),
+            ("shop:order-paid", "order_paid"),
+            ("SHOP.shop:order_paid", "order_paid"),
+            ("flask:request_started", "request-started"),
+            ("flask.request_started", "request-started"),
+            ("flask.signals.request_started", "request-started"),
+            ("deliver", "order_paid"),
+            ("Greet", "request-started"),
+        ],
+    )
+    def test_ways_to_write_a_name(self, shop, name, signal):
+        """Case, dashes and blanks do not matter, nor does the form of the prefix."""
+        assert ask(shop, "explain", name).startswith(f"{signal}  in ")
+
+    def test_the_exact_name_is_chosen_first(self, shop):
+        """If two signals differ in a dash only, each has its name; other spellings ask which."""
+        shop.write("twice.py", "from shop import *\nshop.signal('order-paid')")
+        command = (*SIGNALS, "explain", "--app", "twice")
+        for name in ("order-paid", "order_paid"):
+            assert shop.run(*command, name).stdout.startswith(f"{name}  in ")
+        ended = shop.run(*command, "Order Paid")
+        assert (2, "") == (ended.returncode, ended.stdout)
+        assert ended.stderr.endswith(
+            "2 signals are called 'Order Paid'; choose one of:\n"
+            "  shop.shop:order_paid\n"
+            "  shop.shop:order-paid\n"
+        )
+
+    def test_a_receiver_of_several_signals(self, shop):
+        """The error names the signals of the receiver."""
+        shop.write("more.py", "from shop import *\nshop.signal('till').connect(thank)")
+        ended = shop.run(*SIGNALS, "explain", "--app", "more", "thank")
+        assert 2 == ended.returncode
+        assert ended.stderr.endswith(
+            "'thank' is a receiver of 2 signals; choose one of:\n"
+            "  shop.shop:order_paid\n"
+            "  shop.shop:till\n"
+        )
+
     def test_a_name_like_no_other(self, shop):
         """Then it is said where they all are."""
         text = ask(shop, "explain", "zzz", code=2)
-        assert text.endswith("there is no signal 'zzz'; `signals list --all` lists them all")
+        assert text.endswith("there is no signal 'zzz'; `aldis signals list --all` lists them all")
 
     def test_a_name_where_there_are_none(self, project):
         """An app without signals is told as that."""

@@ -442,6 +442,16 @@ class StoreClient:
         chosen = select(type_coerce(rows.state, NullType())).where(rows.id == number)
         return self._read(lambda connection: connection.scalar(chosen))
 
+    def signals(self) -> set[str]:
+        """Return the names of the signals that have deliveries."""
+        from sqlalchemy import MetaData, select  # noqa: PLC0415 - SQLAlchemy may be missing
+
+        from aldis.durable.store.sql.tables import tables  # noqa: PLC0415 - SQLAlchemy may be missing
+
+        rows = tables(MetaData(schema=self.target.schema), self.target.prefix).deliveries.c
+        chosen = select(rows.signal).distinct()
+        return set(self._read(lambda connection: connection.scalars(chosen).all()))
+
     def workers(self) -> list[LiveWorker]:
         """Return the registered workers, by name."""
         from sqlalchemy import MetaData, select  # noqa: PLC0415 - SQLAlchemy may be missing

@@ -20,6 +20,7 @@ from aldis.cli._database import (
 )
 from aldis.cli._options import TIMESTAMP, command_with, json_option
 from aldis.cli._output import duration_text, printable
+from aldis.cli._signals import folded_name
 
 if TYPE_CHECKING:
     from aldis.durable.types import Delivery, DeliveryFilter, State
@@ -29,6 +30,7 @@ __all__ = [
     "LARGEST_ID",
     "DeliveryError",
     "check_receiver",
+    "chosen_signal",
     "deliveries_command",
     "delivery_json",
     "due_text",
@@ -115,6 +117,39 @@ def check_receiver(store: StoreClient, name: str, advice: str = "") -> None:
         raise DeliveryError(unknown_receiver(name, known) + advice)
 
 
+def chosen_signal(store: StoreClient, name: str | None) -> str | None:
+    """Return the recorded name of the signal that a user calls ``name``.
+
+    Args:
+        store: The store with its deliveries.
+        name: The value of ``--signal``: the signal's name in any spelling, or ``namespace:name``.
+
+    Returns:
+        The name as it is recorded. If no signal has it, ``name`` itself.
+
+    Raises:
+        DeliveryError: Several signals have this name.
+    """
+    if name is None or _count(store, filter_of(signal=name)):
+        return name
+    known = store.signals() | connected_signals()
+    for each in (name, name.rpartition(":")[2], name.rpartition(".")[2]):
+        found = sorted(other for other in known if folded_name(other) == folded_name(each))
+        if len(found) > 1:
+            choices = " or ".join(f"--signal {printable(other)}" for other in found)
+            raise DeliveryError(f"{len(found)} signals are called {name!r}: write {choices}")
+        if found:
+            return found[0]
+    return name
+
+
+def connected_signals() -> set[str]:
+    """Return the names of the signals to which the app's durable receivers are connected."""
+    from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - SQLAlchemy may be missing
+
+    return {signal for each in all_receivers() for signal in each.signals}
+
+
 def names_without_deliveries(store: StoreClient, filters: dict[str, Any]) -> list[str]:
     """Return a line for each name in ``filters`` that no delivery has, in whatever state.
 
@@ -122,8 +157,6 @@ def names_without_deliveries(store: StoreClient, filters: dict[str, Any]) -> lis
         store: The store.
         filters: The values of the options; it may contain others.
     """
-    from aldis.durable.receiver import all_receivers  # noqa: PLC0415 - SQLAlchemy may be missing
-
     lines = []
     for kind in ("receiver", "signal"):
         name = filters[kind]
@@ -133,7 +166,7 @@ def names_without_deliveries(store: StoreClient, filters: dict[str, Any]) -> lis
             continue
         hint = ""
         if kind == "signal":  # the name of a receiver has been checked before
-            known = {signal for each in all_receivers() for signal in each.signals}
+            known = connected_signals() | store.signals()
             closest = get_close_matches(name, known - {name}, n=1)
             hint = f"; did you mean {closest[0]!r}?" if closest else ""
         lines.append(f"There is no delivery at all with the {kind} {name!r}{hint or '.'}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -15,12 +17,14 @@ import click
 from aldis.cli._output import INDENT, Report, Styled, local_name, relative_location
 from aldis.core import ANY, Contract, NamedSignal, Namespace, default_namespace, namespaces
 from aldis.core.explain import Row
+from aldis.core.receiver import binder_of, name_of
 
 __all__ = [
     "FoundReceiver",
     "FoundSignal",
     "UnknownSignalError",
     "find_signal",
+    "folded_name",
     "known_signals",
     "labelled_namespaces",
     "matching_signals",
@@ -85,72 +89,160 @@ def known_signals() -> list[FoundSignal]:
 
 
 def matching_signals(pattern: str) -> list[FoundSignal]:
-    """Return the signals whose name matches ``pattern``, or whose ``namespace:name`` does.
+    """Return the signals that ``pattern`` matches by name, or by the name of a receiver.
 
     Args:
-        pattern: A shell pattern with ``*``, ``?`` and ``[…]``. Without any of these, it is a part
-            of the name. The case of letters does not matter.
+        pattern: A shell pattern with ``*``, ``?`` and ``[...]``. Without any of these, it is a part
+            of the name. A pattern with a colon is compared with ``namespace:name``. Case does not
+            matter, and ``-``, ``_`` and blanks are equal.
     """
-    lower = pattern.lower()
-    if not any(sign in lower for sign in "*?["):
-        lower = f"*{lower}*"
-    return [
-        each
-        for each in known_signals()
-        if fnmatchcase((each.full_name if ":" in lower else each.signal.name).lower(), lower)
-    ]
+    matches = _matcher(pattern)
+    found = []
+    for each in known_signals():
+        name = each.full_name if ":" in pattern else each.signal.name
+        if matches(name) or any(map(matches, _receiver_names(each.signal))):
+            found.append(each)
+    return found
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    pattern = pattern.strip()
+    if not any(sign in pattern for sign in "*?["):
+        pattern = f"*{pattern}*"
+    lower, folded = pattern.lower(), _folded_pattern(pattern)
+    return lambda name: fnmatchcase(name.lower(), lower) or fnmatchcase(folded_name(name), folded)
+
+
+def _folded_pattern(pattern: str) -> str:
+    """Fold a pattern, except the sets of characters in it, where a dash means a range."""
+    parts = re.split(r"(\[[^]]*\])", pattern)
+    return "".join(part if number % 2 else _fold(part) for number, part in enumerate(parts)).lower()
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which the command line compares names."""
+    return _fold(name.strip()).casefold()
+
+
+def _fold(text: str) -> str:
+    return re.sub(r"[-_\s]+", "_", text)
+
+
+def _receiver_names(signal: NamedSignal[..., Any]) -> set[str]:
+    """Return the names under which users know the receivers of ``signal``."""
+    names = set()
+    for receiver in signal._living_receivers():  # noqa: SLF001 - part of aldis
+        names.add(local_name(name_of(receiver)))
+        names.update(getattr(binder_of(receiver), "names", ()))  # of a durable receiver
+    return names
 
 
 def find_signal(name: str) -> FoundSignal:
-    """Return the signal called ``name``.
+    """Return the signal that a user calls ``name``.
 
     Args:
-        name: A signal's name, or ``namespace:name`` if several namespaces have the name. The
-            namespace's label, the end of its label or its module will do.
+        name: A signal's name, the name of one of its receivers, or ``namespace:name``. The
+            namespace's label, the beginning or end of its label, or a module that has the signal as
+            a global will do, and a dot in place of the colon. Case does not matter, and ``-``,
+            ``_`` and blanks are equal.
 
     Raises:
         UnknownSignalError: No signal, or more than one, has this name. The message names the
             closest one, or all of them.
     """
     everything = known_signals()
-    label, colon, plain = name.rpartition(":")
-    found = [
-        each
-        for each in everything
-        if each.signal.name == plain and (not colon or _is_labelled(each, label))
-    ]
-    if not found:
-        # A name may contain colons.
-        found = [each for each in everything if each.signal.name == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = "".join(f"\n  {each.full_name}" for each in found)
-        raise UnknownSignalError(
-            f"{len(found)} namespaces have a signal {name!r}; choose one of:{choices}"
-        )
+    for search in (_named, _named_with_namespace, _named_as_global, _with_receiver):
+        found = search(name, everything)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise _ambiguous(name, found)
     raise unknown_signal(name, everything)
 
 
+def _named(name: str, everything: list[FoundSignal]) -> list[FoundSignal]:
+    found = [each for each in everything if each.signal.name == name]
+    if found:
+        return found
+    folded = folded_name(name)
+    return [each for each in everything if folded_name(each.signal.name) == folded]
+
+
+def _named_with_namespace(name: str, everything: list[FoundSignal]) -> list[FoundSignal]:
+    for separator in ":.":
+        label, found_one, plain = name.rpartition(separator)
+        if found_one:
+            inside = [each for each in everything if _is_labelled(each, label.strip())]
+            found = _named(plain, inside)
+            if found:
+                return found
+    return []
+
+
+def _named_as_global(name: str, everything: list[FoundSignal]) -> list[FoundSignal]:
+    """Find ``module:NAME`` and ``module.NAME``, if the app has imported the module."""
+    module, _, attribute = name.strip().replace(":", ".").rpartition(".")
+    value = getattr(sys.modules.get(module), attribute, None)
+    return [each for each in everything if each.signal is value]
+
+
+def _with_receiver(name: str, everything: list[FoundSignal]) -> list[FoundSignal]:
+    folded = folded_name(name)
+    return [
+        each
+        for each in everything
+        if folded in {folded_name(receiver) for receiver in _receiver_names(each.signal)}
+    ]
+
+
+def _ambiguous(name: str, found: list[FoundSignal]) -> UnknownSignalError:
+    choices = "".join(f"\n  {each.full_name}" for each in found)
+    if _with_receiver(name, found) == found and not _named(name, found):
+        problem = f"{name!r} is a receiver of {len(found)} signals"
+    elif len({each.signal.name for each in found}) > 1:
+        problem = f"{len(found)} signals are called {name!r}"
+    else:
+        problem = f"{len(found)} namespaces have a signal {name!r}"
+    return UnknownSignalError(f"{problem}; choose one of:{choices}")
+
+
 def unknown_signal(name: str, everything: list[FoundSignal]) -> UnknownSignalError:
-    """Return the error for a name that no signal has, with the closest name."""
+    """Return the error for a name that neither a signal nor a receiver has.
+
+    The message names the closest signal or receiver.
+    """
     if not everything:
         return UnknownSignalError(
             f"there is no signal {name!r}: the app has no namespace with a signal"
         )
-    names = {each.full_name if ":" in name else each.signal.name for each in everything}
-    closest = get_close_matches(name, names, n=1, cutoff=0.5)
+    signals = {each.full_name if ":" in name else each.signal.name for each in everything}
+    receivers = set().union(*(_receiver_names(each.signal) for each in everything))
+    for names in (signals, receivers):
+        closest = _closest(name, names)
+        if closest is not None:
+            return UnknownSignalError(f"there is no signal {name!r}; did you mean {closest!r}?")
+    return UnknownSignalError(
+        f"there is no signal {name!r}; `aldis signals list --all` lists them all"
+    )
+
+
+def _closest(name: str, names: set[str]) -> str | None:
+    """Return the most similar name, or the first one that contains ``name``."""
+    by_folded = {folded_name(each): each for each in sorted(names, reverse=True)}
+    folded = folded_name(name)
+    closest = get_close_matches(folded, by_folded, n=1, cutoff=0.5)
     if not closest:
-        # A part of a name is meant for that name.
-        closest = [each for each in sorted(names) if name.lower() in each.lower()][:1]
-    hint = f"; did you mean {closest[0]!r}?" if closest else "; `signals list --all` lists them all"
-    return UnknownSignalError(f"there is no signal {name!r}{hint}")
+        closest = sorted(each for each in by_folded if folded in each)[:1]
+    return by_folded[closest[0]] if closest else None
 
 
 def _is_labelled(each: FoundSignal, label: str) -> bool:
     namespace = each.signal.namespace
-    module = None if namespace is None else namespace.__module__
-    return each.label == label or each.label.endswith(f".{label}") or module == label
+    known = {each.label, "" if namespace is None else namespace.__module__}
+    dotted = f".{label.casefold()}."
+    return any(f".{other.casefold()}.".startswith(dotted) for other in known) or any(
+        f".{other.casefold()}.".endswith(dotted) for other in known
+    )
 
 
 # -- as data ---------------------------------------------------------------------------------------

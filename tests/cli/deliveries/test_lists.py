@@ -3,7 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from tests.cli.deliveries.support import LEASE, everywhere
+import pytest
+
+from tests.cli.deliveries.support import LEASE, everywhere, said
 
 
 class TestLists:
@@ -65,6 +67,32 @@ class TestLists:
         assert [1, 2] == ids("--error", "error:")
         assert [] == ids("--since", hour)
         assert [] == ids("--until", "2020-01-01")
+
+    @pytest.mark.parametrize(
+        "name", ["order_packed", "Order Packed", "shop.signals:order-packed", "shop.order_packed"]
+    )
+    def test_any_spelling_of_a_signal(self, deliveries, name):
+        """``--signal`` finds the recorded name without its case, dashes and namespace."""
+        deliveries.add()
+        deliveries.add("shipping.label", signal="order-packed")
+        deliveries.kill("shipping.label")
+        listed = deliveries.json("dead", "--signal", name)
+        assert ["order-packed"] == [each["signal"] for each in listed["deliveries"]]
+        assert "1 dead letter replayed.\n" == deliveries.run("replay", "--signal", name).stdout
+
+    def test_a_spelling_of_several_signals(self, deliveries):
+        """If two recorded names differ in a dash only, the error names both."""
+        deliveries.add(signal="order-packed")
+        deliveries.add(signal="order_packed")
+        ended = deliveries.run("pending", "--signal", "Order Packed")
+        assert said(ended) == (
+            2,
+            (
+                "Error: 2 signals are called 'Order Packed': write --signal order-packed or "
+                "--signal order_packed"
+            ),
+        )
+        assert 1 == deliveries.json("pending", "--signal", "order_packed")["total"]
 
     def test_hostile_text(self, deliveries):
         """Recorded text cannot send escape sequences to a terminal."""

@@ -15,6 +15,7 @@ from aldis.cli._deliveries import (
     LARGEST_ID,
     DeliveryError,
     check_receiver,
+    chosen_signal,
     deliveries_command,
     delivery_json,
     due_text,
@@ -180,6 +181,7 @@ def _list_command(
         with open_store(ctx, **options) as store:
             if filters["receiver"] is not None:
                 check_receiver(store, filters["receiver"])
+            filters["signal"] = chosen_signal(store, filters["signal"])
             chosen = filter_of(states=states_of(states), **filters)
             total = store.call(lambda store: store.count(chosen))
             found = store.call(

@@ -16,6 +16,7 @@ from aldis.cli._deliveries import (
     LARGEST_ID,
     DeliveryError,
     check_receiver,
+    chosen_signal,
     deliveries_command,
     filter_of,
     filter_options,
@@ -161,6 +162,7 @@ def _change_chosen(
     with open_store(ctx, **options) as store:
         if filters["receiver"] is not None:
             check_receiver(store, filters["receiver"])
+        filters["signal"] = chosen_signal(store, filters["signal"])
         chosen = filter_of(ids=ids or None, states=states_of(states), **filters)
         _check_ids(store, operation, ids, allowed)
         total = store.call(lambda store: store.count(chosen))

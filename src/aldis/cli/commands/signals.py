@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from aldis.cli._app import load_app
+from aldis.cli._app import AppError, load_app, load_object
 from aldis.cli._options import signals_command
 from aldis.cli._output import INDENT, Report, count, write_json
 from aldis.cli._signals import (
@@ -23,13 +24,11 @@ from aldis.cli._signals import (
     signal_json,
     unknown_signal,
 )
-from aldis.core import ANY, Explanation
+from aldis.core import ANY, Explanation, NamedSignal
+from aldis.core.sender import describe_sender, real_sender
+from aldis.errors import UnboundSenderError
 
 __all__ = ["explain", "list_signals"]
-
-#: The types that ``--sender`` can name.
-TYPES: Final = ("int", "str")
-
 
 # -- list ------------------------------------------------------------------------------------------
 
@@ -43,13 +42,14 @@ def list_signals(
 ) -> None:
     """List the signals and their receivers, in the order of the calls.
 
-    PATTERN is a part of a signal's name, or has wildcards: 'order*'. A PATTERN with a colon is
-    compared with namespace:name. Without --all or a PATTERN, signals without receivers are only
-    named.
+    PATTERN is a part of the name of a signal or a receiver, or has wildcards: 'order*'. A PATTERN
+    with a colon is compared with namespace:name. Without --all or a PATTERN, signals without
+    receivers are only named.
 
     \b
       aldis signals list --app shop:app
       aldis signals list 'request-*'
+      aldis signals list take_from_stock
       aldis signals list --json | jq '.namespaces[].signals[].name'
     """
     load_app(ctx, traceback=traceback)
@@ -118,8 +118,8 @@ def _show_namespace(
     "--sender",
     "-s",
     metavar="VALUE",
-    help="The sender: 'app' is the app, 'int:5' is a number, anything else is a text ('str:app' is "
-    "the text app). By default: every receiver, whatever its sender.",
+    help="The sender: 'app' is the app, 'module:NAME' an object of a module, 'int:5' a number, "
+    "'str:harbour' a text. By default: every receiver, whatever its sender.",
 )
 @click.pass_context
 def explain(
@@ -127,15 +127,17 @@ def explain(
 ) -> None:
     """Show which receivers a send would call, in which order, and why it would not call others.
 
-    NAME is the signal's name, or namespace:name if several namespaces have it.
+    NAME is the name of the signal or of one of its receivers, or namespace:name if several
+    namespaces have it. order_paid, order-paid and ORDER_PAID are one name.
 
     \b
       aldis signals explain order_paid --app shop:app
-      aldis signals explain request-started --sender app
+      aldis signals explain order_paid --sender shop.models:harbour
+      aldis signals explain request_started --sender app
     """
     app = load_app(ctx, traceback=traceback)
     found = find_signal(name)
-    value = ANY if sender is None else _sender(sender, app)
+    value = ANY if sender is None else _find_sender(ctx, sender, app, found.signal)
     explanation = found.signal.explain(value)
     receivers = receivers_of(found.signal, value)
     if as_json:
@@ -146,14 +148,29 @@ def explain(
     report.print()
 
 
-def _sender(text: str, app: Any) -> Any:
+def _find_sender(ctx: click.Context, text: str, app: Any, signal: NamedSignal[..., Any]) -> Any:
+    """Return the sender that ``--sender`` names.
+
+    Raises:
+        BadParameter: There is no such sender. The message names the forms.
+    """
     if text == "app":
         return _sending_app(app)
     kind, colon, value = text.partition(":")
-    if not colon or kind not in TYPES:
-        return text
-    if kind == "str":
+    if colon and kind == "str":
         return value
+    if colon and kind == "int":
+        return _number(value, text)
+    known = _known_senders(signal)
+    for sender in (*known, None):
+        if text in (sender, describe_sender(sender)):
+            return sender
+    if _is_text_signal(signal):
+        return text
+    return _sending_object(ctx, text, known)
+
+
+def _number(value: str, text: str) -> int:
     try:
         return int(value)
     except ValueError:
@@ -161,6 +178,46 @@ def _sender(text: str, app: Any) -> Any:
             f"{value!r} is not a whole number; for the text write 'str:{text}'",
             param_hint="'--sender'",
         ) from None
+
+
+def _known_senders(signal: NamedSignal[..., Any]) -> list[Any]:
+    """Return the senders that receivers of ``signal`` listen to."""
+    senders = (link.sender.get() for link in signal._registry.all())  # noqa: SLF001 - part of aldis
+    return [sender for sender in senders if sender is not ANY and sender is not None]
+
+
+def _is_text_signal(signal: NamedSignal[..., Any]) -> bool:
+    """Tell whether the contract declares that the sender is a text."""
+    if signal.contract is None:
+        return False
+    function = signal.contract.function
+    sender = next(iter(inspect.signature(function).parameters.values()))
+    return sender.annotation in (str, "str")
+
+
+def _sending_object(ctx: click.Context, text: str, known: list[Any]) -> Any:
+    """Return the object ``module:NAME`` or ``module.NAME``."""
+    place, _, name = text.rpartition(":" if ":" in text else ".")
+    if not place or not name:
+        raise _unknown_sender(text, "", known)
+    try:
+        return real_sender(load_object(ctx, f"{place}:{name}"))
+    except AppError as error:
+        raise _unknown_sender(text, f": {error.message}", known) from error
+    except UnboundSenderError as error:
+        raise _unknown_sender(
+            text, ": it is a proxy that stands for no object here; for the app, write app", known
+        ) from error
+
+
+def _unknown_sender(text: str, why: str, known: list[Any]) -> click.BadParameter:
+    listened = sorted({describe_sender(sender) for sender in known})
+    hint = f". Receivers listen to {', '.join(listened)}" if listened else ""
+    return click.BadParameter(
+        f"there is no sender {text!r}{why}{hint}. Write module:NAME for an object, app for the "
+        f"app, int:5 for a number, or str:{text} for the text",
+        param_hint="'--sender'",
+    )
 
 
 def _sending_app(app: Any) -> Any:

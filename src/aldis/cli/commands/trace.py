@@ -84,7 +84,10 @@ def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
         raise click.UsageError(f"{method!r} is not a method: write GET or POST")
     if not path.startswith("/"):
         meant = f"/{path.partition('://')[2].partition('/')[2] or path}"
-        raise click.UsageError(f"the path {path!r} does not begin with a slash: write {meant!r}")
+        raise click.UsageError(
+            f"the path {path!r} does not begin with a slash: write {meant!r}. To look at a signal "
+            "or a receiver, use `explain`"
+        )
     return method.upper(), path
 
 
