@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -26,11 +27,24 @@ __all__ = [
     "is_marked_async",
     "is_protocol",
     "max_overflow",
+    "set_variable",
     "upgrade_steps",
     "usable_after_commit",
 ]
 
+T = TypeVar("T")
+
 # -- Python --------------------------------------------------------------------------------------
+
+
+def set_variable(variable: ContextVar[T], value: T) -> None:
+    """Set a context variable, although the garbage collector may set another one meanwhile.
+
+    Python 3.11 may collect garbage in the middle of ``set``. If a ``__del__`` then sets a variable
+    of this context, Python frees the values that ``set`` is reading, and crashes.
+    """
+    _values = copy_context() if sys.version_info < (3, 12) else None  # keeps them alive
+    variable.set(value)
 
 
 def is_marked_async(function: Any) -> bool:

@@ -15,13 +15,13 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from threading import RLock
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 from weakref import ref
 
 from aldis.core import namespace
 from aldis.core.namespace import NamedSignal, Namespace, default_namespace
+from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, location
 from aldis.core.sender import ANY, PROXY_ATTRIBUTE, Symbol
 from aldis.core.signal import Signal
@@ -52,7 +52,7 @@ _META: Final = ("receiver_connected", "receiver_disconnected")
 _LOWEST_ADDRESS: Final = 4096
 
 #: Several threads may be the first to use a blinker signal. A ``__del__`` may be the first, too.
-_lock = RLock()
+_creating = ForkSafeLock()
 
 _FIRST_IMPORT: Final = (
     "Put `import aldis.as_blinker` above every other import of your program, or start it with "
@@ -182,7 +182,7 @@ def _aldis_signal(blinker_signal: Any) -> Signal[..., Any]:
     found: Signal[..., Any] | None = state.get(_KEY)
     if found is not None:
         return found
-    with _lock:
+    with _creating.lock:
         found = state.get(_KEY)
         if found is None:
             found = _create(blinker_signal)

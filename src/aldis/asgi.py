@@ -19,6 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
+from aldis._compat import set_variable
 from aldis.core.namespace import NamedSignal, Namespace
 
 __all__ = [
@@ -185,12 +186,12 @@ class SignalsMiddleware:
         named = scope.get("app")
         sender = self.app if named is None else named
         outer = _scope.get()
-        _scope.set(scope)
         try:
+            set_variable(_scope, scope)
             await self._serve(kind, sender, _Exchange(sender, scope, receive, send))
         finally:
             # Without a token, because an abandoned coroutine may be closed in another context.
-            _scope.set(outer)
+            set_variable(_scope, outer)
 
     async def _serve(self, kind: _Kind, sender: Any, exchange: _Exchange) -> None:
         try:

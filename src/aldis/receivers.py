@@ -12,7 +12,6 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import update_wrapper
-from threading import Lock
 from types import MethodType
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
@@ -131,12 +130,12 @@ class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like pro
 class _Claim:
     """Guards the one call of a ``once`` receiver that is connected to a signal."""
 
-    __slots__ = ("_lock", "_once", "_signal_ref")
+    __slots__ = ("_left", "_once", "_signal_ref")
 
     def __init__(self, receiver: once[..., Any], signal_ref: ref[Any]) -> None:
         self._once = receiver
         self._signal_ref = signal_ref
-        self._lock = Lock()
+        self._left = [self]
 
     def call(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._once(*args, **kwargs) if self._take(args) else None
@@ -145,8 +144,9 @@ class _Claim:
         return await self._once(*args, **kwargs) if self._take(args) else None
 
     def _take(self, args: tuple[Any, ...]) -> bool:
-        # The lock is never released, so no later call can take it.
-        if not self._lock.acquire(blocking=False):
+        try:
+            self._left.pop()  # one step: another thread, or a signal handler, finds nothing
+        except IndexError:
             return False
         *instance, _sender = args
         receiver = MethodType(self._once, *instance) if instance else self._once

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from aldis.ckan.namespaces import theirs
+from aldis.core.process import cached_property
 from aldis.core.receiver import receiver_key
 from aldis.plugins.interface import SignalMapping
 from aldis.plugins.subscriptions import Subscriptions

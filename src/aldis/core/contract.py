@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
 from itertools import chain
 from types import FunctionType
 from typing import Any, Final, get_type_hints
 
+from aldis.core.process import cached_property
 from aldis.core.receiver import describe
 from aldis.errors import ContractError
 

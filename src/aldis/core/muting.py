@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from aldis._compat import set_variable
 from aldis.core.registry import Registry
 
 __all__ = ["Muting"]
@@ -35,8 +36,12 @@ class Muting:
     """The part of :class:`Signal <aldis.core.signal.Signal>` that mutes it."""
 
     _registry: Registry
-    _muted: int = 0  # the open blocks that mute everywhere
-    _muted_in_contexts: int = 0  # the open blocks that mute one context
+    #: The open blocks that mute everywhere, and ``True`` if ``is_muted`` was set.
+    _muting: frozenset[object] = frozenset()
+    #: ``_muting`` before ``is_muted`` was set.
+    _muting_before: frozenset[object] = frozenset()
+    #: The open blocks that mute one context.
+    _muting_contexts: frozenset[object] = frozenset()
 
     def _choose_path(self) -> None:
         raise NotImplementedError
@@ -44,14 +49,24 @@ class Muting:
     @property
     def is_muted(self) -> bool:
         """Whether a send from here would call no receiver."""
-        return self._muted > 0 or (
-            self._muted_in_contexts > 0 and any(block.signal is self for block in _blocks.get())
+        return bool(self._muting) or (
+            bool(self._muting_contexts) and any(block.signal is self for block in _blocks.get())
         )
 
     @is_muted.setter
     def is_muted(self, muted: bool) -> None:
-        self._muted = int(bool(muted))
-        self._choose_path()
+        with self._registry.lock:
+            self._muting_before = self._muting
+            if not muted or not self._muting:
+                self._muting = frozenset({True}) if muted else frozenset()
+            self._choose_path()
+
+    @is_muted.deleter
+    def is_muted(self) -> None:
+        # unittest.mock deletes an attribute that it has set.
+        with self._registry.lock:
+            self._muting = self._muting_before
+            self._choose_path()
 
     @contextmanager
     def muted(self, *, everywhere: bool = True) -> Generator[None, None, None]:
@@ -61,26 +76,39 @@ class Muting:
             everywhere: Whether to mute the signal in every thread and task. ``False`` mutes it only
                 in this context, and in the tasks that the block starts.
         """
-        if everywhere:
-            self._count(1, 0)
-            try:
-                yield None
-            finally:
-                self._count(-1, 0)
-            return
         block = _Block(self)
-        self._count(0, 1)
-        _blocks.set((*_blocks.get(), block))
         try:
+            if everywhere:
+                self._open(block)
+            else:
+                self._open_in_context(block)
             yield None
         finally:
-            # Without a token, because Python may close a generator in another context.
-            _blocks.set(tuple([each for each in _blocks.get() if each is not block]))
-            block.signal = None
-            self._count(0, -1)
+            if everywhere:
+                self._close(block)
+            else:
+                self._close_in_context(block)
 
-    def _count(self, everywhere: int, in_contexts: int) -> None:
+    def _open(self, block: _Block) -> None:
         with self._registry.lock:
-            self._muted = max(0, self._muted + everywhere)
-            self._muted_in_contexts += in_contexts
+            self._muting |= {block}
+            self._choose_path()
+
+    def _close(self, block: _Block) -> None:
+        with self._registry.lock:
+            self._muting -= {block}
+            self._choose_path()
+
+    def _open_in_context(self, block: _Block) -> None:
+        with self._registry.lock:
+            self._muting_contexts |= {block}
+            self._choose_path()
+        set_variable(_blocks, (*_blocks.get(), block))
+
+    def _close_in_context(self, block: _Block) -> None:
+        # Without a token, because Python may close a generator in another context.
+        set_variable(_blocks, tuple([each for each in _blocks.get() if each is not block]))
+        block.signal = None
+        with self._registry.lock:
+            self._muting_contexts -= {block}
             self._choose_path()

@@ -15,6 +15,7 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
+from aldis._compat import set_variable
 from aldis.core._native import set_observed
 from aldis.core.process import ForkSafeLock
 
@@ -146,7 +147,11 @@ class Emission(_Timed):
         self.notify(lambda observer: observer.receiver_skipped, self, receiver, reason)
 
     def __enter__(self) -> Self:
-        self.notify(lambda observer: observer.emission_started, self)
+        try:
+            self.notify(lambda observer: observer.emission_started, self)
+        except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -182,11 +187,16 @@ class Call(_Timed):
         self.is_async = is_async
 
     def __enter__(self) -> Self:
-        self.emission.notify(lambda observer: observer.call_started, self)
-        # This is the cause of the emission, unless the delivery mode calls the receiver later.
+        # The outer call is the cause of the emission, unless the delivery mode calls the receiver
+        # later.
         self._outer = _current.get()
-        _current.set(self)
-        self.started: int = perf_counter_ns()
+        try:
+            self.emission.notify(lambda observer: observer.call_started, self)
+            self.started: int = perf_counter_ns()
+            set_variable(_current, self)
+        except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -195,11 +205,11 @@ class Call(_Timed):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # No token, because Python may close an abandoned coroutine in another context.
+        set_variable(_current, self._outer)
         self.finished: int = perf_counter_ns()
         if error is not None:  # otherwise the error of report_error() stays
             self.error: BaseException = error
-        # No token, because Python may close an abandoned coroutine in another context.
-        _current.set(self._outer)
         self.emission.notify(lambda observer: observer.call_finished, self)
 
 
@@ -213,12 +223,16 @@ class SendId:
     def __enter__(self) -> Self:
         self.value = urandom(16).hex()
         self._outer = _send_id.get()
-        _send_id.set(self.value)
+        try:
+            set_variable(_send_id, self.value)
+        except BaseException:  # an interrupt; a with statement does not call __exit__ then
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         # No token, because Python may close an abandoned coroutine in another context.
-        _send_id.set(self._outer)
+        set_variable(_send_id, self._outer)
 
 
 def current_send_id() -> str | None:

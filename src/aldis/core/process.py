@@ -1,17 +1,23 @@
-"""The process: its environment variables, and locks that are safe after a fork.
+"""The process: its environment variables, and locks that cannot hang it.
 
-The child of a fork has one thread. A lock that another thread of the parent held at that moment
-would stay locked in the child for ever, so each lock is replaced in the child.
+Every lock of aldis is one of this module, for three reasons:
+
+- The garbage collector may run a ``__del__`` in the middle of any operation, and Python runs a
+  signal handler there, too. Both may send. A plain lock that their thread holds would hang it.
+- A ``KeyboardInterrupt`` may come at any instruction of Python, and must leave no lock locked.
+- The child of a fork has one thread. A lock that another thread of the parent held at that moment
+  would stay locked in the child for ever, so each lock is replaced in the child.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from _thread import RLock
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import ref
 
-__all__ = ["ForkSafeLock", "is_set", "lock_holders", "renew_lock_after_fork"]
+__all__ = ["ForkSafeLock", "cached_property", "is_set", "lock_holders", "renew_lock_after_fork"]
 
 
 class _HasLock(Protocol):
@@ -35,7 +41,7 @@ def renew_lock_after_fork(holder: _HasLock) -> None:
 
 
 class ForkSafeLock:
-    """The lock of a module: ``with _changing.lock: ...``."""
+    """A re-entrant lock of a module or an object: ``with _changing.lock: ...``."""
 
     __slots__ = ("__weakref__", "lock")
 
@@ -60,6 +66,27 @@ def _renew_locks() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_renew_locks)
+
+
+if TYPE_CHECKING:
+    from functools import cached_property
+else:
+
+    class cached_property(functools.cached_property):  # noqa: N801 - it replaces the one of functools
+        """A property that is computed once, without a lock.
+
+        In Python 3.11, the property of ``functools`` holds one lock for all instances while it
+        computes a value. After a fork in that moment, the child would wait for it for ever. Here,
+        two threads may compute the value, and both get the first result.
+        """
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            if instance is None:
+                return self
+            values = instance.__dict__
+            if self.attrname not in values:
+                return values.setdefault(self.attrname, self.func(instance))
+            return values[self.attrname]
 
 
 _OFF: Final = frozenset({"", "0", "false", "no", "off"})

@@ -368,6 +368,12 @@ class Registry:
                 self._drop(link, keep_alive)
         return bool(links)
 
+    def find(self, receiver: Any, sender: Any, owner: object) -> Connection | None:
+        """Return the connection of ``receiver`` for ``sender`` if it has this owner."""
+        record = self.receivers.get(receiver_key(receiver))
+        link = record and record.links.get(sender if sender is ANY else sender_key(sender))
+        return link if link and link.owned_weakly(owner) is not None else None
+
     def clear(self) -> None:
         """Undo every connection."""
         keep_alive: list[object] = []

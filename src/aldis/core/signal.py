@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from warnings import warn
@@ -17,6 +16,7 @@ from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
 from aldis.core.inspection import Inspection
 from aldis.core.muting import Muting
+from aldis.core.process import cached_property
 from aldis.core.receiver import bound_call, check_receiver, name_of, original, receiver_key
 from aldis.core.registry import CONNECT, Connection, Registry
 from aldis.core.sender import ANY, Symbol, is_proxy, real_sender
@@ -145,13 +145,16 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         """
         sender = real_sender(sender)
         owner = object()
-        link, _ = self._connect(receiver, sender, weak, owner)
         try:
+            link, _ = self._connect(receiver, sender, weak, owner)
             self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+            return Subscription(self, link, owner)
         except BaseException:
-            self._registry.disown(link, owner)
+            # An interrupt may come after the registry has made the connection.
+            owned = self._registry.find(receiver, sender, owner)
+            if owned is not None:
+                self._registry.disown(owned, owner)
             raise
-        return Subscription(self, link, owner)
 
     @contextmanager
     def connected_to(
@@ -163,8 +166,17 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             receiver: The signal holds it strongly during the block; see :meth:`connect`.
             sender: See :meth:`connect`.
         """
-        with self.subscribe(receiver, sender, weak=False):
+        sender = real_sender(sender)
+        owner = object()
+        try:
+            self._connect(receiver, sender, False, owner)  # noqa: FBT003 - weak, as in connect
+            self._announce("receiver_connected", receiver=receiver, sender=sender, weak=False)
             yield None
+        finally:
+            # An interrupt may come after the registry has made the connection.
+            link = self._registry.find(receiver, sender, owner)
+            if link is not None:
+                self._cancel(link, owner)
 
     def disconnect(self, receiver: Receiver, sender: Any = ANY) -> None:
         """Undo the connection of ``receiver`` for ``sender``, including all its subscriptions.
@@ -210,7 +222,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
         If a receiver of it raises, the connection is undone.
         """
-        return self._meta("receiver_connected", "Sent after a receiver was connected.")
+        return Signal("Sent after a receiver was connected.")
 
     @cached_property
     def receiver_disconnected(self) -> Signal:
@@ -218,12 +230,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
         It is not sent when a receiver or a sender dies.
         """
-        return self._meta("receiver_disconnected", "Sent after a receiver was disconnected.")
-
-    def _meta(self, name: str, doc: str) -> Signal:
-        # cached_property has no lock. With setdefault, two threads get one signal.
-        meta: Signal = self.__dict__.setdefault(name, Signal(doc))
-        return meta
+        return Signal("Sent after a receiver was disconnected.")
 
     def _announce(self, name: str, **payload: Any) -> None:
         # Read from the dict, so that the attribute does not make a signal that nothing uses.
@@ -369,7 +376,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         """Let the call loop walk the receivers, or let every send take the slow path."""
         # Under the lock, so that a decision from an outdated state is never the last one.
         with self._registry.lock:
-            special = self._is_overridden() or self._muted > 0 or self._muted_in_contexts > 0
+            special = self._is_overridden() or bool(self._muting or self._muting_contexts)
             self._muted_or_overridden = special
             # The first send takes the slow path, which sets ``sent``.
             self._registry.publish(allowed=self.sent and not special)

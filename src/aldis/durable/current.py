@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
+from aldis._compat import set_variable
 from aldis.durable._old_names import warn_renamed
 from aldis.durable.store import Store
 from aldis.durable.types import ClaimedDelivery
@@ -42,12 +43,12 @@ def current_delivery() -> CurrentDelivery:
 def delivering(delivery: CurrentDelivery) -> Iterator[CurrentDelivery]:
     """Make ``delivery`` the current delivery while a ``with`` block runs."""
     outer = running.get()
-    running.set(delivery)
     try:
+        set_variable(running, delivery)
         yield delivery
     finally:
         # Not reset() with a token: a generator may be closed in another context.
-        running.set(outer)
+        set_variable(running, outer)
 
 
 class CurrentDelivery:

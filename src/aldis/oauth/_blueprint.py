@@ -14,6 +14,7 @@ from flask import Blueprint, current_app, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as BaseResponse
 
+from aldis._compat import set_variable
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth import _login_state
 from aldis.oauth._client import UNSAVED_TOKENS, OAuthSession
@@ -335,11 +336,12 @@ class OAuthBlueprint(Blueprint):
     @contextmanager
     def _unsaved(self, token: Token) -> Generator[None]:
         """Let receivers call the provider with ``token``, which is not stored yet."""
-        reset = UNSAVED_TOKENS.set({**UNSAVED_TOKENS.get(), self: token})
+        outer = UNSAVED_TOKENS.get()
         try:
+            set_variable(UNSAVED_TOKENS, {**outer, self: token})
             yield
         finally:
-            UNSAVED_TOKENS.reset(reset)
+            set_variable(UNSAVED_TOKENS, outer)
 
     def _store(self, token: Token) -> Exception | None:
         """Store ``token``; return the storage's error if there is one."""

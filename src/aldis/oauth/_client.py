@@ -9,12 +9,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from threading import Lock
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import requests
 
+from aldis.core.process import ForkSafeLock
 from aldis.errors import LoginError, LoginExpiredError, NotLoggedInError
 from aldis.oauth._failures import failure_from, redact, token_secrets
 from aldis.oauth._protocol import Provider, Token
@@ -215,9 +215,9 @@ class OAuthSession:
             unsaved.update(refreshed)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class _Refresh:
-    lock: Lock = field(default_factory=Lock)
+    changing: ForkSafeLock = field(default_factory=ForkSafeLock)
     users: int = 0
     token: Mapping[str, Any] | None = field(default=None, repr=False)
     until: float = 0.0
@@ -233,7 +233,7 @@ class TokenRefresher:
 
     def __init__(self) -> None:
         self._refreshes: dict[bytes, _Refresh] = {}
-        self._lock: Lock = Lock()
+        self._changing = ForkSafeLock()
 
     def refresh(
         self,
@@ -249,7 +249,7 @@ class TokenRefresher:
             expired: Returns whether a token has expired.
         """
         key = sha256(str(token["refresh_token"]).encode()).digest()
-        with self._entry(key) as entry, entry.lock:
+        with self._entry(key) as entry, entry.changing.lock:
             known = entry.token
             if known is not None and _rotated(known, token):
                 if expired(known):
@@ -264,15 +264,17 @@ class TokenRefresher:
 
     @contextmanager
     def _entry(self, key: bytes) -> Generator[_Refresh]:
-        with self._lock:
-            self._forget_old()
-            entry = self._refreshes.setdefault(key, _Refresh())
-            entry.users += 1
+        entry: _Refresh | None = None
         try:
+            with self._changing.lock:
+                self._forget_old()
+                entry = self._refreshes.setdefault(key, _Refresh())
+                entry.users += 1
             yield entry
         finally:
-            with self._lock:
-                entry.users -= 1
+            if entry is not None:
+                with self._changing.lock:
+                    entry.users -= 1
 
     def _forget_old(self) -> None:
         now = time.monotonic()

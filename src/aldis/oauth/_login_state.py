@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from flask import current_app, request, session
 
+from aldis._compat import set_variable
 from aldis.oauth._protocol import AuthorizationRequest
 from aldis.oauth._responses import safe_next
 from aldis.oauth._storage import LIMIT, cookie_size
@@ -187,13 +188,14 @@ def finishing(login: PendingLogin) -> Generator[None]:
     """Let receivers of ``oauth_authorized`` ask how ``login`` began."""
     # The users are compared before the receivers run: one receiver may log a user in, and the next
     # one may link that user.
-    changed = _USER_CHANGED.set(login.user != _user_digest())
-    other_site = _OTHER_SITE.set(login.other_site)
+    changed, other_site = _USER_CHANGED.get(), _OTHER_SITE.get()
     try:
+        set_variable(_USER_CHANGED, login.user != _user_digest())
+        set_variable(_OTHER_SITE, login.other_site)
         yield
     finally:
-        _USER_CHANGED.reset(changed)
-        _OTHER_SITE.reset(other_site)
+        set_variable(_USER_CHANGED, changed)
+        set_variable(_OTHER_SITE, other_site)
 
 
 def user_changed() -> bool:
@@ -233,11 +235,12 @@ _ROLLBACKS: Final[ContextVar[list[Callable[[], object]] | None]] = ContextVar(
 @contextmanager
 def collect_rollbacks() -> Generator[None]:
     """Collect the functions given to :func:`on_failure` while one response is handled."""
-    reset = _ROLLBACKS.set([])
+    outer = _ROLLBACKS.get()
     try:
+        set_variable(_ROLLBACKS, [])
         yield
     finally:
-        _ROLLBACKS.reset(reset)
+        set_variable(_ROLLBACKS, outer)
 
 
 def on_failure(function: Callable[[], object]) -> None:

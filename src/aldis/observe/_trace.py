@@ -16,10 +16,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from threading import Lock, current_thread
+from threading import current_thread
 from typing import Any, Final, TextIO
 
+from aldis._compat import set_variable
 from aldis.core.observers import Call, Emission, Observer, attach, detach
+from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import location, name_of
 from aldis.core.sender import describe_sender
 from aldis.observe._tree import CallNode, EmissionNode, rich_trees, text_lines
@@ -69,18 +71,19 @@ class Trace(Observer):
         self._scope: object | None = None
         self._trees: deque[_RecordedTree] = deque()
         self._kept: int = 0
-        self._lock: Lock = Lock()
+        self._changing = ForkSafeLock()
 
     @property
     def roots(self) -> list[EmissionNode]:
         """The sends outside of any receiver, the oldest first."""
-        with self._lock:
-            return [tree.root for tree in self._trees]
+        with self._changing.lock:
+            # list() is one step. During a loop, a ``__del__`` may send and change the trees.
+            return [tree.root for tree in list(self._trees)]
 
     def clear(self) -> None:
         """Drop all recorded sends."""
-        with self._lock:
-            for tree in self._trees:
+        with self._changing.lock:
+            for tree in list(self._trees):
                 tree.dropped = True
             self._trees.clear()
             self._kept = self.dropped = 0
@@ -92,12 +95,12 @@ class Trace(Observer):
         The sends inside their receivers are recorded too, in any thread.
         """
         self._scope = object()
-        _scopes.set(_scopes.get() | {self._scope})
         try:
+            set_variable(_scopes, _scopes.get() | {self._scope})
             yield
         finally:
             # Without a token, because a generator may be closed in another context.
-            _scopes.set(_scopes.get() - {self._scope})
+            set_variable(_scopes, _scopes.get() - {self._scope})
 
     # -- observing -----------------------------------------------------------------------------
 
@@ -115,7 +118,7 @@ class Trace(Observer):
             muted=emission.muted,
         )
         added: EmissionNode | None = node
-        with self._lock:
+        with self._changing.lock:
             if tree is None:
                 tree = _RecordedTree(node)
                 self._trees.append(tree)
@@ -135,7 +138,7 @@ class Trace(Observer):
         node: CallNode | None = CallNode(
             name_of(call.receiver), location(call.receiver), call.is_async
         )
-        with self._lock:
+        with self._changing.lock:
             if self._has_room(tree, parent):
                 parent.calls.append(node)
             else:
@@ -232,8 +235,8 @@ def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Tr
     with ExitStack() as stack:
         if not everywhere:
             stack.enter_context(seen.in_this_context())
+        stack.callback(detach, seen)  # first, because an interrupt may come before attach() returns
         attach(seen)
-        stack.callback(detach, seen)
         yield seen
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from threading import RLock
 from typing import Any, Final
 
 from aldis.core.namespace import Finding, Namespace, namespaces
+from aldis.core.process import ForkSafeLock
 from aldis.plugins.check import check_names, check_prefixes, quoted
 from aldis.plugins.finder import Finder
 from aldis.plugins.mapping import ModeDecorator
@@ -36,7 +36,7 @@ class PluginManager:
         self._finder = Finder(group)
         self._delivery = delivery
         self._enabled: dict[str, Subscriptions] = {}
-        self._lock = RLock()
+        self._changing = ForkSafeLock()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class PluginManager:
             PluginError: The name was added before, or ``plugin`` has no method
                 ``get_signal_subscriptions()``.
         """
-        with self._lock:
+        with self._changing.lock:
             self._finder.add(name, plugin)
 
     def plugin(self, name: str) -> Any:
@@ -69,7 +69,7 @@ class PluginManager:
             UnknownPluginError: No plugin has this name. The error names the closest one.
             PluginError: It cannot be loaded.
         """
-        with self._lock:
+        with self._changing.lock:
             return self._finder.load(name)
 
     def enable(self, *names: str) -> None:
@@ -82,7 +82,7 @@ class PluginManager:
             UnknownPluginError: No plugin has one of the names. The error names the closest one.
             PluginError: A plugin cannot be loaded or connected. None of its receivers is connected.
         """
-        with self._lock:
+        with self._changing.lock:
             done: list[str] = []
             try:
                 for name in names:
@@ -104,7 +104,7 @@ class PluginManager:
                 plugins stay enabled.
             Exception: A receiver of ``receiver_disconnected`` raised it. All plugins are disabled.
         """
-        with self._lock, ExitStack() as disconnecting:
+        with self._changing.lock, ExitStack() as disconnecting:
             for name in names:
                 if name not in self._enabled:
                     self._finder.require(name)
@@ -125,7 +125,7 @@ class PluginManager:
             PluginError: It cannot be loaded or connected any more. None of its receivers is
                 connected.
         """
-        with self._lock:
+        with self._changing.lock:
             if name in self._enabled:
                 self.disable(name)
             self._finder.unload(name)

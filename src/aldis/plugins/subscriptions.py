@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from threading import RLock
 from types import TracebackType
 from typing import Any, Self
 from warnings import warn
 
+from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe
 from aldis.core.sender import ANY
 from aldis.core.signal import Signal, Subscription
@@ -59,7 +59,7 @@ class Subscriptions:
         self._handles: list[Subscription] = []
         self._depth = 0
         self._given_away = False
-        self._lock = RLock()
+        self._changing = ForkSafeLock()
         for entry in self._entries:
             problem = entry.signature_problem()
             if problem is not None:
@@ -84,7 +84,7 @@ class Subscriptions:
         Raises:
             Exception: A signal's ``connect`` raised it. A note on it names the entry.
         """
-        with self._lock:
+        with self._changing.lock:
             if self._depth == 0:
                 self._connect_all()
                 remember(self, self._signals)
@@ -108,7 +108,7 @@ class Subscriptions:
         Raises:
             Exception: A receiver of ``receiver_disconnected`` raised it. All are disconnected.
         """
-        with self._lock:
+        with self._changing.lock:
             self._depth = max(0, self._depth - 1)
             if self._depth == 0:
                 handles, self._handles = self._handles, []

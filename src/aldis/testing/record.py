@@ -201,8 +201,8 @@ def record(*signals: Signal[..., Any], sender: Any = ANY) -> Generator[Recording
     """
     _check(signals)
     recording = Recording(signals, real_sender(sender))
-    attach(recording)
     try:
+        attach(recording)
         yield recording
     finally:
         detach(recording)

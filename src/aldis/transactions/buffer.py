@@ -124,9 +124,9 @@ class TransactionBuffer:
         while pending := _unwritten(self._rows):  # in a loop, because a flush may send again
             writer = pending[0].writer
             entries = [entry for entry in pending if entry.writer is writer]
-            for entry in entries:  # before the write, because its flush may call this method
-                entry.written_in = level
             try:
+                for entry in entries:  # before the write, because its flush may call this method
+                    entry.written_in = level
                 writer.write(session, [entry.thing for entry in entries])
             except BaseException:
                 for entry in entries:
@@ -206,8 +206,9 @@ class TransactionBuffer:
 
     def __del__(self) -> None:
         """Log the rows of a session that was garbage-collected with an open transaction."""
-        if self._rows and not sys.is_finalizing():
-            _log.error(_discarded(len(self._rows), "that was thrown away"))
+        rows = getattr(self, "_rows", ())  # an interrupted __init__ leaves it out
+        if rows and not sys.is_finalizing():
+            _log.error(_discarded(len(rows), "that was thrown away"))
 
 
 def buffer_of(session: Session) -> TransactionBuffer:

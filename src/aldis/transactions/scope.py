@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from aldis._compat import set_variable
 from aldis.errors import NoSessionError
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def use_session(provider: SessionProvider, handle: Any) -> Iterator[None]:
         handle: See :class:`SessionScope`.
     """
     outer = _scope.get()
-    _scope.set(SessionScope(provider, handle))
     try:
+        set_variable(_scope, SessionScope(provider, handle))
         yield
     finally:
         # Not reset() with a token: a generator may be closed in another context.
-        _scope.set(outer)
+        set_variable(_scope, outer)
 
 
 def register_provider(find: Callable[[], SessionProvider | None]) -> None:

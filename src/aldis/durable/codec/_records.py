@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cached_property
 from inspect import signature
 from typing import Any, NamedTuple
 
 import msgspec
 
+from aldis.core.process import cached_property
 from aldis.durable.codec._codecs import OBJECT, Loader, TypeCodec, checked
 from aldis.durable.codec._errors import at_step, with_article
 from aldis.errors import PayloadError, PayloadMismatchError, PayloadTypeError

@@ -12,18 +12,18 @@ A recorded name is never imported or looked up elsewhere.
 
 from __future__ import annotations
 
-from threading import Lock
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 from weakref import WeakValueDictionary
 
+from aldis.core.process import ForkSafeLock
 from aldis.durable.codec._annotations import Unresolved, bare
 from aldis.durable.codec._codecs import INT, SCALARS, Loader, behind_proxy, union
 from aldis.durable.codec._errors import reject_raw, type_name, with_article
 from aldis.durable.codec._rows import mapper_of, row
 from aldis.errors import InvalidNameError, PayloadError, PayloadMismatchError, PayloadTypeError
 
-_lock = Lock()
+_registering = ForkSafeLock()
 _objects: dict[str, object] = {}
 _names: dict[int, str] = {}
 _apps: WeakValueDictionary[int, Any] = WeakValueDictionary()
@@ -54,7 +54,7 @@ def register_sender(name: str, sender: object) -> None:
     if sender is None or isinstance(sender, (str, int)):
         message = f"a sender that is {type(sender).__name__} needs no name: None, str and int "
         raise InvalidNameError(f"{message}are recorded as they are (and bool cannot be)")
-    with _lock:
+    with _registering.lock:
         known = _objects.setdefault(name, sender)
         if known is not sender:
             raise InvalidNameError(f"the sender {name!r} is already {known!r}, not {sender!r}")

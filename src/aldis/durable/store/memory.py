@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from _thread import RLock
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -10,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import islice
 from operator import attrgetter
-from threading import Event, RLock
 from typing import Any
 
+from aldis.core.process import ForkSafeLock
+from aldis.durable._event import SafeEvent
 from aldis.durable.types import (
     DEAD_AFTER,
     OVER,
@@ -49,7 +51,9 @@ class MemoryStore:
 
     def __init__(self, clock: Callable[[], datetime] = _utc_now) -> None:
         self._clock = clock
-        self._lock = RLock()
+        self._changing = ForkSafeLock()
+        self._held: RLock | None = None  # the lock, while an operation runs
+        self._new: deque[NewDelivery] = deque()
         self._rows = _Rows(clock, self._wake)
         self._leases: dict[str, datetime] = {}
         self._paused: set[str] = set()
@@ -69,14 +73,35 @@ class MemoryStore:
         """Begin a transaction that :meth:`add` accepts."""
         begun = _Transaction()
         yield begun
-        with self._lock:
+        with self._exclusive():
             for step in begun.steps:
                 step()
 
     def _add(self, deliveries: Sequence[NewDelivery]) -> None:
-        with self._lock:
-            for new in deliveries:
-                self._rows.add(new)
+        self._new.extend(deliveries)
+        with self._exclusive():
+            pass
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Run an operation alone, and then add the new deliveries.
+
+        A ``__del__`` or a signal handler may send in the middle of an operation of its own thread.
+        The operation adds that delivery at its end.
+        """
+        lock = self._changing.lock
+        with lock:
+            inside_another = self._held is lock  # another lock is that of a thread before a fork
+            self._held = lock
+            try:
+                yield
+            finally:
+                if not inside_another:
+                    try:
+                        while self._new:
+                            self._rows.add(self._new.popleft())
+                    finally:
+                        self._held = None
 
     # -- workers ---------------------------------------------------------------------------------
 
@@ -86,12 +111,12 @@ class MemoryStore:
 
     def register_worker(self, worker: str, name: str, lease: float) -> None:  # noqa: ARG002 - no operator sees the name here
         """Begin a lease."""
-        with self._lock:
+        with self._exclusive():
             self._leases[worker] = self._clock() + timedelta(seconds=lease)
 
     def heartbeat(self, worker: str, lease: float) -> bool:
         """Renew a lease; return false if it was taken away."""
-        with self._lock:
+        with self._exclusive():
             if worker not in self._leases:
                 return False
             self._leases[worker] = self._clock() + timedelta(seconds=lease)
@@ -99,7 +124,7 @@ class MemoryStore:
 
     def unregister_worker(self, worker: str) -> int:
         """End a lease and release its deliveries; return their number."""
-        with self._lock:
+        with self._exclusive():
             self._leases.pop(worker, None)
             held = [row for row in self._rows.running.values() if row.worker == worker]
             for row in held:
@@ -108,7 +133,7 @@ class MemoryStore:
 
     def rescue(self) -> int:
         """Take the deliveries of every worker whose lease has expired; return their number."""
-        with self._lock:
+        with self._exclusive():
             now = self._clock()
             self._leases = {worker: end for worker, end in self._leases.items() if end > now}
             lost = [row for row in self._rows.running.values() if row.worker not in self._leases]
@@ -125,7 +150,7 @@ class MemoryStore:
     def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
         """Return which receivers have waiting deliveries, and when the first one is due."""
         found = []
-        with self._lock:
+        with self._exclusive():
             now = self._clock()
             for receiver in receivers:
                 for state in WAITING:
@@ -141,7 +166,7 @@ class MemoryStore:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
         claimed: list[ClaimedDelivery] = []
-        with self._lock:
+        with self._exclusive():
             now = self._clock()
             lease = self._leases.get(worker)
             if lease is None or lease <= now or receiver in self._paused:
@@ -161,7 +186,7 @@ class MemoryStore:
 
     def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Complete the deliveries that their worker still holds; return their number."""
-        with self._lock:
+        with self._exclusive():
             held = self._rows.held(claimed)
             for row in held:
                 self._rows.set(row, State.DONE)
@@ -169,7 +194,7 @@ class MemoryStore:
 
     def complete_in(self, session: Any, claimed: ClaimedDelivery) -> bool:
         """Complete a delivery when ``session`` has committed; return false if it was lost."""
-        with self._lock:
+        with self._exclusive():
             if not self._rows.held([claimed]):
                 return False
         _after_commit(session, lambda: self.complete([claimed]))
@@ -177,7 +202,7 @@ class MemoryStore:
 
     def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
         """Retry a delivery later, or make it a dead letter; return false if it was lost."""
-        with self._lock:
+        with self._exclusive():
             for row in self._rows.held([claimed]):
                 row.reason, row.traceback = failure.reason, failure.traceback
                 if failure.retry_in is not None:
@@ -191,7 +216,7 @@ class MemoryStore:
 
     def release(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Make claimed deliveries pending again without counting an attempt."""
-        with self._lock:
+        with self._exclusive():
             held = self._rows.held(claimed)
             for row in held:
                 self._release(row, counts=False)
@@ -203,13 +228,13 @@ class MemoryStore:
 
     def notifier(self) -> _Notifier:
         """Return a new notifier. The caller closes it."""
-        with self._lock:
+        with self._exclusive():
             notifier = _Notifier(self._forget)
             self._notifiers = [*self._notifiers, notifier]
             return notifier
 
     def _forget(self, notifier: _Notifier) -> None:
-        with self._lock:
+        with self._exclusive():
             self._notifiers = [each for each in self._notifiers if each is not notifier]
 
     # -- operators -------------------------------------------------------------------------------
@@ -218,7 +243,7 @@ class MemoryStore:
         """Count the deliveries of each receiver that has any or is paused, sorted by name."""
         counts: dict[str, dict[State, int]] = {}
         oldest: dict[str, float] = {}
-        with self._lock:
+        with self._exclusive():
             now = self._clock()
             for row in self._rows.select(DeliveryFilter()):
                 of_receiver = counts.setdefault(row.receiver, {})
@@ -235,7 +260,7 @@ class MemoryStore:
         self, where: DeliveryFilter, *, limit: int, newest_first: bool = False
     ) -> list[Delivery]:
         """Return the selected deliveries in the order of their ids."""
-        with self._lock:
+        with self._exclusive():
             rows = self._rows.select(where)
             return [
                 row.delivery() for row in islice(reversed(rows) if newest_first else rows, limit)
@@ -243,12 +268,12 @@ class MemoryStore:
 
     def count(self, where: DeliveryFilter) -> int:
         """Count the selected deliveries."""
-        with self._lock:
+        with self._exclusive():
             return len(self._rows.select(where))
 
     def replay(self, where: DeliveryFilter) -> Iterator[int]:
         """Make the selected dead and discarded deliveries pending again; yield batch sizes."""
-        with self._lock:
+        with self._exclusive():
             rows = self._rows.select(where, among=(State.DEAD, State.DISCARDED))
             for row in rows:
                 row.attempts = row.lost_workers = 0
@@ -258,7 +283,7 @@ class MemoryStore:
 
     def discard(self, where: DeliveryFilter) -> Iterator[int]:
         """Discard the selected deliveries that are waiting, blocked or dead; yield batch sizes."""
-        with self._lock:
+        with self._exclusive():
             rows = self._rows.select(where, among=(*WAITING, State.BLOCKED, State.DEAD))
             for row in rows:
                 self._rows.set(row, State.DISCARDED)
@@ -266,14 +291,14 @@ class MemoryStore:
 
     def pause(self, receiver: str) -> bool:
         """Stop claims for a receiver; return false if it was paused already."""
-        with self._lock:
+        with self._exclusive():
             before = len(self._paused)
             self._paused.add(receiver)
             return len(self._paused) > before
 
     def resume(self, receiver: str) -> bool:
         """Allow claims for a receiver again; return false if it was not paused."""
-        with self._lock:
+        with self._exclusive():
             before = len(self._paused)
             self._paused.discard(receiver)
             self._wake()
@@ -281,7 +306,7 @@ class MemoryStore:
 
     def prune(self, older_than: float) -> Iterator[int]:
         """Delete deliveries that ended ``older_than`` seconds ago; yield batch sizes."""
-        with self._lock:
+        with self._exclusive():
             rows = self._prunable(older_than)
             for row in rows:
                 self._rows.delete(row)
@@ -289,12 +314,12 @@ class MemoryStore:
 
     def count_prunable(self, older_than: float) -> int:
         """Count the deliveries that :meth:`prune` would delete."""
-        with self._lock:
+        with self._exclusive():
             return len(self._prunable(older_than))
 
     def pass_time(self, seconds: float) -> None:
         """Make every waiting and blocked delivery due ``seconds`` earlier, for tests."""
-        with self._lock:
+        with self._exclusive():
             for row in self._rows.select(DeliveryFilter(), among=(*WAITING, State.BLOCKED)):
                 row.due_at -= timedelta(seconds=seconds)
                 self._rows.set(row, row.state)
@@ -317,7 +342,7 @@ class _Notifier:
     """Waits until the store wakes it."""
 
     def __init__(self, forget: Callable[[_Notifier], None]) -> None:
-        self._woken = Event()
+        self._woken = SafeEvent()
         self._forget = forget
 
     def wait(self, seconds: float) -> None:

@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from time import monotonic
 from typing import TypeVar
 
+from aldis.core.process import ForkSafeLock
 from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.worker.attempt import (
     AttemptResult,
@@ -108,7 +109,7 @@ class _ReceiverThread:
 
     def __init__(self, executor: ThreadExecutor) -> None:
         self._executor = executor
-        self._lock = Lock()
+        self._changing = ForkSafeLock()
         self._current: Job | None = None
         self._deadline: float | None = None
         self._interrupted = False  # another thread has taken the place of this one
@@ -148,11 +149,11 @@ class _ReceiverThread:
             return AttemptResult(job, started=False)
         limit = job.receiver.timeout
         try:
-            with self._lock:
+            with self._changing.lock:
                 self._current = job
                 self._deadline = None if limit is None else monotonic() + limit
             result = run(job, self._executor.context)
-            with self._lock:  # from here on, interrupt() does nothing
+            with self._changing.lock:  # from here on, interrupt() does nothing
                 self._current = self._deadline = None
         except TimeLimitError as error:
             self._current = self._deadline = None
@@ -162,7 +163,7 @@ class _ReceiverThread:
 
     def overdue(self, now: float) -> Job | None:
         """Return the current job if it has exceeded its time limit."""
-        with self._lock:
+        with self._changing.lock:
             deadline = self.deadline
             return self._current if deadline is not None and deadline <= now else None
 
@@ -182,7 +183,7 @@ class _ReceiverThread:
         Returns:
             Whether ``job`` was still running. If not, the thread reports its result.
         """
-        with self._lock:
+        with self._changing.lock:
             if self._current is not job or self._thread.ident is None:
                 return False
             self._interrupted = True

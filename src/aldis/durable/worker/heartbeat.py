@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 
+from aldis.durable._event import SafeEvent
 from aldis.durable.store import Store
 
 __all__ = ["Heartbeat"]
@@ -39,7 +40,7 @@ class Heartbeat:
         self._renewed: dict[str, float] = {}  # when each lease was renewed
         self.abandoned: set[str] = set()
         self._current: str | None = None
-        self._stop = Event()
+        self._stop = SafeEvent()
 
     def start(self) -> None:
         """Renew the leases in a thread, until :meth:`stop`."""

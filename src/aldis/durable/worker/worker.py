@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from threading import Event, Thread, get_ident
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from aldis._compat import max_overflow
 from aldis.core.receiver import describe
+from aldis.durable._event import SafeEvent
 from aldis.durable.outbox import Outbox, check_outbox
 from aldis.durable.receiver import Durable, all_receivers, receivers_by_name, served_receivers
 from aldis.durable.store import Notifier, Store
@@ -105,9 +105,8 @@ class Worker:
         self._grace = grace
         self._only = receivers
         self.name: str = name or f"{socket.gethostname()}:{os.getpid()}"
-        self._stop = Event()
+        self._stop = SafeEvent()
         self._loop: WorkerLoop | None = None
-        self._running_in: int | None = None  # the id of the thread in which run() runs
         self._counts = Counts()
 
     @property
@@ -142,11 +141,10 @@ class Worker:
         """
         with self._open_loop() as loop:
             self._loop = loop
-            self._running_in = get_ident()
             try:
                 loop.run(self._stop, lambda: self._grace)
             finally:
-                self._loop = self._running_in = None
+                self._loop = None
 
     def stop(self) -> None:
         """Make :meth:`run` end: running receivers may finish, other deliveries are released.
@@ -155,13 +153,6 @@ class Worker:
         """
         if self._stop.is_set():
             self._grace = 0.0
-        if self._running_in == get_ident():
-            # A signal handler has interrupted run(), perhaps while it holds the lock of an event.
-            Thread(target=self._request_stop, name="aldis-stop", daemon=True).start()
-        else:
-            self._request_stop()
-
-    def _request_stop(self) -> None:
         self._stop.set()
         loop = self._loop
         if loop is not None:
@@ -246,7 +237,7 @@ class WorkerLoop:
         self._counts = counts
         self._concurrency = concurrency
         self._one_by_one = one_by_one
-        self._reported = Event()
+        self._reported = SafeEvent()
         self._async: AsyncExecutor | None = None
         self.store: Store = context.store
         is_async_engine = has_async_engine(context.store)
@@ -271,7 +262,7 @@ class WorkerLoop:
 
     # -- running ---------------------------------------------------------------------------------
 
-    def run(self, stop: Event, grace: Callable[[], float]) -> None:
+    def run(self, stop: SafeEvent, grace: Callable[[], float]) -> None:
         """Run deliveries until ``stop`` is set and :meth:`wake` is called.
 
         Args:
@@ -286,8 +277,8 @@ class WorkerLoop:
         self.store.check()
         self._heartbeat.start()
         self._log_start()
-        notifier = self._notifier = self.store.notifier()
         try:
+            notifier = self._notifier = self.store.notifier()
             with self.store.kept_open():
                 while not stop.is_set():
                     try:
@@ -300,8 +291,9 @@ class WorkerLoop:
                         self._wait(seconds, notifier)
                 self._shut_down(grace)
         finally:
-            self._notifier = None
-            notifier.close()
+            opened, self._notifier = self._notifier, None
+            if opened is not None:
+                opened.close()
 
     def wake(self) -> None:
         """Make :meth:`run` look at once whether it has to stop. Any thread may call this."""

@@ -7,7 +7,6 @@ import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event
 from time import monotonic
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, func
 from sqlalchemy import select as sql_select
 from sqlalchemy.exc import SQLAlchemyError
 
+from aldis.durable._event import SafeEvent
 from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql.connection import Database
 
@@ -58,7 +58,7 @@ class PollNotifier:
     """Polls. Only its own process can wake it earlier."""
 
     def __init__(self, closed: Callable[[Any], None]) -> None:
-        self._event = Event()
+        self._event = SafeEvent()
         self._closed = closed
 
     def wait(self, seconds: float) -> None:
