@@ -156,6 +156,114 @@ class TestReferences:
         )
 
 
+#: Removes a package from ``sys.modules``.
+FORGET = """
+def forget(package):
+    for name in [each for each in sys.modules if each.partition(".")[0] == package]:
+        del sys.modules[name]
+"""
+
+
+class TestReloads:
+    """A program removes modules from ``sys.modules`` or reloads them. ``blinker`` stays aldis."""
+
+    def run(self, program):
+        """Run a program that can forget packages."""
+        run("import importlib, sys" + FORGET + textwrap.dedent(program))
+
+    def test_blinker_is_removed_before(self):
+        """Flask's signals belong to a blinker that ``sys.modules`` no longer has."""
+        self.run(
+            """
+            from flask import request_started
+            forget("blinker")
+            import aldis.as_blinker, blinker
+            assert blinker.Signal is aldis.Signal and isinstance(request_started, aldis.Signal)
+            """
+        )
+
+    def test_blinker_is_there_twice(self):
+        """The signals of both copies work on aldis, and their default namespaces are one."""
+        self.run(
+            """
+            from blinker import Signal, signal
+            def receiver(sender): return 7
+            first, own = signal("lit"), Signal()
+            first.connect(receiver)
+            forget("blinker")
+            import blinker
+            def other(sender): return 8
+            second = blinker.signal("lit")
+            second.connect(other)
+            import aldis.as_blinker
+            for each in (first, second, aldis.signal("lit")):
+                assert each.send() == [(receiver, 7), (other, 8)]
+            assert isinstance(own, aldis.Signal)
+            """
+        )
+
+    def test_blinker_is_reloaded_before(self):
+        """The signals from before the reload and those after it work on aldis."""
+        self.run(
+            """
+            import blinker.base
+            from flask import request_started
+            old = blinker.Signal()
+            importlib.reload(blinker.base)
+            importlib.reload(blinker)
+            new = blinker.Signal()
+            import aldis.as_blinker
+            for each in (request_started, old, new):
+                def receiver(sender): return 7
+                each.connect(receiver)
+                assert isinstance(each, aldis.Signal) and each.send() == [(receiver, 7)]
+            """
+        )
+
+    @pytest.mark.parametrize("first", ["aldis.as_blinker", "flask"])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "importlib.reload(sys.modules['blinker']); importlib.reload(aldis.blinker)",
+            "forget('blinker'); importlib.reload(aldis.as_blinker)",
+            "forget('aldis')",
+            "forget('aldis'); forget('blinker')",
+            "sys.meta_path.pop(0); forget('blinker'); del sys.modules['aldis.as_blinker']",
+        ],
+    )
+    def test_modules_change_after(self, first, change):
+        """``import aldis.as_blinker`` gives aldis again, and Flask runs robust receivers."""
+        self.run(
+            f"""
+            import {first}
+            import aldis.as_blinker
+            import flask, blinker
+            {change}
+            import aldis.as_blinker
+            import blinker, flask, logging
+            from aldis.receivers import robust
+            assert blinker.Signal is aldis.Signal
+            logging.disable()
+            @flask.request_started.connect
+            @robust
+            def fails(sender): raise ValueError
+            assert flask.request_started.send() == [(fails, None)]
+            """
+        )
+
+    @pytest.mark.parametrize("value", ["None", "types.ModuleType('blinker')"])
+    def test_something_else_has_its_name(self, value):
+        """An import that a program blocks, and a module without a file, give way to aldis."""
+        self.run(
+            f"""
+            import types
+            sys.modules["blinker"] = {value}
+            import aldis.as_blinker, blinker
+            assert blinker.Signal is aldis.Signal
+            """
+        )
+
+
 class TestReceivers:
     def test_they_are_taken_over_in_order_with_sender_and_strength(self, engine):
         """Each subscription keeps its place, its sender, and whether it is weak."""
@@ -188,6 +296,24 @@ class TestReceivers:
             assert answers(other) == [] and answers("harbour") == ["lambda"]
             """,
             **engine,
+        )
+
+    def test_a_sender_without_weak_references_is_known_if_that_is_exact(self):
+        """A constant has one address, and an odd number is no address: it is an int."""
+        run(
+            """
+            from blinker import Signal
+            lit, heard = Signal(), []
+            def receiver(sender): heard.append(sender)
+            senders = [None, ..., NotImplemented, (), True, "lamp", 7, 5003, -8, -5000]
+            for each in senders:
+                lit.connect(receiver, each)
+            import aldis.as_blinker
+            for each in senders:
+                lit.send(each)
+            lit.send(5004)
+            assert heard == senders
+            """
         )
 
     def test_a_receiver_keeps_the_promise_of_its_delivery_mode(self):
@@ -295,6 +421,18 @@ class TestRefusals:
         assert "aldis run -- COMMAND" in first
         assert "Reason: blinker no longer knows its sender" in reason
 
+    def test_a_receiver_without_a_file(self):
+        """A receiver of C code has no place in a file. The message begins with its name."""
+        first, _ = self.refused(
+            """
+            from blinker import signal
+            sender, lit, receiver = [], signal("lit"), print
+            lit.connect(print, sender, weak=False)
+            lit.send = lambda sender: [(receiver, 7)]
+            """
+        )
+        assert first.startswith("print is connected to 'lit'")
+
     def test_a_receiver_that_aldis_would_reject(self):
         """What aldis says about the receiver is the reason."""
         _, reason = self.refused(
@@ -339,6 +477,85 @@ class TestRefusals:
             """
         )
         assert printed.startswith("aldis cannot take over blinker 2.0, which is already imported")
+
+
+class TestFrozenObjects:
+    """``gc.freeze()`` hides objects from ``gc.get_objects()``. Servers call it before they fork."""
+
+    def test_signals_and_namespaces_are_taken_over(self, engine):
+        """A frozen signal and a frozen namespace pass for those of aldis before their first use."""
+        run(
+            """
+            import gc
+            from blinker import Namespace, Signal, default_namespace, signal
+            class Own(Namespace): ...
+            lit, space, own, called = Signal(), Namespace(), Own(), signal("called")
+            within = space.signal("within")
+            def receiver(sender): return 7
+            lit.connect(receiver)
+            gc.freeze()
+            import aldis.as_blinker
+            assert isinstance(lit, aldis.Signal) and isinstance(within, aldis.NamedSignal)
+            assert isinstance(space, aldis.Namespace)
+            assert {id(space), id(own)} <= {id(each) for each in aldis.namespaces()}
+            assert within.namespace is space
+            assert aldis.signal("called") is called
+            assert lit.send() == [(receiver, 7)]
+            """,
+            **engine,
+        )
+
+    def test_a_receiver_that_cannot_be_taken_over_is_refused(self):
+        """A frozen signal is checked before anything changes."""
+        run(
+            """
+            import gc
+            from blinker import Signal
+            lit, sender = Signal(), []
+            def receiver(sender): return 7
+            lit.connect(receiver, sender)
+            gc.freeze()
+            import aldis
+            try:
+                aldis.install_as_blinker()
+            except aldis.errors.StandInError as error:
+                assert str(error).startswith("<string>:5: receiver")
+            else:
+                raise AssertionError
+            assert type(lit).__module__ == "blinker.base"
+            assert lit.send(sender) == [(receiver, 7)]
+            """
+        )
+
+    def test_they_stay_frozen(self):
+        """The move freezes the objects again, and leaves no garbage among them."""
+        run(
+            """
+            import gc, weakref
+            from blinker import Signal
+            class Cycle:
+                def __init__(self): self.me = self
+            gc.disable()
+            gc.freeze()
+            before = gc.get_freeze_count()
+            garbage = weakref.ref(Cycle())
+            import aldis.as_blinker
+            assert gc.get_freeze_count() >= before and not gc.isenabled()
+            assert garbage() is None
+            """
+        )
+
+    def test_a_program_that_does_not_freeze_is_not_frozen(self):
+        """Nothing is frozen by the move alone, and automatic collection stays on."""
+        run(
+            """
+            import gc, blinker
+            gc.collect()  # since 3.12, it puts aside the immortal objects
+            before = gc.get_freeze_count()
+            import aldis.as_blinker
+            assert gc.get_freeze_count() <= before and gc.isenabled()
+            """
+        )
 
 
 class TestClasses:
@@ -405,6 +622,145 @@ class TestClasses:
             original = lit.receivers_for
             lit.receivers_for = lambda sender: list(original(sender)) * 2
             assert len(lit.send()) == 2
+            """
+        )
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "def __init_subclass__(cls, *, topic): ...",
+            "def __init_subclass__(cls): made.append(cls)",
+            "__slots__ = ('topic',)",
+            "def __init__(self): self.topic = 'no call of super().__init__()'",
+        ],
+    )
+    def test_a_subclass_may_have_anything_in_its_body(self, body):
+        """The subclass learns of no class that aldis makes, and its signals work on aldis."""
+        run(
+            f"""
+            from blinker import Signal
+            made = []
+            class Own(Signal):
+                {body}
+            old = Own()
+            import aldis.as_blinker
+            for lit in (old, Own()):
+                lit.topic = "lamps"
+                def receiver(sender): return 7
+                lit.connect(receiver)
+                assert lit.send() == [(receiver, 7)]
+                assert isinstance(lit, aldis.Signal) and type(lit).__mro__.count(Own) == 1
+            assert not made
+            """
+        )
+
+    def test_a_metaclass_does_not_learn_of_the_move(self):
+        """A metaclass may count or refuse its classes."""
+        run(
+            """
+            from blinker import Signal
+            made = []
+            class Meta(type):
+                def __new__(meta, name, bases, body):
+                    made.append(name)
+                    return super().__new__(meta, name, bases, body)
+            class Own(Signal, metaclass=Meta): ...
+            lit = Own()
+            import aldis.as_blinker
+            assert isinstance(lit, aldis.Signal) and made == ["Own"]
+            """
+        )
+
+    @pytest.mark.parametrize("wraps", ["", "@functools.wraps(original)"])
+    @pytest.mark.parametrize("name", ["send", "connect"])
+    def test_a_method_that_was_replaced_before_is_called(self, name, wraps):
+        """A tool that observes a method of the class observes it after the move, and may stop."""
+        run(
+            f"""
+            import functools
+            from blinker import Signal
+            calls, original = [], Signal.{name}
+            {wraps}
+            def observed(self, *args, **kwargs):
+                calls.append(args)
+                return original(self, *args, **kwargs)
+            Signal.{name} = observed
+            lit = Signal()
+            import aldis.as_blinker
+            def receiver(sender): return 7
+            lit.connect(receiver)
+            assert lit.send("lamp") == [(receiver, 7)]
+            assert calls == [("lamp",)] if "{name}" == "send" else calls == [(receiver,)]
+            Signal.{name} = original
+            lit.disconnect(receiver)
+            lit.connect(receiver)
+            assert lit.send("lamp") == [(receiver, 7)] and len(calls) == 1
+            """
+        )
+
+    def test_a_mock_is_in_place_during_the_move(self):
+        """The methods work after the mock has gone."""
+        run(
+            """
+            from unittest import mock
+            from blinker import Signal
+            lit, other = Signal(), Signal()
+            with mock.patch.object(Signal, "connect"), mock.patch.object(other, "send") as sent:
+                import aldis.as_blinker
+                other.send("lamp")
+                sent.assert_called_once_with("lamp")
+            def receiver(sender): return 7
+            for each in (lit, other):
+                each.connect(receiver)
+                assert each.send() == [(receiver, 7)]
+            """
+        )
+
+    def test_a_mock_of_aldiss_class_reaches_the_early_signals(self):
+        """``mock.patch("blinker.Signal.send")`` counts for signals from before the move."""
+        run(
+            """
+            from unittest import mock
+            from flask import request_started
+            import aldis.as_blinker
+            with mock.patch("blinker.Signal.send", return_value="mock") as send:
+                assert request_started.send() == "mock"
+            assert request_started.send() == []
+            """
+        )
+
+    def test_a_module_that_imported_a_class_early_tells_what_is_a_signal(self):
+        """``isinstance`` with the early name is true for early and late signals."""
+        run(
+            """
+            import blinker as early
+            from blinker import ANY, NamedSignal, Namespace, Signal, default_namespace, signal
+            class Own(Namespace): ...
+            old = signal("old")
+            import aldis.as_blinker
+            import blinker
+            for each in (old, blinker.signal("new"), aldis.Namespace().signal("new")):
+                assert isinstance(each, NamedSignal) and isinstance(each, Signal)
+                assert isinstance(each, early.NamedSignal) and isinstance(each, blinker.Signal)
+            for each in (Own(), aldis.Namespace(), Namespace()):
+                assert isinstance(each, Namespace) and each in aldis.namespaces()
+            assert ANY is aldis.ANY and default_namespace is aldis.default_namespace
+            """
+        )
+
+    def test_a_lazy_module_stays_unloaded(self):
+        """The move does not look into a module that loads itself when it is used."""
+        run(
+            """
+            import importlib.util, sys
+            import blinker
+            spec = importlib.util.find_spec("colorsys")
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+            lazy = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(lazy)
+            sys.modules["colorsys"] = lazy
+            import aldis.as_blinker
+            assert type(lazy).__name__ == "_LazyModule"
             """
         )
 

@@ -17,6 +17,9 @@ __all__ = ["COMPATIBLE_VERSION", "install_as_blinker", "stands_in"]
 #: The release of blinker whose API aldis has.
 COMPATIBLE_VERSION: Final = "1.9.0"
 
+#: The origin of the modules that aldis puts in blinker's place.
+_ORIGIN: Final = "aldis"
+
 _PUBLIC: Final[dict[str, Any]] = {
     "ANY": ANY,
     "NamedSignal": NamedSignal,
@@ -58,12 +61,11 @@ def install_as_blinker() -> None:
     if stands_in():
         return
     installed = next((each for each in sys.meta_path if isinstance(each, _Finder)), None)
-    if installed is None:
-        loaded = {name: sys.modules[name] for name in _CONTENTS if name in sys.modules}
-        if loaded:
-            from aldis import _loaded_blinker  # noqa: PLC0415 - most programs do not need it
+    if _is_loaded():
+        from aldis import _loaded_blinker  # noqa: PLC0415 - most programs do not need it
 
-            _loaded_blinker.move(loaded)
+        _loaded_blinker.move()
+    if installed is None:
         installed = _Finder()
         sys.meta_path.insert(0, installed)
     sys.modules.update(installed.modules)
@@ -72,6 +74,20 @@ def install_as_blinker() -> None:
 def stands_in() -> bool:
     """Tell whether ``blinker`` is aldis in this process."""
     return getattr(sys.modules.get("blinker"), "Signal", None) is Signal
+
+
+def _is_loaded() -> bool:
+    """Tell whether the real blinker is loaded, or has been, and does not work on aldis yet."""
+    spec = getattr(sys.modules.get("blinker"), "__spec__", None)
+    # A folder with the name blinker is a package without an origin.
+    if getattr(spec, "origin", None) not in (None, _ORIGIN):
+        return True
+    # A program may have removed it from `sys.modules`.
+    return any(
+        (each.__module__, each.__name__) == ("blinker.base", "Namespace")
+        and "_aldis_signal" not in vars(each)  # see aldis._loaded_blinker
+        for each in type.__subclasses__(dict)
+    )
 
 
 class _Finder:
@@ -86,7 +102,7 @@ class _Finder:
     def _module(self, name: str) -> ModuleType:
         module = ModuleType(name, "aldis in blinker's place: see aldis.install_as_blinker.")
         loader: Any = self  # a subclass of importlib.abc.Loader would cost an import
-        spec = ModuleSpec(name, loader, origin="aldis", is_package=name == "blinker")
+        spec = ModuleSpec(name, loader, origin=_ORIGIN, is_package=name == "blinker")
         module.__spec__ = spec
         module.__loader__ = spec.loader
         module.__package__ = "blinker"
