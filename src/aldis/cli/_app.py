@@ -21,6 +21,7 @@ from typing import Any, Final
 import click
 
 from aldis.blinker import install_as_blinker, stands_in
+from aldis.cli._env import flask_script, load_env
 from aldis.cli._options import APP
 from aldis.cli._output import app_prints_to_stderr, relative_location
 from aldis.errors import StandInError
@@ -72,9 +73,11 @@ def load_app(ctx: click.Context, *, traceback: bool = False) -> Any:
         AppError: There is no such app, or its import failed.
         BlinkerInUseError: The original blinker is in use.
     """
-    _install_as_blinker(ctx)
-    app = ctx.meta[LOADED] = _load(ctx, traceback=traceback)
-    return app
+    if LOADED not in ctx.meta:
+        _install_as_blinker(ctx)
+        load_env(ctx)
+        ctx.meta[LOADED] = _load(ctx, traceback=traceback)
+    return ctx.meta[LOADED]
 
 
 def load_object(ctx: click.Context, spec: str, *, traceback: bool = False) -> Any:
@@ -85,6 +88,7 @@ def load_object(ctx: click.Context, spec: str, *, traceback: bool = False) -> An
         BlinkerInUseError: The original blinker is in use.
     """
     _install_as_blinker(ctx)
+    load_env(ctx)
     place, _, name = spec.rpartition(":")
     if not place or not name:
         raise AppError(f"{spec!r} is not of the form module:name")
@@ -111,11 +115,12 @@ def _command_for_run(ctx: click.Context) -> str:
 
 def _load(ctx: click.Context, *, traceback: bool) -> Any:
     named = ctx.meta.get(APP)
-    flask_cli: Any = sys.modules.get("flask.cli")
-    script = ctx.find_object(flask_cli.ScriptInfo) if flask_cli else None
+    script = flask_script(ctx)
     with app_prints_to_stderr():
         if script is not None:
-            return _load_by_flask(script, named, flask_cli.NoAppException, traceback=traceback)
+            return _load_by_flask(script, named, traceback=traceback)
+        # Without this, `app.run()` at the end of a module would start a server.
+        os.environ["FLASK_RUN_FROM_CLI"] = "true"
         _add_working_directory()
         spec = named or os.environ.get("ALDIS_APP") or os.environ.get("FLASK_APP") or _usual_file()
         return _app_of(spec, traceback=traceback)
@@ -127,10 +132,9 @@ def _add_working_directory() -> None:
         sys.path.insert(0, here)
 
 
-def _load_by_flask(
-    script: Any, named: str | None, no_app: type[Exception], *, traceback: bool
-) -> Any:
+def _load_by_flask(script: Any, named: str | None, *, traceback: bool) -> Any:
     """Load the app by Flask's command line; explain a failure as for other apps."""
+    no_app: type[Exception] = sys.modules["flask.cli"].NoAppException
     script.app_import_path = named or script.app_import_path
     try:
         return script.load_app()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from aldis.cli._app import load_app, load_object
+from aldis.cli._env import env_file_option, load_env
 from aldis.cli._options import APP, app_option, traceback_option
 from aldis.errors import AldisError
 
@@ -58,6 +59,7 @@ outbox_option = click.option(
 #: The options that name a database; :func:`find_database` takes their values.
 DATABASE_OPTIONS: Final = (
     app_option,
+    env_file_option,
     outbox_option,
     click.option("--url", metavar="URL", help="The database, as SQLAlchemy writes it."),
     click.option("--prefix", metavar="TEXT", help="The prefix of the tables' names."),
@@ -173,6 +175,7 @@ def find_database(
     if len(named) > 1:
         raise click.UsageError(f"{' and '.join(named)} both name a database: leave one out")
     if url is not None:
+        load_env(ctx)  # the driver reads variables such as PGPASSWORD
         return DatabaseTarget(_engine(url), prefix or DEFAULT_PREFIX, None)
     if outbox is not None:
         return target_of(load_object(ctx, outbox, traceback=traceback), outbox, prefix)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from aldis.cli._env import env_file_option
 from aldis.cli._output import UNITS
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DURATION",
     "TIMESTAMP",
     "app_option",
+    "app_options",
     "command_with",
     "json_option",
     "signals_command",
@@ -49,6 +51,12 @@ app_option = click.option(
     "By default $ALDIS_APP, else $FLASK_APP, else app.py, wsgi.py or asgi.py here.",
 )
 
+
+def app_options(function: F) -> F:
+    """Add ``--app`` and ``--env-file``."""
+    return app_option(env_file_option(function))
+
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON for programs. The docs list its keys."
 )
@@ -78,7 +86,9 @@ def command_with(
 
 def signals_command(name: str, short_help: str) -> Callable[[F], click.Command]:
     """Return a decorator for a command that inspects an app."""
-    return command_with(name, short_help, app_option, json_option, traceback_option)
+    return command_with(
+        name, short_help, app_option, env_file_option, json_option, traceback_option
+    )
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg] # only newer versions have one

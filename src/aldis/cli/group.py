@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from aldis.cli._options import app_option
+from aldis.cli._options import app_options
 from aldis.cli.commands.check import check_all, check_signals
 from aldis.cli.commands.db import check_tables, show_current, upgrade_tables
 from aldis.cli.commands.deliveries import (
@@ -60,7 +60,7 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(message=VERSION)
-@app_option
+@app_options
 def aldis() -> None:
     """Inspect signals, and run and manage durable deliveries.
 
@@ -82,7 +82,7 @@ def aldis() -> None:
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@app_option
+@app_options
 def signals() -> None:
     """Show signals and their receivers, and the signals that a request sends.
 
@@ -96,7 +96,7 @@ def signals() -> None:
 
 
 @click.group(cls=Group)
-@app_option
+@app_options
 def db() -> None:
     """Create and check the tables of durable deliveries.
 
@@ -109,7 +109,7 @@ def db() -> None:
 
 
 @click.group(cls=Group)
-@app_option
+@app_options
 def deliveries() -> None:
     """Inspect and manage durable deliveries.
 

@@ -44,7 +44,10 @@ from aldis.errors import AldisWarning, SchemaError, StrictWarning
 if TYPE_CHECKING:
     from aldis.durable.types import ReceiverStats
 
-__all__ = ["check_all", "check_signals"]
+__all__ = ["check_all", "check_signals", "load_in_strict_mode"]
+
+#: The key of ``Context.meta`` that keeps the warnings of :func:`load_in_strict_mode`.
+RECORDED: Final = "aldis.cli.recorded_warnings"
 
 #: The heading of the findings about deliveries.
 DURABLE: Final = "durable deliveries"
@@ -114,16 +117,28 @@ def _signal_results(ctx: click.Context, *, traceback: bool) -> tuple[Any, list[C
     Raises:
         AppError: The app was not found, or its import failed.
     """
-    set_strict()  # strict mode records where a receiver that dies was connected
-    with _recorded_warnings() as found:
-        app = load_app(ctx, traceback=traceback)
-        gc.collect()
+    app = load_in_strict_mode(ctx, traceback=traceback)
+    found: list[CheckResult] = [*ctx.meta[RECORDED]]
     for label, namespace in labelled_namespaces():
         found += [
             CheckResult(label, each.signal, each.problem, each.remark, each.closest)
             for each in _findings(namespace)
         ]
     return app, found
+
+
+def load_in_strict_mode(ctx: click.Context, *, traceback: bool = False) -> Any:
+    """Load the app, and keep the warnings of strict mode in the context.
+
+    Raises:
+        AppError: There is no app, or its import failed.
+    """
+    if RECORDED not in ctx.meta:
+        set_strict()  # strict mode records where a receiver that dies was connected
+        with _recorded_warnings() as ctx.meta[RECORDED]:
+            load_app(ctx, traceback=traceback)
+            gc.collect()
+    return load_app(ctx, traceback=traceback)
 
 
 def _findings(namespace: Namespace) -> list[Finding]:

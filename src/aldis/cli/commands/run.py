@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import click
 
+from aldis.cli._env import ENV_FILE, env_file_option, load_env
 from aldis.cli._options import APP
 
 __all__ = ["environment", "run"]
@@ -40,13 +41,15 @@ class NotExecutableError(click.ClickException):
     options_metavar="",
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENTS]")
+@env_file_option
 @click.pass_context
 def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
     """Run COMMAND with aldis installed as blinker.
 
     aldis is installed before COMMAND's first import, and in each process that COMMAND starts with
     this Python. Another Python stays as it is. COMMAND replaces this process, so signals and the
-    exit code are its own. COMMAND can be a Python script.
+    exit code are its own. COMMAND can be a Python script. Its environment has the variables from
+    --env-file, .env and .flaskenv.
 
     \b
       aldis run -- flask --app shop run --debug
@@ -66,7 +69,14 @@ def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
         raise click.UsageError(
             "`run` has no --app: name the app in COMMAND, as in aldis run -- flask --app shop run"
         )
+    if ENV_FILE in ctx.meta or not _is_flask(command):  # Flask reads the files by itself
+        load_env(ctx)
     _execute(list(command), environment())
+
+
+def _is_flask(command: tuple[str, ...]) -> bool:
+    """Tell whether a command line starts Flask's command line."""
+    return Path(command[0]).stem == "flask" or command[1:3] == ("-m", "flask")
 
 
 def environment() -> dict[str, str]:

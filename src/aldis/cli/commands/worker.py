@@ -27,7 +27,7 @@ from aldis.cli._database import (
     target_of,
     wal_advice,
 )
-from aldis.cli._options import APP, DURATION, app_option, traceback_option
+from aldis.cli._options import APP, DURATION, app_options, traceback_option
 from aldis.cli._output import printable
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ TIMED_OUT: Final = -1
     help="How long running receivers may continue after the first signal.",
 )
 @click.option("--name", metavar="TEXT", help="The worker's name; by default MACHINE:PROCESS.")
-@app_option
+@app_options
 @traceback_option
 @click.pass_context
 def run_worker(  # noqa: PLR0913 - each argument is an option
