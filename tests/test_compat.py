@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import Distribution, distribution, version
 from pathlib import Path
 from types import FunctionType
 from typing import Protocol
@@ -114,6 +114,25 @@ def test_an_unmarked_function_is_not_async():
 
     assert not _compat.is_marked_async(receiver)
     assert not _compat.is_marked_async(lambda: None)
+
+
+def test_the_metadata_of_a_distribution_is_found():
+    """The module finds the folder whose name has the name of the distribution."""
+    folder = _compat.metadata_folder(distribution("SQLAlchemy"))
+
+    assert folder.name.lower().startswith("sqlalchemy-")
+    assert (folder / "METADATA").is_file()
+
+
+def test_a_distribution_of_another_finder_may_have_no_folder():
+    """Only Python's own finders make distributions with a folder."""
+
+    class Elsewhere(Distribution):
+        def read_text(self, filename): ...
+
+        def locate_file(self, path): ...
+
+    assert _compat.metadata_folder(Elsewhere()) is None
 
 
 def test_a_protocol_differs_from_a_class():

@@ -12,9 +12,12 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
     from alembic.script import ScriptDirectory
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session, SessionTransaction
@@ -27,6 +30,7 @@ __all__ = [
     "is_marked_async",
     "is_protocol",
     "max_overflow",
+    "metadata_folder",
     "set_variable",
     "upgrade_steps",
     "usable_after_commit",
@@ -63,6 +67,15 @@ def is_marked_async(function: Any) -> bool:
 def is_protocol(cls: type) -> bool:
     """Return whether ``cls`` is a ``typing.Protocol``. Python 3.13 has a public function for it."""
     return bool(getattr(cls, "_is_protocol", False))
+
+
+def metadata_folder(dist: Distribution) -> Path | None:
+    """Return the folder, or the file, with the metadata of an installed distribution.
+
+    A distribution that another finder than Python's has found may have none.
+    """
+    path: Any = getattr(dist, "_path", None)
+    return None if path is None else Path(str(path))
 
 
 # -- SQLAlchemy ----------------------------------------------------------------------------------

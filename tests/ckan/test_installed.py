@@ -101,12 +101,22 @@ def test_ckan_on_blinker_works_on_aldis_from_then_on(with_ckan, first):
     assert "True\nTrue\n" == run(with_ckan + textwrap.dedent(code))
 
 
-def test_ckan_loaded_around_blinker_is_refused(with_ckan):
-    """A program that removed blinker from ``sys.modules`` hides its classes from aldis."""
+def test_ckan_loaded_with_a_blinker_that_was_removed(with_ckan):
+    """A program that removed blinker from ``sys.modules`` does not hide CKAN's signals."""
     code = """
         import ckan.lib.signals
         for name in [name for name in sys.modules if name.startswith("blinker")]:
             del sys.modules[name]
+        import aldis.ckan
+        print(aldis.ckan.ckan is ckan.lib.signals.ckan, type(aldis.ckan.ckan) is aldis.Namespace)
+    """
+    assert "True True\n" == run(with_ckan + textwrap.dedent(code))
+
+
+def test_ckan_with_another_kind_of_namespace_is_refused(with_ckan, tmp_path):
+    """A CKAN whose signals come from another library than blinker is an error."""
+    (tmp_path / "ckan" / "lib" / "signals.py").write_text("ckan = ckanext = {}")
+    code = """
         try:
             import aldis.ckan
         except RuntimeError as error:

@@ -100,6 +100,91 @@ def test_a_malformed_entry_point_is_named(distributions, manager, value):
     assert () == manager.enabled
 
 
+@pytest.mark.parametrize(
+    "problem", ["SystemExit(3)", "GeneratorExit('why')", "BaseException('why')", "StopIteration()"]
+)
+@pytest.mark.parametrize("where", ["import", "class", "mapping"])
+def test_a_plugin_that_would_end_the_application_is_named(distributions, manager, problem, where):
+    """An exception that no ``except Exception`` catches becomes an error that names the plugin."""
+    places = dict.fromkeys(["import", "class", "mapping"], "pass") | {where: f"raise {problem}"}
+    source = f"""
+        {places["import"]}
+        class Plugin:
+            def __init__(self):
+                {places["class"]}
+            def get_signal_subscriptions(self):
+                {places["mapping"]}
+                return {{}}
+    """
+    distributions.install("leaving", source, version="2.1")
+    distributions.install("audit", LISTENER.format(answer=1))
+    with pytest.raises(PluginError) as caught:
+        manager.enable("audit", "leaving")
+    said = str(caught.value)
+    assert said.startswith("plugin 'leaving' (dist_leaving:Plugin of dist_leaving 2.1) cannot be ")
+    assert problem.partition("(")[0] in said
+    assert () == manager.enabled
+
+
+def test_an_interrupt_stays_one_and_names_the_plugin(distributions, manager):
+    """Ctrl-C during the import of a plugin ends the program. A note names the plugin."""
+    distributions.install("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        manager.enable("slow")
+    (note,) = caught.value.__notes__
+    where = "plugin 'slow' (dist_slow:Plugin of dist_slow 1.0)"
+    assert note == f"{where} cannot be loaded: it was interrupted"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"[aldis.plugins]\nbroken = \xff\xfe", b"[aldis.plugins]\nbroken\n", b"\xff"],
+)
+def test_a_damaged_distribution_keeps_no_other_from_loading(distributions, manager, caplog, text):
+    """A warning names the distribution once, and the plugins of the others load."""
+    distributions.install("damaged", LISTENER.format(answer=2))
+    (folder,) = distributions.path.glob("dist_damaged-*")
+    folder.joinpath("entry_points.txt").write_bytes(text)
+    distributions.install("audit", LISTENER.format(answer=1))
+    manager.enable("audit")
+    assert [1] == answers()
+    assert ("audit",) == manager.names
+    with pytest.raises(UnknownPluginError) as caught:
+        manager.enable("damaged")
+    assert f"the entry points of {folder} cannot be read" in str(caught.value)
+    (record,) = [each for each in caplog.records if str(folder) in each.getMessage()]
+    assert "so its plugins are missing" in record.getMessage()
+    assert "reinstall the distribution" in record.getMessage()
+
+
+@pytest.mark.parametrize("metadata", [b"Name: \xff\xfe", b"", None])
+def test_damaged_metadata_keeps_no_plugin_from_loading(distributions, manager, metadata):
+    """The plugin of the damaged distribution loads, too, and an error names its plugin."""
+    distributions.install("damaged", LISTENER.format(answer=1))
+    distributions.install("broken", "1 / 0")
+    for folder in distributions.path.glob("dist_*-1.0.dist-info"):
+        if metadata is None:
+            folder.joinpath("METADATA").unlink()
+        else:
+            folder.joinpath("METADATA").write_bytes(metadata)
+    manager.enable("damaged")
+    assert [1] == answers()
+    with pytest.raises(PluginError, match=r"plugin 'broken' .*dist_broken.*ZeroDivisionError"):
+        manager.enable("broken")
+
+
+def test_a_distribution_that_comes_first_on_the_path_hides_another(
+    distributions, manager, tmp_path, monkeypatch
+):
+    """Of two distributions of one name, the plugins of the first one count."""
+    distributions.install("audit", LISTENER.format(answer=1))
+    first = type(distributions)(tmp_path / "first", "no.group")
+    first.path.mkdir()
+    first.install("audit", LISTENER.format(answer=2), version="9.0")
+    monkeypatch.syspath_prepend(first.path)
+    assert () == manager.names
+
+
 def test_the_error_for_an_absent_plugin_suggests_the_closest(distributions, manager):
     """The error for a name that no distribution installs suggests the closest name."""
     distributions.install("shop-audit", LISTENER.format(answer=1))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from importlib.metadata import entry_points
 from typing import Final
 
 from aldis.ckan.namespaces import ckan, ckanext
 from aldis.core.namespace import Finding, Namespace
 from aldis.plugins.check import check_names, check_prefixes
+from aldis.plugins.installed import installed
 from aldis.plugins.origins import origins
 
 __all__ = ["check", "check_namespace"]
@@ -47,8 +47,8 @@ def check_namespace(namespace: Namespace, plugins: Iterable[str] = ()) -> list[F
     if namespace is ckan:
         return [replace(finding, remark=False) for finding in findings]
     if namespace is ckanext:
-        installed = [entry.name for group in _GROUPS for entry in entry_points(group=group)]
-        findings += check_prefixes(ckanext, [*plugins, *installed, *_connected_plugins(), *_OWN])
+        names = [entry.name for group in _GROUPS for entry in installed(group).entries]
+        findings += check_prefixes(ckanext, [*plugins, *names, *_connected_plugins(), *_OWN])
     return findings
 
 

@@ -1,4 +1,4 @@
-"""Finds plugins: pluggy loads their entry points and validates their method."""
+"""Finds plugins by their entry points. pluggy validates their method."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import importlib
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, Final
 
 from aldis.errors import MissingExtraError, PluginError, UnknownPluginError
+from aldis.plugins.installed import distribution_of, installed
 
 try:
     import pluggy
@@ -50,6 +51,34 @@ class _PluggyRegistry(pluggy.PluginManager):
         return super().register(made, name)
 
 
+class ErrorsOf:
+    """A context manager that names a plugin in the errors of its code.
+
+    A plugin that raises SystemExit must not end the application silently, so every error becomes a
+    PluginError. A KeyboardInterrupt may come from a person. It stays one, and a note names the
+    plugin.
+
+    Args:
+        describe: Returns the begin of the message.
+        name: The plugin's name.
+    """
+
+    def __init__(self, describe: Callable[[], str], name: str) -> None:
+        self._describe = describe
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(f"{self._describe()}: it was interrupted")
+        elif error is not None:
+            notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+            message = f"{self._describe()}: {type(error).__name__}: {error}{notes}"
+            raise PluginError(message, plugin=self._name) from error
+
+
 class Finder:
     """Finds plugins by name among the added ones and those of an entry point group.
 
@@ -65,8 +94,8 @@ class Finder:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all known plugins: the added ones, then the installed ones."""
-        installed = sorted(each.name for each in entry_points(group=self.group))
-        return tuple(dict.fromkeys([*self._added, *installed]))
+        names = [each.name for each in installed(self.group).entries]
+        return tuple(dict.fromkeys([*self._added, *names]))
 
     def add(self, name: str, plugin: object) -> None:
         """Add a plugin that is not installed: an object, or a class to instantiate.
@@ -104,10 +133,8 @@ class Finder:
         self._loaded.pop(name, None)
         if name in self._added:
             return
-        try:
+        with self.naming(name, "cannot be reloaded"):
             _reload_module(self._entry_point(name))
-        except Exception as error:
-            raise self.error(name, "cannot be reloaded", error) from error
 
     def require(self, name: str) -> None:
         """Raise an error unless there is a plugin called ``name``.
@@ -118,35 +145,45 @@ class Finder:
         if name not in self._added and self._entry_point(name) is None:
             raise self._unknown(name)
 
-    def error(self, name: str, problem: str, cause: BaseException) -> PluginError:
-        """Return an error with the plugin's name, its entry point and the cause."""
+    def naming(self, name: str, problem: str) -> ErrorsOf:
+        """Return a context manager that names the plugin in the errors of its code.
+
+        Args:
+            name: The plugin's name.
+            problem: The text between its name and the error, such as "cannot be loaded".
+        """
+        return ErrorsOf(lambda: f"{self.describe(name)} {problem}", name)
+
+    def describe(self, name: str) -> str:
+        """Return the plugin's name, its entry point and its distribution."""
         entry = None if name in self._added else self._entry_point(name)
-        where = f" ({entry.value}{_distribution(entry)})" if entry else ""
-        notes = "".join(f"; {note}" for note in getattr(cause, "__notes__", ()))
-        why = f"{type(cause).__name__}: {cause}{notes}"
-        return PluginError(f"plugin {name!r}{where} {problem}: {why}", plugin=name)
+        if entry is None:
+            return f"plugin {name!r}"
+        dist = distribution_of(entry)
+        return f"plugin {name!r} ({entry.value}{f' of {dist}' if dist else ''})"
 
     def _take(self, name: str, find: Callable[[_PluggyRegistry], object]) -> Any:
         # One registry for each plugin, because pluggy scans all of a registry at every change.
         registry = _PluggyRegistry("aldis")
         registry.add_hookspecs(_Spec)
-        try:
+        with self.naming(name, "cannot be loaded"):
             found = find(registry)
-        except Exception as error:
-            raise self.error(name, "cannot be loaded", error) from error
         if not found:
             raise self._unknown(name)
         self._loaded[name] = registry.get_plugin(name)
         return self._loaded[name]
 
-    def _load_installed(self, registry: _PluggyRegistry, name: str) -> int:
+    def _load_installed(self, registry: _PluggyRegistry, name: str) -> str | None:
         entry = self._entry_point(name)
-        if entry is not None:
-            _module_of(entry)  # raises for a malformed one, which pluggy does not report well
-        return registry.load_setuptools_entrypoints(self.group, name)
+        if entry is None:
+            return None
+        _module_of(entry)  # raises for a malformed one, which Python does not report well
+        # pluggy's `load_setuptools_entrypoints` fails if any distribution is damaged.
+        return registry.register(entry.load(), name)
 
     def _entry_point(self, name: str) -> EntryPoint | None:
-        return next(iter(entry_points(group=self.group, name=name)), None)
+        entries = installed(self.group).entries
+        return next((each for each in entries if each.name == name), None)
 
     def _unknown(self, name: str) -> UnknownPluginError:
         names = self.names
@@ -156,7 +193,8 @@ class Finder:
         else:
             there = ", ".join(repr(each) for each in names) or "none"
             hint = f"installed in the entry point group {self.group!r}: {there}"
-        return UnknownPluginError(f"no plugin is called {name!r}; {hint}", plugin=name)
+        damaged = "".join(f"; {each}" for each in installed(self.group).damaged)
+        return UnknownPluginError(f"no plugin is called {name!r}; {hint}{damaged}", plugin=name)
 
 
 def _reload_module(entry: EntryPoint | None) -> None:
@@ -186,8 +224,3 @@ def _module_of(entry: EntryPoint) -> str:
             "'package.module:Plugin'"
         )
         raise ValueError(message) from error
-
-
-def _distribution(entry: EntryPoint) -> str:
-    dist = entry.dist
-    return f" of {dist.name} {dist.version}" if dist is not None else ""

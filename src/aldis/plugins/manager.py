@@ -151,13 +151,11 @@ class PluginManager:
 
     def _connect(self, name: str) -> Subscriptions:
         plugin = self._finder.load(name)
-        try:
+        with self._finder.naming(name, "cannot be enabled"):
             unit = Subscriptions(
                 plugin.get_signal_subscriptions(), plugin=name, delivery=self._delivery
             )
             unit.connect()
-        except Exception as error:
-            raise self._finder.error(name, "cannot be enabled", error) from error
         return unit
 
     def __repr__(self) -> str:
