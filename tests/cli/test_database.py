@@ -16,6 +16,7 @@ from tests.cli.test_documentation import PAGE
 from tests.durable.sql.databases import database
 
 FILE = ("--url", "sqlite:///shop.db")
+REVISIONS = "0001: create the tables\n0002: find all deliveries of a send by an index\n"
 MISSING = (
     "the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own migrations: "
     "aldis.durable.tables(metadata), then autogenerate"
@@ -103,10 +104,10 @@ class TestUpgrade:
     def test_creates_the_tables(self, project):
         """Progress goes to the standard error, the result to the standard output."""
         ended = db(project, "upgrade", *FILE)
-        assert (0, "0001: create the tables\n") == said(ended)
-        assert "The tables aldis_* in sqlite:///shop.db are at revision 0001.\n" == ended.stdout
+        assert (0, REVISIONS) == said(ended)
+        assert "The tables aldis_* in sqlite:///shop.db are at revision 0002.\n" == ended.stdout
         again = db(project, "upgrade", *FILE)
-        assert again.stdout.endswith(" were up to date, at revision 0001.\n")
+        assert again.stdout.endswith(" were up to date, at revision 0002.\n")
 
     def test_a_prefix(self, project):
         """The names of all tables begin with the prefix."""
@@ -168,14 +169,14 @@ class TestUpgrade:
         url = ("--url", "sqlite+aiosqlite:///shop.db")
         assert 0 == db(project, "upgrade", *url).returncode
         assert 0 == db(project, "check", *FILE).returncode
-        assert "0001 (the newest)\n" == db(project, "current", *url).stdout
+        assert "0002 (the newest)\n" == db(project, "current", *url).stdout
 
     @pytest.mark.service
     @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
     def test_on_a_server(self, project, kind):
         """The commands work on a database server."""
         with database(kind, project.folder) as url:
-            assert (0, "0001: create the tables\n") == said(db(project, "upgrade", "--url", url))
+            assert (0, REVISIONS) == said(db(project, "upgrade", "--url", url))
             assert 0 == db(project, "check", "--url", url).returncode
 
     @pytest.mark.service
@@ -238,7 +239,7 @@ class TestCheck:
         assert ended.stderr.startswith(
             "Error: the tables aldis_* are of revision 0009, which aldis"
         )
-        assert "0009 (not 0001)\n" == db(project, "current", *FILE).stdout
+        assert "0009 (not 0002)\n" == db(project, "current", *FILE).stdout
 
     @pytest.mark.parametrize("command", ["check", "current"])
     def test_no_file(self, project, command):
@@ -254,19 +255,19 @@ class TestJson:
         """The problem is a sentence or null."""
         db(project, "upgrade", *FILE)
         facts = {"schema": "aldis-db-check/1", **WHERE, "ok": True, "problem": None}
-        known = {"revision": "0001", "newest": "0001"}
+        known = {"revision": "0002", "newest": "0002"}
         assert facts | known == json.loads(db(project, "check", *FILE, "--json").stdout)
         (project.folder / "shop.db").unlink()
         (project.folder / "shop.db").touch()
         ended = db(project, "check", *FILE, "--json")
         assert 1 == ended.returncode
-        facts |= {"ok": False, "problem": MISSING, "revision": None, "newest": "0001"}
+        facts |= {"ok": False, "problem": MISSING, "revision": None, "newest": "0002"}
         assert facts == json.loads(ended.stdout)
 
     def test_current(self, project):
         """The revision is a text or null."""
         db(project, "upgrade", *FILE)
-        facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0001", "newest": "0001"}
+        facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0002", "newest": "0002"}
         assert facts == json.loads(db(project, "current", *FILE, "--json").stdout)
         ended = db(project, "current", *FILE, "--json", "--prefix", "other_")
         assert facts | {"prefix": "other_", "revision": None} == json.loads(ended.stdout)
@@ -283,7 +284,7 @@ class TestPlaces:
     def test_the_apps_outbox(self, shops):
         """The command uses the outbox's database and its prefix, unless --prefix is given."""
         ended = db(shops, "upgrade", "--app", "shop:app")
-        assert (0, "0001: create the tables\n") == said(ended)
+        assert (0, REVISIONS) == said(ended)
         assert "harbour_deliveries" in tables_in(shops.folder / "shop.db")
         assert 0 == db(shops, "check", ALDIS_APP="shop").returncode
         assert 0 == db(shops, "upgrade", "--app", "shop", "--prefix", "pier_").returncode

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from os import urandom
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -221,7 +221,8 @@ class SendId:
     value: str
 
     def __enter__(self) -> Self:
-        self.value = urandom(16).hex()
+        # The time in milliseconds comes first, so that new ids are neighbours in an index.
+        self.value = f"{time_ns() // 1_000_000:012x}{urandom(10).hex()}"
         self._outer = _send_id.get()
         try:
             set_variable(_send_id, self.value)

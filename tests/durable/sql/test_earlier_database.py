@@ -1,4 +1,4 @@
-"""A database that an earlier aldis migrated and used works without a new migration.
+"""A database that an earlier aldis migrated and used works after an upgrade.
 
 ``revision_0001.sql`` is a dump of such a database, with one delivery in each state.
 """
@@ -28,7 +28,7 @@ STATES = {
 
 @pytest.fixture
 def engine(tmp_path):
-    """Give an engine on a copy of the earlier database."""
+    """Yield an engine on a copy of the earlier database."""
     path = tmp_path / "earlier.db"
     connection = sqlite3.connect(path)
     connection.executescript(
@@ -42,15 +42,17 @@ def engine(tmp_path):
 
 @pytest.fixture
 def store(engine):
-    """Give the store in the earlier database, with its worker's lease renewed."""
+    """Return the store in the upgraded database, with its worker's lease renewed."""
+    migrate.upgrade(engine)
     store = SqlStore(engine)
     assert store.heartbeat(WORKER, 600)
     return store
 
 
-def test_its_tables_are_up_to_date(engine):
-    """The revision is known and complete, and ``upgrade`` has nothing to do."""
-    assert "0001" == migrate.current(engine) == migrate.REVISIONS[-1]
+def test_it_is_upgraded(engine):
+    """``upgrade`` runs the later revisions, and the tables are complete then."""
+    assert "0001" == migrate.current(engine)
+    assert list(migrate.REVISIONS[1:]) == migrate.upgrade(engine)
     migrate.check(engine, columns=True)
     assert [] == migrate.upgrade(engine)
 

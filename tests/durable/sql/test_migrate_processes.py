@@ -12,6 +12,8 @@ from aldis.durable.store.sql import migrate
 
 pytestmark = pytest.mark.slow
 
+ALL = list(migrate.REVISIONS)
+
 UPGRADE = """
     import sys
     from sqlalchemy import create_engine, event
@@ -52,7 +54,7 @@ class TestProcesses:
         ended = [each.communicate(timeout=60) for each in processes]
 
         assert [""] * 4 == [errors for _, errors in ended]
-        assert ["['0001']\n", "[]\n", "[]\n", "[]\n"] == sorted(out for out, _ in ended)
+        assert [f"{ALL}\n", "[]\n", "[]\n", "[]\n"] == sorted(out for out, _ in ended)
         migrate.check(engine)
 
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -65,11 +67,12 @@ class TestProcesses:
         half.send_signal(how)
         half.communicate(timeout=60)
 
-        assert ["0001"] == migrate.upgrade(engine)
+        assert ALL == migrate.upgrade(engine)
         migrate.check(engine)
         names = [index["name"] for index in inspect(engine).get_indexes("aldis_deliveries")]
         assert {
-            f"ix_aldis_deliveries_{end}" for end in ("ready", "chain", "worker", "ended")
+            f"ix_aldis_deliveries_{end}"
+            for end in ("ready", "chain", "emission", "worker", "ended")
         } == set(names)
 
     def test_a_process_waits_for_another(self, url, engine):
@@ -83,6 +86,6 @@ class TestProcesses:
         second.start()
         second.join(0.5)
         assert second.is_alive()
-        assert ("['0001']\n", "") == first.communicate("go\n", timeout=60)
+        assert (f"{ALL}\n", "") == first.communicate("go\n", timeout=60)
         second.join(60)
         assert [[]] == done

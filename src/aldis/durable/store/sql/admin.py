@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     case,
     delete,
-    false,
     func,
     insert,
     select,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from aldis.durable.store.sql.corrupt_rows import as_delivery, as_moment
-from aldis.durable.store.sql.tables import BATCH, Tables, microseconds, now
+from aldis.durable.store.sql.tables import BATCH, Tables, microseconds, now, unindexed
 from aldis.durable.types import (
     OVER,
     UNFINISHED,
@@ -209,17 +208,21 @@ def _prunable(rows: Table, older_than: float) -> ColumnElement[bool]:
 
 
 def _selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = []
+    states = _STATES if where.states is None else where.states
+    receiver: ColumnElement[Any] = rows.c.receiver
+    state: ColumnElement[Any] = rows.c.state
+    if State.DONE in states:  # nearly all rows
+        receiver, state = unindexed(receiver), unindexed(state)
+    conditions: list[ColumnElement[bool]] = [state.in_(states)]
     for column, value in (
-        (rows.c.receiver, where.receiver),
+        (receiver, where.receiver),
         (rows.c.signal, where.signal),
         (rows.c.emission_id, where.emission_id),
     ):
         if value is not None:
             conditions.append(column == value)
-    for column, values in ((rows.c.id, where.ids), (rows.c.state, where.states)):
-        if values is not None:
-            conditions.append(column.in_(values) if values else false())
+    if where.ids is not None:
+        conditions.append(rows.c.id.in_(where.ids))
     if where.error is not None:
         errors = func.coalesce(rows.c.reason, "") + "\n" + func.coalesce(rows.c.traceback, "")
         conditions.append(func.lower(errors).contains(where.error.lower(), autoescape=True))
@@ -227,7 +230,7 @@ def _selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
         conditions.append(rows.c.created_at >= _from_datetime(where.since))
     if where.until is not None:
         conditions.append(rows.c.created_at < _from_datetime(where.until))
-    return and_(rows.c.state.in_(_STATES), *conditions)
+    return and_(*conditions)
 
 
 def _from_datetime(moment: datetime) -> int:

@@ -18,7 +18,7 @@ from aldis.version import __version__
 __all__ = ["REVISIONS", "check", "current", "sql", "upgrade"]
 
 #: The revisions of the tables, the newest last.
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 
 #: Parts of a database's message, and the remedy for each.
 _REMEDIES: Final = {

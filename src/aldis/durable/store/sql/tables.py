@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UnaryExpression,
     literal_column,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
@@ -30,7 +31,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from aldis.durable.types import NAME_LENGTH, OVER, UNFINISHED, WAITING, State
 
-__all__ = ["BATCH", "MICRO", "Tables", "among", "microseconds", "now", "tables"]
+__all__ = ["BATCH", "MICRO", "Tables", "among", "microseconds", "now", "tables", "unindexed"]
 
 #: How many rows one statement changes at most.
 BATCH: Final = 500
@@ -77,6 +78,29 @@ def _now_mysql(_element: now, _compiler: Any, **_: Any) -> str:
 @compiles(now, "sqlite")
 def _now_sqlite(_element: now, _compiler: Any, **_: Any) -> str:
     return "(cast((julianday('now') - 2440587.5) * 86400000000.0 as integer))"
+
+
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return ``column`` for a condition for which SQLite must not choose an index.
+
+    SQLite has few statistics. It takes the index of a condition that nearly all rows meet, and
+    sorts them, instead of reading the last rows.
+    """
+    return _Unindexed(column, type_=column.type)
+
+
+class _Unindexed(UnaryExpression[Any]):
+    inherit_cache = True
+
+
+@compiles(_Unindexed)
+def _unindexed(element: _Unindexed, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.element, **options))
+
+
+@compiles(_Unindexed, "sqlite")
+def _unindexed_sqlite(element: _Unindexed, compiler: Any, **options: Any) -> str:
+    return f"+{compiler.process(element.element, **options)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +187,7 @@ def _deliveries(metadata: MetaData, prefix: str) -> Table:
         table.c.id,
         postgresql_where=table.c.order_key.is_not(None) & among(state, UNFINISHED),
     )
+    Index(f"ix_{name}_emission", table.c.emission_id)
     Index(f"ix_{name}_worker", table.c.worker, postgresql_where=state == literal_column("1"))
     Index(
         f"ix_{name}_ended",
