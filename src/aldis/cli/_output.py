@@ -14,6 +14,8 @@ from typing import Any, Final, TextIO, TypeAlias
 
 import click
 
+from aldis.core.text import printable
+
 __all__ = [
     "INDENT",
     "OutputError",
@@ -72,10 +74,12 @@ class Report:
             indent: How many spaces the line is indented, its continuation included.
         """
         styled = [(part, "") if isinstance(part, str) else part for part in parts]
+        styled = [(printable(text), style) for text, style in styled]
         self._lines.append((indent, styled))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Styled]]) -> None:
         """Add a table; columns of numbers are aligned on the right."""
+        rows = [[_printable(cell) for cell in row] for row in rows]  # before the widths
         columns = [[_text(row[number]) for row in rows] for number in range(len(head))]
         right = [all(_is_number(each) for each in column) for column in columns]
         widths = [
@@ -134,6 +138,10 @@ def _padded(
 
 def _is_number(text: str) -> bool:
     return text.replace(",", "").isdigit()
+
+
+def _printable(cell: Styled) -> Styled:
+    return printable(cell) if isinstance(cell, str) else (printable(cell[0]), cell[1])
 
 
 def _text(cell: Styled) -> str:
@@ -222,15 +230,6 @@ def duration_text(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return "0s"
-
-
-def printable(text: str) -> str:
-    """Return ``text`` in one line, with escapes for the characters that a terminal interprets."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def relative_location(location: str | None) -> str:

@@ -173,5 +173,5 @@ def _signatures(receiver: Callable[..., Any]) -> Iterator[Signature]:
     Both must fit.
     """
     for follow_wrapped in (True, False):
-        with suppress(TypeError, ValueError):
+        with suppress(Exception):  # an attribute of the receiver may raise anything
             yield signature(receiver, follow_wrapped=follow_wrapped)

@@ -9,6 +9,7 @@ from typing import Any
 from aldis.core.receiver import binder_of, location, name_of
 from aldis.core.registry import Connection
 from aldis.core.sender import ANY, describe_sender, sender_key
+from aldis.core.text import printable
 
 __all__ = ["Explanation", "Row", "explain"]
 
@@ -73,7 +74,7 @@ class Explanation:
                 lines.append(f"     not called: {row.obstacle}")
         if not self.rows:
             lines.append("  no receiver is connected")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def explain(

@@ -23,7 +23,7 @@ def make_id(obj: Any) -> Any:
     """
     if type(obj) is MethodType:
         return id(obj.__func__), id(obj.__self__)
-    return obj if isinstance(obj, (str, int)) else id(obj)
+    return obj if issubclass(type(obj), (str, int)) else id(obj)
 
 
 def make_ref(obj: Any, callback: Any = None) -> Any:

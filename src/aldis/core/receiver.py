@@ -10,13 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from inspect import CO_COROUTINE
-from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
+from types import (
+    BuiltinMethodType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+)
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from warnings import warn
 from weakref import ref
 
 from aldis._compat import is_marked_async
 from aldis.core._native import Emitter, MethodResolver
+from aldis.core.text import printable
 from aldis.errors import ReceiverError
 
 __all__ = [
@@ -51,12 +59,25 @@ _DEPTH: Final = 100
 
 def unwrap_once(receiver: Any) -> Any | None:
     """Return what ``receiver`` directly wraps (``__wrapped__``, ``partial``, method), or None."""
-    if isinstance(receiver, partial):
+    if _is_partial(receiver):
         return receiver.func
     if type(receiver) is MethodType:
         return receiver.__func__
     # Read from the instance's own dict, because a mock would invent the attribute.
-    return getattr(receiver, "__dict__", {}).get("__wrapped__")
+    own = _attribute(receiver, "__dict__")
+    return None if own is None else own.get("__wrapped__")
+
+
+def _is_partial(receiver: Any) -> bool:
+    # Not isinstance(), which asks the receiver's ``__class__``: a mock of a partial is not one.
+    return issubclass(type(receiver), partial)
+
+
+def _attribute(receiver: Any, name: str) -> Any:
+    try:
+        return getattr(receiver, name, None)
+    except Exception:  # noqa: BLE001 - a property may raise anything, and no fact depends on it
+        return None
 
 
 def _innermost(receiver: Any) -> Any:
@@ -70,12 +91,12 @@ def _innermost(receiver: Any) -> Any:
 
 def name_of(receiver: Any) -> str:
     """Return the name that ``receiver`` has in the source code."""
-    if isinstance(receiver, partial):
+    if _is_partial(receiver):
         return f"partial({name_of(receiver.func)})"
     for attribute in ("__qualname__", "__name__"):
-        name = getattr(receiver, attribute, None)
-        if isinstance(name, str):
-            return name
+        name = _attribute(receiver, attribute)
+        if issubclass(type(name), str):
+            return str(name)
     inner = unwrap_once(receiver)
     if inner is not None:
         return name_of(inner)
@@ -90,8 +111,8 @@ def location(receiver: Any) -> str | None:
     function = _innermost(receiver)
     if type(function) is not FunctionType:
         function = _innermost(getattr(type(function), "__call__", None))  # noqa: B004 - the method
-    code: Any = getattr(function, "__code__", None)
-    if isinstance(getattr(code, "co_filename", None), str):
+    code = _attribute(function, "__code__")
+    if type(code) is CodeType:
         return f"{code.co_filename}:{code.co_firstlineno}"
     return None
 
@@ -99,7 +120,8 @@ def location(receiver: Any) -> str | None:
 def describe(receiver: Any) -> str:
     """Return the name and the location of ``receiver`` for a message: ``note (shop.py:7)``."""
     place = location(receiver)
-    return name_of(receiver) if place is None else f"{name_of(receiver)} ({place})"
+    name = name_of(receiver)
+    return printable(name if place is None else f"{name} ({place})")
 
 
 # -- identity ------------------------------------------------------------------------------------
@@ -111,7 +133,7 @@ def _method_owner(receiver: object) -> object | None:
     ``items.append`` is a new object at each look-up, so its list and its name identify it. A
     function of a C module has a ``__self__`` too, but it is not a method.
     """
-    if isinstance(receiver, (BuiltinMethodType, MethodWrapperType)):
+    if type(receiver) is BuiltinMethodType or type(receiver) is MethodWrapperType:
         owner: object | None = receiver.__self__
         return None if isinstance(owner, ModuleType) else owner
     return None
@@ -160,15 +182,17 @@ def is_async(receiver: Any) -> bool:
     __call__`` and the marks of ``inspect.markcoroutinefunction`` and ``asyncio``. A mock counts as
     the function that it replaces.
     """
-    while type(receiver) is not FunctionType and isinstance(receiver, (MethodType, partial)):
-        receiver = receiver.__func__ if isinstance(receiver, MethodType) else receiver.func
+    while type(receiver) is not FunctionType and (
+        type(receiver) is MethodType or _is_partial(receiver)
+    ):
+        receiver = receiver.__func__ if type(receiver) is MethodType else receiver.func
     if type(receiver) is FunctionType:
         return bool(receiver.__code__.co_flags & CO_COROUTINE) or is_marked_async(receiver)
     call = getattr(type(receiver), "__call__", None)  # noqa: B004 - the method itself is needed
     if type(call) is FunctionType and call.__code__.co_flags & CO_COROUTINE:
         return True
     # A mock answers every look-up with another mock, so only an int counts as flags.
-    flags = getattr(getattr(receiver, "__code__", None), "co_flags", None)
+    flags = getattr(_attribute(receiver, "__code__"), "co_flags", None)
     if isinstance(flags, int):
         return bool(flags & CO_COROUTINE)
     return flags is None and is_marked_async(receiver)
@@ -283,9 +307,9 @@ def bind_signal(binder: Any, signal: Any) -> Any:
 
 def needs_send_id(call: Any) -> bool:
     """Return whether ``call`` reads :func:`aldis.core.observers.current_send_id`."""
-    if getattr(call, "needs_send_id", None) is True:
+    if _attribute(call, "needs_send_id") is True:
         return True
-    if getattr(call, "asks_send", None) is True:
+    if _attribute(call, "asks_send") is True:
         message = f"{name_of(call)}: the attribute asks_send is now called needs_send_id"
         warn(message, DeprecationWarning, stacklevel=2)
         return True
@@ -426,6 +450,6 @@ def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | Non
 
 
 def _relays(receiver: Any) -> bool:
-    return isinstance(getattr(receiver, "__self__", None), Emitter) and (
-        getattr(receiver, "__name__", None) == "send"
+    return issubclass(type(_attribute(receiver, "__self__")), Emitter) and (
+        _attribute(receiver, "__name__") == "send"
     )

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+from aldis.core.text import printable, shortened
 from aldis.errors import UnboundSenderError
 
 __all__ = ["ANY", "Symbol", "describe_sender", "is_proxy", "real_sender", "sender_key"]
 
 PROXY_ATTRIBUTE: Final = "_get_current_object"
+
+#: The length of the text for a sender: it fits in a line.
+WIDTH: Final = 60
+
+#: A longer number is described without its digits.
+MOST_BITS: Final = 190
 
 
 class Symbol:
@@ -66,7 +73,7 @@ def real_sender(sender: Any) -> Any:
     return sender
 
 
-def sender_key(sender: object) -> object:
+def sender_key(sender: Any) -> object:
     """Return the key that tells ``sender`` apart from every other living sender.
 
     Subclasses of ``str`` and ``int``, such as ``StrEnum``, count by their plain value, whatever
@@ -77,9 +84,10 @@ def sender_key(sender: object) -> object:
         return sender
     if kind is int:
         return (sender,)
-    if isinstance(sender, str):
+    # Not isinstance(), which asks the sender's ``__class__``: a mock of a str is not one.
+    if issubclass(kind, str):
         return str.__str__(sender)
-    if isinstance(sender, int) and kind is not bool:
+    if issubclass(kind, int) and kind is not bool:
         return (int.__int__(sender),)
     return id(sender)
 
@@ -91,19 +99,30 @@ def describe_sender(sender: Any) -> str:
     """
     if sender is ANY:
         return "any sender"
-    if sender is None or isinstance(sender, (bool, int, str)):
-        text = repr(sender)
-        return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - it fits in a line
-    kind = type(sender).__qualname__
+    if sender is None or sender is True or sender is False:
+        return repr(sender)
+    kind = type(sender)
+    if issubclass(kind, str):
+        return _quoted(sender)
+    if issubclass(kind, int):
+        value = int.__int__(sender)
+        return repr(value) if value.bit_length() <= MOST_BITS else f"<{kind.__qualname__}>"
+    name = printable(shortened(kind.__qualname__, WIDTH))
     for attribute in ("name", "__name__"):
-        name = _attribute(sender, attribute)
-        if isinstance(name, str) and name:
-            return f"<{kind} {name!r}>"
-    return f"<{kind} at {id(sender):#x}>"
+        text = _attribute(sender, attribute)
+        if text:
+            return f"<{name} {_quoted(text)}>"
+    return f"<{name} at {id(sender):#x}>"
 
 
-def _attribute(sender: Any, name: str) -> Any:
+def _quoted(text: str) -> str:
+    # Shortened first, because the text may be long; and again, because an escape is longer.
+    return shortened(repr(shortened(text, WIDTH)), WIDTH)
+
+
+def _attribute(sender: Any, name: str) -> str | None:
     try:
-        return getattr(sender, name, None)
+        value = getattr(sender, name, None)
     except Exception:  # noqa: BLE001 - a property may raise anything, and a description must not
         return None
+    return value if issubclass(type(value), str) else None

@@ -21,6 +21,7 @@ from aldis.core.receiver import bound_call, check_receiver, name_of, original, r
 from aldis.core.registry import CONNECT, Connection, Registry
 from aldis.core.sender import ANY, Symbol, is_proxy, real_sender
 from aldis.core.slowpath import Outcome
+from aldis.core.text import printable
 from aldis.errors import ContractError, ContractWarning, SignalPickleError
 
 __all__ = ["Signal", "Subscription"]
@@ -567,9 +568,8 @@ class Subscription:
         state = "active" if self.active else "ended"
         sender = self.sender
         scope = "any sender" if sender is ANY else f"sender {sender!r}"
-        return (
-            f"<Subscription of {name_of(self.receiver)} to {self._signal!r} for {scope}; {state}>"
-        )
+        receiver = printable(name_of(self.receiver))
+        return f"<Subscription of {receiver} to {self._signal!r} for {scope}; {state}>"
 
 
 def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:

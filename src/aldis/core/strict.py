@@ -78,9 +78,9 @@ def loss_message(receiver: Any, *, weak: bool) -> str | None:
     """
     if not _enabled or not weak:
         return None
-    if isinstance(receiver, partial):
+    if issubclass(type(receiver), partial):
         kind = "a partial"
-    elif isinstance(receiver, MethodType):
+    elif type(receiver) is MethodType:
         kind = "a method of a temporary object"
     elif type(receiver) is not FunctionType:
         kind = "a temporary object"

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from threading import current_thread
 from typing import Any, Final, TextIO
 
@@ -24,11 +25,19 @@ from aldis.core.observers import Call, Emission, Observer, attach, detach
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import location, name_of
 from aldis.core.sender import describe_sender
+from aldis.core.text import shortened
 from aldis.observe._tree import CallNode, EmissionNode, rich_trees, text_lines
 
 __all__ = ["Trace", "trace"]
 
 DEFAULT_LIMIT: Final = 10_000
+
+#: How many characters of a name, a location and an error a trace keeps, and how many names of
+#: arguments. A trace of 10,000 nodes thus has a limit, too.
+NAME: Final = 100
+PLACE: Final = 500
+ERROR: Final = 500
+ARGUMENTS: Final = 50
 
 #: The keys of the traces that record the sends of this context.
 _scopes: ContextVar[frozenset[object]] = ContextVar("aldis_trace_scopes", default=frozenset())
@@ -53,7 +62,7 @@ class Trace(Observer):
 
     Args:
         limit: The number of sends and calls to keep. Beyond it, the oldest trees are dropped. If
-            one tree alone is larger, its last nodes are dropped.
+            one tree alone is larger, its last nodes are dropped. Long names and errors are cut.
 
     Attributes:
         dropped: The number of sends and calls that were dropped.
@@ -110,11 +119,11 @@ class Trace(Observer):
         if tree is None and self._scope is not None and self._scope not in _scopes.get():
             return
         node = EmissionNode(
-            signal=getattr(emission.signal, "name", None) or "unnamed signal",
+            signal=shortened(getattr(emission.signal, "name", None) or "unnamed signal", NAME),
             sender=describe_sender(emission.sender),
             how=emission.how,
-            arguments=tuple(emission.payload),
-            thread=current_thread().name,
+            arguments=_names(emission.payload),
+            thread=shortened(current_thread().name, NAME),
             muted=emission.muted,
         )
         added: EmissionNode | None = node
@@ -135,8 +144,11 @@ class Trace(Observer):
         parent, tree = call.emission.spans.get(self, (None, None))
         if tree is None:
             return
+        place = location(call.receiver)
         node: CallNode | None = CallNode(
-            name_of(call.receiver), location(call.receiver), call.is_async
+            shortened(name_of(call.receiver), NAME),
+            None if place is None else shortened(place, PLACE),
+            call.is_async,
         )
         with self._changing.lock:
             if self._has_room(tree, parent):
@@ -240,11 +252,18 @@ def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Tr
         yield seen
 
 
+def _names(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    names = tuple([shortened(name, NAME) for name in islice(payload, ARGUMENTS)])
+    return names if len(payload) <= ARGUMENTS else (*names, "...")
+
+
 def _error_text(error: BaseException | None) -> str | None:
     if error is None:
         return None
     try:
-        text = " ".join(str(error).split())  # one line, because a line break would break the tree
+        # Cut before it is split, because it may be long.
+        text = " ".join(shortened(str(error), 2 * ERROR).split())
     except Exception:  # noqa: BLE001 - __str__ may raise anything, and a trace must not fail
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = shortened(type(error).__name__, NAME)
+    return f"{kind}: {shortened(text, ERROR)}" if text else kind

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from os.path import relpath
 from typing import TYPE_CHECKING
 
+from aldis.core.text import printable
+
 if TYPE_CHECKING:
     from rich.tree import Tree
 
@@ -84,7 +86,7 @@ def text_lines(roots: Sequence[EmissionNode], title: str | None = None) -> Itera
         pending = [("", "", [(title, "bold")], roots, None)]
     while pending:
         first, rest, parts, children, parent = pending.pop()
-        yield first + "".join(text for text, _ in parts)
+        yield first + "".join(printable(text) for text, _ in parts)
         for number, child in enumerate(reversed(children)):
             mark, bar = ("├─ ", "│  ") if number else ("└─ ", "   ")
             described, below, emission = _describe(child, parent)
@@ -98,17 +100,22 @@ def rich_trees(roots: Sequence[EmissionNode], title: str | None = None) -> list[
 
     pending: list[tuple[Tree, Sequence[Node], EmissionNode | None]]
     if title is None:
-        trees = [Tree(Text.assemble(*_describe_emission(root))) for root in roots]
+        trees = [Tree(Text.assemble(*_printable(_describe_emission(root)))) for root in roots]
         pending = [(tree, root.calls, root) for tree, root in zip(trees, roots, strict=True)]
     else:
-        trees = [Tree(Text(title, style="bold"))]
+        trees = [Tree(Text(printable(title), style="bold"))]
         pending = [(trees[0], roots, None)]
     while pending:
         trunk, children, parent = pending.pop()
         for child in children:
             described, below, emission = _describe(child, parent)
-            pending.append((trunk.add(Text.assemble(*described)), below, emission))
+            branch = trunk.add(Text.assemble(*_printable(described)))
+            pending.append((branch, below, emission))
     return trees
+
+
+def _printable(parts: list[Styled]) -> list[Styled]:
+    return [(printable(text), style) for text, style in parts]
 
 
 def _describe(

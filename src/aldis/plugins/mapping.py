@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from aldis.core.receiver import bind_signal, binder_of, check_receiver, is_async, location, name_of
 from aldis.core.signal import Signal
+from aldis.core.text import printable
 from aldis.errors import AldisError, ReceiverError
 
 __all__ = ["Entry", "ModeDecorator", "read_mapping"]
@@ -65,7 +66,7 @@ class Entry:
         if problem is None:
             return None
         where = location(self.receiver) or "no source"
-        return f"{self.place}: receiver {name_of(self.receiver)} ({where}) {problem}"
+        return printable(f"{self.place}: receiver {name_of(self.receiver)} ({where}) {problem}")
 
 
 def read_mapping(mapping: Any, delivery: ModeDecorator | None = None) -> tuple[Entry, ...]:

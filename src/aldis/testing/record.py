@@ -17,6 +17,7 @@ from typing import Any, Final, overload
 from aldis.core.observers import Emission, Observer, attach, detach
 from aldis.core.sender import ANY, describe_sender, real_sender, sender_key
 from aldis.core.signal import Signal
+from aldis.core.text import printable
 
 __all__ = ["Recording", "Sent", "record"]
 
@@ -253,7 +254,7 @@ def _found(sent: Sent, name: str, expected: Any) -> str:
 
 
 def _described(sender: Any, payload: Mapping[str, Any]) -> str:
-    arguments = ", ".join(f"{name}={_shown(value)}" for name, value in payload.items())
+    arguments = printable(", ".join(f"{name}={_shown(value)}" for name, value in payload.items()))
     return f"from {describe_sender(sender)} with {arguments or 'no arguments'}"
 
 
@@ -266,7 +267,7 @@ def _shown(value: Any) -> str:
 
 
 def _name(signal: Any) -> str:
-    return getattr(signal, "name", None) or "a signal without a name"
+    return printable(getattr(signal, "name", None) or "a signal without a name")
 
 
 def _count(number: int) -> str:
@@ -274,4 +275,4 @@ def _count(number: int) -> str:
 
 
 def _text(title: str, lines: Iterable[str]) -> str:
-    return "\n  ".join((title, *lines))
+    return "\n  ".join((title, *map(printable, lines)))

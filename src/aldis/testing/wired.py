@@ -11,6 +11,7 @@ from aldis.core.namespace import namespaces
 from aldis.core.receiver import location, name_of, original, receiver_key, unwrap_once
 from aldis.core.sender import ANY, describe_sender, real_sender
 from aldis.core.signal import Signal
+from aldis.core.text import printable
 
 __all__ = ["assert_wired"]
 
@@ -32,7 +33,7 @@ def assert_wired(signal: Signal[..., Any], receiver: Receiver, sender: Any = ANY
     __tracebackhide__ = True
     sender = real_sender(sender)
     if not _among(receiver, map(original, signal.receivers_for(sender))):
-        raise AssertionError("\n".join(_why_not(signal, receiver, sender)))
+        raise AssertionError("\n".join(map(printable, _why_not(signal, receiver, sender))))
 
 
 def _among(receiver: Receiver, others: Iterator[Receiver]) -> bool:

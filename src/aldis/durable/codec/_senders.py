@@ -51,7 +51,8 @@ def register_sender(name: str, sender: object) -> None:
     """
     if not name:
         raise InvalidNameError("the name of a sender is empty: give it a name that will not change")
-    if sender is None or isinstance(sender, (str, int)):
+    # Not isinstance(), which asks the object's ``__class__``: a mock of a str is not one.
+    if sender is None or issubclass(type(sender), (str, int)):
         message = f"a sender that is {type(sender).__name__} needs no name: None, str and int "
         raise InvalidNameError(f"{message}are recorded as they are (and bool cannot be)")
     with _registering.lock:
@@ -117,9 +118,9 @@ class SenderCodec:
         is_app = callable(sender) and isinstance(getattr(sender, "import_name", None), str)
         if is_app or _apps.get(id(sender)) is sender:
             return {"app": getattr(sender, "import_name", None) or type(sender).__name__}
-        if isinstance(sender, str):
+        if issubclass(kind := type(sender), str):
             return str.__str__(sender)
-        if isinstance(sender, int) and type(sender) is not bool:
+        if issubclass(kind, int) and kind is not bool:
             return INT.dump(int.__int__(sender))
         if mapper_of(type(sender)) is None:
             raise PayloadError(

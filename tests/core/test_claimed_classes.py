@@ -1,0 +1,171 @@
+"""Senders and receivers whose ``__class__`` is not their type, or raises."""
+
+from collections import deque
+from enum import IntEnum, StrEnum
+from functools import partial
+from unittest.mock import MagicMock, Mock, NonCallableMock, create_autospec
+
+import pytest
+from werkzeug.local import LocalProxy
+
+import aldis
+from aldis.core.inspection import make_id
+from aldis.core.sender import describe_sender
+from aldis.durable import register_sender
+from tests.core.support import Recorder, resend
+
+
+def receive(sender, **extra):
+    """Receive anything."""
+    return "received"
+
+
+class Claims:
+    """Claims to be a str, without any attribute of one."""
+
+    __class__ = str
+
+
+class Raises:
+    """Raises when it is asked for its class."""
+
+    @property
+    def __class__(self):
+        """Raise."""
+        raise ZeroDivisionError
+
+    def __call__(self, sender, **extra):
+        """Receive."""
+        return "received"
+
+
+class RaisesEverything:
+    """Raises when it is asked for any attribute, and cannot be hashed or compared."""
+
+    __hash__ = None
+
+    def __getattribute__(self, name):
+        raise ZeroDivisionError(name)
+
+    def __eq__(self, other):
+        raise ZeroDivisionError
+
+    def __call__(self, sender, **extra):
+        """Receive."""
+        return "received"
+
+
+class Unhashable(str):
+    """A str that cannot be hashed or compared."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise ZeroDivisionError
+
+
+SENDERS = {
+    "Mock(spec=str)": lambda: Mock(spec=str),
+    "Mock(spec=int)": lambda: Mock(spec=int),
+    "Mock(spec=bool)": lambda: Mock(spec=bool),
+    "MagicMock(spec=str)": lambda: MagicMock(spec="north"),
+    "NonCallableMock(spec=int)": lambda: NonCallableMock(spec=7),
+    "create_autospec(str)": lambda: create_autospec(str, instance=True),
+    "a class that claims": Claims,
+    "a class that raises": Raises,
+    "attributes that raise": RaisesEverything,
+    "an unhashable list": lambda: ["north"],
+    "an unhashable dict": lambda: {"north": 1},
+}
+
+
+class TestSenders:
+    @pytest.mark.parametrize("make", SENDERS.values(), ids=SENDERS.keys())
+    def test_a_sender_counts_by_its_identity(self, signal, make):
+        """The type of a sender decides, not its ``__class__``."""
+        sender, other = make(), make()
+        signal.connect(receive, sender)
+        assert [(receive, "received")] == resend(signal, sender)
+        assert [] == resend(signal, other)
+        assert [] == resend(signal, "north")
+        assert signal.has_receivers_for(sender)
+        assert signal.explain(sender).rows[0].runs
+        assert describe_sender(sender)
+        assert make_id(sender) == id(sender)
+        assert [id(sender)] == list(signal._by_sender)
+        signal.disconnect(receive, sender)
+        assert [] == resend(signal, sender)
+
+    @pytest.mark.parametrize("make", SENDERS.values(), ids=SENDERS.keys())
+    async def test_a_sender_of_a_signal_without_receivers_of_its_own(self, signal, make):
+        """Every method that sends takes it, and passes it on."""
+        heard, sender = Recorder(), make()
+        signal.connect(heard)
+        resend(signal, sender)
+        signal.send_robust(sender)
+        await signal.asend(sender)
+        assert [True] * 5 == [each is sender for each in heard.senders]
+
+    @pytest.mark.parametrize("value", ["north", 7, 0, -1, 2**70, ""])
+    @pytest.mark.parametrize("kind", ["proxy", "subclass", "enum", "unhashable"])
+    def test_a_sender_that_is_a_value(self, signal, kind, value):
+        """A proxy of a str or int, and an instance of a subclass, is the value."""
+        base = type(value)
+        enum = StrEnum if base is str else IntEnum
+        sender = {
+            "proxy": lambda: LocalProxy(lambda: value),
+            "subclass": lambda: type("Value", (base,), {})(value),
+            "enum": lambda: enum("Value", {"MEMBER": value}).MEMBER,
+            "unhashable": lambda: type("Value", (base,), {"__hash__": None})(value),
+        }[kind]()
+        signal.connect(receive, sender)
+        assert [(receive, "received")] == resend(signal, value)
+        assert [(receive, "received")] == resend(signal, sender)
+        signal.disconnect(receive, value)
+        assert [] == resend(signal, sender)
+
+    def test_an_unhashable_text(self, signal):
+        """A subclass of str without a hash and with an ``__eq__`` that raises is the plain text."""
+        signal.connect(receive, Unhashable("north"))
+        assert [(receive, "received")] == resend(signal, "north")
+
+    @pytest.mark.parametrize("make", [*SENDERS.values()][:9], ids=[*SENDERS.keys()][:9])
+    def test_a_registered_sender(self, make):
+        """An object that claims to be a str can get a name for durable receivers."""
+        register_sender(f"claims {id(make)}", make())
+
+
+RECEIVERS = {
+    "Mock(spec=function)": lambda: Mock(spec=receive, return_value="received"),
+    "Mock(spec=method)": lambda: Mock(spec=Recorder().__call__, return_value="received"),
+    "Mock(spec=builtin)": lambda: Mock(spec=deque().append, return_value="received"),
+    "Mock(spec=partial)": lambda: Mock(spec=partial(receive), return_value="received"),
+    "Mock(spec=class)": lambda: Mock(spec=Recorder, return_value="received"),
+    "Mock(spec=Signal.send)": lambda: Mock(spec=aldis.Signal().send, return_value="received"),
+    "autospec of a method": lambda: create_autospec(Recorder().__call__, return_value="received"),
+    "a class that raises": Raises,
+}
+
+
+class TestReceivers:
+    @pytest.mark.parametrize("make", RECEIVERS.values(), ids=RECEIVERS.keys())
+    def test_a_receiver_is_called(self, signal, make):
+        """A receiver whose class claims something is connected and called as any object."""
+        receiver = make()
+        signal.connect(receiver)
+        assert ["received"] == [value for _, value in resend(signal, "north")]
+        assert "weak" in str(signal.explain())
+        signal.disconnect(receiver)
+        assert [] == resend(signal, "north")
+
+    def test_a_receiver_of_a_signal_with_a_contract(self, shop):
+        """A receiver without a readable signature counts as fitting."""
+
+        @shop.define
+        def paid(sender, /, *, number: int) -> None:
+            """Sent when an order is paid."""
+
+        receiver = Raises()
+        paid.connect(receiver)
+        assert [(receiver, "received")] == paid.send("north", number=7)
