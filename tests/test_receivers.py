@@ -1,5 +1,6 @@
 """Delivery modes without a store: ``once``, ``robust``, and one that a user writes."""
 
+import copy
 import inspect
 import logging
 from threading import Barrier, Thread
@@ -55,6 +56,28 @@ class TestDecorated:
         assert f"<{decorate.__name__} plain>" == repr(receiver)
 
     @pytest.mark.parametrize("decorate", [once, robust])
+    def test_parentheses_make_no_difference(self, signal, decorate):
+        """``@robust()`` is ``@robust``, for a subclass of it, too."""
+        for mode in (decorate, type("mine", (decorate,), {})):
+
+            @signal.connect
+            @mode()
+            def receive(sender):
+                return sender
+
+            assert type(receive) is mode
+            assert [(receive, "north")] == signal.send("north")
+            signal.disconnect(receive)
+
+    @pytest.mark.parametrize("decorate", [once, robust])
+    def test_a_copy_is_a_receiver(self, decorate):
+        """``copy`` gives a receiver with the function, not the class."""
+        receiver = decorate(plain)
+        for duplicate in (copy.copy(receiver), copy.deepcopy(receiver)):
+            assert type(duplicate) is decorate
+            assert plain is duplicate.__wrapped__
+
+    @pytest.mark.parametrize("decorate", [once, robust])
     def test_called_directly_it_simply_runs(self, decorate):
         """A direct call runs the receiver each time, without its delivery mode."""
         receiver = decorate(plain)
@@ -91,7 +114,8 @@ class TestDecorated:
     @pytest.mark.parametrize("decorate", [once, robust])
     def test_what_is_not_callable_is_refused(self, decorate):
         """The mistake is found when decorating."""
-        text = "a receiver must be callable, not int: 7"
+        mode = decorate.__name__
+        text = f"a receiver must be callable, not int 7; write @{mode} above the function"
         with pytest.raises(ReceiverError, match=exactly(text)):
             decorate(7)
 

@@ -394,7 +394,7 @@ def _extend_signal_class(signal_class: Any) -> None:
     of blinker's module.
     """
     setattr(signal_class, _KEY, None)
-    for method in (_getattr, _setattr, _delattr, _eq, _repr, _reduce):
+    for method in (_getattr, _setattr, _delattr, _eq, _repr, _str, _reduce):
         setattr(signal_class, f"__{method.__name__.strip('_')}__", method)
     signal_class.__hash__ = object.__hash__
     setattr(signal_class, PROXY_ATTRIBUTE, _aldis_signal)
@@ -437,6 +437,10 @@ def _eq(self: Any, other: object) -> bool:
 
 def _repr(self: Any) -> str:
     return repr(_aldis_signal(self))
+
+
+def _str(self: Any) -> str:
+    return str(_aldis_signal(self))
 
 
 def _reduce(self: Any) -> Any:

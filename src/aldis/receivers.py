@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import update_wrapper
 from types import MethodType
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
 from aldis.core.observers import current_call, observe_call, report_error
@@ -34,6 +34,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _log = logging.getLogger("aldis")
+
+#: The receiver in a call that makes a decorator: ``robust()``.
+_LATER: Final[Any] = object()
 
 
 class Delivered(ABC, Generic[P, R]):
@@ -74,6 +77,10 @@ class Delivered(ABC, Generic[P, R]):
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
         """Return the callable that ``signal`` calls instead of the receiver."""
 
+    def __getnewargs__(self) -> tuple[Callable[P, R]]:
+        """Let a copy be made from the receiver."""
+        return (self.__wrapped__,)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {name_of(self.__wrapped__)}>"
 
@@ -82,12 +89,23 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
     """Log the receiver's exceptions. The sender and the later receivers never see them.
 
     If the receiver raises, ``send`` returns ``None`` as its value. An async receiver stays async.
+    ``@robust()`` is ``@robust``.
 
     Attributes:
         logger: The logger for the errors. A subclass may set another one.
     """
 
     logger: ClassVar[logging.Logger] = _log
+
+    @overload
+    def __new__(cls, function: Callable[P, R]) -> robust[P, R]: ...
+
+    @overload
+    def __new__(cls) -> _RobustDecorator: ...
+
+    def __new__(cls, function: Any = _LATER) -> Any:
+        """Return a receiver; without ``function``, return this class as the decorator."""
+        return cls if function is _LATER else super().__new__(cls)
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
         """Return the callable that calls the receiver and catches its exceptions."""
@@ -118,13 +136,35 @@ class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like pro
 
     Each signal calls it exactly once, even if several threads send or the receiver raises. The
     signal holds it strongly until the call. A method is called once for each instance. If you
-    connect the receiver again after its call, it is called once more.
+    connect the receiver again after its call, it is called once more. ``@once()`` is ``@once``.
     """
+
+    @overload
+    def __new__(cls, function: Callable[P, R]) -> once[P, R]: ...
+
+    @overload
+    def __new__(cls) -> _OnceDecorator: ...
+
+    def __new__(cls, function: Any = _LATER) -> Any:
+        """Return a receiver; without ``function``, return this class as the decorator."""
+        return cls if function is _LATER else super().__new__(cls)
 
     def __bind_signal__(self, signal: Any, /) -> Callable[..., Any]:
         """Return the callable that calls the receiver at its first call."""
         claim = _Claim(self, ref(signal))
         return claim.call_async if is_async(self.__wrapped__) else claim.call
+
+
+if TYPE_CHECKING:
+    # The types of `robust()` and `once()`. mypy requires that `__new__` returns a subclass.
+
+    class _RobustDecorator(robust[..., Any]):
+        def __init__(self) -> None: ...
+        def __call__(self, function: Callable[P, R], /) -> robust[P, R]: ...
+
+    class _OnceDecorator(once[..., Any]):
+        def __init__(self) -> None: ...
+        def __call__(self, function: Callable[P, R], /) -> once[P, R]: ...
 
 
 class _Claim:

@@ -156,11 +156,22 @@ async def _wait(sender):
 class TestWhatIsRefused:
     @pytest.mark.parametrize("how", ["connect", "subscribe"])
     @pytest.mark.parametrize(
-        ("receiver", "kind"), [(7, "int"), ("text", "str"), (None, "NoneType"), ([1], "list")]
+        ("receiver", "what", "sender"),
+        [
+            (7, "int 7", "7"),
+            ("harbour", "str 'harbour'", "'harbour'"),
+            ("x" * 99, "str", "sender"),
+            (None, "NoneType", "sender"),
+            ([1], "list", "sender"),
+            (object(), "object", "sender"),
+        ],
     )
-    def test_what_is_not_callable(self, signal, receiver, kind, how):
-        """The message names the type and shows the object."""
-        text = f"a receiver must be callable, not {kind}: {receiver!r}"
+    def test_an_object_that_is_not_callable(self, signal, receiver, what, sender, how):
+        """The message names the type, shows a short object, and names ``connect_via``."""
+        text = (
+            f"a receiver must be callable, not {what}; if this is the sender, write "
+            f"@signal.connect_via({sender}) or connect(receiver, sender={sender})"
+        )
         with pytest.raises(ReceiverError, match=exactly(text)):
             getattr(signal, how)(receiver)
 
@@ -284,8 +295,9 @@ class TestAccessories:
         assert aldis.ANY is signal.ANY
 
     def test_a_named_signal_shows_its_name(self):
-        """The representation ends with the name, as blinker's."""
-        assert repr(aldis.NamedSignal("lit")).endswith("; 'lit'>")
+        """The representation and the text have the name, and no address."""
+        assert "<NamedSignal 'lit'>" == repr(aldis.NamedSignal("lit"))
+        assert "lit" == str(aldis.NamedSignal("lit"))
 
     def test_attributes_may_be_set(self, signal):
         """A signal has a ``__dict__``: attributes can be set and deleted."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 import aldis
+from aldis.core.contract import EXAMPLE
 from aldis.errors import ContractError, ContractWarning
 from tests.core.support import Recorder, exactly, line_of
 
@@ -43,6 +44,28 @@ class TestDefine:
 
         assert ["order-paid"] == list(shop)
         assert "order-paid" == order_paid.name
+
+    def test_the_slash_may_be_missing(self, shop):
+        """A contract without the slash after the sender is the contract with it."""
+
+        @shop.define
+        def order_paid(sender: str, *, order_id: int, **extra) -> None: ...
+
+        assert "order_paid(sender: str, /, *, order_id: int, **extra) -> None" == str(
+            order_paid.contract
+        )
+        assert ["order_id"] == list(order_paid.contract.payload)
+        with pytest.raises(ContractError, match=r"does not take 'order_id'; add \*\*extra"):
+            order_paid.connect(lambda sender: None)
+        received = []
+        order_paid.connect(lambda till, **payload: received.append((till, payload)), weak=False)
+        order_paid.send("till", order_id=7)
+        assert [("till", {"order_id": 7})] == received
+
+    def test_with_and_without_the_slash_is_one_contract(self, shop):
+        """A module that is loaded again with the slash declares the same contract."""
+        shop.define(_function("def f(sender, *, a): ..."))
+        shop.define(_function("def f(sender, /, *, a): ..."))
 
     def test_with_empty_parentheses(self, shop):
         """``@shop.define()`` is ``@shop.define``."""
@@ -97,7 +120,7 @@ class TestDefine:
         def other(sender, /, *, order_id: str) -> None: ...
 
         text = (
-            f"{order_paid!r} is declared as {DECLARED} ({line_of(order_paid.contract.function)}) "
+            f"order_paid is declared as {DECLARED} ({line_of(order_paid.contract.function)}) "
             f"already; other(sender, /, *, order_id: str) -> None ({line_of(other)}) must take "
             "another name"
         )
@@ -133,12 +156,15 @@ class TestWhatCannotBeAContract:
     @pytest.mark.parametrize(
         ("source", "problem"),
         [
-            ("def f(): ...", "its first parameter must be the sender: (sender, /, *, …)"),
-            ("def f(sender): ...", "its first parameter must be the sender: (sender, /, *, …)"),
-            ("def f(*, a): ...", "its first parameter must be the sender: (sender, /, *, …)"),
+            ("def f(): ...", f"its first parameter must be the sender: {EXAMPLE}"),
+            ("def f(*, a): ...", f"its first parameter must be the sender: {EXAMPLE}"),
+            ("def f(*args, a): ...", f"its first parameter must be the sender: {EXAMPLE}"),
+            ("def f(**extra): ...", f"its first parameter must be the sender: {EXAMPLE}"),
+            ("def f(sender, a): ...", "'a' must be keyword-only: put it after a *"),
             ("def f(sender, /, a): ...", "'a' must be keyword-only: put it after a *"),
             ("def f(sender, a, /): ...", "'a' must be keyword-only: put it after a *"),
-            ("def f(sender, /, *a): ...", "'a' must be keyword-only: put it after a *"),
+            ("def f(sender, /, *a): ...", "*a cannot be sent by name: replace it with a plain *"),
+            ("def f(sender, *a, b): ...", "*a cannot be sent by name: replace it with a plain *"),
             (
                 "def f(sender, /, *, _async_wrapper): ...",
                 "'_async_wrapper' is an argument of send itself",
@@ -162,11 +188,19 @@ class TestWhatCannotBeAContract:
         assert {} == shop
 
     @pytest.mark.parametrize(
-        "thing", [7, Recorder, Recorder(), functools.partial(line_of), Recorder().__call__, print]
+        ("thing", "what"),
+        [
+            (7, "an object of type int"),
+            (Recorder, "the class Recorder"),
+            (Recorder(), "an object of type Recorder"),
+            (functools.partial(line_of), "an object of type partial"),
+            (Recorder().__call__, "an object of type method"),
+            (print, "an object of type builtin_function_or_method"),
+        ],
     )
-    def test_what_is_no_function(self, shop, thing):
+    def test_an_object_that_is_not_a_function(self, shop, thing, what):
         """Only a function declared with ``def`` has a name and parameters to go by."""
-        text = f"a contract is declared by a function, not by {thing!r}"
+        text = f"a contract is declared by a function, def {EXAMPLE}, not by {what}"
         with pytest.raises(ContractError, match=exactly(text)):
             shop.define(thing)
 

@@ -129,7 +129,7 @@ class TestText:
         paid.connect(wait, "south")
         paid.connect([].append, weak=False)
         expected = f"""\
-{paid!r}, sent by 'north':
+paid, sent by 'north':
   1. receive ({line_of(receive)}) for 'north', weak, plain
   - wait ({line_of(wait)}) for 'south', async, weak, plain
      not called: it listens to 'south' only
@@ -138,7 +138,7 @@ class TestText:
 
     def test_of_nobody(self, signal):
         """The text of a signal without receivers mentions it."""
-        assert f"{signal!r}, sent by any sender:\n  no receiver is connected" == str(
+        assert "an unnamed signal, sent by any sender:\n  no receiver is connected" == str(
             signal.explain()
         )
 

@@ -64,9 +64,10 @@ class TestWhatRefuses:
     @pytest.mark.parametrize("work", [pickle.dumps, copy.copy, copy.deepcopy])
     def test_a_signal_without_a_home(self, signal, work):
         """The message names the signals that can be pickled, and how to make them."""
+        name = getattr(signal, "name", "an unnamed signal")
         text = (
-            f"{signal!r} cannot be pickled or copied: only a named signal of a namespace that is "
-            "a module's global can be found again; make it with Namespace.signal or define"
+            f"{name} cannot be pickled or copied: only a named signal of a namespace that is a "
+            "module's global can be found again; make it with Namespace.signal or define"
         )
         with pytest.raises(SignalPickleError, match=exactly(text)) as raised:
             work(signal)

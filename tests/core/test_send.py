@@ -63,8 +63,8 @@ class TestSend:
         """The error names the async receiver, its location and the remedy."""
         signal.connect(wait)
         text = (
-            f"{signal!r} was not sent: receiver wait ({line_of(wait)}) is async: await asend or "
-            "send_async, or give send an _async_wrapper (in Flask: app.ensure_sync)"
+            f"an unnamed signal was not sent: receiver wait ({line_of(wait)}) is async: "
+            "await asend or send_async, or give send an _async_wrapper (in Flask: app.ensure_sync)"
         )
         with pytest.raises(AsyncReceiverError, match=exactly(text)) as raised:
             signal.send()
@@ -120,7 +120,7 @@ class TestSendRobust:
         signal.send_robust()
         [record] = caplog.records
         assert ("aldis", logging.ERROR) == (record.name, record.levelno)
-        assert f"receiver fail ({line_of(fail)}) of {signal!r} raised" == record.getMessage()
+        assert f"receiver fail ({line_of(fail)}) of an unnamed signal raised" == record.getMessage()
         assert ValueError is record.exc_info[0]
 
     def test_a_returned_exception_is_a_value(self, signal):
@@ -267,7 +267,7 @@ class TestRelays:
         near, far = aldis.NamedSignal("near"), aldis.NamedSignal("far")
         near.connect(far.send)
         far.connect(wait)
-        with pytest.raises(AsyncReceiverError, match="'far'> was not sent"):
+        with pytest.raises(AsyncReceiverError, match="far was not sent"):
             near.send()
 
     async def test_a_relay_goes_on_as_asend(self):

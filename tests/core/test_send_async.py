@@ -54,8 +54,8 @@ class TestSendAsync:
         signal.connect(first)
         signal.connect(receive)
         text = (
-            f"{signal!r} was not sent: receiver receive ({line_of(receive)}) is sync: use asend, "
-            "or give send_async a _sync_wrapper"
+            f"an unnamed signal was not sent: receiver receive ({line_of(receive)}) is sync: "
+            "use asend, or give send_async a _sync_wrapper"
         )
         with pytest.raises(AsyncReceiverError, match=exactly(text)):
             await signal.send_async()

@@ -74,7 +74,7 @@ class TestSwitch:
 
 
 OBITUARY = (
-    "{signal!r}: {who}, {kind}, was connected weakly and died before it was ever "
+    "an unnamed signal: {who}, {kind}, was connected weakly and died before it was ever "
     "called; keep a reference to it or connect it with weak=False"
 )
 
@@ -204,7 +204,7 @@ class TestPayloadsThatBreakTheContract:
             order_paid.send("shop", **payload)
 
         contract = order_paid.contract
-        texts = [f"{order_paid!r} was sent {each}; its contract is {contract}" for each in problems]
+        texts = [f"order_paid was sent {each}; its contract is {contract}" for each in problems]
         seen = caught(work)
         assert [(text, __file__, lines[0]) for text in texts] == seen
         assert [payload] == heard.payloads
@@ -294,7 +294,7 @@ class TestReceiversThatChangeWhatTheyGet:
             lit.send("shop", value=value)
 
         text = (
-            f"{lit!r}: receiver {meddle.__qualname__} ({line_of(meddle)}) changed the {kind} "
+            f"lit: receiver {meddle.__qualname__} ({line_of(meddle)}) changed the {kind} "
             "'value' that it was handed; work on a copy, or declare the signal with "
             "define(mutable=True)"
         )
@@ -378,3 +378,15 @@ class TestPlaces:
             """
         )
         assert f"{user} 2" == printed
+
+
+class TestAFunctionAsTheSender:
+    def test_connect_via_without_parentheses(self, strict, signal):
+        """``@signal.connect_via`` connects nothing, so strict mode names the two right forms."""
+        with pytest.warns(StrictWarning) as caught:
+
+            @signal.connect_via
+            def receive(sender): ...
+
+        assert "write @signal.connect, or @signal.connect_via(sender)" in str(caught[0].message)
+        assert __file__ == caught[0].filename

@@ -1,5 +1,6 @@
 """``durable``: the receiver, its errors, and the deliveries that a send records."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -145,6 +146,17 @@ class TestNames:
         """A name must be printable text of at most 190 characters."""
         with pytest.raises(InvalidNameError, match="the name of a durable receiver must"):
             durable(name)
+
+    def test_without_parentheses(self):
+        """The error names the function and the form with a name, and shows no address."""
+        with pytest.raises(TypeError) as raised:
+
+            @durable
+            def receive(sender): ...
+
+        text = str(raised.value)
+        assert re.match(r"@durable needs a name for \S+receive \(\S+test_receiver.py:\d+\)", text)
+        assert text.endswith('write @durable("billing.receipt")')
 
     def test_unknown_ones(self):
         """The lookup of an unknown name suggests the closest one."""

@@ -157,6 +157,21 @@ async def first(sender: Branch, *, order_id: int) -> Decimal:
     return two
 
 
+@robust()
+def steady_with_parentheses(sender: Branch, *, order_id: int) -> Decimal:
+    """``robust()`` is the decorator ``robust``."""
+    return two
+
+
+assert_type(steady_with_parentheses(branch, order_id=7), Decimal)
+
+
+@order_paid.connect
+@once()
+def welcome_with_parentheses(sender: Branch, *, order_id: int, **extra: object) -> None:
+    """``once()`` is the decorator ``once``."""
+
+
 @order_paid.connect
 @once
 def welcome(sender: Branch, *, order_id: int, **extra: object) -> None:

@@ -131,6 +131,11 @@ def first(sender: Branch, *, order_id: int) -> None:
     """Take some of the arguments, once."""
 
 
+@once()
+def first_with_parentheses(sender: Branch, *, order_id: int) -> None:
+    """Take some of the arguments, once."""
+
+
 @after_commit
 def settled(sender: Branch, *, order_id: str, **extra: object) -> None:
     """Take another type, after the commit."""
@@ -150,5 +155,6 @@ after_commit(session="a session")(7)  # E: not a function
 steady(branch, order_id=7)  # E: a delivery mode keeps the signature of its receiver
 first(branch)  # E
 order_paid.connect(steady)  # E: and the contract checks this signature
+order_paid.connect(first_with_parentheses)  # E: no order_total
 order_paid.connect(first)  # E
 robust(7)  # E: not a function

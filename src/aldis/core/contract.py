@@ -28,6 +28,12 @@ POSITIONAL: Final = (
     Parameter.VAR_POSITIONAL,
 )
 
+#: The kinds of the first parameter of a contract.
+_SENDER: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+#: A contract for messages.
+EXAMPLE: Final = "order_paid(sender, /, *, order_id: int)"
+
 _KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
@@ -54,22 +60,28 @@ class Contract:
         """Return the contract that ``function`` declares.
 
         Raises:
-            ContractError: ``function`` is not a plain function with one positional-only sender and
-                keyword-only arguments.
+            ContractError: ``function`` is not a plain function with a sender and keyword-only
+                arguments. The slash after the sender may be missing.
         """
         if not isinstance(function, FunctionType):
-            message = f"a contract is declared by a function, not by {function!r}"
+            what = f"an object of type {type(function).__qualname__}"
+            if isinstance(function, type):
+                what = f"the class {function.__qualname__}"
+            message = f"a contract is declared by a function, def {EXAMPLE}, not by {what}"
             raise ContractError(message)
         if iscoroutinefunction(function):
             raise _unusable(function, "it is async; each receiver decides whether it is async")
         parameters = list(signature(function).parameters.values())
-        if not parameters or parameters[0].kind is not Parameter.POSITIONAL_ONLY:
-            raise _unusable(function, "its first parameter must be the sender: (sender, /, *, …)")
+        if not parameters or parameters[0].kind not in _SENDER:
+            raise _unusable(function, f"its first parameter must be the sender: {EXAMPLE}")
         payload: dict[str, Parameter] = {}
         open_ended = False
         for parameter in parameters[1:]:
             if parameter.kind is Parameter.VAR_KEYWORD:
                 open_ended = True
+            elif parameter.kind is Parameter.VAR_POSITIONAL:
+                problem = f"*{parameter.name} cannot be sent by name: replace it with a plain *"
+                raise _unusable(function, problem)
             elif parameter.kind is not Parameter.KEYWORD_ONLY:
                 problem = f"{parameter.name!r} must be keyword-only: put it after a *"
                 raise _unusable(function, problem)
@@ -89,6 +101,14 @@ class Contract:
         """The docstring of the function."""
         return getdoc(self.function)
 
+    @cached_property
+    def signature(self) -> Signature:
+        """The signature of the function, with a slash after the sender."""
+        declared = signature(self.function)
+        sender, *payload = declared.parameters.values()
+        first = sender.replace(kind=Parameter.POSITIONAL_ONLY)
+        return declared.replace(parameters=[first, *payload])
+
     @property
     def required(self) -> frozenset[str]:
         """The arguments that every send passes."""
@@ -104,7 +124,7 @@ class Contract:
         return {name: hints[name] for name in self.payload if name in hints}
 
     def __str__(self) -> str:
-        return f"{self.name}{signature(self.function)}"
+        return f"{self.name}{self.signature}"
 
     def same_as(self, other: Contract) -> bool:
         """Return whether ``other`` is this contract after a reload of its module."""

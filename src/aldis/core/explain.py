@@ -47,7 +47,7 @@ class Explanation:
     """The result of ``signal.explain(sender)``. ``print`` shows it as a text.
 
     Attributes:
-        signal: The ``repr`` of the signal.
+        signal: The name of the signal.
         sender: A text for the sender that was given to ``explain``.
         rows: The connections, in connection order.
         notes: Remarks that apply to all rows.

@@ -42,7 +42,10 @@ class NamedSignal(Signal[P, R]):
         return self._namespace()
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}; {self.name!r}>"
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    def __str__(self) -> str:
+        return self.name
 
     def __reduce__(self) -> Any:
         namespace = self.namespace
@@ -157,7 +160,7 @@ class Namespace(dict[str, NamedSignal]):
         earlier = found.contract
         if earlier is not None and not earlier.same_as(contract):
             message = (
-                f"{found!r} is declared as {earlier} ({location(earlier.function)}) already; "
+                f"{found} is declared as {earlier} ({location(earlier.function)}) already; "
                 f"{contract} ({location(function)}) must take another name"
             )
             raise ContractError(message)

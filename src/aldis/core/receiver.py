@@ -39,6 +39,7 @@ __all__ = [
     "check_receiver",
     "check_single_mode",
     "describe",
+    "describe_signal",
     "is_async",
     "location",
     "name_of",
@@ -52,6 +53,9 @@ __all__ = [
 
 #: How many wrappers inside each other are looked through.
 _DEPTH: Final = 100
+
+#: How many characters of a value are shown in a message.
+_SHORT: Final = 60
 
 
 # -- names ---------------------------------------------------------------------------------------
@@ -122,6 +126,12 @@ def describe(receiver: Any) -> str:
     place = location(receiver)
     name = name_of(receiver)
     return printable(name if place is None else f"{name} ({place})")
+
+
+def describe_signal(signal: Any) -> str:
+    """Return the name of ``signal`` for a message."""
+    name = getattr(signal, "name", None)
+    return printable(name) if type(name) is str and name else "an unnamed signal"
 
 
 # -- identity ------------------------------------------------------------------------------------
@@ -245,8 +255,12 @@ def check_receiver(receiver: Any) -> None:
             two delivery modes.
     """
     if not callable(receiver):
-        message = f"a receiver must be callable, not {type(receiver).__name__}: {receiver!r}"
-        raise ReceiverError(message)
+        sender = _short_repr(receiver) or "sender"
+        raise _not_callable(
+            receiver,
+            f"if this is the sender, write @signal.connect_via({sender}) or "
+            f"connect(receiver, sender={sender})",
+        )
     binder = binder_of(receiver)
     inner = unwrap_once(receiver if binder is None else binder)
     for _ in range(_DEPTH):
@@ -255,6 +269,17 @@ def check_receiver(receiver: Any) -> None:
         if _has_mode(inner):
             _refuse_hidden(receiver, binder, inner)
         inner = unwrap_once(inner)
+
+
+def _not_callable(receiver: Any, advice: str) -> ReceiverError:
+    what = f"{type(receiver).__name__} {_short_repr(receiver)}".strip()
+    return ReceiverError(f"a receiver must be callable, not {what}; {advice}")
+
+
+def _short_repr(value: Any) -> str:
+    """Return the ``repr`` of a number or a short text; it shows no address."""
+    text = repr(value) if type(value) in (str, int) else ""
+    return text if len(text) <= _SHORT else ""
 
 
 def _refuse_hidden(receiver: Any, binder: Any, inner: Any) -> None:
@@ -279,6 +304,8 @@ def check_single_mode(function: Any, mode: str) -> None:
     Raises:
         ReceiverError: ``function`` is not callable, or it already has a delivery mode.
     """
+    if not callable(function):
+        raise _not_callable(function, f"write @{mode} above the function")
     check_receiver(function)
     binder = binder_of(function)
     if binder is not None:

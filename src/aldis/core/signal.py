@@ -17,9 +17,17 @@ from aldis.core.explain import Explanation, explain
 from aldis.core.inspection import Inspection
 from aldis.core.muting import Muting
 from aldis.core.process import cached_property
-from aldis.core.receiver import bound_call, check_receiver, name_of, original, receiver_key
+from aldis.core.receiver import (
+    bound_call,
+    check_receiver,
+    describe,
+    describe_signal,
+    name_of,
+    original,
+    receiver_key,
+)
 from aldis.core.registry import CONNECT, Connection, Registry
-from aldis.core.sender import ANY, Symbol, is_proxy, real_sender
+from aldis.core.sender import ANY, Symbol, describe_sender, is_proxy, real_sender
 from aldis.core.slowpath import Outcome
 from aldis.core.text import printable
 from aldis.errors import ContractError, ContractWarning, SignalPickleError
@@ -126,6 +134,11 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
     def connect_via(self, sender: Any, weak: bool = False) -> ConnectDecorator[P, R]:
         """Return a decorator that connects a function for ``sender``; see :meth:`connect`."""
+        if observers.enabled and isinstance(sender, FunctionType) and strict.is_strict():
+            strict.warn(
+                f"the sender in connect_via is the function {describe(sender)}; if it is the "
+                "receiver, write @signal.connect, or @signal.connect_via(sender)"
+            )
 
         def connect(receiver: Any, /) -> Any:
             return self.connect(receiver, sender, weak)
@@ -352,7 +365,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             self._choose_path()
         links = self._registry.links_for(sender)
         if self._registry.lost:
-            strict.warn_lost(repr(self), self._registry.lost)
+            strict.warn_lost(describe_signal(self), self._registry.lost)
         if self._muted_or_overridden:
             return slowpath.Send(self, sender, payload, how, self._other_steps(sender, links))
         if observers.enabled and strict.is_strict():
@@ -484,7 +497,9 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             notes.append("the signal is muted: a send calls no receiver")
         if self._is_overridden():
             notes.append("receivers_for is overridden and may choose other receivers than these")
-        return explain(repr(self), self._registry.all(), real_sender(sender), tuple(notes))
+        return explain(
+            describe_signal(self), self._registry.all(), real_sender(sender), tuple(notes)
+        )
 
     @property
     def documented(self) -> bool:
@@ -502,8 +517,9 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
     def __reduce__(self) -> Any:
         message = (
-            f"{self!r} cannot be pickled or copied: only a named signal of a namespace that is a "
-            "module's global can be found again; make it with Namespace.signal or define"
+            f"{describe_signal(self)} cannot be pickled or copied: only a named signal of a "
+            "namespace that is a module's global can be found again; make it with "
+            "Namespace.signal or define"
         )
         raise SignalPickleError(message)
 
@@ -567,9 +583,9 @@ class Subscription:
     def __repr__(self) -> str:
         state = "active" if self.active else "ended"
         sender = self.sender
-        scope = "any sender" if sender is ANY else f"sender {sender!r}"
-        receiver = printable(name_of(self.receiver))
-        return f"<Subscription of {receiver} to {self._signal!r} for {scope}; {state}>"
+        scope = describe_sender(sender)
+        receiver, signal = printable(name_of(self.receiver)), describe_signal(self._signal)
+        return f"<Subscription of {receiver} to {signal} for {scope}; {state}>"
 
 
 def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from aldis.core import observers, strict
 from aldis.core._native import OutcomeFields, set_outcome_type
-from aldis.core.receiver import describe, is_async, needs_send_id
+from aldis.core.receiver import describe, describe_signal, is_async, needs_send_id
 from aldis.errors import AsyncReceiverError
 
 __all__ = [
@@ -326,7 +326,9 @@ def _refuse_async(signal: Any, steps: Sequence[Step]) -> None:
 
 
 def _not_sent(signal: Any, receiver: Any, problem: str) -> AsyncReceiverError:
-    return AsyncReceiverError(f"{signal!r} was not sent: receiver {describe(receiver)} {problem}")
+    return AsyncReceiverError(
+        f"{describe_signal(signal)} was not sent: receiver {describe(receiver)} {problem}"
+    )
 
 
 def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
@@ -336,7 +338,9 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
 
 def log_error(signal: Any, receiver: Any, error: Exception) -> None:
     """Log an error of a receiver that does not end the send."""
-    _log.error("receiver %s of %r raised", describe(receiver), signal, exc_info=error)
+    _log.error(
+        "receiver %s of %s raised", describe(receiver), describe_signal(signal), exc_info=error
+    )
 
 
 def _postpone(signal: Any, error: BaseException) -> BaseException:

@@ -17,7 +17,7 @@ from aldis._compat import is_protocol
 from aldis.core import observers
 from aldis.core.contract import Contract
 from aldis.core.process import is_set
-from aldis.core.receiver import describe
+from aldis.core.receiver import describe, describe_signal
 from aldis.errors import AldisWarning, StrictWarning
 
 __all__ = ["is_strict", "loss_message", "set_strict", "warn", "warn_lost", "watch_payload"]
@@ -130,7 +130,7 @@ class PayloadWatch:
             if now != self._before[name]:
                 self._before[name] = now
                 warn(
-                    f"{self._signal!r}: receiver {describe(receiver)} "
+                    f"{describe_signal(self._signal)}: receiver {describe(receiver)} "
                     f"changed the {type(value).__name__} {name!r} that it was handed; work on a "
                     "copy, or declare the signal with define(mutable=True)"
                 )
@@ -147,7 +147,7 @@ def watch_payload(signal: Any, payload: dict[str, Any]) -> PayloadWatch | None:
     if not _enabled or contract is None:
         return None
     for problem in _broken(contract, payload):
-        warn(f"{signal!r} was sent {problem}; its contract is {contract}")
+        warn(f"{describe_signal(signal)} was sent {problem}; its contract is {contract}")
     return None if contract.mutable else PayloadWatch(signal, payload)
 
 

@@ -127,7 +127,13 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
     return decorate
 
 
-def _check_types(name: str, retry: Any, aliases: Any, **functions: Any) -> None:
+def _check_types(name: Any, retry: Any, aliases: Any, **functions: Any) -> None:
+    if callable(name):
+        message = (
+            f"@durable needs a name for {describe(name)}, under which the database keeps its "
+            'deliveries: write @durable("billing.receipt")'
+        )
+        raise TypeError(message)
     if retry is not None and not isinstance(retry, Retry):
         message = f"retry= must be a Retry, such as Retry(attempts=5), not {retry!r}"
         raise TypeError(message)
