@@ -24,7 +24,7 @@ _INTERRUPTED: Final = 130
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what understands the arguments."""
+    """Return the parser of the arguments."""
     systems = sorted({contender.system for contender in ALL})
     names = {contender.key for contender in ALL} | set(systems)
     arguments = argparse.ArgumentParser(
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         effort = QUICK if options.quick else FULL
         if options.rounds is not None:
             effort = replace(effort, rounds=options.rounds)
-        # Ended in any way, it ends its processes and drops its databases.
+        # At any end, the processes are ended and the databases are dropped.
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             run = measure(effort, _chosen(options.only), options.cases)
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(
     effort: Effort, contenders: Sequence[Contender], cases: Sequence[str]
 ) -> dict[str, Any]:
-    """Measure ``contenders`` and return everything that the report is made of."""
+    """Measure ``contenders`` and return the data for the report."""
     about = machine.describe()
     schedule = Schedule(effort, log)
     schedule.run(contenders, cases)
@@ -106,8 +106,8 @@ def measure(
 
 
 def write(run: dict[str, Any], out: Path) -> None:
-    """Write the report and, where matplotlib is installed, the plot."""
-    run = json.loads(json.dumps(run))  # the same from memory and from a file
+    """Write the report and, if matplotlib is installed, the plot."""
+    run = json.loads(json.dumps(run))  # so that the data is the same from memory and from a file
     samples = Samples.load(run["samples"])
     figure = None
     try:
@@ -121,7 +121,7 @@ def write(run: dict[str, Any], out: Path) -> None:
 
 
 def log(line: str) -> None:
-    """Tell about progress."""
+    """Print a line about the progress."""
     print(line, file=sys.stderr, flush=True)
 
 

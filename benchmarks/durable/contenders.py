@@ -1,4 +1,4 @@
-"""Who is measured: each system, in the settings it comes with and in its best."""
+"""The systems in the benchmark, with their default settings and with their best settings."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Contender:
     """One system, and one way of using it.
 
     Attributes:
-        key: How it is called in data and on the command line.
-        title: How it is called in the report.
+        key: Its name in data and on the command line.
+        title: Its name in the report.
         system: The file in :mod:`benchmarks.durable.systems`.
-        service: Where it keeps what waits.
-        cases: What it is measured in.
-        settings: What its constructor is given.
+        service: The service in which it keeps waiting orders.
+        cases: The cases in which it is measured.
+        settings: The arguments of its constructor.
         environment: Environment variables of its processes.
-        note: What has to be known to read its figures.
+        note: A remark about its figures for the report.
     """
 
     key: str
@@ -64,7 +64,7 @@ def _peer(  # noqa: PLR0913 - a row of a table
     writes: Iterable[str] = (ENQUEUE,),
     note: str = "",
 ) -> tuple[Contender, Contender]:
-    """Return a peer twice: as it comes, and at its best, which alone writes and drains deep."""
+    """Return a peer twice: with its defaults, and at its best. Only the latter drains deep."""
     return (
         Contender(key, title, key, service, frozenset(_WORKS), note=note),
         Contender(

@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""The amount of measurements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured.
+    """The amount of measurements.
 
     Attributes:
         rounds: How many rounds; in each, every system has its turn in every case.

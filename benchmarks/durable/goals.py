@@ -1,4 +1,4 @@
-"""What aldis promises about the speed of durable receivers, and whether this run keeps it."""
+"""The goals for the speed of durable receivers, and the results of a run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _MS: Final = "ms"
 
 
 def goals(samples: Samples, effort: Effort) -> list[Goal]:
-    """Return all goals; those that nothing was measured for say so."""
+    """Return all goals. A goal without a figure is marked."""
     return [*_drain(samples), *_enqueue(samples), *_latency(samples, effort), *_flat(samples)]
 
 
 def flatness(samples: Samples, contender: str) -> Spread | None:
-    """Return how fast the deep backlog was drained, as part of the speed of the ordinary one."""
+    """Return the speed of the deep drain divided by the speed of the ordinary drain."""
     ordinary = samples.series.get(DRAINED, {}).get(contender, {})
     deep = samples.series.get(f"{DEEP}/rate", {}).get(contender, {})
     divided = [rate / ordinary[at] for at, rate in deep.items() if ordinary.get(at)]
@@ -82,7 +82,7 @@ def _flat(samples: Samples) -> Iterator[Goal]:
 def _as_fast_as(
     samples: Samples, series: str, who: str, what: str, peers: Sequence[str], least: float
 ) -> Goal:
-    """Compare with the one of ``peers`` that comes closest: the better of its settings."""
+    """Compare with the fastest of ``peers``, in its best settings."""
     ratios = {
         peer: ratio for peer in peers if (ratio := samples.ratio(series, who, peer)) is not None
     }

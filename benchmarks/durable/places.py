@@ -1,6 +1,6 @@
-"""Where the systems keep what waits: a place of its own for each, made for a turn and taken away.
+"""The places in which systems keep waiting orders. Each turn gets a new place.
 
-The servers are those of this machine, or the ones that the environment names.
+The servers are on this machine, unless the environment names others.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _URLS: Final = {
     MARIADB: ("ALDIS_BENCH_MARIADB", "mysql+pymysql://root@127.0.0.1:3306/test"),
     REDIS: ("ALDIS_BENCH_REDIS", "redis://127.0.0.1:6379"),
 }
-#: What Redis has unless it was configured otherwise; 0 is everybody's.
+#: The databases of Redis by default. 0 is left out, because other programs use it.
 _REDIS_DATABASES: Final = range(15, 0, -1)
 _OWNER: Final = "aldis-benchmark"
 
 
 class AbsentError(Exception):
-    """A service is not there, or its client is not installed."""
+    """A service is missing, or its client is not installed."""
 
 
 def url_of(service: str) -> str:
-    """Return where the server is."""
+    """Return the URL of the server."""
     variable, default = _URLS[service]
     return os.environ.get(variable, default)
 
 
 def describe(service: str) -> str:
-    """Return the service's version, and the settings that decide what a commit costs.
+    """Return the version of the service, and the settings that decide the cost of a commit.
 
     Raises:
-        AbsentError: It is not there.
+        AbsentError: The service is missing.
     """
     try:
         return _DESCRIPTIONS[service]()
@@ -53,14 +53,14 @@ def describe(service: str) -> str:
 
 @contextmanager
 def place(service: str) -> Iterator[str]:
-    """Make an empty place, give its URL or its file, and take it away in the end."""
+    """Make an empty place, yield its URL or its file, and remove it at the end."""
     with _PLACES[service]() as made:
         yield made
 
 
 def prepared_engine(place: str) -> sqlalchemy.Engine:
     """Return an engine on a place; SQLite in WAL mode with ``synchronous = FULL``."""
-    import sqlalchemy as sa  # noqa: PLC0415 - the others do without it
+    import sqlalchemy as sa  # noqa: PLC0415 - other places do not need it
 
     if "://" not in place:
         engine = sa.create_engine(f"sqlite:///{place}")
@@ -161,7 +161,7 @@ def _redis() -> Iterator[str]:
         yield f"{server}/{number}"
     finally:
         with client:
-            if client.get(_OWNER) == token.encode():  # only ever what is known to be ours
+            if client.get(_OWNER) == token.encode():  # only the keys of the benchmark
                 client.flushdb()
 
 

@@ -17,7 +17,7 @@ from benchmarks.tables import number
 
 _INK: Final = "#22303c"
 _FAINT: Final = "#d9dee3"
-_ALDIS: Final = "#f2a20c"  # the light of a lamp
+_ALDIS: Final = "#f2a20c"  # the colour of lamplight
 _BARE: Final = "#b9c2ca"
 _PEER: Final = "#7c93a8"
 _STYLE: Any = {
@@ -60,7 +60,7 @@ def _colour(contender: Contender) -> str:
 
 
 def _field(axes: Axes, samples: Samples, series: str, title: str) -> list[Contender]:
-    """Prepare a row for each who was measured, the best on top, and return them."""
+    """Prepare a row for each measured system, the best on top, and return them."""
     axes.set_title(title)
     measured = samples.contenders(series)
     field = [each for each in ALL if each.key in measured]
@@ -77,7 +77,7 @@ def _field(axes: Axes, samples: Samples, series: str, title: str) -> list[Conten
 
 
 def _bars(axes: Axes, samples: Samples, series: str, title: str, deep: str | None = None) -> None:
-    """Draw a bar for each; where there is one, the figure of the deep backlog is a dot."""
+    """Draw a bar for each system. A dot is the figure of the deep backlog."""
     for row, contender in enumerate(_field(axes, samples, series, title)):
         spread = samples.value(series, contender.key)
         if spread is None:

@@ -1,4 +1,4 @@
-"""The runner's end of its processes: start them, ask them, read their clocks, end them."""
+"""The runner's side of its processes: start them, ask them, read their clocks, end them."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class ProcessError(Exception):
 
 
 class _Process:
-    """A process in a group of its own, which is killed in the end with all that it started.
+    """A process in a separate group. In the end, the whole group is killed.
 
     Args:
-        module: What to run.
-        contender: Of whom.
-        log: The file for what it prints.
-        told: What it is told on its command line besides.
+        module: The module to run.
+        contender: The system.
+        log: The file for its output.
+        more: Further arguments of its command line.
     """
 
-    #: What the runner listens to; a worker may print as much as it likes.
+    #: The standard output of the process, if the runner reads it.
     answers = False
 
-    def __init__(self, module: str, contender: Contender, log: Path, **told: Any) -> None:
+    def __init__(self, module: str, contender: Contender, log: Path, **more: Any) -> None:
         specification = {
             "system": contender.system,
             "settings": dict(contender.settings),
-            **told,
+            **more,
         }
         self.contender = contender
         self._log = log
@@ -51,7 +51,7 @@ class _Process:
                 stdout=subprocess.PIPE if self.answers else errors,
                 stderr=errors,
                 cwd=ROOT,
-                # What it leaves in the folder for temporary files when killed goes with the log.
+                # Its temporary files are next to the log, so that they are removed with it.
                 env={**os.environ, "TMPDIR": str(log.parent), **contender.environment},
                 bufsize=0,
                 start_new_session=True,
@@ -61,7 +61,7 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Killed, since a crash is what all of them promise to survive, and since it is quick.
+        # A kill is quick, and each system promises to survive it.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -79,10 +79,10 @@ class Producer(_Process):
     """The process that enqueues.
 
     Args:
-        contender: For whom.
-        place: Where.
-        log: The file for what it prints.
-        limit_s: How long to wait for an answer, in seconds.
+        contender: The system.
+        place: Its place.
+        log: The file for its output.
+        limit_s: The longest wait for an answer, in seconds.
     """
 
     answers = True
@@ -96,12 +96,12 @@ class Producer(_Process):
         """Send a request and return the answer.
 
         Raises:
-            ProcessError: There was none, or it is an error.
+            ProcessError: No answer came, or the answer is an error.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise ProcessError("it has no pipes")
-        with suppress(BrokenPipeError):  # it died, and has no answer
+        with suppress(BrokenPipeError):  # it died
             stdin.write((json.dumps({"do": do, **details}) + "\n").encode())
         deadline = time.monotonic() + self._limit_s
         while b"\n" not in self._unread:
@@ -120,14 +120,14 @@ class Producer(_Process):
 
 
 class Worker(_Process):
-    """The system's own worker.
+    """The worker of the system.
 
     Args:
-        contender: Whose.
-        place: Where.
-        log: The file for what it prints.
-        tally: The file that its receiver writes to.
-        step: How many runs go by from one line of it to the next.
+        contender: The system.
+        place: Its place.
+        log: The file for its output.
+        tally: The file to which its receiver writes.
+        step: The number of runs between two lines of the file.
     """
 
     def __init__(
@@ -147,13 +147,13 @@ class Worker(_Process):
         ticks = 0
         for each in Path("/proc").iterdir():
             if each.name.isdigit():
-                with suppress(OSError):  # it ended meanwhile
+                with suppress(OSError):  # it has ended
                     stat = (each / "stat").read_text(encoding="ascii", errors="replace")
                     ticks += _ticks(stat, self._process.pid)
         return ticks / _TICKS_PER_S
 
 
 def _ticks(stat: str, session: int) -> int:
-    """Return user and system time from a line of ``/proc``, 0 if it is of another session."""
+    """Return user and system time from a line of ``/proc``; 0 for another session."""
     fields = stat.rpartition(")")[2].split()  # a program's name may contain anything
     return sum(map(int, fields[11:15])) if int(fields[3]) == session else 0

@@ -1,7 +1,7 @@
 """The process that enqueues: ``python -m benchmarks.durable.producer SPECIFICATION``.
 
-Requests come in on standard input and answers go out on standard output, a JSON object a line. It
-ends when its input does. Whatever else is printed goes to standard error.
+It reads requests from standard input and writes answers to standard output, one JSON object
+per line. It ends with its input. Other output goes to standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.durable.systems import System, UnsupportedError, load
 Answer = dict[str, Any]
 
 _CHUNK: Final = 50
-#: Order 0 wakes a worker up; those that are timed begin here.
+#: The first timed order. Order 0 only wakes a worker up.
 FIRST: Final = 1
 
 
@@ -27,7 +27,7 @@ class Producer:
     """Answers the requests about one system.
 
     Args:
-        system: The system, in a place of its own.
+        system: The system in its place.
         module: Its file in :mod:`benchmarks.durable.systems`.
     """
 
@@ -36,14 +36,14 @@ class Producer:
         self._module = module
 
     def install(self, _request: Answer) -> Answer:
-        """Make the tables, and say which versions take part."""
+        """Create the tables, and return the versions of the packages."""
         self._system.install()
         names = import_module(f"benchmarks.durable.systems.{self._module}").DISTRIBUTIONS
         return {"versions": {name: metadata.version(name) for name in names}}
 
     def enqueue(self, request: Answer) -> Answer:
-        """Commit one order after the other for some seconds; return how many a second."""
-        self._system.enqueue(range(_CHUNK))  # opens connections, and lets plans be cached
+        """Commit single orders for some seconds; return the number per second."""
+        self._system.enqueue(range(_CHUNK))  # opens connections and fills caches
         done, began = _CHUNK, time.perf_counter()
         taken = 0.0
         while taken < request["seconds"]:
@@ -53,14 +53,14 @@ class Producer:
         return {"rate": (done - _CHUNK) / taken}
 
     def together(self, request: Answer) -> Answer:
-        """Commit many orders at once; return how many a second."""
+        """Commit many orders at once; return the number per second."""
         self._system.together(range(_CHUNK))
         began = time.perf_counter()
         self._system.together(range(request["count"]))
         return {"rate": request["count"] / (time.perf_counter() - began)}
 
     def fill(self, request: Answer) -> Answer:
-        """Let orders wait."""
+        """Add waiting orders."""
         self._system.fill(request["count"])
         return {}
 
@@ -70,9 +70,9 @@ class Producer:
         return {}
 
     def paced(self, request: Answer) -> Answer:
-        """Enqueue so many a second; return when each was committed.
+        """Enqueue some orders per second; return the time of each commit.
 
-        The instants are spread within their interval, or they would dance with a worker's polling.
+        The times vary within their interval, so that they do not match the polls of a worker.
         """
         interval = 1 / request["per_s"]
         spread = random.Random(request["seed"])
@@ -86,12 +86,12 @@ class Producer:
         return {"sent": sent}
 
     def left(self, _request: Answer) -> Answer:
-        """Return how many orders are not acknowledged."""
+        """Return the number of orders that are not acknowledged."""
         return {"left": self._system.left()}
 
 
-def serve(told: Answer) -> None:
-    """Serve requests until there are no more."""
+def serve(given: Answer) -> None:
+    """Serve requests until the input ends."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     producer: Producer | None = None
@@ -99,21 +99,21 @@ def serve(told: Answer) -> None:
         request = json.loads(line)
         try:
             if producer is None:
-                system = load(told["system"], told["place"], told["settings"])
-                producer = Producer(system, told["system"])
+                system = load(given["system"], given["place"], given["settings"])
+                producer = Producer(system, given["system"])
             answer = getattr(producer, request["do"])(request)
         except UnsupportedError as limit:
             answer = {"unsupported": str(limit)}
-        except Exception as error:  # noqa: BLE001 - the runner names it and goes on without us
+        except Exception as error:  # noqa: BLE001 - the runner reports it and leaves this system out
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=out, flush=True)
 
 
 def main() -> None:
     """Serve one system."""
-    told = json.loads(sys.argv[1])
+    given = json.loads(sys.argv[1])
     del sys.argv[1:]
-    serve(told)
+    serve(given)
 
 
 if __name__ == "__main__":

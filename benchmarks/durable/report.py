@@ -1,4 +1,4 @@
-"""Writes the report: who was measured on what, the goals, then every figure."""
+"""Writes the report: the systems, the machine, the goals, and every figure."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Report:
     """The report of one run.
 
     Args:
-        samples: What was measured.
-        about: What it was measured on.
-        effort: How much was measured.
+        samples: The figures.
+        about: The machine and its software.
+        effort: The amount of measurements.
         figure: The file name of the plot, if there is one.
     """
 
@@ -161,7 +161,7 @@ class Report:
             yield from table(["system or case", "reason"], sorted(self._samples.skipped.items()))
 
     def _measured(self, *series: str) -> list[Contender]:
-        """Return who was measured in any of ``series``, in the order of the list of all."""
+        """Return the systems in any of ``series``, in the order of the list."""
         keys = {key for name in series for key in self._samples.contenders(name)}
         return [each for each in ALL if each.key in keys]
 

@@ -1,7 +1,7 @@
-"""Takes the measurements in rounds, so that a disturbance of the machine meets everybody alike.
+"""Measures in rounds, so that a disturbance of the machine affects all systems.
 
-In each round every system has one turn in every case, in an order that is shuffled anew; ratios are
-later taken within a round. One system works at a time, but idle workers idle together.
+In each round, every system has one turn in every case, in a random order. Ratios are
+taken within a round. One system works at a time, but idle workers are measured together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.samples import Samples
 
 Log = Callable[[str], None]
 
-#: How long idle workers may still be busy with having been started, in seconds.
+#: How long idle workers may still be starting, in seconds.
 _SETTLE_S: Final = 3.0
 
 
@@ -30,8 +30,8 @@ class Schedule:
     """One run of the benchmark.
 
     Args:
-        effort: How much to measure.
-        log: Told about progress, a line at a time.
+        effort: The amount of measurements.
+        log: Called with each line about the progress.
     """
 
     def __init__(self, effort: Effort, log: Log) -> None:
@@ -39,11 +39,11 @@ class Schedule:
         self._log = log
         self._began = time.monotonic()
         self.samples = Samples()
-        #: The version and settings of each service that is there.
+        #: The version and settings of each service that runs.
         self.services: dict[str, str] = {}
 
     def run(self, contenders: Sequence[Contender], cases: Sequence[str]) -> None:
-        """Measure ``contenders`` in those of ``cases`` that they take part in."""
+        """Measure ``contenders`` in their ``cases``."""
         present = [contender for contender in contenders if self._present(contender)]
         for at in range(self._effort.rounds):
             for case in CASES:
@@ -51,7 +51,7 @@ class Schedule:
                     self._case(case, present, at)
 
     def _present(self, contender: Contender) -> bool:
-        """Find out whether the contender's service is there; its library shows itself later."""
+        """Return whether the service of the system runs. Its library is checked later."""
         service = contender.service
         if service not in self.services:
             try:
@@ -83,7 +83,7 @@ class Schedule:
             return MEASURES[case](here, self._effort, at)
 
     def _idle(self, contenders: Sequence[Contender], at: int) -> None:
-        """Start all workers, let each run one order, and watch them doing nothing."""
+        """Start all workers, let each run one order, and measure them while idle."""
         with ExitStack() as stack:
             workers: list[Worker] = []
             for contender in contenders:
@@ -107,11 +107,11 @@ class Schedule:
     def _note(self, case: str, contender: Contender, at: int, figures: Figures) -> None:
         for figure, value in figures.items():
             self.samples.add(f"{case}/{figure}", contender.key, at, value)
-        told = ", ".join(f"{figure} {value:,.2f}" for figure, value in figures.items())
-        self._log(f"    {contender.title}: {told or 'has no such thing'}")
+        line = ", ".join(f"{figure} {value:,.2f}" for figure, value in figures.items())
+        self._log(f"    {contender.title}: {line or 'does not have this feature'}")
 
     def _takes_part(self, contender: Contender, case: str) -> bool:
-        """Leave out who failed in this case before: it would only cost time."""
+        """Leave out a system that failed in this case before."""
         return case in contender.cases and not (
             {contender.title, f"{contender.title} in {case}"} & self.samples.skipped.keys()
         )
@@ -127,7 +127,7 @@ class Schedule:
         return True
 
     def _skip(self, who: str, reason: str) -> None:
-        # Paths of this machine are nobody's business in a report.
+        # A report must not contain paths of this machine.
         shown = re.sub(r"(?<![\w:/])/[\w./-]+", "…", " ".join(reason.split()))
         self._log(f"skipped: {who}: {shown}")
         self.samples.skipped[who] = shown

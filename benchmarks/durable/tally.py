@@ -1,4 +1,4 @@
-"""Counts what a worker runs, and writes down when: the same few instructions for every system."""
+"""Counts and times the runs of a worker, with the same few instructions for each system."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Tally:
     """The receiver of all systems.
 
     Args:
-        path: The file to write to; opened by the process that counts, which may be a child.
-        step: How many runs go by from one line to the next.
+        path: The file. The process that counts opens it; it may be a child.
+        step: The number of runs between two lines.
     """
 
     def __init__(self, path: str, step: int) -> None:
@@ -43,8 +43,8 @@ class Mark:
     """One line of a tally.
 
     Attributes:
-        number: How many runs there had been before this one.
-        at_ns: When it ran, in nanoseconds of the clock that all processes share.
+        number: The number of earlier runs.
+        at_ns: The time of the run, in nanoseconds of the clock that all processes share.
         order_id: Its order.
     """
 

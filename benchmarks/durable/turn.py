@@ -1,4 +1,4 @@
-"""One turn: one system in one case, from an empty place to a figure."""
+"""One turn of one system in one case: from an empty place to a figure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmarks.durable.process import ProcessError, Producer, Worker
 from benchmarks.durable.producer import FIRST
 from benchmarks.durable.tally import Mark, read
 
-#: How long a worker may take to start, and a producer to answer, in seconds.
+#: The time limit for the start of a worker, and for an answer of a producer, in seconds.
 _START_S: Final = 30.0
 _ANSWER_S: Final = 120.0
-#: How long the last acknowledgements may take, in seconds; some systems gather them first.
+#: The time limit for the last acknowledgements, in seconds. Some systems collect them.
 _ACKNOWLEDGE_S: Final = 5.0
 _LOOK_S: Final = 0.01
-#: How many parts a drain is timed in at least, and how many runs a part has at most.
+#: The smallest number of parts of a timed drain, and the largest number of runs in a part.
 _PARTS: Final = 50
 _PART: Final = 200
 
@@ -33,10 +33,10 @@ Figures = Mapping[str, float]
 
 @dataclass(slots=True)
 class Site:
-    """A place with its producer, and what workers write.
+    """A place with its producer and the files of its workers.
 
     Attributes:
-        versions: What takes part.
+        versions: The versions of the packages.
     """
 
     contender: Contender
@@ -46,7 +46,7 @@ class Site:
     versions: dict[str, str] = field(default_factory=dict)
 
     def worker(self, step: int) -> Worker:
-        """Start the system's worker."""
+        """Start the worker of the system."""
         return Worker(
             self.contender,
             self.where,
@@ -58,7 +58,7 @@ class Site:
 
 @contextmanager
 def site(contender: Contender) -> Iterator[Site]:
-    """Make a place, install the system in it, and take it away in the end."""
+    """Make a place, install the system in it, and remove the place at the end."""
     with ExitStack() as stack:
         where = stack.enter_context(place(contender.service))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="aldis-bench-")))
@@ -70,30 +70,30 @@ def site(contender: Contender) -> Iterator[Site]:
 
 
 def enqueue(here: Site, effort: Effort, _seed: int) -> Figures:
-    """Return how many orders a second are committed one by one."""
+    """Return the number of orders per second, each with its own commit."""
     return {"rate": here.producer.ask("enqueue", seconds=effort.enqueue_s)["rate"]}
 
 
 def together(here: Site, effort: Effort, _seed: int) -> Figures:
-    """Return how many orders a second are written in one transaction; none if it knows none."""
+    """Return the number of orders per second in one transaction; none without transactions."""
     answer = here.producer.ask("together", count=effort.together)
     return {"rate": answer["rate"]} if "rate" in answer else {}
 
 
 def drain(here: Site, effort: Effort, _seed: int) -> Figures:
-    """Return how many orders a second are run from an ordinary backlog."""
+    """Return the number of runs per second from an ordinary backlog."""
     return _drain(here, effort.waiting, effort.drain_s)
 
 
 def deep(here: Site, effort: Effort, _seed: int) -> Figures:
-    """Return how many orders a second are run from a deep backlog."""
+    """Return the number of runs per second from a deep backlog."""
     return _drain(here, effort.deep, effort.drain_s)
 
 
 def latency(here: Site, effort: Effort, seed: int) -> Figures:
-    """Return the milliseconds from commit to receiver: the median and two of the worst.
+    """Return the milliseconds from commit to receiver: the median and two high percentiles.
 
-    The first second is not counted: some systems look more often once there is something to do.
+    The first second does not count, because some systems poll more often under load.
     """
     count = effort.per_s + effort.paced
     with here.worker(step=1) as worker:
@@ -115,7 +115,7 @@ def wake(here: Site, worker: Worker) -> None:
     time.sleep(0.5)
 
 
-#: How each case but the one of idle workers, who idle together, is measured.
+#: The function of each case. Idle workers are measured together, elsewhere.
 MEASURES: Final[Mapping[str, Callable[[Site, Effort, int], Figures]]] = {
     ENQUEUE: enqueue,
     TOGETHER: together,
@@ -126,11 +126,11 @@ MEASURES: Final[Mapping[str, Callable[[Site, Effort, int], Figures]]] = {
 
 
 def _drain(here: Site, waiting: int, limit_s: float) -> Figures:
-    """Return runs a second, from the first run until ``waiting`` orders later.
+    """Return the runs per second, from the first run until ``waiting`` runs later.
 
-    More wait behind them, so that neither the first claim nor the end of the backlog is timed: what
-    lies between is as many claims and acknowledgements as runs, whatever the system gathers. Of a
-    drain that was cut off, half of what ran has to be acknowledged, or something is wrong.
+    More orders wait behind them, so neither the first claim nor the end of the backlog is timed:
+    between them, the numbers of claims, runs and acknowledgements are equal. If a drain is cut
+    off, at least half of the runs must be acknowledged.
     """
     filled = waiting + waiting // 10
     here.producer.ask("fill", count=filled)
@@ -146,7 +146,7 @@ def _drain(here: Site, waiting: int, limit_s: float) -> Figures:
 
 
 def _watch(worker: Worker, runs: int, limit_s: float) -> list[Mark]:
-    """Wait for so many runs, or until the time is up after the first."""
+    """Wait for so many runs, or until the time limit after the first run."""
     first = _wait_for(worker, 1)[0]
     deadline = first.at_ns + limit_s * 1e9
     marks = read(worker.tally)
@@ -159,7 +159,7 @@ def _watch(worker: Worker, runs: int, limit_s: float) -> list[Mark]:
 
 
 def _wait_for(worker: Worker, lines: int) -> list[Mark]:
-    """Wait until the tally has so many lines; return what there is when it takes too long."""
+    """Wait until the tally has so many lines. After the time limit, return the present lines."""
     deadline = time.monotonic() + _START_S
     marks = read(worker.tally)
     while len(marks) < lines and time.monotonic() < deadline:
@@ -174,7 +174,7 @@ def _wait_for(worker: Worker, lines: int) -> list[Mark]:
 
 
 def _acknowledged(here: Site, most: int) -> None:
-    """Wait until no more than ``most`` are left; what stays unacknowledged would run again."""
+    """Wait until at most ``most`` orders are left. An unacknowledged order would run again."""
     deadline = time.monotonic() + _ACKNOWLEDGE_S
     while (left := here.producer.ask("left")["left"]) > most:
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
 """The worker of one system: ``python -m benchmarks.durable.worker SPECIFICATION``.
 
-It runs until it is killed, and kills itself, with the children it may have, when its standard
-input ends: then the benchmark is gone.
+It runs until it is killed. When its standard input ends, the benchmark has ended, and it kills
+itself and its children.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.durable.tally import Tally
 
 
 def die_with_parent() -> None:
-    """Kill this process's group as soon as nobody holds the other end of standard input."""
+    """Kill this process's group when the other end of standard input is closed."""
 
     def watch() -> None:
         while os.read(0, 1):
@@ -28,13 +28,13 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Run the system's own worker."""
-    told = json.loads(sys.argv[1])
+    """Run the worker of the system."""
+    given = json.loads(sys.argv[1])
     die_with_parent()
-    # What a library makes of the command line is not meant for it.
+    # Some libraries read the command line, so it is emptied.
     del sys.argv[1:]
-    tally = Tally(told["tally"], told["step"])
-    load(told["system"], told["place"], told["settings"]).work(tally.receive)
+    tally = Tally(given["tally"], given["step"])
+    load(given["system"], given["place"], given["settings"]).work(tally.receive)
 
 
 if __name__ == "__main__":

@@ -9,44 +9,44 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
 
-#: What every receiver of every system does: it counts the order, and no more.
+#: The work of every receiver: it counts the order.
 Receive = Callable[[int], None]
 
 
 class UnsupportedError(Exception):
-    """The system has no such thing."""
+    """The system does not have this feature."""
 
 
 class System(Protocol):
-    """What a system does in the benchmark. It is made from its place (a URL or a file).
+    """The interface of a system. Its argument is its place, a URL or a file.
 
-    The process that enqueues and the worker each have their own.
+    The process that enqueues has one object, and the worker has another.
     """
 
     def install(self) -> None:
-        """Make the tables, where there are some, in an empty place."""
+        """Create the tables, if it has tables, in an empty place."""
 
     def enqueue(self, order_ids: range) -> None:
-        """Hand the orders in, each committed before the next."""
+        """Enqueue the orders, each with its own commit."""
 
     def together(self, order_ids: range) -> None:
-        """Hand the orders in within one transaction.
+        """Enqueue the orders in one transaction.
 
         Raises:
-            UnsupportedError: The system knows no transaction.
+            UnsupportedError: The system has no transactions.
         """
 
     def fill(self, count: int) -> None:
-        """Let ``count`` orders wait, by the fastest way there is; this is not measured."""
+        """Add ``count`` waiting orders in the fastest way. This is not measured."""
 
     def left(self) -> int:
-        """Return how many wait or are not yet acknowledged."""
+        """Return the number of orders that wait or are not acknowledged."""
 
     def work(self, receive: Receive) -> None:
-        """Run the system's own worker, which gives each order to ``receive``, until killed."""
+        """Run the worker of the system until it is killed. It calls ``receive`` for each order."""
 
 
 def load(system: str, place: str, settings: dict[str, Any]) -> System:
-    """Return a system at its place."""
+    """Return a system in its place."""
     made: System = import_module(f"benchmarks.durable.systems.{system}").System(place, **settings)
     return made

@@ -19,7 +19,7 @@ _CHUNK = 10_000
 
 
 class System:
-    """aldis: a send in a session's transaction, and the worker of ``aldis worker``.
+    """A send in the transaction of a session, and the worker of ``aldis worker``.
 
     Args:
         place: The URL of the database, or the file.
@@ -35,10 +35,10 @@ class System:
 
         @Namespace().define
         def order_paid(sender: str, /, *, order_id: int) -> None:
-            """Say that an order was paid."""
+            """Sent when an order was paid."""
 
         self._signal: Any = order_paid
-        # Strongly: nobody else holds it.
+        # The connection is strong, because the receiver has no other reference.
         self._signal.connect(durable("count")(self._receiver()), weak=False)
 
     def install(self) -> None:
@@ -56,7 +56,7 @@ class System:
                 self._signal.send(_SENDER, order_id=order_id)
 
     def fill(self, count: int) -> None:
-        """Let aldis record one send, and put others like it behind."""
+        """Record one send, and add copies of its row."""
         self.enqueue(range(1))
         written = self._outbox.store.find(DeliveryFilter(), limit=1)[0]
         for start in range(1, count, _CHUNK):
@@ -80,24 +80,24 @@ class System:
         Worker(self._outbox).run()
 
     def _receiver(self) -> Any:
-        """Return the receiver: one that only counts, or one that also writes."""
+        """Return the receiver, which counts, or counts and writes."""
 
         def count(sender: str, *, order_id: int) -> None:
             self._receive(order_id)
 
         def count_and_write(sender: str, *, order_id: int) -> None:
             current_delivery().session.execute(sa.insert(_EFFECT), {"order_id": order_id})
-            self._receive(order_id)  # last: one that fails is not counted
+            self._receive(order_id)  # last, so that a failure is not counted
 
         return count_and_write if self._effect else count
 
 
 def _nobody(order_id: int) -> None:
-    """Stand where a worker's receiver will be, in a process that only sends."""
+    """The receiver in a process that only sends."""
 
 
 def _like(written: Any, order_id: int) -> NewDelivery:
-    """Return a delivery like the one that was written, with an identity and an order of its own."""
+    """Return a copy of the written delivery with a new id and another order."""
     return NewDelivery(
         emission_id=uuid4().hex,
         receiver=written.receiver,

@@ -1,4 +1,4 @@
-"""What one writes by hand on PostgreSQL: the least that a durable receiver costs."""
+"""A loop by hand on PostgreSQL: the lowest cost of a durable receiver."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What one writes by hand with SQLAlchemy, which is what an app that uses aldis pays anyway."""
+"""A loop by hand on SQLAlchemy, which each app with aldis uses."""
 
 from contextlib import AbstractContextManager
 from typing import Any

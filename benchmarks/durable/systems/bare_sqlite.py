@@ -1,4 +1,4 @@
-"""What one writes by hand on SQLite: the least that a durable receiver costs."""
+"""A loop by hand on SQLite: the lowest cost of a durable receiver."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ _EFFECT = "INSERT INTO effect (order_id) VALUES (?)"
 class System:
     """Claims, marks and writes the effect in one transaction, and commits after the run.
 
-    The file is in WAL mode with ``synchronous = FULL``: what is committed survives a power cut.
+    The file is in WAL mode with ``synchronous = FULL``: commits survive a power cut.
 
     Args:
         place: The file.

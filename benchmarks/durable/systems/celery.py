@@ -15,12 +15,12 @@ _CHUNK = 2000
 
 
 class System:
-    """Celery on Redis, acknowledging late.
+    """Celery on Redis, with late acknowledgement.
 
     Args:
         place: The URL of the database in Redis.
-        pool: What its worker runs tasks in.
-        prefetch: How many messages its worker takes at once, for each process.
+        pool: The pool in which its worker runs tasks.
+        prefetch: The number of messages that each process takes at once.
     """
 
     def __init__(self, place: str, *, pool: str = "prefork", prefetch: int = 4) -> None:
@@ -46,7 +46,7 @@ class System:
         raise UnsupportedError("it knows no transaction")
 
     def fill(self, count: int) -> None:
-        """Let Celery write one message, and put copies of it behind one another."""
+        """Let Celery write one message, and add copies of it."""
         self.enqueue(range(1))
         written = self._redis.lpop(_QUEUE)
         for start in range(0, count, _CHUNK):
@@ -67,7 +67,7 @@ class System:
 
 
 def _copy(written: Any, order_id: int) -> str:
-    """Return a message like ``written`` with an identity and an order of its own."""
+    """Return a copy of the message ``written`` with a new id and another order."""
     message = json.loads(written)
     arguments, _, embedded = json.loads(base64.b64decode(message["body"]))
     body = json.dumps([arguments, {"order_id": order_id}, embedded])

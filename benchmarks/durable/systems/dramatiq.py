@@ -18,7 +18,7 @@ class System:
 
     Args:
         place: The URL of the database in Redis.
-        threads: How many threads its worker has.
+        threads: The number of threads of its worker.
     """
 
     def __init__(self, place: str, *, threads: int = 8) -> None:
@@ -38,7 +38,7 @@ class System:
         raise UnsupportedError("it knows no transaction")
 
     def fill(self, count: int) -> None:
-        """Write what its broker's script writes, without asking it each time."""
+        """Write the same as the script of its broker, in bulk."""
         for start in range(0, count, _CHUNK):
             messages = {}
             for order_id in range(start, min(start + _CHUNK, count)):

@@ -9,11 +9,11 @@ _NAME = "count"
 
 
 class System:
-    """Huey on SQLite, which it puts into WAL mode and leaves at ``synchronous = FULL``.
+    """Huey on SQLite, in WAL mode with ``synchronous = FULL``.
 
     Args:
         place: The file.
-        poll_s: How often its consumer looks, in seconds; ``None`` leaves that to Huey.
+        poll_s: The interval of its polls, in seconds. ``None`` is Huey's default.
     """
 
     def __init__(self, place: str, *, poll_s: float | None = None) -> None:
@@ -23,7 +23,7 @@ class System:
         self._task = self._huey.task(name=_NAME)(self._count)
 
     def install(self) -> None:
-        """Do nothing: Huey has made its tables."""
+        """Do nothing: Huey has created its tables."""
 
     def enqueue(self, order_ids: range) -> None:
         for order_id in order_ids:
@@ -33,7 +33,7 @@ class System:
         raise UnsupportedError("it has no transaction to offer")
 
     def fill(self, count: int) -> None:
-        """Write what ``enqueue`` writes, in one transaction."""
+        """Write the same as ``enqueue``, in one transaction."""
         storage: Any = self._huey.storage
         rows = (
             (storage.name, self._huey.serialize_task(self._task.s(order_id=order_id)))

@@ -19,10 +19,10 @@ class System:
 
     Args:
         place: The URL of the database.
-        batch_size: How many rows its worker claims at once.
+        batch_size: The number of rows that its worker claims at once.
         uvloop: Whether its worker runs on uvloop.
-        synchronous_commit: What its worker's connection waits for. A claim or an outcome that the
-            server forgets in a crash is run again, so that ``off`` is at least once as well.
+        synchronous_commit: The setting of its worker's connection. A claim or an outcome that the
+            server loses in a crash runs again, so ``off`` is at least once, too.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class System:
         self._loop.run_until_complete(self._connection.execute("ANALYZE"))
 
     def left(self) -> int:
-        # A row is in this table from its enqueueing until its outcome is logged.
+        # This table has a row until the outcome of the order is logged.
         return self._loop.run_until_complete(
             self._connection.fetchval("SELECT count(*) FROM pgqueuer")
         )

@@ -11,7 +11,7 @@ _NAME = "count"
 
 
 class System:
-    """Procrastinate, whose workers keep finished rows unless told to delete them.
+    """Procrastinate, whose workers keep finished rows by default.
 
     Args:
         place: The URL of the database.
