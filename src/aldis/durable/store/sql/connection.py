@@ -1,4 +1,4 @@
-"""Runs transactions on the application's database and explains the database's errors.
+"""Runs transactions on the application's database.
 
 SQLite needs preparation. Python's ``sqlite3`` begins a transaction only before the first INSERT,
 UPDATE or DELETE. It commits a savepoint that was released earlier, and a later rollback does not
@@ -20,7 +20,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aldis._compat import connections_of
-from aldis.errors import OutboxError, SchemaError
+from aldis.durable.store.sql.errors import explained, is_conflict, translated
+from aldis.errors import OutboxError
 
 __all__ = [
     "SQLITE_BEGIN",
@@ -32,7 +33,6 @@ __all__ = [
     "is_in_memory",
     "kind_of",
     "prepare_sqlite",
-    "translated",
     "use_wal",
 ]
 
@@ -57,13 +57,6 @@ _BEGINS_HERE: Final = "aldis.begins"
 
 #: How often a transaction runs if it conflicts with others.
 TRIES: Final = 8
-
-#: The codes of conflicts that a new transaction can resolve. PostgreSQL's SQLSTATE: serialization
-#: failure, deadlock. MariaDB's numbers: changed row, lock wait timeout, deadlock.
-_CONFLICTS: Final = frozenset({"40001", "40P01", 1020, 1205, 1213})
-
-_NO_TABLE: Final = ("no such table", "doesn't exist", "does not exist")
-_NO_COLUMN: Final = ("no such column", "has no column", "unknown column")
 
 
 def kind_of(dialect: str) -> str:
@@ -175,21 +168,17 @@ class Database:
             try:
                 return self._run_once(engine, work, *args, **kwargs)
             except DBAPIError as error:
-                if attempt + 1 < TRIES and _is_conflict(error):
+                if attempt + 1 < TRIES and is_conflict(error):
                     sleep(uniform(0, 0.01 * 2**attempt))  # noqa: S311 - it only spreads the load
                     attempt += 1
                 elif _is_not_utf8(error):
                     with translated(self.kind):
                         return self._run_once(engine, _with_lenient_text, work, args, kwargs)
                 else:
-                    raise _explained(error, self.kind) from error
-            except (SQLAlchemyError, UnicodeEncodeError) as error:
-                raise _explained(error, self.kind) from error
-            except self._driver_error as error:
-                # SQLAlchemy does not wrap the driver's errors while it prepares a connection.
-                said = " ".join(str(error).split())
-                message = f"the outbox's database ({self.kind}) cannot be reached ({said})"
-                raise OutboxError(message) from error
+                    raise explained(error, self.kind) from error
+            # SQLAlchemy does not wrap the driver's errors while it prepares a connection.
+            except (SQLAlchemyError, UnicodeEncodeError, self._driver_error) as error:
+                raise explained(error, self.kind) from error
 
     def _run_once(
         self,
@@ -226,14 +215,6 @@ def async_commit() -> ColumnElement[bool]:
     transaction in the same round trip.
     """
     return func.set_config("synchronous_commit", "off", true()) == "off"
-
-
-def _is_conflict(error: DBAPIError) -> bool:
-    """Return whether a transaction failed only because of another transaction."""
-    original: Any = error.orig
-    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    number = original.args[0] if original is not None and original.args else None
-    return code in _CONFLICTS or (isinstance(number, int) and number in _CONFLICTS)
 
 
 # -- sessions --------------------------------------------------------------------------------------
@@ -396,58 +377,3 @@ def _with_lenient_text(
 
 def _decode(text: bytes) -> str:
     return text.decode("utf-8", "backslashreplace")
-
-
-# -- errors ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def translated(kind: str) -> Iterator[None]:
-    """Raise the database's errors as errors of the outbox, with a remedy.
-
-    Raises:
-        SchemaError: A table or a column is missing.
-        OutboxError: The database refuses for another reason.
-    """
-    try:
-        yield
-    except (SQLAlchemyError, UnicodeEncodeError) as error:
-        raise _explained(error, kind) from error
-
-
-def _explained(error: SQLAlchemyError | UnicodeEncodeError, kind: str) -> OutboxError:
-    if isinstance(error, UnicodeEncodeError):  # from a driver that encodes text for the database
-        return OutboxError(
-            f"the outbox's database ({kind}) is not in UTF-8 and cannot store this: {error}"
-        )
-    if not isinstance(error, DBAPIError):
-        return OutboxError(f"the outbox cannot use its database: {error}")
-    said = " ".join(str(error.orig).split())
-    lower = said.lower()
-    if any(each in lower for each in _NO_COLUMN) or (
-        "column" in lower and "does not exist" in lower
-    ):
-        return SchemaError(
-            f"the outbox's tables are of another version of aldis ({said}): run 'aldis db check' "
-            "to see the version, then 'aldis db upgrade'"
-        )
-    if any(each in lower for each in _NO_TABLE):
-        return SchemaError(
-            f"the outbox's tables do not exist ({said}): create them with 'aldis db upgrade', or "
-            "add them to your own migrations"
-        )
-    return OutboxError(f"{_cause(lower, kind)} ({said}); nothing was changed")
-
-
-def _cause(said: str, kind: str) -> str:
-    if "readonly" in said or "read-only" in said or "read only" in said:
-        return "the outbox's database is read-only"
-    if "database is locked" in said or "database table is locked" in said:
-        return (
-            "the outbox's database is locked by another connection; SQLite has one writer at a "
-            "time: keep transactions short, give the engine a longer timeout, or begin them with "
-            "BEGIN IMMEDIATE (Outbox(immediate=True))"
-        )
-    if "is full" in said or "no space" in said or "disk full" in said:
-        return "the outbox's database is full"
-    return f"the outbox's database ({kind}) refused"

@@ -11,6 +11,7 @@ from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from aldis.durable.store.sql.connection import kind_of
+from aldis.durable.store.sql.errors import Problem, problem_of
 from aldis.durable.store.sql.tables import Tables, tables
 from aldis.errors import MissingExtraError, OutboxError, SchemaError
 from aldis.version import __version__
@@ -19,12 +20,6 @@ __all__ = ["REVISIONS", "check", "current", "sql", "upgrade"]
 
 #: The revisions of the tables, the newest last.
 REVISIONS: Final = ("0001", "0002")
-
-#: Parts of a database's message, and the remedy for each.
-_REMEDIES: Final = {
-    "database is locked": "another connection is writing; try again when it has committed",
-    "lock timeout": "another connection holds a lock; try again when it has committed",
-}
 
 
 def upgrade(
@@ -289,9 +284,11 @@ def _refusals(connection: Connection, what: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         said = _said(error)
-        remedies = [remedy for words, remedy in _REMEDIES.items() if words in said.lower()]
         message = f"the tables in {_address(connection.engine)} {what}: {said}"
-        raise OutboxError(": ".join([message, *remedies])) from error
+        if problem_of(error) is Problem.LOCKED:
+            other = "is writing" if connection.dialect.name == "sqlite" else "holds a lock"
+            message += f": another connection {other}; try again when it has committed"
+        raise OutboxError(message) from error
 
 
 def _address(engine: Engine) -> str:

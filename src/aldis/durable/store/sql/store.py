@@ -17,7 +17,8 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
-from aldis.durable.store.sql.connection import Database, connection_of, translated
+from aldis.durable.store.sql.connection import Database, connection_of
+from aldis.durable.store.sql.errors import translated
 from aldis.durable.store.sql.notify import make_notifier, notify
 from aldis.durable.store.sql.tables import BATCH, MICRO, now, tables
 from aldis.durable.types import (
