@@ -235,6 +235,14 @@ class Outbox:
         """Prepare the engine before its first transaction. Raises the errors of :attr:`store`."""
         _ = self.store
 
+    def drop_connections(self) -> None:
+        """Use none of the pool's connections for a new transaction: their server is read-only.
+
+        The call is in the engine's event loop if the engine is async.
+        """
+        if self._store is None:
+            self._make(self.engine).store.drop_connections()
+
     def store_of(self, handle: Any) -> _Recorder:
         """Return the recorder for the database of ``handle``."""
         engine = self._engine or _engine_of(handle)

@@ -14,10 +14,14 @@ __all__ = ["Retry"]
 class Retry:
     """How often a failed delivery is retried, and how long it waits between attempts.
 
-    The wait before attempt ``n + 1`` is random, between 0 and ``first_delay * factor ** (n - 1)``
-    seconds, but at most ``max_delay``. This is exponential backoff with full jitter: deliveries
-    that failed together do not come back together. (Marc Brooker, "Exponential Backoff And Jitter",
+    The longest wait before attempt ``n + 1`` is ``first_delay * factor ** (n - 1)`` seconds, but at
+    most ``max_delay``. The wait is random, between half of that and all of it. This is exponential
+    backoff with equal jitter: deliveries that failed together do not come back together, and the
+    receiver still gets at least half of the time. (Marc Brooker, "Exponential Backoff And Jitter",
     AWS Architecture Blog, 2015.)
+
+    By default, a delivery is retried for three to six days, so an outage that begins on Friday
+    evening can be repaired on Monday. The waits grow to three hours within four to five hours.
 
     Args:
         attempts: The number of attempts, including the first. After the last one, the delivery is a
@@ -30,9 +34,9 @@ class Retry:
         ValueError: A number is out of range.
     """
 
-    attempts: int = 8
+    attempts: int = 60
     first_delay: float = 2.0
-    max_delay: float = 3600.0
+    max_delay: float = 10_800.0
     factor: float = 2.0
 
     def __post_init__(self) -> None:
@@ -54,4 +58,5 @@ class Retry:
 
     def delay(self, attempt: int) -> float:
         """Return a random wait in seconds after a failed attempt."""
-        return uniform(0.0, self.longest_delay(attempt))  # noqa: S311 - this is not cryptography
+        longest = self.longest_delay(attempt)
+        return uniform(longest / 2, longest)  # noqa: S311 - this is not cryptography

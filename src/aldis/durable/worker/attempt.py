@@ -12,8 +12,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutine
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from random import uniform
+from time import monotonic, perf_counter, sleep
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from aldis.core import observers
 from aldis.core.receiver import describe
@@ -23,7 +24,9 @@ from aldis.durable.receiver import Durable
 from aldis.durable.retry import Retry
 from aldis.durable.store import Store
 from aldis.durable.store._async_bridge import call_in_greenlet
+from aldis.durable.store.sql.errors import Problem, was_caused_by
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
+from aldis.durable.worker.limits import CONFLICT_SECONDS, CONFLICT_TRIES, MAX_CONFLICT_DELAY
 from aldis.errors import (
     AsyncReceiverError,
     GiveUp,
@@ -53,6 +56,11 @@ __all__ = [
 T = TypeVar("T")
 
 _log = logging.getLogger("aldis")
+
+#: The problems after which a new transaction of the receiver can succeed at once.
+_CONFLICTS: Final = (Problem.CONFLICT, Problem.LOCKED)
+
+_READ_ONLY: Final = (Problem.READ_ONLY,)
 
 #: The number of characters that are stored of a traceback, counted from its end.
 TRACEBACK_LENGTH = 20_000
@@ -129,10 +137,21 @@ def run(job: Job, context: RunContext) -> AttemptResult:
     """
     result = AttemptResult(job)
     started = perf_counter()
-    attempt = _Attempt(job, context, is_async=False)
+    conflicts = _Conflicts(result)
     try:
-        # A new context: variables that an earlier receiver set in this thread must not be visible.
-        Context().run(in_context, context.app_context, lambda: _call(attempt, result))
+        while True:
+            attempt = _Attempt(job, context, is_async=False)
+            call = partial(_call, attempt, result)
+            try:
+                # A new context: variables that an earlier receiver set in this thread must not be
+                # visible.
+                Context().run(in_context, context.app_context, call)
+                break
+            except Exception as error:
+                delay = conflicts.delay(error)
+                if delay is None:
+                    raise
+            sleep(delay)
     except TimeLimitError:
         raise
     except BaseException as error:  # noqa: BLE001 - even sys.exit() in a receiver must not end the worker
@@ -146,16 +165,18 @@ async def run_async(job: Job, context: RunContext) -> AttemptResult:
     result = AttemptResult(job)
     started = perf_counter()
     limit = asyncio.timeout(job.receiver.timeout)
-    attempt = _Attempt(job, context, is_async=True)
+    conflicts = _Conflicts(result)
     try:
         async with limit:
-            app_context: Any = context.app_context()
-            if hasattr(app_context, "__aenter__"):
-                async with app_context:
-                    await _await(attempt, result)
-            else:
-                with app_context:
-                    await _await(attempt, result)
+            while True:
+                try:
+                    await _await_in_context(_Attempt(job, context, is_async=True), result, context)
+                    break
+                except Exception as error:
+                    delay = conflicts.delay(error)
+                    if delay is None:
+                        raise
+                await asyncio.sleep(delay)
     except TimeoutError as error:
         # Either the time limit expired, or the receiver itself raised a TimeoutError.
         _note_error(result, time_limit_error(job) if limit.expired() else error, context)
@@ -168,6 +189,39 @@ async def run_async(job: Job, context: RunContext) -> AttemptResult:
         _note_error(result, error, context)
     result.seconds = perf_counter() - started
     return result
+
+
+class _Conflicts:
+    """Decides whether a receiver runs again at once after a conflict with another transaction.
+
+    Such a conflict says nothing about the receiver, so it does not cost an attempt. The number of
+    repetitions and their time are limited, because they hold a thread.
+
+    Args:
+        result: The result of the attempt.
+    """
+
+    def __init__(self, result: AttemptResult) -> None:
+        self._result = result
+        self._count = 0
+        self._end = monotonic() + CONFLICT_SECONDS
+
+    def delay(self, error: Exception) -> float | None:
+        """Return the seconds until the receiver runs again, or ``None`` if ``error`` is final."""
+        if self._result.completed or not was_caused_by(error, _CONFLICTS):
+            return None
+        if self._count >= CONFLICT_TRIES or monotonic() > self._end:
+            return None
+        claimed = self._result.job.claimed
+        _log.info(
+            "delivery %d (%s) conflicts with another transaction; the receiver runs again: %s",
+            claimed.id,
+            claimed.receiver,
+            _one_line(error),
+        )
+        self._count += 1
+        longest = min(MAX_CONFLICT_DELAY, 0.01 * 2**self._count)
+        return uniform(0.0, longest)  # noqa: S311 - it only spreads the load
 
 
 def in_context(make: Callable[[], Any], function: Callable[[], T]) -> T:
@@ -193,14 +247,27 @@ def _call(attempt: _Attempt, result: AttemptResult) -> None:
             with attempt.observed(sender, arguments):
                 _refuse_coroutine(attempt.receiver, attempt.function(sender, **arguments))
             attempt.commit()
-    except BaseException:
+    except BaseException as error:
         with suppress(Exception):
             attempt.roll_back()
+        if was_caused_by(error, _READ_ONLY):
+            attempt.drop_connections()
         raise
     finally:
         result.completed = attempt.delivery.completed
         with suppress(Exception):
             attempt.close()
+
+
+async def _await_in_context(attempt: _Attempt, result: AttemptResult, context: RunContext) -> None:
+    """Call :func:`_await` inside the app context, which may be async."""
+    app_context: Any = context.app_context()
+    if hasattr(app_context, "__aenter__"):
+        async with app_context:
+            await _await(attempt, result)
+    else:
+        with app_context:
+            await _await(attempt, result)
 
 
 async def _await(attempt: _Attempt, result: AttemptResult) -> None:
@@ -211,9 +278,11 @@ async def _await(attempt: _Attempt, result: AttemptResult) -> None:
             with attempt.observed(sender, arguments):
                 await _awaited(attempt.function(sender, **arguments))
             await _awaited(attempt.commit())
-    except BaseException:
+    except BaseException as error:
         with suppress(Exception):
             await _awaited(attempt.roll_back())
+        if was_caused_by(error, _READ_ONLY):
+            await call_in_greenlet(attempt.drop_connections)
         raise
     finally:
         result.completed = attempt.delivery.completed
@@ -285,6 +354,11 @@ class _Attempt:
         session = self.delivery.opened_session
         return None if session is None else session.rollback()
 
+    def drop_connections(self) -> None:
+        """Let the next attempts open new connections, because these reach a read-only server."""
+        with suppress(Exception):  # the error of the receiver matters more
+            self._outbox.drop_connections()
+
     def close(self) -> Any:
         """Close the session, if the receiver used it."""
         session = self.delivery.opened_session
@@ -331,19 +405,19 @@ def _note_error(result: AttemptResult, error: BaseException, context: RunContext
 
 
 def failure_for(job: Job, error: BaseException, context: RunContext) -> AttemptFailure:
-    """Decide what happens to a delivery after an attempt that raised ``error``."""
+    """Decide what happens to a delivery after an attempt that raised ``error``.
+
+    All errors are retried alike. During a deploy, a payload that does not fit this release fits the
+    next one. If the lease is lost, another worker has the delivery and the store ignores this
+    failure; otherwise the loss was an error of the setup, and the attempt counts.
+    """
     attempt, retry = job.claimed.attempt, job.receiver.retry
-    if isinstance(error, LeaseLostError):
-        # Another worker has the delivery and decides. The store ignores this failure.
-        return AttemptFailure(_one_line(error), None, 0.0, counts=False)
     if isinstance(error, RetryLater):
         return AttemptFailure(error.reason, None, error.seconds, counts=False)
     formatted = "".join(traceback.format_exception(error))[-TRACEBACK_LENGTH:]
     if isinstance(error, GiveUp):
         return AttemptFailure(f"gave up: {error.reason}", formatted)
-    # A payload that does not fit, or a missing session, is the same at every attempt.
-    is_permanent = isinstance(error, (PayloadError, NoSessionError))
-    if is_permanent or attempt >= retry.attempts:
+    if attempt >= retry.attempts:
         return AttemptFailure(_one_line(error), formatted)
     return AttemptFailure(_one_line(error), formatted, context.backoff(retry, attempt))
 

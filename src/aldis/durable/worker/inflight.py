@@ -72,7 +72,7 @@ class InFlight:
         self._by_lease: Counter[str] = Counter()
         self._completed_since = 0.0
         self._not_started: list[ClaimedDelivery] = []
-        self._failed: list[tuple[ClaimedDelivery, AttemptFailure]] = []
+        self._failed: list[tuple[Job, AttemptFailure]] = []
         self._average: dict[str, float] = {}  # seconds, by receiver
 
     def expected_seconds(self, receiver: str) -> float | None:
@@ -114,9 +114,11 @@ class InFlight:
             self._counts.given_back += self._store.release(self._not_started)
             self._not_started.clear()
         while self._failed:
-            claimed, failure = self._failed[-1]
-            self._store.fail(claimed, failure)
+            job, failure = self._failed[-1]
+            is_held = self._store.fail(job.claimed, failure)
             self._failed.pop()
+            if is_held and failure.counts:  # otherwise another worker decides
+                self._note_failure(job, failure)
         if self.completed and (everything or self._is_batch_complete(received=received)):
             completed, self.completed = self.completed, []
             try:
@@ -155,7 +157,7 @@ class InFlight:
             self._on_result(result)
         self._update_average(claimed.receiver, result.seconds)
         if result.failure is not None:
-            self._fail(result.job, result.failure)
+            self._failed.append((result.job, result.failure))
             return True
         self._counts.done += 1
         if not result.completed:
@@ -181,11 +183,8 @@ class InFlight:
         if self._by_lease[lease] <= 0:
             del self._by_lease[lease]
 
-    def _fail(self, job: Job, failure: AttemptFailure) -> None:
+    def _note_failure(self, job: Job, failure: AttemptFailure) -> None:
         claimed = job.claimed
-        self._failed.append((claimed, failure))
-        if not failure.counts:
-            return
         self._counts.failed += 1
         if failure.retry_in is None:
             _log.error(

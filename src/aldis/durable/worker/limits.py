@@ -10,6 +10,9 @@ __all__ = [
     "CLAIM_AHEAD",
     "CLAIM_TRIES",
     "COMPLETE_WITHIN",
+    "CONFLICT_SECONDS",
+    "CONFLICT_TRIES",
+    "MAX_CONFLICT_DELAY",
     "MAX_RECONNECT_DELAY",
     "RESCUE_EVERY",
     "SUBMIT_SECONDS",
@@ -40,3 +43,13 @@ CLAIM_TRIES: Final = 20
 
 #: The longest pause, in seconds, while the database is unavailable.
 MAX_RECONNECT_DELAY: Final = 5.0
+
+#: How often a receiver whose transaction conflicts with others runs again within one attempt.
+CONFLICT_TRIES: Final = 20
+
+#: Seconds after which such a receiver is not called again within the attempt. SQLite waits for
+#: seconds before it reports a conflict.
+CONFLICT_SECONDS: Final = 30.0
+
+#: The longest pause, in seconds, before such a receiver is called again.
+MAX_CONFLICT_DELAY: Final = 0.5

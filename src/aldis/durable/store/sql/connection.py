@@ -18,9 +18,16 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from sqlalchemy import URL, ColumnElement, Connection, Engine, event, func, true
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis._compat import connections_of
-from aldis.durable.store.sql.errors import explained, is_conflict, translated
+from aldis.durable.store.sql.errors import (
+    Problem,
+    explained,
+    is_conflict,
+    problem_of,
+    translated,
+)
 from aldis.errors import OutboxError
 
 __all__ = [
@@ -83,6 +90,7 @@ class Database:
 
     Attributes:
         kind: The result of :func:`kind_of`.
+        generation: Changes when connections that are older than the change must not be used again.
 
     Raises:
         OutboxError: This database cannot keep deliveries.
@@ -101,6 +109,9 @@ class Database:
             # In REPEATABLE READ, MariaDB would also lock the gaps into which senders insert.
             self._writing = engine.execution_options(isolation_level="READ COMMITTED")
         self._kept = local()
+        self._is_shared = isinstance(engine.pool, (StaticPool, SingletonThreadPool))
+        self._has_failed = False
+        self.generation: int = 0
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def read(
@@ -145,16 +156,47 @@ class Database:
         Preparing a connection from the pool can take longer than the statement. On SQLite, commits
         on these connections do not wait for the disk, so the block must only write claims and
         completions.
+
+        After an error that is not a conflict, no thread uses its kept connections again: a
+        connection to a server that has become read-only, for example, would stay read-only.
         """
-        connections: dict[Engine, Connection] = {}
-        self._kept.connections = connections
+        if self._is_shared or self.engine.dialect.is_async:
+            # A pool with one connection needs it back. A thread cannot keep an event loop's one.
+            yield
+            return
+        kept = self._kept.connections = _KeptConnections(self.generation)
         try:
             yield
         finally:
             del self._kept.connections
-            for connection in connections.values():
-                with suppress(Exception):  # any error of the driver: the connection is not needed
-                    connection.close()
+            kept.close()
+
+    def drop_connections(self) -> None:
+        """Use none of the present connections for a new transaction.
+
+        The call is in the engine's event loop if the engine is async.
+        """
+        self.generation += 1
+        if not self._is_shared:  # otherwise the pool may hold the only connection to its database
+            self.engine.dispose()
+
+    def _note_error(self, error: Exception) -> None:
+        """Stop trusting the kept connections, of all threads."""
+        self._has_failed = True
+        is_worker = hasattr(self._kept, "connections") or self.engine.dialect.is_async
+        if is_worker and problem_of(error) is Problem.READ_ONLY:
+            self.drop_connections()  # the pool's connections are read-only, too
+        else:
+            self.generation += 1
+
+    def _note_write(self) -> None:
+        """After an error: replace the connections that were opened before this success.
+
+        While the server failed over, another thread may have opened a connection to the old server.
+        """
+        if self._has_failed:
+            self._has_failed = False
+            self.generation += 1
 
     def _run(
         self,
@@ -166,7 +208,7 @@ class Database:
         attempt = 0
         while True:
             try:
-                return self._run_once(engine, work, *args, **kwargs)
+                result = self._run_once(engine, work, *args, **kwargs)
             except DBAPIError as error:
                 if attempt + 1 < TRIES and is_conflict(error):
                     sleep(uniform(0, 0.01 * 2**attempt))  # noqa: S311 - it only spreads the load
@@ -175,10 +217,16 @@ class Database:
                     with translated(self.kind):
                         return self._run_once(engine, _with_lenient_text, work, args, kwargs)
                 else:
+                    self._note_error(error)
                     raise explained(error, self.kind) from error
             # SQLAlchemy does not wrap the driver's errors while it prepares a connection.
             except (SQLAlchemyError, UnicodeEncodeError, self._driver_error) as error:
+                self._note_error(error)
                 raise explained(error, self.kind) from error
+            else:
+                if engine is self._writing:
+                    self._note_write()
+                return result
 
     def _run_once(
         self,
@@ -187,12 +235,11 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        connections: dict[Engine, Connection] | None = getattr(self._kept, "connections", None)
-        if connections is not None:
-            connection = connections.get(engine)
-            if connection is None or connection.invalidated:  # reconnecting would lose the options
-                connection = connections[engine] = engine.connect()
-                connection.detach()
+        kept: _KeptConnections | None = getattr(self._kept, "connections", None)
+        if kept is not None:
+            connection = kept.get(engine, self.generation)
+            if connection is None:
+                connection = kept.open(engine)
                 if self.kind == "sqlite":
                     _commit_without_sync(connection)
             with connection.begin():
@@ -206,6 +253,40 @@ class Database:
                 return work(connection, *args, **kwargs)
         with engine.begin() as connection:
             return work(connection, *args, **kwargs)
+
+
+class _KeptConnections:
+    """The connections that a thread keeps open, one for each kind of transaction.
+
+    Args:
+        generation: The generation of the database in which they are opened.
+    """
+
+    def __init__(self, generation: int) -> None:
+        self._generation = generation
+        self._connections: dict[Engine, Connection] = {}
+
+    def get(self, engine: Engine, generation: int) -> Connection | None:
+        """Return the open connection of an engine, or ``None`` if a new one must be opened."""
+        if generation != self._generation:
+            self.close()
+            self._generation = generation
+        connection = self._connections.get(engine)
+        # An invalidated connection would reconnect without its options.
+        return None if connection is None or connection.invalidated else connection
+
+    def open(self, engine: Engine) -> Connection:
+        """Open a connection that does not return to the pool."""
+        connection = self._connections[engine] = engine.connect()
+        connection.detach()
+        return connection
+
+    def close(self) -> None:
+        """Close the connections."""
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            with suppress(Exception):  # any error of the driver: the connection is not needed
+                connection.close()
 
 
 def async_commit() -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ column, and its messages are always in English.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Final
@@ -16,7 +16,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from aldis.errors import OutboxError, SchemaError
 
-__all__ = ["Problem", "code_of", "explained", "is_conflict", "problem_of", "translated"]
+__all__ = [
+    "Problem",
+    "code_of",
+    "explained",
+    "is_conflict",
+    "problem_of",
+    "translated",
+    "was_caused_by",
+]
 
 
 class Problem(Enum):
@@ -95,6 +103,8 @@ _SQLITE_ERROR: Final = 1
 def code_of(error: BaseException) -> str | int | None:
     """Return the code of a database's error: an SQLSTATE, a number, or ``None`` if it has none."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, OSError):  # its number is that of the operating system
+        return None
     first = original.args[0] if original is not None and original.args else None
     for number in (getattr(original, "errno", None), first):
         if isinstance(number, int):  # of MariaDB, whose SQLSTATEs are less exact
@@ -125,6 +135,22 @@ def problem_of(error: BaseException) -> Problem | None:
 def is_conflict(error: BaseException) -> bool:
     """Return whether a transaction failed only because of another transaction."""
     return problem_of(error) is Problem.CONFLICT
+
+
+def was_caused_by(error: BaseException, problems: Container[Problem]) -> bool:
+    """Return whether ``error``, or an error that led to it, reports one of ``problems``.
+
+    A session whose flush failed raises another error at its next use. Receivers and aldis raise
+    errors from those of the database.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if problem_of(current) in problems:
+            return True
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return False
 
 
 @contextmanager

@@ -84,6 +84,7 @@ class SqliteNotifier(PollNotifier):
         self._connection: Connection | None = None
         self._cursor: Any = None
         self._version: int | None = None
+        self._generation = database.generation
 
     def wait(self, seconds: float) -> None:
         """Return when the file has changed, after :meth:`wake`, or after ``seconds``."""
@@ -104,7 +105,10 @@ class SqliteNotifier(PollNotifier):
         self._disconnect()
 
     def _has_changed(self) -> bool:
+        if self._generation != self._database.generation:  # another file may have this name now
+            self._disconnect()
         if self._cursor is None:
+            self._generation = self._database.generation
             # It runs 100 times a second, so it keeps a connection and uses the driver's cursor.
             self._connection = self._database.engine.connect()
             self._connection.detach()
@@ -131,6 +135,7 @@ class PostgresNotifier:
         self._channel = channel
         self._closed = closed
         self._connection: Connection | None = None
+        self._generation = database.generation
         # A late wake() on a closed pipe could write into another file that got the pipe's number.
         self._awake, self._alarm = socket.socketpair()
         self._awake.settimeout(0)
@@ -166,7 +171,10 @@ class PostgresNotifier:
 
     def _listen(self) -> int:
         """Return the number of the socket on which PostgreSQL notifies."""
+        if self._generation != self._database.generation:  # senders may use another server now
+            self._disconnect()
         if self._connection is None:
+            self._generation = self._database.generation
             connection = self._database.engine.connect().execution_options(
                 isolation_level="AUTOCOMMIT"
             )

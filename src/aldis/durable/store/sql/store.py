@@ -6,14 +6,13 @@ This module chooses the transactions and wakes the workers. The modules beside i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, bindparam, insert
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
@@ -148,9 +147,11 @@ class SqlStore:
 
     def kept_open(self) -> AbstractContextManager[None]:
         """Keep the calling thread's connections open during a ``with`` block."""
-        shared = isinstance(self.engine.pool, (StaticPool, SingletonThreadPool))
-        # A pool with one connection needs it back, and a thread cannot keep an event loop's one.
-        return nullcontext() if shared or self.engine.dialect.is_async else self._db.kept_open()
+        return self._db.kept_open()
+
+    def drop_connections(self) -> None:
+        """Use none of the present connections for a new transaction."""
+        self._db.drop_connections()
 
     def register_worker(self, worker: str, name: str, lease: float) -> None:
         """Begin a lease."""
