@@ -13,6 +13,9 @@ from tests.durable.support import create_tables
 
 SERVERS = DATABASES[1:]
 
+#: The password of the users here.
+LOGIN = {"password": "no"}
+
 
 def asked(url, **options):
     """Ask a store on a new engine for its deliveries; return its error."""
@@ -66,7 +69,7 @@ def test_wrong_database(server_url):
 
 def test_wrong_user(server_url):
     """A user that does not exist is not reported as missing tables."""
-    error = asked(server_url.set(username="aldis_nobody", password="no"))
+    error = asked(server_url.set(username="aldis_nobody", **LOGIN))
     assert not isinstance(error, SchemaError)
     assert "aldis_nobody" in str(error)
 
@@ -81,7 +84,7 @@ def test_missing_privilege(server_url):
     try:
         if owner.dialect.name == "mariadb":
             run(owner, f"GRANT SELECT ON {server_url.database}.notes TO {login}")
-        error = asked(server_url.set(username="aldis_guest", password="no"))
+        error = asked(server_url.set(username="aldis_guest", **LOGIN))
     finally:
         run(owner, f"DROP USER {login}")
         owner.dispose()

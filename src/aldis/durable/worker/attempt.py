@@ -31,8 +31,6 @@ from aldis.errors import (
     AsyncReceiverError,
     GiveUp,
     LeaseLostError,
-    NoSessionError,
-    PayloadError,
     PayloadMismatchError,
     RetryLater,
     TimeLimitError,
