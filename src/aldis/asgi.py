@@ -12,7 +12,6 @@ middleware sends them with ``asend``, so receivers can be sync and async. The se
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from aldis._compat import set_variable
+from aldis._optional import loaded
 from aldis.core.namespace import NamedSignal, Namespace
 
 __all__ = [
@@ -289,5 +289,5 @@ def _shield() -> AbstractContextManager[object]:
     asyncio cancels a task once, so it interrupts one receiver at most. anyio, which Starlette's
     middleware uses, cancels each await inside a cancelled scope.
     """
-    anyio = sys.modules.get("anyio")  # without it, there is no such scope
+    anyio = loaded("anyio")  # without it, there is no such scope
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)

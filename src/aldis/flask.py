@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from aldis import signals
 from aldis._extension import BaseExtension, app_outbox
+from aldis._optional import needs
 from aldis.core import NamedSignal, Signal
-from aldis.errors import MissingExtraError
 from aldis.signals import Namespace, signals_available
 
 if signals_available:
@@ -22,13 +22,8 @@ if signals_available:
 
     install_as_blinker()
 
-try:
+with needs("aldis.flask", "flask", flask="Flask"):
     from flask import current_app, has_app_context
-except ModuleNotFoundError as _missing:
-    if _missing.name != "flask":
-        raise
-    _message = "aldis.flask needs Flask, which is not installed: pip install 'aldis[flask]'"
-    raise MissingExtraError(_message, name="flask") from _missing
 
 if TYPE_CHECKING:
     from flask import Flask

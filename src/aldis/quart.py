@@ -12,22 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aldis._extension import BaseExtension, app_outbox
+from aldis._optional import needs
 from aldis.blinker import install_as_blinker
 from aldis.core.namespace import NamedSignal
 from aldis.core.signal import Signal
-from aldis.errors import MissingExtraError
 
 install_as_blinker()
 
-try:
+with needs("aldis.quart", "quart", **{"quart": "Quart", "quart.signals": "Quart"}):
     import quart.signals  # noqa: F401 - older versions of Quart do not have this module
     from quart import current_app, has_app_context
     from quart.utils import run_sync
-except ModuleNotFoundError as _missing:
-    if _missing.name not in ("quart", "quart.signals"):
-        raise
-    _message = "aldis.quart needs Quart, which is not installed: pip install 'aldis[quart]'"
-    raise MissingExtraError(_message, name="quart") from _missing
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -137,8 +137,8 @@ def test_the_error_of_a_broken_ckan_is_raised(with_ckan, tmp_path):
     assert "missing_of_ckan\n" == run(with_ckan + textwrap.dedent(code))
 
 
-@pytest.mark.parametrize("name", ["flask", "flask_login"])
-def test_without_flask_login_the_error_names_the_extra(name):
+@pytest.mark.parametrize(("name", "title"), [("flask", "Flask"), ("flask_login", "Flask-Login")])
+def test_without_flask_login_the_error_names_the_extra(name, title):
     """The error for a missing dependency names the extra to install."""
     code = f"""
         import sys
@@ -149,7 +149,7 @@ def test_without_flask_login_the_error_names_the_extra(name):
             print(type(error).__name__, error)
     """
     printed = run(code)
-    assert f"MissingExtraError aldis.ckan without CKAN needs {name}" in printed
+    assert f"MissingExtraError aldis.ckan without CKAN needs {title}," in printed
     assert "pip install 'aldis[ckan]'" in printed
 
 

@@ -254,7 +254,7 @@ class TestWithoutTheProvider:
 
         assert (0, "") == (demo.returncode, demo.stderr)
         (why,) = left_out(demo)
-        assert why.startswith("aldis.oauth needs authlib, which is not installed")
+        assert why.startswith("aldis.oauth needs Authlib, which is not installed")
         assert "\n8. " in demo.stdout
         assert "The visitor logs in" not in demo.stdout
         assert "What to look at next:" in demo.stdout

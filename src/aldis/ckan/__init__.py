@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from aldis.errors import MissingExtraError
+from aldis._optional import needs
 
-try:
+with needs("aldis.ckan", "ckan", pluggy="pluggy"):
     import pluggy as _pluggy  # noqa: F401 - aldis.plugins needs it
-except ModuleNotFoundError as _missing:
-    if _missing.name != "pluggy":
-        raise
-    _message = "aldis.ckan needs pluggy, which is not installed: pip install 'aldis[ckan]'"
-    raise MissingExtraError(_message, name="pluggy") from _missing
 
 from aldis.ckan import signals
 from aldis.ckan.check import check

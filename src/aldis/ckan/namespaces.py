@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 
+from aldis._optional import loaded
 from aldis.blinker import install_as_blinker
 from aldis.core.namespace import Namespace
 from aldis.errors import StandInError
@@ -17,13 +17,14 @@ install_as_blinker()
 
 def _find() -> ModuleType | None:
     try:
-        found = import_module("ckan.lib.signals")
+        import ckan.lib.signals  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - CKAN is optional
     except ModuleNotFoundError as missing:
         # Without CKAN, aldis makes the namespaces. The error of a broken CKAN propagates.
-        if missing.name != "ckan":
+        if missing.name not in ("ckan", "ckan.lib", "ckan.lib.signals"):
             raise
-        return None
-    if not isinstance(found.ckan, Namespace):
+    # A folder `ckan` beside the program is not CKAN.
+    found: ModuleType | None = loaded("ckan.lib.signals")
+    if found is not None and not isinstance(found.ckan, Namespace):
         message = (
             "CKAN's signals are made by blinker, because CKAN was imported before aldis; put "
             "`import aldis.as_blinker` above every other import of your program"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
@@ -65,7 +64,7 @@ if TYPE_CHECKING or theirs is None:
             self.name: str = name or type(self).__name__
 
 else:
-    _ckan_plugins = import_module("ckan.plugins")
+    import ckan.plugins as _ckan_plugins
 
     class Plugin(_ckan_plugins.SingletonPlugin):
         """CKAN's base of plugins, with its interface for signals."""

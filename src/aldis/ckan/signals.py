@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from aldis._optional import needs
 from aldis.ckan.namespaces import ckan, ckanext, theirs
 from aldis.core.signal import Signal
-from aldis.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from flask import Blueprint, Flask, Response
@@ -144,18 +143,10 @@ def _keep_docs() -> None:
 
 def _relay() -> None:
     """Relay signals of Flask and Flask-Login, as CKAN does."""
-    try:
-        flask = import_module("flask")
-        login = import_module("flask_login")
-    except ModuleNotFoundError as missing:
-        if missing.name not in ("flask", "flask_login"):
-            raise
-        message = (
-            f"aldis.ckan without CKAN needs {missing.name}, which is not installed: "
-            "pip install 'aldis[ckan]'"
-        )
-        raise MissingExtraError(message, name=missing.name) from missing
-    relays: list[tuple[Signal[..., Any], Signal[..., Any]]] = [
+    with needs("aldis.ckan without CKAN", "ckan", flask="Flask", flask_login="Flask-Login"):
+        import flask  # noqa: PLC0415 - with CKAN, CKAN relays the signals
+        import flask_login as login  # type: ignore[import-untyped]  # noqa: PLC0415 - with CKAN, CKAN relays the signals
+    relays: list[tuple[Any, Signal[..., Any]]] = [
         (flask.request_started, request_started),
         (flask.request_finished, request_finished),
         (login.user_logged_in, user_logged_in),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from errno import ENOSPC
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from aldis._optional import needs
 from aldis.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,18 +22,12 @@ __all__ = ["aldis", "main", "signals"]
 FAILED: Final = 2
 INTERRUPTED: Final = 130
 
-_NO_CLICK: Final = "the command line needs click, which is not installed: pip install 'aldis[cli]'"
-
 
 def __getattr__(name: str) -> Any:
     # Not at the top: without click, `main` must print a message.
     if name in ("aldis", "signals"):
-        try:
+        with _needs_click():
             from aldis.cli import group  # noqa: PLC0415 - click may be missing
-        except ModuleNotFoundError as missing:
-            if missing.name != "click":
-                raise
-            raise MissingExtraError(_NO_CLICK, name="click") from missing
         return getattr(group, name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
@@ -41,17 +36,16 @@ def __getattr__(name: str) -> Any:
 def main() -> NoReturn:
     """Run the command line on ``sys.argv``, and exit with its code."""
     try:
-        import click  # noqa: PLC0415 - click may be missing
+        with _needs_click():
+            import click  # noqa: PLC0415 - click may be missing
 
-        from aldis.cli._output import (  # noqa: PLC0415 - click may be missing
-            OutputError,
-            redirect_to_devnull,
-        )
-        from aldis.cli.group import aldis  # noqa: PLC0415 - click may be missing
-    except ModuleNotFoundError as missing:
-        if missing.name != "click":
-            raise
-        print(f"aldis: {_NO_CLICK}", file=sys.stderr)
+            from aldis.cli._output import (  # noqa: PLC0415 - click may be missing
+                OutputError,
+                redirect_to_devnull,
+            )
+            from aldis.cli.group import aldis  # noqa: PLC0415 - click may be missing
+    except MissingExtraError as missing:
+        print(f"aldis: {missing}", file=sys.stderr)
         sys.exit(FAILED)
     try:
         sys.exit(aldis.main(standalone_mode=False))
@@ -68,6 +62,10 @@ def main() -> NoReturn:
         _end(FAILED, OutputError(str(error.strerror)).show)
     except BaseException:  # noqa: BLE001 - Python would exit with 1, the code for findings
         _end(FAILED, lambda: click.echo(traceback.format_exc(), err=True, nl=False))
+
+
+def _needs_click() -> needs:
+    return needs("the command line", "cli", click="click")
 
 
 def _end(code: int, write_message: Callable[[], object]) -> NoReturn:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from aldis._optional import needs
 from aldis.cli._app import load_app, load_object
 from aldis.cli._env import env_file_option, load_env
 from aldis.cli._options import APP, app_option, traceback_option
-from aldis.errors import AldisError
+from aldis.errors import AldisError, MissingExtraError
 
 if TYPE_CHECKING:
     from asyncio import Runner
@@ -265,16 +266,13 @@ def _engine(url: str) -> Engine:
 def _url_errors(url: str) -> Iterator[None]:
     """Explain in one line what is wrong with a URL, or which library it needs."""
     try:
-        from sqlalchemy.exc import (  # noqa: PLC0415 - SQLAlchemy may be missing
-            ArgumentError,
-            NoSuchModuleError,
-        )
-    except ModuleNotFoundError as missing:
-        if missing.name != "sqlalchemy":
-            raise
-        raise DatabaseError(
-            "this command needs SQLAlchemy, which is not installed: pip install 'aldis[durable]'"
-        ) from missing
+        with needs("this command", "durable", sqlalchemy="SQLAlchemy"):
+            from sqlalchemy.exc import (  # noqa: PLC0415 - SQLAlchemy may be missing
+                ArgumentError,
+                NoSuchModuleError,
+            )
+    except MissingExtraError as missing:
+        raise DatabaseError(str(missing)) from missing
     scheme = url.partition(":")[0]
     try:
         yield

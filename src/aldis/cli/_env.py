@@ -70,18 +70,18 @@ def load_env(ctx: click.Context) -> None:
     ctx.meta[LOADED] = True
     path = ctx.meta.get(ENV_FILE) or os.environ.get("FLASK_ENV_FILE")
     try:
-        import dotenv  # noqa: PLC0415 - python-dotenv is optional
-    except ModuleNotFoundError as missing:
+        from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - python-dotenv is optional
+    except ImportError as missing:
         if path:
             raise click.BadParameter(NO_DOTENV, param_hint="'--env-file'") from missing
         if _reads_defaults() and any(map(os.path.isfile, DEFAULTS)):
             click.echo(f"There is a file .env or .flaskenv here, but {NO_DOTENV}", err=True)
         return
-    names = [dotenv.find_dotenv(name, usecwd=True) for name in DEFAULTS if _reads_defaults()]
+    names = [find_dotenv(name, usecwd=True) for name in DEFAULTS if _reads_defaults()]
     values: dict[str, str | None] = {}
     for name in (*names, path):
         if name:
-            values |= _values_of(name, dotenv)
+            values |= _values_of(name, dotenv_values)
     for key, value in values.items():
         if value is not None:
             os.environ.setdefault(key, value)
@@ -89,10 +89,10 @@ def load_env(ctx: click.Context) -> None:
         set_strict()  # the import of aldis was too early to see the variable
 
 
-def _values_of(name: str, dotenv: Any) -> dict[str, str | None]:
+def _values_of(name: str, read: Any) -> dict[str, str | None]:
     try:
         with open(name, encoding="utf-8") as file:  # noqa: PTH123 - dotenv passes over a missing file
-            return dict(dotenv.dotenv_values(stream=file))
+            return dict(read(stream=file))
     except (OSError, UnicodeError) as error:
         raise click.BadParameter(
             f"{name!r} cannot be read: {error}", param_hint="'--env-file'"

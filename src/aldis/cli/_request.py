@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from aldis._optional import loaded
 from aldis.cli._app import describe_error
 from aldis.observe import Trace, trace
 
@@ -84,7 +85,7 @@ def send_request(app: Any, request: Request) -> Result:
     """
     if _is_asgi(app):
         return asyncio.run(_to_asgi(app, request))
-    flask: Any = sys.modules.get("flask")
+    flask: Any = loaded("flask")
     call = _to_flask if flask is not None and isinstance(app, flask.Flask) else _to_wsgi
     result = Result()
     with trace(everywhere=False) as result.trace:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from aldis.errors import GiveUp, MissingExtraError, RetryLater
+from aldis._optional import needs
+from aldis.errors import GiveUp, RetryLater
 
-try:
+with needs("aldis.durable", "durable", sqlalchemy="SQLAlchemy"):
     import sqlalchemy as _sqlalchemy  # noqa: F401 - without it, nothing here can be imported
-except ModuleNotFoundError as _missing:
-    if _missing.name != "sqlalchemy":
-        raise
-    _message = (
-        "aldis.durable needs SQLAlchemy, which is not installed: pip install 'aldis[durable]'"
-    )
-    raise MissingExtraError(_message, name="sqlalchemy") from _missing
 
 from aldis.durable._old_names import register_moved_modules
 from aldis.durable.codec import add_app, register_sender

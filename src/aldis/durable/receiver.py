@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, Signature, isasyncgenfunction, isgeneratorfunction
@@ -10,6 +9,7 @@ from types import FunctionType, MethodType
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import ref
 
+from aldis._optional import loaded
 from aldis.core.observers import current_send_id
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, is_async
@@ -319,7 +319,7 @@ def _method_error(function: Any) -> ReceiverError:
 
 def _traceparent() -> str | None:
     """Return the sender's W3C trace context, if OpenTelemetry is in use."""
-    trace = sys.modules.get("opentelemetry.trace")
+    trace = loaded("opentelemetry.trace")
     if trace is None:
         return None
     context = trace.get_current_span().get_span_context()

@@ -6,25 +6,14 @@ users.
 
 from __future__ import annotations
 
-from aldis.errors import MissingExtraError
+from aldis._optional import needs
 
-try:
+with needs("aldis.oauth", "oauth", authlib="Authlib", flask="Flask", requests="requests"):
     from aldis.oauth._blueprint import OAuthBlueprint
     from aldis.oauth._client import OAuthSession
     from aldis.oauth._failures import ErrorText
     from aldis.oauth._responses import safe_next
     from aldis.oauth._storage import MemoryStorage, SessionStorage, TokenStorage
-except ModuleNotFoundError as _missing:
-    if _missing.name is None or _missing.name.partition(".")[0] not in (
-        "authlib",
-        "flask",
-        "requests",
-    ):
-        raise
-    _message = (
-        f"aldis.oauth needs {_missing.name}, which is not installed: pip install 'aldis[oauth]'"
-    )
-    raise MissingExtraError(_message, name=_missing.name) from _missing
 
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error, oauth_signals
 

@@ -215,7 +215,7 @@ def _user_digest() -> str | None:
         return None
     try:
         from flask_login import current_user  # type: ignore[import-untyped]  # noqa: PLC0415 - it is optional
-    except ModuleNotFoundError:
+    except ImportError:
         # The app has another object of this name.
         return None
     if not current_user.is_authenticated:

@@ -8,23 +8,16 @@ from typing import Any, Final
 
 import requests
 
-from aldis.errors import LoginError, MissingExtraError, OAuthSetupError
+from aldis._optional import needs
+from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._blueprint import OAuthBlueprint
 from aldis.oauth._login_state import on_failure, started_by_other_site, user_changed
 
-try:
+with needs("aldis.oauth.linking", "oauth", flask_login="Flask-Login", sqlalchemy="SQLAlchemy"):
     from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
     from sqlalchemy import select
     from sqlalchemy.exc import IntegrityError
     from sqlalchemy.orm import Session, scoped_session
-except ModuleNotFoundError as _missing:
-    if _missing.name not in ("flask_login", "sqlalchemy"):
-        raise
-    _message = (
-        f"aldis.oauth.linking needs {_missing.name}, which is not installed: "
-        "pip install 'aldis[oauth]'"
-    )
-    raise MissingExtraError(_message, name=_missing.name) from _missing
 
 __all__ = ["UserLinker"]
 

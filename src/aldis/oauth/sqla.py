@@ -7,21 +7,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from aldis.errors import MissingExtraError, TokenStorageError
+from aldis._optional import needs
+from aldis.errors import TokenStorageError
 
-try:
+with needs("aldis.oauth.sqla", "oauth", sqlalchemy="SQLAlchemy"):
     from sqlalchemy import DateTime, String, Text, UniqueConstraint, select, update
     from sqlalchemy.engine import CursorResult, Dialect
     from sqlalchemy.exc import IntegrityError
     from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, scoped_session
     from sqlalchemy.types import TypeDecorator
-except ModuleNotFoundError as _missing:
-    if _missing.name != "sqlalchemy":
-        raise
-    _message = (
-        "aldis.oauth.sqla needs SQLAlchemy, which is not installed: pip install 'aldis[oauth]'"
-    )
-    raise MissingExtraError(_message, name="sqlalchemy") from _missing
 
 __all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText"]
 

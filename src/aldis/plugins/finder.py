@@ -9,16 +9,12 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from typing import Any, Final
 
-from aldis.errors import MissingExtraError, PluginError, UnknownPluginError
+from aldis._optional import needs
+from aldis.errors import PluginError, UnknownPluginError
 from aldis.plugins.installed import distribution_of, installed
 
-try:
+with needs("aldis.plugins", "plugins", pluggy="pluggy"):
     import pluggy
-except ModuleNotFoundError as _missing:
-    if _missing.name != "pluggy":
-        raise
-    _message = "aldis.plugins needs pluggy, which is not installed: pip install 'aldis[plugins]'"
-    raise MissingExtraError(_message, name="pluggy") from _missing
 
 __all__ = ["Finder"]
 

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from aldis._optional import loaded
 from aldis.core.sender import real_sender
 from aldis.durable import Outbox, Retry
 from aldis.durable.outbox import check_outbox
@@ -301,7 +301,7 @@ class _Draining:
 
 def _current_app() -> Any:
     for name in ("flask", "quart"):
-        module = sys.modules.get(name)  # an app exists only if its framework has been imported
+        module = loaded(name)  # an app exists only if its framework has been imported
         if module is not None and module.has_app_context():
             return real_sender(module.current_app)
     return None

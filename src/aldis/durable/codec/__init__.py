@@ -13,21 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from aldis._optional import needs
 from aldis.core.receiver import describe
 from aldis.durable.types import MAX_PAYLOAD_BYTES
 from aldis.errors import (
     LostRowError,
-    MissingExtraError,
     PayloadError,
     PayloadMismatchError,
     PayloadTypeError,
 )
 
-try:
+with needs("aldis.durable", "durable", msgspec="msgspec"):
     import msgspec
-except ModuleNotFoundError as _error:
-    _message = "aldis.durable needs msgspec, which is not installed: pip install 'aldis[durable]'"
-    raise MissingExtraError(_message, name="msgspec") from _error
 
 from aldis.durable.codec._annotations import sender_hint
 from aldis.durable.codec._codecs import Loader

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Engine, MetaData, column, inspect, select
 from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from aldis._optional import needs
 from aldis.durable.store.sql.connection import kind_of
 from aldis.durable.store.sql.errors import Problem, problem_of
 from aldis.durable.store.sql.tables import Tables, tables
-from aldis.errors import MissingExtraError, OutboxError, SchemaError
+from aldis.errors import OutboxError, SchemaError
 from aldis.version import __version__
 
 __all__ = ["REVISIONS", "check", "current", "sql", "upgrade"]
@@ -246,17 +247,9 @@ def _known(revision: str) -> str:
 
 
 def _runner() -> Any:
-    try:
+    with needs("the creation of tables", "durable", alembic="Alembic"):
         # Alembic imports slowly, and only the creation of tables needs it.
         from aldis.durable.store.sql.migrations import runner  # noqa: PLC0415 - Alembic imports slowly
-    except ModuleNotFoundError as missing:
-        if missing.name != "alembic":
-            raise
-        message = (
-            "aldis needs Alembic to create tables, but it is not installed: pip install "
-            "'aldis[durable]'"
-        )
-        raise MissingExtraError(message, name="alembic") from missing
     return runner
 
 
