@@ -7,7 +7,7 @@
     ├── ContractError           TypeError      a contract is wrong, or a receiver does not fit it
     ├── AsyncReceiverError      RuntimeError   an async receiver in a sync send, or the reverse
     ├── UnboundSenderError      RuntimeError   a proxy without an object behind it
-    ├── SignalPickleError       TypeError      a signal that no importable namespace owns
+    ├── SignalPickleError       TypeError      a copy of a signal with receivers
     ├── UnknownNameError        LookupError    no signal or durable receiver has this name
     ├── InvalidNameError        ValueError     a name is empty, too long or already in use
     ├── StandInError            RuntimeError   aldis cannot replace blinker
@@ -69,7 +69,7 @@ class UnboundSenderError(AldisError, RuntimeError):
 
 
 class SignalPickleError(AldisError, TypeError):
-    """A signal cannot be pickled or copied, because no importable namespace owns it."""
+    """A signal with receivers cannot be pickled or copied, if no importable namespace owns it."""
 
 
 class UnknownNameError(AldisError, LookupError):

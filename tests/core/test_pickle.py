@@ -1,13 +1,15 @@
-"""Pickling and copying: named signals of importable namespaces work, others raise an error."""
+"""Pickling and copying: signals of importable namespaces are found again, idle ones made anew."""
 
 import copy
+import dataclasses
 import pickle
 
+import pydantic
 import pytest
 
 import aldis
 from aldis.errors import SignalPickleError
-from tests.core.support import exactly, run_python
+from tests.core.support import exactly, line_of, run_python
 
 lamps = aldis.Namespace()
 lit = lamps.signal("lit")
@@ -57,34 +59,197 @@ class TestWhatPickles:
         assert outcome == again(outcome)
 
 
-class TestWhatRefuses:
+def copies(thing):
+    """Return the copies of ``thing`` that each way of copying makes."""
+    return [again(thing), copy.copy(thing), copy.deepcopy(thing)]
+
+
+class Lamp(aldis.Signal):
+    """A signal with an argument, an attribute and a slot."""
+
+    __slots__ = ("colour",)
+    continue_on_error = True
+
+    def __init__(self, colour, *, height):
+        super().__init__("Sent when a lamp is lit.")
+        self.colour = colour
+        self.height = height
+
+
+@dataclasses.dataclass
+class Owner:
+    """An object that owns a signal, as programs with blinker have."""
+
+    name: str
+    changed: aldis.Signal = dataclasses.field(default_factory=aldis.Signal)
+
+
+class TestIdleSignals:
+    """A signal without receivers is copied as a new signal without receivers."""
+
+    @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
+    def test_an_anonymous_signal(self, take):
+        """The copy has the doc and works by itself."""
+        signal = aldis.Signal("Sent now and then.")
+        made = copies(signal)[take]
+        assert aldis.Signal is type(made)
+        assert made is not signal
+        assert "Sent now and then." == made.__doc__
+        made.connect(again)
+        assert not signal.receivers
+        with made.connected_to(lambda sender: 7, "north"):
+            made.disconnect(again)
+            assert [7] == [value for _, value in made.send("north")]
+
+    @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
+    def test_a_subclass(self, take):
+        """The copy has the class, the attributes and the slots; its ``__init__`` is not called."""
+        made = copies(Lamp("red", height=3))[take]
+        assert (Lamp, "red", 3) == (type(made), made.colour, made.height)
+        assert made.continue_on_error
+        assert "Sent when a lamp is lit." == made.__doc__
+
+    @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
+    def test_settings(self, take):
+        """The copy is muted and continues after errors as the signal does."""
+        signal = aldis.Signal()
+        signal.send()
+        signal.is_muted = True
+        signal.continue_on_error = True
+        signal.note = ["text"]
+        made = copies(signal)[take]
+        assert made.is_muted
+        assert made.continue_on_error
+        assert ["text"] == made.note
+        assert not made.sent
+        made.is_muted = False
+        assert signal.is_muted
+
+    def test_an_open_block_does_not_mute_the_copy(self):
+        """A copy that is made in a block of ``muted`` is not muted."""
+        signal = aldis.Signal()
+        with signal.muted(), signal.muted(everywhere=False):
+            made = copy.deepcopy(signal)
+        assert not made.is_muted
+
+    @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
+    def test_after_its_receivers_have_gone(self, take):
+        """A signal is idle again when its receivers are dead or disconnected."""
+        signal = aldis.Signal()
+        signal.connect(lambda sender: None)
+        signal.connect(again)
+        signal.receiver_connected.connect(again)
+        signal.receiver_connected.disconnect(again)
+        signal.disconnect(again)
+        assert not copies(signal)[take].receivers
+
+    @pytest.mark.parametrize(
+        "signal", [aldis.NamedSignal("lone", "A doc."), aldis.Namespace().signal("local", "A doc.")]
+    )
+    @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
+    def test_a_named_signal_without_a_home(self, signal, take):
+        """The copy has the name and belongs to no namespace."""
+        made = copies(signal)[take]
+        assert made is not signal
+        assert (signal.name, "A doc.", None) == (made.name, made.__doc__, made.namespace)
+        assert repr(signal) == repr(made)
+
+    @pytest.mark.parametrize("take", [0, 2], ids=["pickle", "deepcopy"])
+    def test_a_namespace_without_a_home(self, take):
+        """The copy has new signals, which belong to it."""
+        namespace = aldis.Namespace()
+        namespace.note = "text"
+        signal = namespace.signal("paid", "Sent when an order is paid.")
+        made = copies(namespace)[take]
+        assert (aldis.Namespace, ["paid"], "text") == (type(made), list(made), made.note)
+        assert made is not namespace
+        assert made["paid"] is not signal
+        assert made["paid"].namespace is made
+        assert signal.namespace is namespace
+        assert made in aldis.core.namespaces()
+
+    def test_a_shallow_copy_of_a_namespace(self):
+        """A shallow copy of a namespace has the same signals, as on blinker."""
+        namespace = aldis.Namespace()
+        signal = namespace.signal("paid")
+        made = copy.copy(namespace)
+        assert made is not namespace
+        assert made["paid"] is signal
+        made.signal("sent")
+        assert ["paid"] == list(namespace)
+
+    def test_a_signal_with_a_contract(self):
+        """A deep copy of a local signal has its contract."""
+        namespace = aldis.Namespace()
+
+        @namespace.define
+        def paid(sender, /, *, number: int) -> None:
+            """Sent when an order is paid."""
+
+        assert paid.contract is copy.deepcopy(paid).contract
+
+    def test_an_object_that_owns_a_signal(self):
+        """Dataclasses and pydantic copy the signal of an object as a new signal."""
+        owner = Owner("harbour")
+        assert owner.changed is not dataclasses.asdict(owner)["changed"]
+        assert isinstance(copy.deepcopy(owner).changed, aldis.Signal)
+        assert isinstance(again(owner).changed, aldis.Signal)
+
+    def test_a_model_of_pydantic(self):
+        """A deep copy of a model has a new signal."""
+
+        class Model(pydantic.BaseModel):
+            model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+            changed: aldis.Signal = aldis.Signal("Sent now and then.")
+
+        model = Model()
+        made = model.model_copy(deep=True)
+        assert made.changed is not model.changed
+        assert "Sent now and then." == made.changed.__doc__
+
+    def test_a_structure_keeps_its_shape(self):
+        """One signal in two places is one new signal in two places."""
+        signal = aldis.Signal()
+        one, other = copy.deepcopy([signal, signal])
+        assert one is other
+
+    def test_the_bound_method_of_an_idle_signal(self):
+        """A bound ``send`` is copied with its signal."""
+        send = copy.deepcopy(aldis.Signal().send)
+        assert [] == send("north")
+
+
+class TestSignalsInUse:
     @pytest.mark.parametrize(
         "signal", [aldis.Signal(), aldis.NamedSignal("lone"), aldis.Namespace().signal("local")]
     )
+    @pytest.mark.parametrize("weak", [True, False])
     @pytest.mark.parametrize("work", [pickle.dumps, copy.copy, copy.deepcopy])
-    def test_a_signal_without_a_home(self, signal, work):
-        """The message names the signals that can be pickled, and how to make them."""
+    def test_a_signal_with_receivers(self, signal, weak, work):
+        """The message names a receiver and the remedy."""
         name = getattr(signal, "name", "an unnamed signal")
         text = (
-            f"{name} cannot be pickled or copied: only a named signal of a namespace that is a "
-            "module's global can be found again; make it with Namespace.signal or define"
+            f"{name} cannot be copied or pickled while receivers are connected: again "
+            f"({line_of(again)}) listens to it and 1 more; disconnect them first, or make the "
+            "signal with Namespace.signal in a namespace that is a module's global"
         )
-        with pytest.raises(SignalPickleError, match=exactly(text)) as raised:
-            work(signal)
+        signal.connect(again, weak=weak)
+        signal.connect(copies, "north")
+        try:
+            with pytest.raises(SignalPickleError, match=exactly(text)) as raised:
+                work(signal)
+        finally:
+            signal.receivers.clear()
         assert isinstance(raised.value, TypeError)
 
-    def test_a_namespace_without_a_home(self):
-        """The error for a local namespace names its module."""
-        text = (
-            f"this namespace cannot be pickled or copied: it is not a global of {__name__}, the "
-            "module that made it"
-        )
-        with pytest.raises(SignalPickleError, match=exactly(text)):
-            pickle.dumps(aldis.Namespace())
+    def test_a_signal_whose_connections_are_observed(self):
+        """A receiver of ``receiver_connected`` counts."""
+        signal = aldis.Signal()
+        signal.receiver_connected.connect(again)
+        with pytest.raises(SignalPickleError, match="listens to its receiver_connected"):
+            copy.deepcopy(signal)
 
-    def test_a_signal_whose_namespace_is_gone(self):
-        """A signal does not keep its namespace, and without it has no home."""
-        signal = aldis.Namespace().signal("orphan")
-        assert signal.namespace is None
-        with pytest.raises(SignalPickleError):
-            pickle.dumps(signal)
+    def test_a_signal_that_can_be_found_again(self):
+        """A signal of an importable namespace is its own copy, with its receivers."""
+        with lit.connected_to(again):
+            assert [lit] * 3 == copies(lit)

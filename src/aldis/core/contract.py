@@ -123,6 +123,9 @@ class Contract:
             return {}
         return {name: hints[name] for name in self.payload if name in hints}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Contract:
+        return self  # it never changes
+
     def __str__(self) -> str:
         return f"{self.name}{self.signature}"
 

@@ -14,7 +14,7 @@ from aldis.core._typing import P, R
 from aldis.core.contract import Contract
 from aldis.core.receiver import describe, location
 from aldis.core.signal import Signal
-from aldis.errors import ContractError, ContractWarning, SignalPickleError, UnknownNameError
+from aldis.errors import ContractError, ContractWarning, UnknownNameError
 
 __all__ = ["Finding", "NamedSignal", "Namespace", "default_namespace", "namespaces", "signal"]
 
@@ -34,7 +34,11 @@ class NamedSignal(Signal[P, R]):
     def __init__(self, name: str, doc: str | None = None) -> None:
         super().__init__(doc)
         self.name = name
-        self._namespace: Callable[[], Namespace | None] = _no_namespace
+
+    @staticmethod
+    def _namespace() -> Namespace | None:
+        """Return the namespace of the signal. The namespace sets its weak reference here."""
+        return None
 
     @property
     def namespace(self) -> Namespace | None:
@@ -52,10 +56,6 @@ class NamedSignal(Signal[P, R]):
         if namespace is None or namespace.home is None:
             return super().__reduce__()
         return _signal_of, (namespace, self.name)
-
-
-def _no_namespace() -> None:
-    return None
 
 
 def _signal_of(namespace: Namespace, name: str) -> NamedSignal:
@@ -108,7 +108,7 @@ class Namespace(dict[str, NamedSignal]):
                 )
                 raise TypeError(message)
             made = NamedSignal(name, doc)
-            made._namespace = ref(self)  # noqa: SLF001 - in this module
+            made._namespace = ref(self)  # type: ignore[method-assign]  # noqa: SLF001 - in this module
             # With setdefault, two threads get one signal.
             found = self.setdefault(name, made)
         if doc and not found.documented:
@@ -224,21 +224,36 @@ class Namespace(dict[str, NamedSignal]):
         module = sys.modules.get(self.__module__)
         return list(vars(module).items()) if module else []
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> Any:
         home = self.home
-        if home is None:
-            message = (
-                "this namespace cannot be pickled or copied: it is not a global of "
-                f"{self.__module__}, the module that made it"
-            )
-            raise SignalPickleError(message)
-        return home
+        if home is not None:
+            return home
+        state = {name: value for name, value in vars(self).items() if name != "__module__"}
+        return _fresh, (type(self), self.__module__, dict(self)), state
 
     def __copy__(self) -> Self:
-        return self
+        if self.home is not None:
+            return self
+        made = type(self).__new__(type(self), self)
+        made.update(self)
+        vars(made).update(vars(self))
+        register(made, self.__module__)
+        return made
 
     def __repr__(self) -> str:
         return f"<Namespace {self.__module__}.{self.home or '?'}: {', '.join(self) or 'empty'}>"
+
+
+def _fresh(
+    namespace_class: type[Namespace], module: str, signals: dict[str, NamedSignal]
+) -> Namespace:
+    """Return a new namespace with signals that belong to no other one, as copying does."""
+    made = namespace_class.__new__(namespace_class)
+    made.update(signals)
+    for each in signals.values():
+        each._namespace = ref(made)  # type: ignore[method-assign]  # noqa: SLF001 - in this module
+    register(made, module)
+    return made
 
 
 def register(namespace: Namespace, module: str) -> None:

@@ -508,20 +508,53 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
     def _living_receivers(self) -> list[Receiver]:
         """Return every living receiver, whatever sender it is connected for."""
-        return [receiver for receiver, _ in _resolved(self._registry.all())]
+        return _living(self)
 
     def _lost_receivers(self) -> list[str]:
         """Return strict mode's warnings about receivers that died since the last send."""
         self._registry.sweep()
         return list(self._registry.lost)
 
+    # -- copying -------------------------------------------------------------------------------
+
     def __reduce__(self) -> Any:
-        message = (
-            f"{describe_signal(self)} cannot be pickled or copied: only a named signal of a "
-            "namespace that is a module's global can be found again; make it with "
-            "Namespace.signal or define"
-        )
-        raise SignalPickleError(message)
+        self._refuse_copy_in_use()
+        state: Any = self.__getstate__()
+        if isinstance(state, tuple):  # of the attributes and the slots
+            state = {**(state[0] or {}), **state[1]}
+        kept = {name: value for name, value in state.items() if name not in _NOT_COPIED}
+        if self.contract is not None:
+            kept["contract"] = self.contract
+        if self.continue_on_error != self._continue_on_error:
+            kept["continue_on_error"] = self.continue_on_error
+        if True in self._muting:
+            kept["is_muted"] = True
+        return _fresh, (type(self),), kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def _refuse_copy_in_use(self) -> None:
+        """Refuse to copy a signal with receivers, because a copy would have none.
+
+        Raises:
+            SignalPickleError: A receiver is connected.
+        """
+        connected = [(receiver, "it") for receiver in _living(self)]
+        for name in ("receiver_connected", "receiver_disconnected"):
+            if name in self.__dict__:
+                meta = self.__dict__[name]
+                connected += [(each, f"its {name}") for each in _living(meta)]
+        if connected:
+            receiver, where = connected[0]
+            more = "" if len(connected) == 1 else f" and {len(connected) - 1} more"
+            message = (
+                f"{describe_signal(self)} cannot be copied or pickled while receivers are "
+                f"connected: {describe(receiver)} listens to {where}{more}; disconnect them first, "
+                "or make the signal with Namespace.signal in a namespace that is a module's global"
+            )
+            raise SignalPickleError(message)
 
 
 class Subscription:
@@ -586,6 +619,35 @@ class Subscription:
         scope = describe_sender(sender)
         receiver, signal = printable(name_of(self.receiver)), describe_signal(self._signal)
         return f"<Subscription of {receiver} to {signal} for {scope}; {state}>"
+
+
+#: The attributes that a copy of a signal does not take over as they are.
+_NOT_COPIED: Final = frozenset(
+    {
+        "_muted_or_overridden",
+        "_muting",
+        "_muting_before",
+        "_muting_contexts",
+        "_namespace",
+        "_registry",
+        "_routes",
+        "contract",
+        "receiver_connected",
+        "receiver_disconnected",
+        "sent",
+    }
+)
+
+
+def _fresh(signal_class: type[Signal[..., Any]]) -> Signal[..., Any]:
+    """Return a new signal without calling the ``__init__`` of its class, as copying does."""
+    made = signal_class.__new__(signal_class)
+    Signal.__init__(made)
+    return made
+
+
+def _living(signal: Signal[..., Any]) -> list[Receiver]:
+    return [receiver for receiver, _ in _resolved(signal._registry.all())]  # noqa: SLF001 - in this module
 
 
 def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
