@@ -12,7 +12,7 @@
  * - Two fields that belong together are both replaced before the old values are released.
  * - tp_clear leaves the fields that other functions use without a test; see routes_clear. tp_new
  *   makes these fields before the object, because the garbage collector shows each object to all.
- * - The setter of a published tuple tests that it contains links only.
+ * - A tuple that is published is tested: it contains links only.
  *
  * All state belongs to the module, so sub-interpreters share nothing. The code relies on the GIL and
  * does not declare that it runs without it: another thread may disconnect a Link between the reads
@@ -46,26 +46,29 @@ is_none(PyObject *object)
     return object == NULL || object == Py_None;
 }
 
-/* Return the object of a reference as a new reference; NULL without an exception if it is dead. */
+/* Return the object of a weak reference as a new reference; NULL without an exception if it is dead. */
 static inline PyObject *
-dereference(PyObject *ref)
+weak_target(PyObject *ref)
 {
     PyObject *target;
+#if PY_VERSION_HEX >= 0x030D0000
+    (void)PyWeakref_GetRef(ref, &target);
+    return target;
+#else
+    target = PyWeakref_GET_OBJECT(ref);
+    return target == Py_None ? NULL : Py_NewRef(target);
+#endif
+}
+
+/* Return the object that a call of a reference returns. NULL without an exception means None. */
+static PyObject *
+called_target(PyObject *ref)
+{
     if (ref == NULL) {
         return NULL;
     }
-    if (PyWeakref_CheckRef(ref)) {
-#if PY_VERSION_HEX >= 0x030D0000
-        (void)PyWeakref_GetRef(ref, &target);
-        return target;
-#else
-        target = PyWeakref_GET_OBJECT(ref);
-        return target == Py_None ? NULL : Py_NewRef(target);
-#endif
-    }
-    /* Not a weak reference: the receiver is held strongly, or it was disconnected. */
     Py_INCREF(ref);
-    target = PyObject_CallNoArgs(ref);
+    PyObject *target = PyObject_CallNoArgs(ref);
     Py_DECREF(ref);
     if (target == Py_None) {
         Py_CLEAR(target);
@@ -79,7 +82,20 @@ typedef struct {
     PyObject_HEAD
     PyObject *ref;
     PyObject *resolver;
+    PyObject *receiver;
+    PyObject *sender;
+    PyObject *keep;
+    PyObject *owners;
+    Py_ssize_t serial;
+    char is_weak;           /* whether ref is a weak reference */
 } Link;
+
+/* Return the referent as a new reference. NULL without an exception: it is dead, or disconnected. */
+static inline PyObject *
+link_referent(Link *self)
+{
+    return self->is_weak ? weak_target(self->ref) : called_target(self->ref);
+}
 
 static int
 link_traverse(Link *self, visitproc visit, void *arg)
@@ -87,14 +103,38 @@ link_traverse(Link *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->ref);
     Py_VISIT(self->resolver);
+    Py_VISIT(self->receiver);
+    Py_VISIT(self->sender);
+    Py_VISIT(self->keep);
+    Py_VISIT(self->owners);
     return 0;
+}
+
+static int
+link_set_ref(PyObject *link, PyObject *ref, void *Py_UNUSED(closure))
+{
+    Link *self = (Link *)link;
+    self->is_weak = ref != NULL && PyWeakref_Check(ref);
+    Py_XSETREF(self->ref, Py_XNewRef(ref));
+    return 0;
+}
+
+static PyObject *
+link_get_ref(PyObject *link, void *Py_UNUSED(closure))
+{
+    PyObject *ref = ((Link *)link)->ref;
+    return Py_NewRef(ref == NULL ? Py_None : ref);
 }
 
 static int
 link_clear(Link *self)
 {
-    Py_CLEAR(self->ref);
+    (void)link_set_ref((PyObject *)self, NULL, NULL);
     Py_CLEAR(self->resolver);
+    Py_CLEAR(self->receiver);
+    Py_CLEAR(self->sender);
+    Py_CLEAR(self->keep);
+    Py_CLEAR(self->owners);
     return 0;
 }
 
@@ -103,7 +143,7 @@ link_dealloc(Link *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    Py_TRASHCAN_BEGIN(self, link_dealloc)    /* a chain of them must not use up the stack */
+    Py_TRASHCAN_BEGIN(self, link_dealloc)       /* a chain of them must not use up the stack */
     (void)link_clear(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -111,10 +151,35 @@ link_dealloc(Link *self)
 }
 
 static PyObject *
+link_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *ref, *resolver, *receiver, *sender, *keep, *owners;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) != 0) {
+        PyErr_SetString(PyExc_TypeError, "Link() takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_UnpackTuple(args, "Link", 6, 6, &ref, &resolver, &receiver, &sender, &keep,
+                           &owners)) {
+        return NULL;
+    }
+    Link *self = (Link *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->ref = Py_NewRef(ref);
+        self->is_weak = PyWeakref_Check(ref);
+        self->resolver = Py_NewRef(resolver);
+        self->receiver = Py_NewRef(receiver);
+        self->sender = Py_NewRef(sender);
+        self->keep = Py_NewRef(keep);
+        self->owners = Py_NewRef(owners);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *
 link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
 {
     Link *self = (Link *)link;
-    PyObject *referent = dereference(self->ref);
+    PyObject *referent = link_referent(self);
     if (referent == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
@@ -131,9 +196,19 @@ link_resolve(PyObject *link, PyObject *Py_UNUSED(ignored))
     return pair;
 }
 
+static PyGetSetDef link_getset[] = {
+    {"ref", link_get_ref, link_set_ref, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+/* With T_OBJECT_EX, the interpreter specializes the access to these fields, as for __slots__. */
 static PyMemberDef link_members[] = {
-    {"ref", T_OBJECT, offsetof(Link, ref), 0, NULL},
-    {"resolver", T_OBJECT, offsetof(Link, resolver), 0, NULL},
+    {"resolver", T_OBJECT_EX, offsetof(Link, resolver), 0, NULL},
+    {"receiver", T_OBJECT_EX, offsetof(Link, receiver), 0, NULL},
+    {"sender", T_OBJECT_EX, offsetof(Link, sender), 0, NULL},
+    {"keep", T_OBJECT_EX, offsetof(Link, keep), 0, NULL},
+    {"owners", T_OBJECT_EX, offsetof(Link, owners), 0, NULL},
+    {"serial", T_PYSSIZET, offsetof(Link, serial), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -149,6 +224,8 @@ static PyType_Slot link_slots[] = {
     {Py_tp_traverse, link_traverse},
     {Py_tp_clear, link_clear},
     {Py_tp_dealloc, link_dealloc},
+    {Py_tp_new, link_new},
+    {Py_tp_getset, link_getset},
     {Py_tp_members, link_members},
     {Py_tp_methods, link_methods},
     {0, NULL},
@@ -207,6 +284,14 @@ resolver_init(Resolver *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+/* Return the function as a new reference. NULL without an exception: it is dead. */
+static PyObject *
+resolver_function(Resolver *self)
+{
+    PyObject *ref = self->function;
+    return ref != NULL && PyWeakref_Check(ref) ? weak_target(ref) : called_target(ref);
+}
+
 static PyObject *
 resolver_call(Resolver *self, PyObject *args, PyObject *kwargs)
 {
@@ -215,7 +300,7 @@ resolver_call(Resolver *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:MethodResolver", names, &referent)) {
         return NULL;
     }
-    PyObject *function = dereference(self->function);
+    PyObject *function = resolver_function(self);
     if (function == NULL) {
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
@@ -360,7 +445,8 @@ typedef struct {
     PyObject *module;       /* held, because state points into its memory */
     State *state;
     PyObject *everyone;
-    PyObject *scoped;
+    PyObject *senders;
+    PyObject *plans;
     PyObject *dead;
     PyObject *real_type;
     char continue_on_error;
@@ -372,20 +458,21 @@ routes_traverse(Routes *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->module);
     Py_VISIT(self->everyone);
-    Py_VISIT(self->scoped);
+    Py_VISIT(self->senders);
+    Py_VISIT(self->plans);
     Py_VISIT(self->dead);
     Py_VISIT(self->real_type);
     return 0;
 }
 
 /* A finalizer may still send through a signal whose Routes were cleared. Therefore this leaves the
-   module, scoped and dead, which a send uses without a test. A cycle through scoped or dead is
+   module, the dicts and dead, which a send uses without a test. A cycle through one of them is
    broken by the tp_clear of the dict or the deque, and the module refers to no Routes. */
 static int
 routes_clear(Routes *self)
 {
     Py_CLEAR(self->everyone);
-    Py_CLEAR(self->real_type);
+    Py_XSETREF(self->real_type, Py_NewRef(Py_None));
     return 0;
 }
 
@@ -395,7 +482,9 @@ routes_dealloc(Routes *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     (void)routes_clear(self);
-    Py_CLEAR(self->scoped);
+    Py_CLEAR(self->real_type);
+    Py_CLEAR(self->senders);
+    Py_CLEAR(self->plans);
     Py_CLEAR(self->dead);
     Py_CLEAR(self->module);
     type->tp_free((PyObject *)self);
@@ -410,14 +499,20 @@ routes_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Routes", names, &dead)) {
         return NULL;
     }
-    PyObject *module = PyType_GetModule(type), *scoped = PyDict_New();
-    Routes *self = module == NULL || scoped == NULL ? NULL : (Routes *)type->tp_alloc(type, 0);
+    PyObject *module = PyType_GetModule(type), *senders = PyDict_New(), *plans = PyDict_New();
+    Routes *self = NULL;
+    if (module != NULL && senders != NULL && plans != NULL) {
+        self = (Routes *)type->tp_alloc(type, 0);
+    }
     if (self == NULL) {
-        Py_XDECREF(scoped);
+        Py_XDECREF(senders);
+        Py_XDECREF(plans);
         return NULL;
     }
     self->dead = Py_NewRef(dead);
-    self->scoped = scoped;
+    self->senders = senders;
+    self->plans = plans;
+    self->real_type = Py_NewRef(Py_None);
     self->module = Py_NewRef(module);
     self->state = PyModule_GetState(module);
     return (PyObject *)self;
@@ -512,14 +607,12 @@ routes_find(Routes *self, PyObject *sender)
     }
     PyObject *everyone = self->everyone, *links = NULL;
     if (everyone != NULL) {
-        PyObject *entry = PyDict_GetItemWithError(self->scoped, key);
-        if (entry == NULL) {
-            links = PyErr_Occurred() ? NULL : everyone;
+        PyObject *entry = PyDict_GetItemWithError(self->plans, key);
+        if (entry != NULL) {
+            links = PyTuple_GET_ITEM(entry, 0) == everyone ? PyTuple_GET_ITEM(entry, 1) : NULL;
         }
-        else if (PyTuple_CheckExact(entry) && PyTuple_GET_SIZE(entry) == 2
-                 && PyTuple_GET_ITEM(entry, 0) == everyone
-                 && is_published(self->state, PyTuple_GET_ITEM(entry, 1))) {
-            links = PyTuple_GET_ITEM(entry, 1);
+        else if (!PyErr_Occurred() && PyDict_Contains(self->senders, key) == 0) {
+            links = everyone;
         }
         Py_XINCREF(links);
     }
@@ -550,15 +643,73 @@ routes_set_everyone(PyObject *routes, PyObject *links, void *Py_UNUSED(closure))
     return 0;
 }
 
+/* Publish the plan of a sender: publish(key, everyone, links). */
+static PyObject *
+routes_publish(PyObject *routes, PyObject *const *args, Py_ssize_t nargs)
+{
+    Routes *self = (Routes *)routes;
+    if (nargs != 3 || !is_published(self->state, args[2])) {
+        PyErr_SetString(PyExc_TypeError, "publish(key, everyone, links) takes a tuple of links");
+        return NULL;
+    }
+    PyObject *entry = PyTuple_Pack(2, args[1], args[2]);
+    int failed = entry == NULL || PyDict_SetItem(self->plans, args[0], entry) < 0;
+    Py_XDECREF(entry);
+    if (failed) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+routes_withdraw(PyObject *routes, PyObject *key)
+{
+    PyObject *plans = ((Routes *)routes)->plans;
+    int found = PyDict_Contains(plans, key);
+    if (found < 0 || (found > 0 && PyDict_DelItem(plans, key) < 0)) {
+        return NULL;
+    }
+    if (PyDict_GET_SIZE(plans) == 0) {
+        PyDict_Clear(plans);    /* it releases its memory */
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+routes_get_plans(PyObject *routes, void *Py_UNUSED(closure))
+{
+    return PyDict_Copy(((Routes *)routes)->plans);
+}
+
+static PyObject *
+routes_is_real_method(PyObject *routes, PyObject *sender)
+{
+    int real = is_real((Routes *)routes, sender);
+    return real < 0 ? NULL : PyBool_FromLong(real);
+}
+
+static PyMethodDef routes_methods[] = {
+    {"is_real", routes_is_real_method, METH_O,
+     "is_real($self, sender, /)\n--\n\n"
+     "Return whether sender is not a proxy, and remember its type."},
+    {"publish", (PyCFunction)(void (*)(void))routes_publish, METH_FASTCALL,
+     "publish($self, key, everyone, links, /)\n--\n\n"
+     "Let a send from the sender with this key walk these links, merged with everyone."},
+    {"withdraw", routes_withdraw, METH_O,
+     "withdraw($self, key, /)\n--\n\nForget the links of the sender with this key."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyGetSetDef routes_getset[] = {
+    {"plans", routes_get_plans, NULL, NULL, NULL},
     {"everyone", routes_get_everyone, routes_set_everyone, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef routes_members[] = {
-    {"scoped", T_OBJECT, offsetof(Routes, scoped), READONLY, NULL},
+    {"senders", T_OBJECT, offsetof(Routes, senders), READONLY, NULL},
     {"dead", T_OBJECT, offsetof(Routes, dead), READONLY, NULL},
-    {"real_type", T_OBJECT, offsetof(Routes, real_type), READONLY, NULL},
+    {"real_type", T_OBJECT_EX, offsetof(Routes, real_type), READONLY, NULL},
     {"continue_on_error", T_BOOL, offsetof(Routes, continue_on_error), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -570,6 +721,7 @@ static PyType_Slot routes_slots[] = {
     {Py_tp_dealloc, routes_dealloc},
     {Py_tp_new, routes_new},
     {Py_tp_getset, routes_getset},
+    {Py_tp_methods, routes_methods},
     {Py_tp_members, routes_members},
     {0, NULL},
 };
@@ -911,7 +1063,7 @@ call_resolver(State *state, PyObject *resolver, PyObject *referent, Arguments *g
     *receiver = NULL;
     Py_INCREF(resolver);
     if (Py_IS_TYPE(resolver, state->resolver_type)) {
-        PyObject *function = dereference(((Resolver *)resolver)->function);
+        PyObject *function = resolver_function((Resolver *)resolver);
         if (function != NULL && copy_arguments(given) == 0
             && (*receiver = PyMethod_New(function, referent)) != NULL) {
             given->own[0] = referent;
@@ -966,7 +1118,7 @@ walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given, int robus
     PyObject_GC_UnTrack(results);
     for (Py_ssize_t i = 0; i < size; i++) {
         Link *link = (Link *)PyTuple_GET_ITEM(links, i);
-        PyObject *receiver = dereference(link->ref), *value = NULL;
+        PyObject *receiver = link_referent(link), *value = NULL;
         if (receiver != NULL && is_none(link->resolver)) {
             value = call_plainly(receiver, given->vector, given->names);
         }
@@ -1014,7 +1166,7 @@ dispatch(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *n
         return NULL;
     }
     if (nargs <= 1 && routes->everyone != NULL && PyTuple_GET_SIZE(routes->everyone) == 0
-        && PyDict_GET_SIZE(routes->scoped) == 0 && !routes->state->observed) {
+        && PyDict_GET_SIZE(routes->senders) == 0 && !routes->state->observed) {
         return PyList_New(0);   /* the most frequent send: no receiver is connected */
     }
     Arguments given;
@@ -1026,7 +1178,7 @@ dispatch(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *n
     if (take_arguments(self, state, &given, args, nargs, names, robust) < 0) {
         goto done;
     }
-    if (PyDict_GET_SIZE(routes->scoped) != 0) {
+    if (PyDict_GET_SIZE(routes->senders) != 0) {
         links = routes_find(routes, given.vector[0]);
         if (links == NULL && PyErr_Occurred()) {
             goto done;
@@ -1208,7 +1360,16 @@ dispatch_free(void *module)
     Py_CLEAR(state->proxy_name);
 }
 
+static PyObject *
+module_sender_key(PyObject *Py_UNUSED(module), PyObject *sender)
+{
+    return sender_key(sender);
+}
+
 static PyMethodDef dispatch_functions[] = {
+    {"sender_key", module_sender_key, METH_O,
+     "sender_key($module, sender, /)\n--\n\n"
+     "Return the key that tells sender apart from every other living sender."},
     {"set_observed", set_observed, METH_O,
      "set_observed($module, observed, /)\n--\n\n"
      "Route every send through the slow path while observed is true."},

@@ -20,6 +20,7 @@ __all__ = [
     "MethodResolver",
     "OutcomeFields",
     "Routes",
+    "sender_key",
     "set_observed",
     "set_outcome_type",
 ]
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         MethodResolver,
         OutcomeFields,
         Routes,
+        sender_key,
         set_observed,
         set_outcome_type,
     )
@@ -57,5 +59,6 @@ else:
     MethodResolver = _engine.MethodResolver
     OutcomeFields = _engine.OutcomeFields
     Routes = _engine.Routes
+    sender_key = _engine.sender_key
     set_observed = _engine.set_observed
     set_outcome_type = _engine.set_outcome_type

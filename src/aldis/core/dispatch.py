@@ -22,14 +22,13 @@ __all__ = [
     "MethodResolver",
     "OutcomeFields",
     "Routes",
+    "sender_key",
     "set_observed",
     "set_outcome_type",
 ]
 
 #: Whether every send takes the slow path; see :func:`set_observed`.
 _observed = False
-
-_MISSING: Final = object()
 
 
 def set_observed(observed: bool) -> None:
@@ -71,17 +70,47 @@ def set_outcome_type(outcome_type: type[OutcomeFields]) -> None:
 class Link:
     """One receiver that is connected for one sender.
 
+    The call loop uses ``ref`` and ``resolver``. The other attributes belong to the registry.
+
     Attributes:
         ref: Returns the referent: the receiver, or the object that a bound method belongs to. It
             returns ``None`` if the referent is dead or the receiver was disconnected.
         resolver: Turns the referent into the receiver and its callable; ``None`` if they are one
             object.
+        receiver: The record of the receiver.
+        sender: The record of the sender.
+        keep: The receiver, if an owner holds it strongly.
+        owners: The owners of the connection.
+        serial: The number of the connection, in connection order.
     """
 
-    __slots__ = ("ref", "resolver")
+    __slots__ = ("keep", "owners", "receiver", "ref", "resolver", "sender", "serial")
 
     ref: Callable[[], Any]
     resolver: Callable[[Any], tuple[Any, Any] | None] | None
+    receiver: Any
+    sender: Any
+    keep: Any
+    owners: Any
+    serial: int
+
+    def __init__(
+        self,
+        ref: Callable[[], Any],
+        resolver: Callable[[Any], tuple[Any, Any] | None] | None,
+        receiver: Any,
+        sender: Any,
+        keep: Any,
+        owners: Any,
+        /,
+    ) -> None:
+        self.ref = ref
+        self.resolver = resolver
+        self.receiver = receiver
+        self.sender = sender
+        self.keep = keep
+        self.owners = owners
+        self.serial = 0
 
     def resolve(self) -> tuple[Any, Any] | None:
         """Return the receiver and the callable that runs, or ``None`` if the receiver is dead."""
@@ -115,26 +144,27 @@ class Routes:
 
     Attributes:
         everyone: The links for any sender; ``None`` sends through the slow path.
-        scoped: For each sender that has links, the ``everyone`` that was merged and the
-            merged links; ``None`` if they must be merged again.
+        senders: The record of each sender that has links, by its key.
         dead: Weak references that died. The registry removes their connections.
         real_type: The type of the last sender that was not a proxy.
         continue_on_error: Whether the receivers after one that raised are called too.
     """
 
-    __slots__ = ("continue_on_error", "dead", "everyone", "real_type", "scoped")
+    __slots__ = ("_plans", "continue_on_error", "dead", "everyone", "real_type", "senders")
 
     continue_on_error: bool
     dead: deque[Any]
     everyone: tuple[Link, ...] | None
     real_type: type | None
-    scoped: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]] | None]
+    senders: dict[object, Any]
+    _plans: dict[object, tuple[tuple[Link, ...], tuple[Link, ...]]]
 
     def __init__(self, dead: deque[Any]) -> None:
         self.real_type = None
         self.continue_on_error = False
         self.everyone = None
-        self.scoped = {}
+        self.senders = {}
+        self._plans = {}
         self.dead = dead
 
     def find(self, sender: object) -> tuple[Link, ...] | None:
@@ -142,13 +172,26 @@ class Routes:
         # Dead senders must be removed first: another object may have the id of one.
         if self.dead or (type(sender) is not self.real_type and not self.is_real(sender)):
             return None
-        everyone = self.everyone
-        entry = self.scoped.get(sender_key(sender), _MISSING)
-        if entry is _MISSING:
-            return everyone
-        if entry is None or entry[0] is not everyone:  # type: ignore[index]
-            return None
-        return entry[1]  # type: ignore[index,no-any-return]
+        key = sender_key(sender)
+        entry = self._plans.get(key)
+        if entry is None:
+            return None if key in self.senders else self.everyone
+        return entry[1] if entry[0] is self.everyone else None
+
+    def publish(self, key: object, everyone: tuple[Link, ...], links: tuple[Link, ...], /) -> None:
+        """Let a send from the sender with this key walk these links, merged with ``everyone``."""
+        self._plans[key] = (everyone, links)
+
+    def withdraw(self, key: object, /) -> None:
+        """Forget the links of the sender with this key."""
+        self._plans.pop(key, None)
+        if not self._plans:
+            self._plans.clear()  # it releases its memory
+
+    @property
+    def plans(self) -> dict[object, tuple[tuple[Link, ...], tuple[Link, ...]]]:
+        """A copy of the published links of senders, each with the ``everyone`` it has merged."""
+        return self._plans.copy()
 
     def is_real(self, sender: object) -> bool:
         """Return whether ``sender`` is not a proxy, and remember its type."""
@@ -176,7 +219,7 @@ class Emitter:
     ) -> list[tuple[Any, Any]]:
         """Call the receivers of ``sender``, and those of any sender, in connection order."""
         routes = self._routes
-        links = routes.find(sender) if routes.scoped else routes.everyone
+        links = routes.find(sender) if routes.senders else routes.everyone
         if links is None or _observed:
             return self._send_slowly(sender, _async_wrapper, kwargs)
         results: list[tuple[Any, Any]] = []
@@ -213,7 +256,7 @@ class Emitter:
     ) -> list[Any]:
         """Call every receiver, even if one raises. Log the errors and return them."""
         routes = self._routes
-        links = routes.find(sender) if routes.scoped else routes.everyone
+        links = routes.find(sender) if routes.senders else routes.everyone
         if links is None or _observed:
             return self._send_robust_slowly(sender, _async_wrapper, kwargs)
         outcomes: list[Any] = []

@@ -98,14 +98,14 @@ def explain(
 
 
 def _row(link: Connection, receiver: Any, sender: Any, seen: set[object]) -> Row:
-    source = link.sender.get()
+    source = link.sender()
     obstacle = None
     if sender is not ANY and source is not ANY and sender_key(sender) != link.sender.key:
         obstacle = f"it listens to {describe_sender(source)} only"
-    elif sender is not ANY and link.receiver in seen:
+    elif sender is not ANY and link.receiver.key in seen:
         obstacle = "an earlier connection calls it, and a send calls each receiver once"
     if obstacle is None:
-        seen.add(link.receiver)
+        seen.add(link.receiver.key)
     binder = binder_of(receiver)
     return Row(
         receiver=name_of(receiver),
@@ -113,6 +113,6 @@ def _row(link: Connection, receiver: Any, sender: Any, seen: set[object]) -> Row
         sender=describe_sender(source),
         strength="weak" if link.weak else "strong",
         delivery="plain" if binder is None else type(binder).__name__.lower(),
-        is_async=link.receiver.is_async,
+        is_async=link.receiver.info.is_async,
         obstacle=obstacle,
     )

@@ -44,7 +44,7 @@ class ReceiversView(Mapping[Any, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         self._registry.sweep()
-        return self._registry.receivers[key].held()
+        return self._registry.held(self._registry.receivers[key])
 
     def __iter__(self) -> Iterator[Any]:
         return iter([record.key for record in self._registry.records()])
@@ -65,7 +65,8 @@ class ReceiversView(Mapping[Any, Any]):
 
     def _copy(self) -> dict[Any, Any]:
         # One pass over the records: a receiver may die between a look-up of its key and of itself.
-        return {record.key: record.held() for record in self._registry.records()}
+        registry = self._registry
+        return {record.key: registry.held(record) for record in registry.records()}
 
     def clear(self) -> None:
         """Disconnect every receiver."""
@@ -104,7 +105,7 @@ class Inspection:
     def _table(self, *, by_sender: bool) -> dict[Any, set[Any]]:
         table: dict[Any, set[Any]] = {}
         for link in self._registry.all():
-            sender = link.sender.get()
+            sender = link.sender()
             sender_id = ANY_ID if sender is ANY else make_id(sender)
             receiver_id = link.receiver.key
             key, value = (sender_id, receiver_id) if by_sender else (receiver_id, sender_id)

@@ -40,6 +40,7 @@ __all__ = [
     "check_single_mode",
     "describe",
     "describe_signal",
+    "function_info",
     "is_async",
     "location",
     "name_of",
@@ -435,6 +436,13 @@ PLAIN: Final = ReceiverInfo()
 _PLAIN_ASYNC: Final = ReceiverInfo(is_async=True)
 
 
+def function_info(function: FunctionType) -> ReceiverInfo:
+    """Return the facts about a receiver that is a plain function."""
+    if function.__code__.co_flags & CO_COROUTINE or is_marked_async(function):
+        return _PLAIN_ASYNC
+    return PLAIN
+
+
 def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | None]) -> ReceiverInfo:
     """Find the facts about ``receiver`` that ``signal`` needs.
 
@@ -447,7 +455,7 @@ def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | Non
         ReceiverError: ``__bind_signal__`` did not return a callable.
     """
     if type(receiver) is FunctionType:
-        return _PLAIN_ASYNC if is_async(receiver) else PLAIN
+        return function_info(receiver)
     function_ref: ref[Any] | None = None
     resolver: Resolver | None = None
     if type(receiver) is MethodType:

@@ -18,20 +18,22 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, ClassVar, Final, TypeAlias
 from weakref import ref
 
-from aldis.core._native import Link, Routes
+from aldis.core._native import Link, Routes, sender_key
 from aldis.core.process import renew_lock_after_fork
 from aldis.core.receiver import (
     PLAIN,
     ReceiverInfo,
     analyze,
+    function_info,
     receiver_key,
     referent_of,
     weakref_error,
 )
-from aldis.core.sender import ANY, sender_key
+from aldis.core.sender import ANY
 
 __all__ = ["CONNECT", "Connection", "Registry"]
 
@@ -53,112 +55,103 @@ def _disconnected(*_: object) -> None:
 DISCONNECTED: Final[Callable[..., None]] = _disconnected
 
 
-class WatchingRef(ref[Any]):
-    """A weak reference that knows the key of its record."""
+class ReceiverRecord(ref[Any]):
+    """One receiver and its connections to the signal, as a weak reference to the referent.
+
+    The record is in :attr:`Registry.receivers` exactly as long as it has connections. Records must
+    not be compared or hashed, because a weak reference compares and hashes its object.
+
+    Attributes:
+        key: The key of the receiver.
+        info: The facts about the receiver.
+        links: Its connections, by the keys of the senders; see :data:`Links`.
+    """
+
+    __slots__ = ("info", "key", "links")
+
+    key: object
+    info: ReceiverInfo
+    links: Links
+
+    #: Whether the record does not keep the referent alive.
+    is_weak: ClassVar[bool] = True
+
+
+class HeldReceiver:
+    """The record of a receiver that allows no weak reference. It holds the referent."""
+
+    __slots__ = ("info", "key", "links", "referent")
+
+    key: object
+    info: ReceiverInfo
+    links: Links
+
+    is_weak: ClassVar[bool] = False
+
+    def __init__(self, referent: Any) -> None:
+        self.referent: Any = referent
+
+    def __call__(self) -> Any:
+        return self.referent
+
+
+class FunctionRef(ref[Any]):
+    """A weak reference to the function of a bound method."""
 
     __slots__ = ("key",)
     key: object
 
 
-class ReceiverRef(WatchingRef):
-    """A weak reference to a receiver, or to the object or the function of a method."""
+class SenderRecord(ref[Any]):
+    """One sender and the connections for it, as a weak reference to the sender.
 
-    __slots__ = ()
-
-
-class SenderRef(WatchingRef):
-    """A weak reference to a sender."""
-
-    __slots__ = ()
-
-
-def _same(referent: Any) -> Any:
-    return referent
-
-
-class ReceiverRecord:
-    """One receiver and its connections to the signal.
-
-    The record is in :attr:`Registry.receivers` exactly as long as it has connections.
+    Attributes:
+        key: The key of the sender.
+        links: Its connections, by the keys of the receivers; see :data:`Links`.
+        plan: The plan of a send from it, or ``None``.
     """
 
-    __slots__ = ("info", "is_async", "key", "links", "lookup", "needs_send_id", "ref", "relays")
+    __slots__ = ("key", "links", "plan")
 
-    def __init__(
-        self, key: object, referent: Any, referent_ref: ReceiverRef | None, info: ReceiverInfo
-    ) -> None:
-        self.key: object = key
-        self.ref: ReceiverRef | None = referent_ref
-        # Not the reference with the callback, because a plain one is faster to call. Without a
-        # weak reference, all connections are strong, and this keeps the referent alive for them.
-        self.lookup: Callable[[], Any] = (
-            partial(_same, referent) if referent_ref is None else ref(referent)
-        )
-        self.info: ReceiverInfo = info
-        self.is_async: bool = info.is_async
-        self.relays: bool = info.relays
-        self.needs_send_id: bool = info.needs_send_id
-        self.links: dict[object, Connection] = {}
+    key: object
+    links: Links
+    plan: Plan | None
 
-    def held(self) -> Any:
-        """Return the receiver if a connection holds it strongly, otherwise a weak reference."""
-        # The collector cannot interrupt the making of a list, but it can interrupt a generator.
-        for link in list(self.links.values()):
-            if link.keep is not None:
-                return link.keep
-        return self.ref
-
-    def owns(self, dead_ref: WatchingRef) -> bool:
-        """Return whether ``dead_ref`` belongs to this record, not to an earlier one of its key."""
-        return dead_ref is self.ref or dead_ref is self.info.function_ref
+    is_weak: ClassVar[bool] = True
 
 
-class SenderRecord:
-    """One sender and the connections for it."""
+class HeldSender:
+    """The record of a sender that allows no weak reference, or counts by its value."""
 
-    __slots__ = ("held", "key", "links", "plan", "ref")
+    __slots__ = ("key", "links", "plan", "sender")
 
-    def __init__(self, key: object, sender: Any, sender_ref: SenderRef | None) -> None:
-        self.key: object = key
-        self.ref: SenderRef | None = sender_ref
-        self.held: Any | None = sender if sender_ref is None else None
-        self.links: dict[object, Connection] = {}
-        self.plan: Plan | None = None
+    key: object
+    links: Links
+    plan: Plan | None
 
-    def get(self) -> Any:
-        """Return the sender, or ``None`` if it is dead."""
-        return self.held if self.ref is None else self.ref()
+    is_weak: ClassVar[bool] = False
+
+    def __init__(self, key: object, sender: Any) -> None:
+        self.key = key
+        self.sender: Any = sender
+        self.links = None
+        self.plan = None
+
+    def __call__(self) -> Any:
+        return self.sender
 
 
 class Connection(Link):
-    """A link of the call loop, with the facts that the registry needs.
+    """A link of the call loop, with what the registry needs to know.
 
     After it is undone, it resolves to ``None``, so a send that has already begun skips it.
-
-    Attributes:
-        receiver: The record of the receiver.
-        sender: The record of the sender.
-        keep: The receiver, if an owner holds it strongly.
-        owners: The owners of the connection.
-        serial: The number of the connection, in connection order.
-        loss_message: The warning for a weak receiver that dies before its first call, in strict
-            mode.
     """
 
-    __slots__ = ("keep", "loss_message", "owners", "receiver", "sender", "serial")
+    __slots__ = ()
 
-    keep: Any
+    receiver: ReceiverRecord | HeldReceiver
+    sender: SenderRecord | HeldSender
     owners: Owners
-    serial: int
-
-    def __init__(
-        self, receiver: ReceiverRecord, sender: SenderRecord, loss_message: str | None
-    ) -> None:
-        self.ref: Callable[[], Any] = receiver.lookup
-        self.resolver: Callable[[Any], tuple[Any, Any] | None] | None = receiver.info.resolver
-        self.receiver: ReceiverRecord = receiver
-        self.sender: SenderRecord = sender
-        self.loss_message: str | None = loss_message
 
     @property
     def live(self) -> bool:
@@ -183,8 +176,17 @@ class Connection(Link):
         return others if weak is None else (*others, (owner, weak))
 
 
+#: The connections of one record. Most records have a single one, and a dict would take more memory
+#: than all the rest of the connection.
+Links: TypeAlias = dict[object, Connection] | Connection | None
+
+
 def _any_strong(owners: Owners) -> bool:
     return not all([weak for _, weak in owners])  # noqa: C419 - a list is faster than a generator
+
+
+#: The weak reference of an object that has died.
+DeadRef: TypeAlias = ReceiverRecord | SenderRecord | FunctionRef
 
 
 class Plan:
@@ -215,16 +217,19 @@ class Registry:
     """The lock under which the tables change."""
 
     def __init__(self, signal_ref: ref[Any]) -> None:
-        self.receivers: dict[object, ReceiverRecord] = {}
-        self.senders: dict[object, SenderRecord] = {}
-        self.everyone: SenderRecord = SenderRecord(ANY, ANY, None)
+        self.receivers: dict[object, ReceiverRecord | HeldReceiver] = {}
+        self.everyone: HeldSender = HeldSender(ANY, ANY)
+        self.everyone.links = {}
         self.signal_ref = signal_ref
         self.version: int = 0
         self.serial: int = 0
-        self.dead: deque[WatchingRef] = deque()
+        self.dead: deque[DeadRef] = deque()
         self._queue_dead = self.dead.append
         self.routes: Routes = Routes(self.dead)
+        self.senders: dict[object, SenderRecord | HeldSender] = self.routes.senders
         self.publishing: bool = True
+        #: The warnings for weak receivers that die before their first call, in strict mode.
+        self.loss_messages: dict[Connection, str] = {}
         self.lost: list[str] = []
         renew_lock_after_fork(self)
 
@@ -233,11 +238,10 @@ class Registry:
         # hold would stay alive until the garbage collector runs.
         tables = vars(self)  # an interrupted __init__ leaves some of them out
         for record in list(tables.get("receivers", {}).values()):
-            record.links.clear()
+            record.links = None
         for source in (tables.get("everyone"), *tables.get("senders", {}).values()):
             if source is not None:
-                source.links.clear()
-                source.plan = None
+                source.links = source.plan = None
 
     # -- changing ------------------------------------------------------------------------------
 
@@ -245,12 +249,16 @@ class Registry:
         self,
         receiver: Any,
         sender: Any,
-        *,
         weak: bool,
         owner: object,
-        loss_message: str | None = None,
     ) -> tuple[Connection, bool | None]:
         """Make ``owner`` an owner of the connection of ``receiver`` for ``sender``.
+
+        Args:
+            receiver: The receiver.
+            sender: The sender; it is not a proxy.
+            weak: Whether ``owner`` holds the receiver weakly.
+            owner: :data:`CONNECT`, or the object that stands for a subscription.
 
         Returns:
             The connection, and whether ``owner`` held the receiver weakly before; ``None`` if it
@@ -259,8 +267,8 @@ class Registry:
         Raises:
             ReceiverError: ``weak`` is true and the receiver allows no weak reference.
         """
-        key = receiver_key(receiver)
-        spare: ReceiverRecord | None = None
+        key = id(receiver) if type(receiver) is FunctionType else receiver_key(receiver)
+        spare: Any = None
         keep_alive: list[object] = []
         while True:
             if self.dead:
@@ -271,45 +279,62 @@ class Registry:
                 spare = self._new_receiver(key, receiver)
             with self.lock:
                 version = self.version
-                record = self.receivers.get(key, spare)
+                record: Any = self.receivers.get(key, spare)
                 if record is None:  # another thread disconnected it since it was looked up
                     continue
                 weakly = weak and not record.info.strong
-                if weakly and record.ref is None:
+                if weakly and not record.is_weak:
                     raise weakref_error(receiver)
-                source = self._sender_record(sender)
-                link = record.links.get(source.key)
-                if link is None:
-                    link = Connection(record, source, loss_message)
-                    link.owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
-                    link.keep = None if weakly else receiver
-                    keep_alive.append(source.plan)
-                    if self._add(link, version):
-                        return link, None
-                else:
+                source = self.everyone if sender is ANY else self._source(sender)
+                link = source.links and _find(record.links, source)  # a new source has no links
+                if link:
                     before = link.owned_weakly(owner)
                     owners = link.owners_with(owner, weakly)
                     keep_alive.append(link.keep)
                     if self._set_owners(link, owners, receiver, version):
                         return link, before
+                    continue
+                owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
+                keep = None if weakly else receiver
+                link = Connection(record, record.info.resolver, record, source, keep, owners)
+                plan = source.plan
+                keep_alive.append(plan)
+                if self._add(link, record, source, version):
+                    break
+        return link, None
 
-    def _add(self, link: Connection, version: int) -> bool:
+    def _add(self, link: Connection, record: Any, source: Any, version: int) -> bool:
         """Add a new connection to the tables; return False if they changed since ``version``."""
-        record, source = link.receiver, link.sender
+        key, sender_key, plan = record.key, source.key, source.plan
+        of_receiver, of_sender = record.links, source.links
+        # A second connection needs a dict. It is made before the change, and has the first one.
+        if of_receiver is not None and type(of_receiver) is not dict:
+            of_receiver = {of_receiver.sender.key: of_receiver}
+        if of_sender is not None and type(of_sender) is not dict:
+            of_sender = {of_sender.receiver.key: of_sender}
         if self.version != version:
             return False
         # Only stores from here on.
         self.version += 1
         self.serial = link.serial = self.serial + 1
-        record.links[source.key] = link
-        source.links[record.key] = link
-        self.receivers[record.key] = record
+        if of_receiver is None:
+            record.links = link
+            self.receivers[key] = record
+        else:
+            of_receiver[sender_key] = link
+            record.links = of_receiver
+        if of_sender is None:
+            source.links = link
+        else:
+            of_sender[key] = link
+            source.links = of_sender
         source.plan = None
         if source is self.everyone:
             self.routes.everyone = None
-        else:
-            self.senders[source.key] = source
-            self.routes.scoped[source.key] = None
+            return True
+        self.senders[sender_key] = source
+        if plan is not None:
+            self.routes.withdraw(sender_key)
         return True
 
     def _set_owners(self, link: Connection, owners: Owners, receiver: Any, version: int) -> bool:
@@ -352,21 +377,24 @@ class Registry:
         Returns:
             Whether there was a connection.
         """
+        key = id(receiver) if type(receiver) is FunctionType else receiver_key(receiver)
         keep_alive: list[object] = []
         with self.lock:
             if self.dead:
                 self._sweep(keep_alive)
-            record = self.receivers.get(receiver_key(receiver))
+            record = self.receivers.get(key)
             if record is None:
                 return False
             if sender is ANY:
-                links = self._snapshot(record.links)
-            else:
-                link = record.links.get(sender_key(sender))
-                links = () if link is None else (link,)
-            for link in links:
-                self._drop(link, keep_alive)
-        return bool(links)
+                links = self._links_of(record)
+                for link in links:
+                    self._drop(link, keep_alive)
+                return bool(links)
+            source = self.senders.get(sender_key(sender))
+            only = None if source is None else _find(record.links, source)
+            if only is not None:
+                self._drop(only, keep_alive)
+            return only is not None
 
     def find(self, receiver: Any, sender: Any, owner: object) -> Connection | None:
         """Return the connection of ``receiver`` for ``sender`` if it has this owner."""
@@ -397,106 +425,127 @@ class Registry:
                 dead_ref = dead[0]
             except IndexError:  # the garbage collector may sweep between a test and this look-up
                 return
-            for link in self._links_of(dead_ref):
-                if link.loss_message is not None and type(dead_ref) is ReceiverRef:
-                    self.lost.append(link.loss_message)
+            for link in self._links_of_dead(dead_ref):
+                if self.loss_messages and type(dead_ref) is ReceiverRecord:
+                    message = self.loss_messages.get(link)
+                    if message is not None:
+                        self.lost.append(message)
                 self._drop(link, keep_alive)
             # Removed only now: while it is queued, no send uses the id of the dead object, which
             # may belong to another object already.
             if dead and dead[0] is dead_ref:
                 dead.popleft()
 
-    def _links_of(self, dead_ref: WatchingRef) -> tuple[Connection, ...]:
-        if type(dead_ref) is ReceiverRef:
-            record = self.receivers.get(dead_ref.key)
-            if record is None or not record.owns(dead_ref):
-                return ()
-            return self._snapshot(record.links)
-        source = self.senders.get(dead_ref.key)
-        if source is None or source.ref is not dead_ref:
+    def _links_of_dead(self, dead_ref: DeadRef) -> tuple[Connection, ...]:
+        if type(dead_ref) is not FunctionRef:
+            # The record has no links any more if it belongs to an earlier object of its key.
+            return self._links_of(dead_ref)
+        record = self.receivers.get(dead_ref.key)
+        if record is None or record.info.function_ref is not dead_ref:
             return ()
-        return self._snapshot(source.links)
+        return self._links_of(record)
 
     def _drop(self, link: Connection, keep_alive: list[object]) -> None:
         """Remove ``link`` from every table. A second call does nothing."""
-        record, source = link.receiver, link.sender
+        record: Any = link.receiver
+        source: Any = link.sender
+        if self.loss_messages:
+            self.loss_messages.pop(link, None)
         while True:
             version = self.version
-            keep_alive += (
-                link.keep,
-                link.resolver,
-                record.lookup,
-                record.info,
-                record,
-                source,
-                source.plan,
-            )
+            plan = source.plan
+            if not (plan is link.keep is link.resolver is None):
+                keep_alive += (plan, link.keep, link.resolver, record.info)
+            if type(record) is not ReceiverRecord or type(source) is not SenderRecord:
+                keep_alive += (record(), source())
             if self.version == version:
                 break
-        if link.ref is DISCONNECTED:
-            return
-        # Only stores from here on. The list keeps alive the objects that they release.
-        link.owners = ()
-        link.keep = None
-        link.ref = DISCONNECTED
-        if link.resolver is not None:
-            link.resolver = DISCONNECTED
-        del record.links[source.key]
-        del source.links[record.key]
-        if not record.links:
-            del self.receivers[record.key]
-            # Plans of other senders may refer to the link for some time. They must not keep the
-            # receiver alive.
-            record.info = PLAIN
-            record.lookup = DISCONNECTED
-        self.version += 1
-        source.plan = None
-        if source is self.everyone:
-            self.routes.everyone = None
-        elif source.links:
-            self.routes.scoped[source.key] = None
-        else:
-            del self.senders[source.key]
-            del self.routes.scoped[source.key]
+        if link.ref is not DISCONNECTED:
+            self._remove(link, record, source)
+        if type(record) is HeldReceiver and not record.links:
+            record.referent = None
         if not self.receivers:
             self._shrink()
 
+    def _remove(self, link: Connection, record: Any, source: Any) -> None:
+        """Remove a connection from the tables. The caller keeps alive what this releases."""
+        key, sender_key, plan = record.key, source.key, source.plan
+        # Only stores from here on.
+        self.version += 1
+        link.owners = ()
+        link.keep = None
+        link.ref = DISCONNECTED
+        link.resolver = DISCONNECTED
+        if record.links is link:
+            record.links = None
+        else:
+            del record.links[sender_key]
+        if source.links is link:
+            source.links = None
+        else:
+            del source.links[key]
+        if not record.links:
+            del self.receivers[key]
+            # Plans of other senders may refer to the link for some time. They must not keep the
+            # receiver alive.
+            record.info = PLAIN
+        source.plan = None
+        if source is self.everyone:
+            self.routes.everyone = None
+            return
+        if not source.links:
+            del self.senders[sender_key]
+        if plan is not None:
+            self.routes.withdraw(sender_key)
+
     def _shrink(self) -> None:
         # An emptied dict keeps its memory: 5 MB after 100,000 entries. Only clear() releases it.
-        for table in (self.receivers, self.senders, self.routes.scoped, self.everyone.links):
+        everyone: Any = self.everyone.links
+        for table in (self.receivers, self.senders, everyone):
             if not table:  # the garbage collector may have connected a receiver in between
                 table.clear()
 
-    def _new_receiver(self, key: object, receiver: Any) -> ReceiverRecord:
+    def _new_receiver(self, key: object, receiver: Any) -> ReceiverRecord | HeldReceiver:
         """Return a record of ``receiver`` that is not in the table yet."""
-        info = analyze(receiver, self.signal_ref(), partial(self._watch, key))
-        referent = referent_of(receiver)
-        return ReceiverRecord(key, referent, self._watch(key, referent), info)
-
-    def _watch(self, key: object, referent: Any) -> ReceiverRef | None:
+        if type(receiver) is FunctionType:
+            referent, info = receiver, function_info(receiver)
+        else:
+            referent = referent_of(receiver)
+            info = analyze(receiver, self.signal_ref(), partial(self._watch_function, key))
+        record: ReceiverRecord | HeldReceiver
         try:
-            made = ReceiverRef(referent, self._queue_dead)
+            record = ReceiverRecord(referent, self._queue_dead)
+        except TypeError:  # its type allows no weak references
+            record = HeldReceiver(referent)
+        record.key = key
+        record.info = info
+        record.links = None
+        return record
+
+    def _watch_function(self, key: object, function: Any) -> FunctionRef | None:
+        try:
+            made = FunctionRef(function, self._queue_dead)
         except TypeError:  # its type allows no weak references
             return None
         made.key = key
         return made
 
-    def _sender_record(self, sender: Any) -> SenderRecord:
+    def _source(self, sender: Any) -> SenderRecord | HeldSender:
         """Return the record of ``sender``. A new record is not in the table yet."""
-        if sender is ANY:
-            return self.everyone
         key = sender_key(sender)
-        record = self.senders.get(key)
-        if record is not None:
-            return record
-        made = None
+        known = self.senders.get(key)
+        if known is not None:
+            return known
         if type(key) is int:
             try:
-                made = SenderRef(sender, self._queue_dead)
-                made.key = key
+                record = SenderRecord(sender, self._queue_dead)
             except TypeError:
                 pass  # the record holds the sender, so that no other object gets its id
-        return SenderRecord(key, sender, made)
+            else:
+                record.key = key
+                record.links = record.plan = None
+                return record
+        return HeldSender(key, sender)
 
     # -- planning ------------------------------------------------------------------------------
 
@@ -512,13 +561,15 @@ class Registry:
             plan = record.plan
             if plan is None or plan.base is not everyone:
                 plan = self._plan_merged(record, everyone)
+            if self.publishing and plan.plain and record.links:
+                self.routes.publish(record.key, everyone.links, plan.links)
             return plan.links
 
     def _plan_everyone(self) -> Plan:
         plan = self.everyone.plan
         while plan is None:
             version = self.version
-            links = self._snapshot(self.everyone.links)
+            links = self._links_of(self.everyone)
             made = Plan(links, None, plain=_plain(links))
             if self.version == version:
                 self.everyone.plan = plan = made
@@ -526,20 +577,17 @@ class Registry:
             self.routes.everyone = plan.links
         return plan
 
-    def _plan_merged(self, record: SenderRecord, everyone: Plan) -> Plan:
+    def _plan_merged(self, record: SenderRecord | HeldSender, everyone: Plan) -> Plan:
         while True:
             version = self.version
-            own = self._snapshot(record.links)
+            own = self._links_of(record)
             links = tuple(sorted((*everyone.links, *own), key=_serial))
             doubled = len({id(link.receiver) for link in links}) < len(links)
             plain = everyone.plain and not doubled and _plain(own)
             plan = Plan(links, everyone, plain=plain)
-            entry = (everyone.links, links) if plain else None
             if self.version == version:
                 break
         record.plan = plan
-        if self.publishing and record.links:
-            self.routes.scoped[record.key] = entry
         return plan
 
     def publish(self, *, allowed: bool) -> None:
@@ -555,17 +603,29 @@ class Registry:
         self.sweep()
         with self.lock:
             links = [
-                link
-                for record in self._snapshot(self.receivers)
-                for link in self._snapshot(record.links)
+                link for record in self._snapshot(self.receivers) for link in self._links_of(record)
             ]
         return tuple(sorted(links, key=_serial))
 
-    def records(self) -> tuple[ReceiverRecord, ...]:
+    def records(self) -> tuple[ReceiverRecord | HeldReceiver, ...]:
         """Return the record of every living receiver."""
         self.sweep()
         with self.lock:
             return self._snapshot(self.receivers)
+
+    def held(self, record: ReceiverRecord | HeldReceiver) -> Any:
+        """Return the receiver if a connection holds it strongly, otherwise a weak reference."""
+        for link in self._links_of(record):
+            if link.keep is not None:
+                return link.keep
+        return record
+
+    def _links_of(self, record: Any) -> tuple[Connection, ...]:
+        """Return the connections of a record."""
+        links = record.links
+        if links is None:
+            return ()
+        return self._snapshot(links) if type(links) is dict else (links,)
 
     def _snapshot(self, table: dict[object, Any]) -> tuple[Any, ...]:
         """Copy the values, although the garbage collector may change the table meanwhile."""
@@ -584,6 +644,16 @@ class Registry:
 _serial = attrgetter("serial")
 
 
+def _find(links: Any, source: SenderRecord | HeldSender) -> Connection | None:
+    """Return the connection for the sender of ``source`` among those of a receiver."""
+    found: Connection | None = links
+    if type(links) is dict:
+        found = links.get(source.key)
+    elif links is not None and links.sender is not source:
+        found = None
+    return found
+
+
 def _plain(links: Iterable[Connection]) -> bool:
-    records = [link.receiver for link in links]
-    return not any(each.is_async or each.relays or each.needs_send_id for each in records)
+    infos = [link.receiver.info for link in links]
+    return not any(each.is_async or each.relays or each.needs_send_id for each in infos)

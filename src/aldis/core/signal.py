@@ -27,7 +27,7 @@ from aldis.core.receiver import (
     receiver_key,
 )
 from aldis.core.registry import CONNECT, Connection, Registry
-from aldis.core.sender import ANY, Symbol, describe_sender, is_proxy, real_sender
+from aldis.core.sender import ANY, Symbol, describe_sender, real_sender
 from aldis.core.slowpath import Outcome
 from aldis.core.text import printable
 from aldis.errors import ContractError, ContractWarning, SignalPickleError
@@ -117,9 +117,14 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         """
         if receiver is _LATER:
             return lambda function: self.connect(function, sender, weak)
-        if sender is not ANY and is_proxy(sender):
-            sender = real_sender(sender)
-        link, before = self._connect(receiver, sender, weak, CONNECT)
+        if sender is not ANY and type(sender) is not self._routes.real_type:
+            sender = self._real_sender(sender)
+        if type(receiver) is FunctionType and self.contract is None and not observers.enabled:
+            if hasattr(receiver, "__wrapped__"):
+                check_receiver(receiver)
+            link, before = self._registry.connect(receiver, sender, bool(weak), CONNECT)
+        else:
+            link, before = self._connect(receiver, sender, weak, CONNECT)
         if "receiver_connected" not in self.__dict__:
             return receiver
         try:
@@ -199,11 +204,15 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             receiver: The receiver. If it is not connected, nothing happens.
             sender: Only this sender. The default is every sender.
         """
-        if sender is not ANY and is_proxy(sender):
-            sender = real_sender(sender)
+        if sender is not ANY and type(sender) is not self._routes.real_type:
+            sender = self._real_sender(sender)
         undone = self._registry.disconnect(receiver, sender)
         if undone and "receiver_disconnected" in self.__dict__:
             self._announce("receiver_disconnected", receiver=receiver, sender=sender)
+
+    def _real_sender(self, sender: Any) -> Any:
+        # Routes remembers the type of the last sender that is not a proxy.
+        return sender if self._routes.is_real(sender) else real_sender(sender)
 
     def _connect(
         self, receiver: Any, sender: Any, weak: bool, owner: object
@@ -218,13 +227,15 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             if problem is not None:
                 strict.warn(problem, ContractWarning)
         weak = bool(weak)  # blinker accepts any object as a truth value
-        message = strict.loss_message(receiver, weak=weak) if observers.enabled else None
-        return self._registry.connect(
-            receiver, sender, weak=weak, owner=owner, loss_message=message
-        )
+        link, before = self._registry.connect(receiver, sender, weak, owner)
+        if observers.enabled and before is None:
+            message = strict.loss_message(receiver, weak=weak)
+            if message is not None:
+                self._registry.loss_messages[link] = message
+        return link, before
 
     def _cancel(self, link: Connection, owner: object) -> None:
-        pair, sender = link.resolve(), link.sender.get()
+        pair, sender = link.resolve(), link.sender()
         if self._registry.disown(link, owner) and pair is not None:
             self._announce("receiver_disconnected", receiver=pair[0], sender=sender)
 
@@ -368,9 +379,9 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             strict.warn_lost(describe_signal(self), self._registry.lost)
         if self._muted_or_overridden:
             return slowpath.Send(self, sender, payload, how, self._other_steps(sender, links))
-        if observers.enabled and strict.is_strict():
+        if self._registry.loss_messages and observers.enabled and strict.is_strict():
             for link in links:
-                link.loss_message = None  # the receiver is about to be called
+                self._registry.loss_messages.pop(link, None)  # the receiver is about to be called
         return slowpath.Send(self, sender, payload, how, links)
 
     def _other_steps(self, sender: Any, links: Sequence[Connection]) -> Sequence[slowpath.Step]:
@@ -586,7 +597,7 @@ class Subscription:
     @property
     def sender(self) -> Any:
         """The sender; ``ANY`` for every sender, or ``None`` if it is dead."""
-        return self._link.sender.get()
+        return self._link.sender()
 
     @property
     def active(self) -> bool:
@@ -594,8 +605,7 @@ class Subscription:
         link = self._link
         if not link.live or link.owned_weakly(self._owner) is None:
             return False
-        sender = link.sender
-        alive = sender.ref is None or sender.ref() is not None
+        alive = not link.sender.is_weak or link.sender() is not None
         return alive and link.resolve() is not None
 
     def cancel(self) -> None:
@@ -655,8 +665,8 @@ def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
     seen = set()
     for link in links:
         pair = link.resolve()
-        if pair is not None and link.receiver not in seen:
-            seen.add(link.receiver)
+        if pair is not None and link.receiver.key not in seen:
+            seen.add(link.receiver.key)
             yield pair
 
 

@@ -74,7 +74,7 @@ set_outcome_type(Outcome)
 
 
 class Facts(Protocol):
-    """The facts about a receiver that a send needs. Equal facts mean the same receiver."""
+    """The facts about a receiver that a send needs."""
 
     @property
     def is_async(self) -> bool:
@@ -89,6 +89,18 @@ class Facts(Protocol):
         """Whether the callable reads the id of the send."""
 
 
+class Record(Protocol):
+    """The record of a receiver. Equal keys mean the same receiver."""
+
+    @property
+    def key(self) -> object:
+        """The key of the receiver."""
+
+    @property
+    def info(self) -> Facts:
+        """The facts about the receiver."""
+
+
 class Step(Protocol):
     """A receiver that a send may call."""
 
@@ -97,8 +109,8 @@ class Step(Protocol):
         """Whether it is still connected."""
 
     @property
-    def receiver(self) -> Facts:
-        """The facts about the receiver. A send calls each receiver once."""
+    def receiver(self) -> Record:
+        """The record of the receiver. A send calls each receiver once."""
 
     def resolve(self) -> tuple[Any, Any] | None:
         """Return the receiver and its callable, or ``None`` if it is dead or disconnected."""
@@ -116,7 +128,7 @@ class ChosenStep:
     relays = False
 
     def __init__(self, call: Callable[..., Any], receiver: Callable[..., Any]) -> None:
-        self.receiver = self
+        self.receiver = self.key = self.info = self
         self.is_async: bool = is_async(call)
         self.needs_send_id: bool = needs_send_id(getattr(call, "func", call))
         self._pair = (receiver, call)
@@ -167,7 +179,7 @@ def call_receivers(
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _live_calls(steps, emission):
-                run = call if wrapper is None else _as_sync(step.receiver, call, wrapper)
+                run = call if wrapper is None else _as_sync(step.receiver.info, call, wrapper)
                 try:
                     with _call(emission, receiver, step):
                         value = run(sender, **payload)
@@ -206,7 +218,7 @@ async def await_receivers(
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _live_calls(steps, emission):
-                run = adapt(step.receiver, call)
+                run = adapt(step.receiver.info, call)
                 try:
                     with _call(emission, receiver, step):
                         value = run(sender, **payload)
@@ -254,11 +266,11 @@ def _call(
 ) -> AbstractContextManager[object]:
     if emission is None:
         return observers.NOT_OBSERVED
-    return observers.Call(emission, receiver, is_async=step.receiver.is_async)
+    return observers.Call(emission, receiver, is_async=step.receiver.info.is_async)
 
 
 def _send_id(steps: Sequence[Step]) -> AbstractContextManager[object]:
-    if any([step.receiver.needs_send_id for step in steps]):  # noqa: C419 - faster
+    if any([step.receiver.info.needs_send_id for step in steps]):  # noqa: C419 - faster
         return observers.SendId()
     return observers.NOT_OBSERVED
 
@@ -273,11 +285,11 @@ def _live_calls(
     """
     seen = set()
     for step in steps:
-        if step.receiver in seen:
+        if step.receiver.key in seen:
             continue
         pair = step.resolve()
         if pair is not None:
-            seen.add(step.receiver)
+            seen.add(step.receiver.key)
             yield step, *pair
         elif emission is not None:
             emission.skip(None, "dead" if step.live else "disconnected during this send")
@@ -302,7 +314,7 @@ def only_async(send: Send, wrapper: Wrapper | None) -> Callable[[Facts, Any], Ca
     """
     if wrapper is None:
         for step in send.steps:
-            facts = step.receiver
+            facts = step.receiver.info
             if not (facts.is_async or facts.relays) and (pair := step.resolve()):
                 problem = "is sync: use asend, or give send_async a _sync_wrapper"
                 raise _not_sent(send.signal, pair[0], problem)
@@ -317,7 +329,7 @@ def only_async(send: Send, wrapper: Wrapper | None) -> Callable[[Facts, Any], Ca
 
 def _refuse_async(signal: Any, steps: Sequence[Step]) -> None:
     for step in steps:
-        if step.receiver.is_async and (pair := step.resolve()):
+        if step.receiver.info.is_async and (pair := step.resolve()):
             problem = (
                 "is async: await asend or send_async, or give send an _async_wrapper (in Flask: "
                 "app.ensure_sync)"

@@ -85,7 +85,7 @@ class _SavedConnection:
 
     def find(self) -> tuple[Any, Any] | None:
         """Return the receiver and the sender, or ``None`` if one is dead."""
-        sender = self._sender.get()
+        sender = self._sender()
         receiver = self._held
         if receiver is None:
             receiver = self._ref()

@@ -148,15 +148,11 @@ assert len(sent) <= 1
 CHAINS = """
 from aldis.core._native import Link, MethodResolver
 
-for kind, name in ((Link, "ref"), (MethodResolver, "function")):
+for kind, rest in ((Link, (None,) * 5), (MethodResolver, ())):
     chain = None
     for _ in range(200_000):
-        inner, chain = chain, kind.__new__(kind)
-        if kind is Link:
-            chain.ref = inner
-        else:
-            chain.__init__(inner)
-    del chain, inner
+        chain = kind(chain, *rest)
+    del chain
 """
 
 HANDLED = """

@@ -18,14 +18,16 @@ def check_tables(signal):
     by_receiver = {
         (key, link.sender.key)
         for key, record in registry.receivers.items()
-        for link in record.links.values()
+        for link in registry._links_of(record)
     }
     sources = [*registry.senders.values(), registry.everyone]
-    by_sender = {(key, each.key) for each in sources for key in each.links}
+    by_sender = {
+        (link.receiver.key, each.key) for each in sources for link in registry._links_of(each)
+    }
     assert by_receiver == by_sender
     assert all(record.links for record in registry.receivers.values())
     assert all(record.links for record in registry.senders.values())
-    assert list(registry.routes.scoped) == list(registry.senders)
+    assert registry.routes.plans.keys() <= registry.senders.keys()
     serials = [link.serial for link in connections(signal)]
     assert serials == sorted(set(serials))
     for link in connections(signal):
@@ -33,9 +35,9 @@ def check_tables(signal):
         assert link.owners
         assert link.weak == all(weak for _, weak in link.owners)
         assert link.receiver is registry.receivers[link.receiver.key]
-        assert link.receiver.links[link.sender.key] is link
-        assert link.sender.links[link.receiver.key] is link
-        assert link.sender.get() is not None or link.sender.key == id(None)
+        assert link in registry._links_of(link.receiver)
+        assert link in registry._links_of(link.sender)
+        assert link.sender() is not None or link.sender.key == id(None)
     check_routes(registry)
 
 
@@ -44,16 +46,17 @@ def check_routes(registry):
     everyone = registry.routes.everyone
     if everyone is None:
         return
-    assert [id(link) for link in everyone] == [id(each) for each in in_order(registry.everyone)]
-    for key, entry in registry.routes.scoped.items():
-        if entry is not None and entry[0] is everyone:
-            expected = in_order(registry.everyone, registry.senders[key])
+    ordered = in_order(registry, registry.everyone)
+    assert [id(link) for link in everyone] == [id(each) for each in ordered]
+    for key, entry in registry.routes.plans.items():
+        if entry[0] is everyone:
+            expected = in_order(registry, registry.everyone, registry.senders[key])
             assert [id(link) for link in entry[1]] == [id(link) for link in expected]
 
 
-def in_order(*records):
+def in_order(registry, *records):
     """Return the connections of ``records`` in connection order."""
-    links = [link for record in records for link in record.links.values()]
+    links = [link for record in records for link in registry._links_of(record)]
     return sorted(links, key=lambda link: link.serial)
 
 
@@ -66,7 +69,7 @@ def assert_nothing_left(signal):
     assert not registry.receivers
     assert not registry.senders
     assert not registry.everyone.links
-    assert not registry.routes.scoped
+    assert not registry.routes.plans
     assert not registry.dead
     assert not signal.has_receivers_for(ANY)
 

@@ -321,7 +321,7 @@ class SignalMachine(RuleBasedStateMachine):
     @staticmethod
     def token(link):
         """Return the name of a connection's sender in the model."""
-        sender = link.sender.get()
+        sender = link.sender()
         if sender is ANY:
             return ANYBODY
         if isinstance(sender, (Body, Alike)):
