@@ -64,8 +64,12 @@ MUTANTS: Final = (
     Mutant(
         "the sender filter is ignored",
         "core/dispatch.py",
-        "links = routes.find(sender) if routes.scoped else routes.everyone",
-        "links = routes.everyone",
+        """        links = routes.find(sender) if routes.senders else routes.everyone
+        if links is None or _observed:
+            return self._send_slowly""",
+        """        links = routes.everyone
+        if links is None or _observed:
+            return self._send_slowly""",
     ),
     Mutant(
         "strings are compared by identity",
@@ -94,19 +98,19 @@ MUTANTS: Final = (
     Mutant(
         "weak connections are strong",
         "core/registry.py",
-        "link.keep = None if weakly else receiver",
-        "link.keep = receiver",
+        "keep = None if weakly else receiver",
+        "keep = receiver",
     ),
     Mutant(
         "strong connections are weak",
         "core/registry.py",
-        "link.keep = None if weakly else receiver",
-        "link.keep = None",
+        "keep = None if weakly else receiver",
+        "keep = None",
     ),
     Mutant(
         "a receiver connected twice over is called twice",
         "core/slowpath.py",
-        "        if step.receiver in seen:\n            continue\n",
+        "        if step.receiver.key in seen:\n            continue\n",
         "",
     ),
     Mutant(
@@ -143,8 +147,8 @@ MUTANTS: Final = (
     Mutant(
         "a scoped disconnect takes every connection",
         "core/registry.py",
-        "            if sender is ANY:\n                links = self._snapshot(record.links)",
-        "            if True:\n                links = self._snapshot(record.links)",
+        "            if sender is ANY:\n                links = self._links_of(record)",
+        "            if True:\n                links = self._links_of(record)",
     ),
     Mutant(
         "a receiver disconnected during a send is still called",
@@ -155,9 +159,9 @@ MUTANTS: Final = (
     Mutant(
         "a receiver connected during a send is called in it",
         "core/dispatch.py",
-        "            for link in links:\n",
+        "            for link in links:\n                receiver = link.ref()\n",
         "            for link in (links[k] for k in range(99) if k < len(links := "
-        "self._registry.links_for(sender))):\n",
+        "self._registry.links_for(sender))):\n                receiver = link.ref()\n",
     ),
     Mutant(
         "dead receivers are not removed",
@@ -225,8 +229,8 @@ MUTANTS: Final = (
     Mutant(
         "a stale plan of a sender is used",
         "core/dispatch.py",
-        "        if entry is None or entry[0] is not everyone:",
-        "        if entry is None:",
+        "return entry[1] if entry[0] is self.everyone else None",
+        "return entry[1]",
     ),
     Mutant(
         "dead senders are not removed before a look-up",
@@ -243,8 +247,8 @@ MUTANTS: Final = (
     Mutant(
         "C engine: a stale plan of a sender is used",
         "core/_dispatch.c",
-        "                 && PyTuple_GET_ITEM(entry, 0) == everyone) {",
-        "                 ) {",
+        "links = PyTuple_GET_ITEM(entry, 0) == everyone ? PyTuple_GET_ITEM(entry, 1) : NULL;",
+        "links = PyTuple_GET_ITEM(entry, 1);",
     ),
     Mutant(
         "C engine: dead senders are not removed before a look-up",
@@ -255,8 +259,8 @@ MUTANTS: Final = (
     Mutant(
         "C engine: each receiver is leaked",
         "core/_dispatch.c",
-        "        PyObject *receiver = dereference(link->ref), *value = NULL;\n",
-        "        PyObject *receiver = dereference(link->ref), *value = NULL;\n"
+        "        PyObject *receiver = link_referent(link), *value = NULL;\n",
+        "        PyObject *receiver = link_referent(link), *value = NULL;\n"
         "        Py_XINCREF(receiver);\n",
     ),
 )

@@ -399,7 +399,8 @@ class Registry:
     def find(self, receiver: Any, sender: Any, owner: object) -> Connection | None:
         """Return the connection of ``receiver`` for ``sender`` if it has this owner."""
         record = self.receivers.get(receiver_key(receiver))
-        link = record and record.links.get(sender if sender is ANY else sender_key(sender))
+        source = self.everyone if sender is ANY else self.senders.get(sender_key(sender))
+        link = record and source and _find(record.links, source)
         return link if link and link.owned_weakly(owner) is not None else None
 
     def clear(self) -> None:

@@ -182,7 +182,7 @@ def _number(value: str, text: str) -> int:
 
 def _known_senders(signal: NamedSignal[..., Any]) -> list[Any]:
     """Return the senders that receivers of ``signal`` listen to."""
-    senders = (link.sender.get() for link in signal._registry.all())  # noqa: SLF001 - part of aldis
+    senders = (link.sender() for link in signal._registry.all())  # noqa: SLF001 - part of aldis
     return [sender for sender in senders if sender is not ANY and sender is not None]
 
 
