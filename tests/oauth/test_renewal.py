@@ -10,7 +10,7 @@ from flask import Response, request
 
 from aldis.errors import LoginError, LoginExpiredError
 from aldis.oauth import MemoryStorage, oauth_authorized
-from aldis.oauth._client import TokenRefresher
+from aldis.oauth._refresh import TokenRefresher
 from tests.oauth.apps import app_with, log_in
 
 
@@ -174,6 +174,61 @@ def test_a_crowd_renews_once():
     assert 1 == len(asked)
 
 
+def test_a_crowd_shares_one_failure():
+    """Requests during a refresh get its error, and a later request tries again."""
+    refresher, asked, gate = TokenRefresher(), [], threading.Barrier(8)
+    errors = []
+
+    def refresh(token):
+        asked.append(token)
+        if len(asked) > 1:
+            return expires(1, "next", 4_000_000_000)
+        time.sleep(0.3)  # long enough for the others to come
+        raise LoginError("provider_unreachable")
+
+    def work():
+        gate.wait(5)
+        try:
+            refresher.refresh(expires(0), refresh, lambda token: False)
+        except LoginError as error:
+            errors.append(error.code)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert ["provider_unreachable"] * 8 == errors
+    assert 1 == len(asked)
+    later = refresher.refresh(expires(0), refresh, lambda token: False)
+    assert "access-1" == later["access_token"]
+
+
+def test_a_provider_that_alternates_between_two_refresh_tokens_blocks_nothing():
+    """A refresh token that is issued again counts as new."""
+    refresher = TokenRefresher()
+    tokens = {"a": expires(1, "b"), "b": expires(2, "a")}
+
+    def refresh(token):
+        return tokens[token["refresh_token"]]
+
+    token = expires(0, "a")
+    for _ in range(6):
+        token = refresher.refresh(token, refresh, lambda token: token["expires_at"] == 1)
+    assert "a" == token["refresh_token"]
+
+
+@pytest.mark.parametrize("lifetime", [{"expires_in": 60}, {"expires_in": 2}, {"expires_at": None}])
+def test_a_token_with_a_short_lifetime_is_not_refreshed_at_each_call(renewing, lifetime):
+    """The leeway is at most half of the lifetime, which may follow from `expires_at` alone."""
+    if "expires_at" in lifetime:
+        lifetime = {"expires_at": int(time.time()) + 50}
+    renewing.says("/token", {"access_token": "short", **lifetime})
+    call, _, _ = make(renewing)
+    assert ["short", "short"] == [call(), call()]
+    assert 1 == len(renewing.asked_for("/token"))
+
+
 def test_different_users_do_not_wait_for_each_other():
     """A refresh blocks only requests with the same refresh token."""
     refresher = TokenRefresher()
@@ -190,7 +245,7 @@ def test_different_users_do_not_wait_for_each_other():
 def test_old_renewals_are_forgotten(monkeypatch):
     """Refreshed tokens do not accumulate in memory."""
     refresher, now = TokenRefresher(), [1000.0]
-    monkeypatch.setattr("aldis.oauth._client.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("aldis.oauth._refresh.time.monotonic", lambda: now[0])
     for number in range(50):
         refresher.refresh(expires(0, f"r{number}"), lambda token: expires(1), lambda token: False)
         now[0] += 60

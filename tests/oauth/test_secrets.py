@@ -148,6 +148,7 @@ def test_a_renewal(op, everything_logged):
         )
         with pytest.raises(AldisError) as refused:
             blueprint.session.get("/me")
+        blueprint.token = {"access_token": TOKENS[0], "refresh_token": TOKENS[1], "expires_at": 1}
         op.says("/token", {"access_token": TOKENS[2], "refresh_token": TOKENS[3]})
         blueprint.session.get("/me")
         assert TOKENS[2] == blueprint.token["access_token"]

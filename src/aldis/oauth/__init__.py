@@ -13,12 +13,18 @@ with needs("aldis.oauth", "oauth", authlib="Authlib", flask="Flask", requests="r
     from aldis.oauth._client import OAuthSession
     from aldis.oauth._failures import ErrorText
     from aldis.oauth._responses import safe_next
-    from aldis.oauth._storage import MemoryStorage, SessionStorage, TokenStorage
+    from aldis.oauth._storage import (
+        LockingTokenStorage,
+        MemoryStorage,
+        SessionStorage,
+        TokenStorage,
+    )
 
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error, oauth_signals
 
 __all__ = [
     "ErrorText",
+    "LockingTokenStorage",
     "MemoryStorage",
     "OAuthBlueprint",
     "OAuthSession",

@@ -15,7 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as BaseResponse
 
 from aldis._compat import set_variable
-from aldis.errors import LoginError, OAuthSetupError
+from aldis.errors import LoginError, LoginExpiredError, NotLoggedInError, OAuthSetupError
 from aldis.oauth import _login_state
 from aldis.oauth._client import UNSAVED_TOKENS, OAuthSession
 from aldis.oauth._failures import (
@@ -26,6 +26,7 @@ from aldis.oauth._failures import (
     token_secrets,
     unknown_state,
 )
+from aldis.oauth._http import MAX_RESPONSE_SIZE
 from aldis.oauth._login_state import UNUSABLE, PendingLogin, collect_rollbacks
 from aldis.oauth._oauth1 import OAuth1Provider
 from aldis.oauth._oauth2 import OAuth2Provider
@@ -86,8 +87,10 @@ class OAuthBlueprint(Blueprint):
         client_options: Options of Authlib's ``OAuth2Session`` or ``OAuth1Session``, such as
             ``token_endpoint_auth_method``, ``signature_method`` or ``verify``.
         pkce: Whether to use PKCE with S256. Turn it off for a provider that rejects it.
-        timeout: The seconds that each call to the provider may take.
-        leeway: A token is refreshed if it expires within so many seconds.
+        timeout: The seconds that each call to the provider may take, with its whole response.
+        max_response_size: The bytes that a response of the provider may have.
+        leeway: A token is refreshed if it expires within so many seconds, and at most in the second
+            half of its lifetime.
         redirect_url: The URL to which users are sent after a login.
         redirect_to: The endpoint to which users are sent after a login, instead of a URL.
         error_url: The URL to which users are sent after a failed login. It must be a page that
@@ -126,6 +129,7 @@ class OAuthBlueprint(Blueprint):
         client_options: Mapping[str, Any] | None = None,
         pkce: bool = True,
         timeout: float = 10.0,
+        max_response_size: int = MAX_RESPONSE_SIZE,
         leeway: float = 60.0,
         redirect_url: str | None = None,
         redirect_to: str | None = None,
@@ -154,6 +158,7 @@ class OAuthBlueprint(Blueprint):
             "client_options": client_options or {},
             "pkce": pkce,
             "timeout": timeout,
+            "max_response_size": max_response_size,
         }
         Settings(client_id="not known yet", **self._settings)  # raises if a setting is missing
         self.redirect_url: str | None = redirect_url
@@ -201,16 +206,28 @@ class OAuthBlueprint(Blueprint):
 
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if self.session.authorized:
+            if not self.session.authorized:
+                return self.lead_to_login()
+            try:
                 return current_app.ensure_sync(view)(*args, **kwargs)
-            here = safe_next(current_path()) if request.method in ("GET", "HEAD") else None
-            login = url_for(f"{self._registration().endpoint}.login", next=here)
-            if _login_state.failed_recently(self.name, kind=UNUSABLE):
-                # Another login would end like the last one, and the redirects would never end.
-                return self._page("It left no token that could be used here.", login)
-            return redirect(login)
+            except LoginExpiredError as error:
+                if error.provider != self.name:
+                    raise
+                return self.lead_to_login()
 
         return guarded
+
+    def lead_to_login(self) -> BaseResponse:
+        """Return the response for a user who must log in to see the current page.
+
+        Call it in an error handler, for example for :class:`~aldis.errors.LoginExpiredError`.
+        """
+        here = safe_next(current_path()) if request.method in ("GET", "HEAD") else None
+        login = url_for(f"{self._registration().endpoint}.login", next=here)
+        if _login_state.failed_recently(self.name, kind=UNUSABLE):
+            # Another login would end like the last one, and the redirects would never end.
+            return self._page("It left no token that could be used here.", login)
+        return redirect(login)
 
     @property
     def provider(self) -> Provider:
@@ -244,6 +261,9 @@ class OAuthBlueprint(Blueprint):
     def _note_registration(self, state: BlueprintSetupState) -> None:
         endpoint = f"{state.name_prefix}.{state.name}".lstrip(".")
         state.app.extensions.setdefault(EXTENSION, {})[self] = _Registration(endpoint)
+        handlers = state.app.error_handler_spec[None][None]
+        # An app's own handler, before or after this, takes its place.
+        handlers.setdefault(NotLoggedInError, _lead_to_login_again)
 
     def _registration(self) -> _Registration:
         known: dict[OAuthBlueprint, _Registration] = current_app.extensions.setdefault(
@@ -285,6 +305,8 @@ class OAuthBlueprint(Blueprint):
         except _FailedError as failed:
             return self._fail(failed.failure, again=login.again, cookies_work=True)
         keep = keep and response is None
+        if keep:
+            self._keep_refresh_token(provider, token)
         error = self._store(token) if keep else None
         if error is not None:
             return self._report({"error": error}, again=login.again, cookies_work=True)
@@ -343,6 +365,21 @@ class OAuthBlueprint(Blueprint):
         finally:
             set_variable(UNSAVED_TOKENS, outer)
 
+    def _keep_refresh_token(self, provider: Provider, token: Token) -> None:
+        """Keep the old refresh token if the account is the same and the provider sent no new one.
+
+        Google sends a refresh token only at the user's first consent.
+        """
+        if token.get("refresh_token"):
+            return
+        try:
+            old = self.token or {}
+        except Exception:  # noqa: BLE001 - a storage may raise any error, and `_store` reports it
+            return
+        same = _login_state.same_account() or provider.is_same_account(old, token)
+        if old.get("refresh_token") and same:
+            token["refresh_token"] = old["refresh_token"]
+
     def _store(self, token: Token) -> Exception | None:
         """Store ``token``; return the storage's error if there is one."""
         try:
@@ -392,6 +429,15 @@ class OAuthBlueprint(Blueprint):
     def _page(self, hint: str, again: str | None = None) -> BaseResponse:
         home = self.error_url or f"{request.script_root}/"
         return failure_page(self.name, hint, again=again or url_for(".login"), home=home)
+
+
+def _lead_to_login_again(error: NotLoggedInError) -> BaseResponse:
+    """Lead the user to the login if a view without the decorator called the provider."""
+    known: dict[OAuthBlueprint, _Registration] = current_app.extensions[EXTENSION]
+    found = [blueprint for blueprint in known if blueprint.name == error.provider]
+    if not found:
+        raise error
+    return found[0].lead_to_login()
 
 
 def _implementation(settings: Settings) -> Provider:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import requests
+from urllib3.exceptions import ProtocolError
 
-from aldis.core.process import ForkSafeLock
 from aldis.errors import LoginError, LoginExpiredError, NotLoggedInError
 from aldis.oauth._failures import failure_from, redact, token_secrets
 from aldis.oauth._protocol import Provider, Token
+from aldis.oauth._refresh import RejectedError, TokenRefresher
+from aldis.oauth._storage import LockingTokenStorage
 
-__all__ = ["UNSAVED_TOKENS", "OAuthSession", "TokenRefresher"]
+__all__ = ["UNSAVED_TOKENS", "OAuthSession"]
 
 #: The tokens that providers issued and the storage does not have yet, by blueprint. Receivers of
 #: ``oauth_authorized`` call the provider with them. It is a context variable, because ``g`` can
@@ -28,15 +27,16 @@ UNSAVED_TOKENS: Final[ContextVar[Mapping[Any, Token]]] = ContextVar(
     "aldis_oauth_unsaved_tokens", default=MappingProxyType({})
 )
 
-#: The seconds for which a refreshed token is given to requests that still have the old one. A
-#: browser sends its cookies when a request starts, so running requests go on with old cookies.
-KEEP_SECONDS: Final = 300.0
+#: The methods whose calls may use an open connection again. If the provider has just closed it,
+#: the call is repeated, and other methods must not be repeated.
+REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 class _Blueprint(Protocol):
     """The part of a blueprint that its session uses."""
 
     name: str
+    storage: Any
     token: Token | None
 
     @property
@@ -49,11 +49,12 @@ class OAuthSession:
     """Calls the provider for the current user. It stores nothing about a user.
 
     Each call reads the token from the storage, refreshes it if it has expired, and uses its own
-    HTTP client. No request sees the work of another one.
+    HTTP client. No request sees the work of another one. The calls share open connections.
 
     Args:
         blueprint: The blueprint of the provider.
-        leeway: A token is refreshed if it expires within so many seconds.
+        leeway: A token is refreshed if it expires within so many seconds, and at most in the second
+            half of its lifetime.
     """
 
     def __init__(self, blueprint: _Blueprint, leeway: float) -> None:
@@ -98,20 +99,30 @@ class OAuthSession:
             method: The HTTP method.
             url: The URL; it may be relative to the blueprint's ``base_url``.
             **kwargs: As for :func:`requests.request`. The default of ``timeout`` is the
-                blueprint's.
+                blueprint's. It is for the whole call. With ``stream=True``, it ends with the
+                response's headers, and the response may have any size.
 
         Raises:
             NotLoggedInError: The user has no token.
             LoginExpiredError: The token expired, and the provider does not refresh it. The token
                 was deleted, so that the user can log in again.
             LoginError: The token expired, and this attempt to refresh it failed.
-            requests.RequestException: The provider could not be reached.
+            requests.RequestException: The provider could not be reached, or its response is too
+                large.
         """
         provider = self._blueprint.provider
         token = self._valid_token()
         kwargs.setdefault("timeout", provider.settings.timeout)
-        with provider.client(token) as client:
-            return client.request(method, provider.settings.resolve(url), **kwargs)
+        repeatable = method.upper() in REPEATABLE
+        with provider.client(token, pooled=repeatable) as client:
+            send = partial(client.request, method, provider.settings.resolve(url), **kwargs)
+            try:
+                return send()
+            except requests.ConnectionError as error:
+                if not (repeatable and _was_dropped(error)):
+                    raise
+            # The provider closed the open connection while the request was sent.
+            return send()
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:
         """Send a GET; see :meth:`request`."""
@@ -150,51 +161,99 @@ class OAuthSession:
         name = self._blueprint.name
         if not token:
             raise NotLoggedInError(name, f"this user has not logged in with {name!r}")
-        if not self._blueprint.provider.expired(token, self._leeway):
+        if not self._blueprint.provider.expired(token, _capped(self._leeway, token)):
             return token
         if token.get("refresh_token"):
             return self._refreshed(token)
-        if self._blueprint.provider.expired(token, 0):
+        if self._expired(token):
             raise LoginExpiredError(name, f"the token from {name!r} has expired")
         return token
 
     def _refreshed(self, token: Token) -> Token:
+        # A storage without a lock, such as the session, stores the token of each request alone.
+        alone = self._locking_storage() is None
         try:
             fetch = partial(self._fetch, held=token)
-            refreshed = dict(self._refresher.refresh(token, fetch, self._expired))
+            refreshed = self._refresher.refresh(token, fetch, self._expired)
+        # Requests that wait for one call get one exception, so each request raises its own.
+        except LoginExpiredError as error:
+            if alone and not self._is_unsaved():
+                del self._blueprint.token
+            raise LoginExpiredError(error.provider, str(error)) from error
         except LoginError as error:
-            return self._after_rejection(token, error)
-        if self.token == token:
+            raise LoginError(error.code, error.description, error.uri) from error
+        if alone and self.token == token:
             self._save(refreshed)
         return refreshed
 
     def _fetch(self, token: Mapping[str, Any], *, held: Mapping[str, Any]) -> Token:
+        storage = self._locking_storage()
+        if storage is not None:
+            return self._fetch_locked(storage, token)
         # Another process may have refreshed and stored the token already. The token that this
         # request came with is never newer: its cookie may be several refreshes old.
         stored = self._newer_than(token, held)
         if stored is not None and not self._expired(stored):
             return stored
         token = stored or token
-        provider = self._blueprint.provider
+        try:
+            return self._call_provider(token)
+        except LoginExpiredError:
+            stored = self._newer_than(token)
+            if stored is not None and not self._expired(stored):
+                return stored
+            raise
+
+    def _fetch_locked(self, storage: LockingTokenStorage, token: Mapping[str, Any]) -> Token:
+        """Refresh the stored token while no other process does."""
+        name = self._blueprint.name
+        began = time.monotonic()
+        with storage.refresh_lock(self._blueprint) as found:
+            waited = time.monotonic() - began
+            if not found:
+                raise NotLoggedInError(name, f"this user has just logged out from {name!r}")
+            stored = dict(found)
+            if stored.get("access_token") != token.get("access_token"):
+                if not self._expired(stored):
+                    return stored
+            elif waited > self._blueprint.provider.settings.timeout / 2:
+                # The holder of the lock waited for the provider, and left the token as it was.
+                text = "another request has just waited for the provider without success"
+                raise LoginError("provider_unreachable", text)
+            try:
+                refreshed = self._call_provider(stored)
+            except LoginExpiredError:
+                del self._blueprint.token
+                raise
+            # Storing it ends the transaction, and with it the lock.
+            self._save(refreshed)
+            return refreshed
+
+    def _call_provider(self, token: Mapping[str, Any]) -> Token:
+        provider, name = self._blueprint.provider, self._blueprint.name
+        if not token.get("refresh_token"):
+            raise LoginExpiredError(name, f"the token from {name!r} has expired")
         try:
             return provider.refresh(token)
         except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
             secrets = [*token_secrets(token), *provider.settings.secrets]
             failure = failure_from(error, secrets)
-            raised = LoginError(str(failure.error), failure.description, failure.uri)
+            raised: Exception = LoginError(str(failure.error), failure.description, failure.uri)
+            if isinstance(error, RejectedError):
+                message = (
+                    f"{name!r} does not refresh the token any more ({failure.error}); the user "
+                    "must log in again"
+                )
+                raised = LoginExpiredError(name, message)
             raise raised from redact(error, secrets)
 
-    def _after_rejection(self, token: Token, error: LoginError) -> Token:
-        if error.code != "invalid_grant":
-            raise error
-        stored = self._newer_than(token)
-        if stored is not None and not self._expired(stored):
-            return stored
-        name = self._blueprint.name
-        if UNSAVED_TOKENS.get().get(self._blueprint) is None:
-            del self._blueprint.token
-        message = f"{name!r} does not refresh the token any more; the user must log in again"
-        raise LoginExpiredError(name, message) from error
+    def _locking_storage(self) -> LockingTokenStorage | None:
+        storage = self._blueprint.storage
+        locks = callable(getattr(storage, "refresh_lock", None)) and not self._is_unsaved()
+        return storage if locks else None
+
+    def _is_unsaved(self) -> bool:
+        return UNSAVED_TOKENS.get().get(self._blueprint) is not None
 
     def _newer_than(self, *known: Mapping[str, Any]) -> Token | None:
         stored = self.token
@@ -215,78 +274,23 @@ class OAuthSession:
             unsaved.update(refreshed)
 
 
-@dataclass(eq=False)
-class _Refresh:
-    changing: ForkSafeLock = field(default_factory=ForkSafeLock)
-    users: int = 0
-    token: Mapping[str, Any] | None = field(default=None, repr=False)
-    until: float = 0.0
+def _capped(leeway: float, token: Mapping[str, Any]) -> float:
+    """Return a leeway that is at most half of the lifetime of ``token``.
 
-
-class TokenRefresher:
-    """Refreshes each token once, even if many requests find it expired at the same time.
-
-    A provider that rotates refresh tokens treats a second use of one as theft and ends the login.
-    The tokens are found by the refresh token that they replace. Only its owner has that refresh
-    token, so no user can get the token of another one.
+    Otherwise, a token with a short lifetime would be refreshed at each call.
     """
-
-    def __init__(self) -> None:
-        self._refreshes: dict[bytes, _Refresh] = {}
-        self._changing = ForkSafeLock()
-
-    def refresh(
-        self,
-        token: Mapping[str, Any],
-        fetch: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-        expired: Callable[[Mapping[str, Any]], bool],
-    ) -> Token:
-        """Return the token that replaces ``token``: one that was fetched just now, or a new one.
-
-        Args:
-            token: The expired token; it has a ``refresh_token``.
-            fetch: Calls the provider. Requests with this refresh token wait for it.
-            expired: Returns whether a token has expired.
-        """
-        key = sha256(str(token["refresh_token"]).encode()).digest()
-        with self._entry(key) as entry, entry.changing.lock:
-            known = entry.token
-            if known is not None and _rotated(known, token):
-                if expired(known):
-                    # Its refresh token is the valid one now, and has its own lock.
-                    known = self.refresh(known, fetch, expired)
-            elif known is None or _same(known, token) or expired(known):
-                # A provider that does not rotate accepts one refresh token many times.
-                known = fetch(token)
-            entry.token = known
-            entry.until = time.monotonic() + KEEP_SECONDS
-            return dict(known)
-
-    @contextmanager
-    def _entry(self, key: bytes) -> Generator[_Refresh]:
-        entry: _Refresh | None = None
-        try:
-            with self._changing.lock:
-                self._forget_old()
-                entry = self._refreshes.setdefault(key, _Refresh())
-                entry.users += 1
-            yield entry
-        finally:
-            if entry is not None:
-                with self._changing.lock:
-                    entry.users -= 1
-
-    def _forget_old(self) -> None:
-        now = time.monotonic()
-        for key, entry in list(self._refreshes.items()):
-            if not entry.users and entry.until <= now:
-                del self._refreshes[key]
+    try:
+        lifetime = float(token.get("expires_in") or "inf")
+    except (TypeError, ValueError):
+        return leeway
+    return min(leeway, lifetime / 2)
 
 
-def _rotated(known: Mapping[str, Any], token: Mapping[str, Any]) -> bool:
-    # Tokens without a refresh token must not share one lock.
-    return known.get("refresh_token") not in (None, "", token["refresh_token"])
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one.get("access_token") == other.get("access_token")
+def _was_dropped(error: requests.ConnectionError) -> bool:
+    """Return whether the other end closed the connection before it responded."""
+    cause = error.__context__
+    return (
+        isinstance(cause, ProtocolError)
+        and bool(cause.args)
+        and isinstance(cause.args[-1], ConnectionResetError | BrokenPipeError)
+    )

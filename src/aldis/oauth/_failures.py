@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import requests
@@ -22,6 +22,10 @@ __all__ = [
     "token_secrets",
     "unknown_state",
 ]
+
+
+#: The length of the shortest text that counts as a secret.
+MIN_SECRET: Final = 3
 
 
 class ErrorText(str):
@@ -151,7 +155,8 @@ def _read(error: Exception) -> tuple[str, str | None, str | None]:
 
 def _spellings(secrets: Iterable[str | None]) -> list[str]:
     """Return ``secrets`` both plain and URL-encoded, the longest first."""
-    known = {secret for secret in secrets if secret}
+    # A text of one or two characters is in almost every sentence.
+    known = {secret for secret in secrets if secret and len(secret) >= MIN_SECRET}
     return sorted(known | {quote(secret, safe="") for secret in known}, key=len, reverse=True)
 
 

@@ -30,10 +30,12 @@ __all__ = [
     "finishing",
     "forget_failure",
     "new_login",
+    "note_same_account",
     "on_failure",
     "pop_login",
     "record_failure",
     "rollback",
+    "same_account",
     "save_login",
     "started_by_other_site",
     "user_changed",
@@ -181,6 +183,7 @@ def _current() -> dict[str, dict[str, Any]]:
 
 _USER_CHANGED: Final[ContextVar[bool]] = ContextVar("aldis_oauth_user_changed", default=False)
 _OTHER_SITE: Final[ContextVar[bool]] = ContextVar("aldis_oauth_other_site", default=False)
+_SAME_ACCOUNT: Final[ContextVar[bool]] = ContextVar("aldis_oauth_same_account", default=False)
 
 
 @contextmanager
@@ -206,6 +209,16 @@ def user_changed() -> bool:
 def started_by_other_site() -> bool:
     """Return whether another site sent the browser to begin the login."""
     return _OTHER_SITE.get()
+
+
+def note_same_account() -> None:
+    """Note that the stored token, if there is one, is for the account of this login."""
+    set_variable(_SAME_ACCOUNT, True)
+
+
+def same_account() -> bool:
+    """Return whether a receiver found that the stored token is for the account of this login."""
+    return _SAME_ACCOUNT.get()
 
 
 def _user_digest() -> str | None:
@@ -235,12 +248,14 @@ _ROLLBACKS: Final[ContextVar[list[Callable[[], object]] | None]] = ContextVar(
 @contextmanager
 def collect_rollbacks() -> Generator[None]:
     """Collect the functions given to :func:`on_failure` while one response is handled."""
-    outer = _ROLLBACKS.get()
+    outer, same = _ROLLBACKS.get(), _SAME_ACCOUNT.get()
     try:
         set_variable(_ROLLBACKS, [])
+        set_variable(_SAME_ACCOUNT, False)
         yield
     finally:
         set_variable(_ROLLBACKS, outer)
+        set_variable(_SAME_ACCOUNT, same)
 
 
 def on_failure(function: Callable[[], object]) -> None:

@@ -11,6 +11,7 @@ from authlib.integrations.requests_client import OAuth1Session  # type: ignore[i
 
 from aldis.errors import LoginError
 from aldis.oauth._failures import Failure
+from aldis.oauth._http import ConnectionPool, GuardedSession, PooledAdapter
 from aldis.oauth._protocol import AuthorizationRequest, Settings, Token
 
 __all__ = ["OAuth1Provider", "RefusedError"]
@@ -39,6 +40,7 @@ class OAuth1Provider:
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Settings = settings
+        self._pool: ConnectionPool = ConnectionPool(settings.max_response_size)
 
     def start(self, redirect_uri: str) -> AuthorizationRequest:
         """Fetch a request token, and return the request for the user's browser."""
@@ -79,18 +81,30 @@ class OAuth1Provider:
         verifier = args.get("oauth_verifier")
         if not verifier:
             raise LoginError("verifier_missing", "the provider sent no verifier")
-        known = {"token": args["oauth_token"], "token_secret": secret, "verifier": verifier}
+        known: dict[str, Any] = {
+            "token": args["oauth_token"],
+            "token_secret": secret,
+            "verifier": verifier,
+        }
         with self._session(**known) as client:
             token: Token = client.fetch_access_token(
                 self.settings.token_url, timeout=self.settings.timeout
             )
         return token
 
-    def client(self, token: Mapping[str, Any]) -> requests.Session:
-        """Return a new HTTP client that signs its requests with ``token``."""
-        made: requests.Session = self._session(
-            token=token["oauth_token"], token_secret=token["oauth_token_secret"]
+    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:
+        """Return a new HTTP client that signs its requests with ``token``.
+
+        Args:
+            token: The token.
+            pooled: Whether the client may use connections that are open already.
+        """
+        made = self._session(
+            self._pool.adapter() if pooled else None,
+            token=token["oauth_token"],
+            token_secret=token["oauth_token_secret"],
         )
+        made.follows_redirects = True
         return made
 
     def authorizes(self, token: Mapping[str, Any]) -> bool:
@@ -109,21 +123,32 @@ class OAuth1Provider:
         """
         raise LoginError("refresh_unsupported", "OAuth 1 tokens cannot be refreshed")
 
-    def _session(self, **options: Any) -> _Session:
-        return _Session(
+    def is_same_account(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:  # noqa: ARG002 - the protocol
+        """Return ``False``: OAuth 1 tokens have no refresh token to keep."""
+        return False
+
+    def _session(self, adapter: PooledAdapter | None = None, **options: Any) -> _Session:
+        made = _Session(
             self.settings.client_id,
             self.settings.client_secret,
             **{**self.settings.client_options, **options},
         )
+        made.guard(self.settings.max_response_size, adapter)
+        return made
 
 
-class _Session(OAuth1Session):  # type: ignore[misc]
+class _Session(GuardedSession, OAuth1Session):  # type: ignore[misc]
     """Authlib's session. Its errors do not contain the response, because a token may be in it."""
 
-    def fetch_request_token(self, url: str, **kwargs: Any) -> Token:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+    def fetch_request_token(self, url: str | None, **kwargs: Any) -> Token:
         return self._checked(super().fetch_request_token, url, **kwargs)
 
-    def fetch_access_token(self, url: str, verifier: str | None = None, **kwargs: Any) -> Token:
+    def fetch_access_token(
+        self, url: str | None, verifier: str | None = None, **kwargs: Any
+    ) -> Token:
         return self._checked(super().fetch_access_token, url, verifier, **kwargs)
 
     def _checked(self, fetch: Callable[..., Token], *args: Any, **kwargs: Any) -> Token:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,11 +16,15 @@ from authlib.integrations.requests_client import OAuth2Session  # type: ignore[i
 from authlib.oauth2.auth import TokenAuth  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749 import OAuth2Token  # type: ignore[import-untyped]
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
+from joserfc.errors import JoseError
+from joserfc.jws import extract_compact
 
 from aldis._compat import forget_loaded_metadata
 from aldis.errors import LoginError
 from aldis.oauth._failures import ErrorText, Failure
+from aldis.oauth._http import MAX_RESPONSE_SIZE, ConnectionPool, GuardedSession, PooledAdapter
 from aldis.oauth._protocol import AuthorizationRequest, Settings, Token, scopes
+from aldis.oauth._refresh import RejectedError, is_rejection
 
 __all__ = ["OAuth2Provider"]
 
@@ -49,11 +55,13 @@ class OAuth2Provider:
             client_kwargs={
                 "scope": " ".join(settings.scope) or None,
                 "default_timeout": settings.timeout,
+                "max_response_size": settings.max_response_size,
                 **settings.client_options,
             },
             **{name: value for name, value in given.items() if value},
         )
         self._app.has_metadata_url = bool(settings.server_metadata_url)
+        self._pool: ConnectionPool = ConnectionPool(settings.max_response_size)
 
     # -- a login -------------------------------------------------------------------------------
 
@@ -114,6 +122,7 @@ class OAuth2Provider:
             found = self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
         token = dict(found)
         _require_usable(token)
+        _add_lifetime(token)
         granted = token.get("scope")
         token["scope"] = list(self.settings.scope) if granted is None else scopes(granted)
         if "openid" in self.settings.scope:
@@ -136,7 +145,7 @@ class OAuth2Provider:
             claims = self._app.parse_id_token(
                 token, nonce=nonce, claims_options=expected, leeway=LEEWAY
             )
-        except requests.RequestException:
+        except (LoginError, requests.RequestException):
             raise
         except Exception as error:
             # The provider may have new keys, so the next login fetches them again.
@@ -147,10 +156,17 @@ class OAuth2Provider:
 
     # -- afterwards ----------------------------------------------------------------------------
 
-    def client(self, token: Mapping[str, Any]) -> requests.Session:
-        """Return a new HTTP client that authenticates with ``token`` and never refreshes it."""
+    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:
+        """Return a new HTTP client that authenticates with ``token`` and never refreshes it.
+
+        Args:
+            token: The token.
+            pooled: Whether the client may use connections that are open already.
+        """
         # Authlib's refresh ignores other requests; TokenRefresher coordinates them.
-        made: requests.Session = self._session(token=dict(token), leeway=NEVER)
+        adapter = self._pool.adapter() if pooled else None
+        made = self._session(token=dict(token), leeway=NEVER, adapter=adapter)
+        made.follows_redirects = True
         return made
 
     def authorizes(self, token: Mapping[str, Any]) -> bool:
@@ -166,13 +182,21 @@ class OAuth2Provider:
         """Fetch the token that replaces ``token``.
 
         Raises:
+            RejectedError: The provider does not accept the refresh token any more.
             Exception: Authlib or requests got no token.
         """
         metadata = self._app.load_server_metadata()
         url = self.settings.token_url or metadata["token_endpoint"]
-        with _without_token_in_errors(), self._session(token=dict(token)) as client:
-            fetched = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
-        _require_usable(fetched)
+        with self._session(token=dict(token)) as client:
+            try:
+                with _without_token_in_errors():
+                    fetched = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
+                _require_usable(fetched)
+            except Exception as error:
+                if not is_rejection(client.last_response):
+                    raise
+                raise RejectedError("refresh_rejected", _reason(error)) from error
+        _add_lifetime(fetched)
         lasting = {k: v for k, v in token.items() if k not in ("expires_at", "expires_in")}
         if not fetched.get("refresh_token"):
             # The old refresh token stays valid. Some providers send null or an empty text for it.
@@ -183,17 +207,41 @@ class OAuth2Provider:
             merged["scope"] = scopes(granted)
         return merged
 
-    def _session(self, **options: Any) -> Any:
+    def is_same_account(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        """Return whether the id_tokens of both tokens have the same subject.
+
+        Args:
+            old: A token from the storage. Its id_token was checked before it was stored.
+            new: A token with checked claims.
+        """
+        subject = new.get("userinfo", {}).get("sub")
+        return subject is not None and subject == _subject(old.get("id_token"))
+
+    def _session(self, **options: Any) -> _Session:
         known = {k: v for k, v in self._app.client_kwargs.items() if k != "scope"}
-        return OAuth2Session(
+        return _Session(
             self.settings.client_id, self.settings.client_secret, **{**known, **options}
         )
+
+
+class _Session(GuardedSession, OAuth2Session):  # type: ignore[misc]
+    """Authlib's session with limits for its calls."""
+
+    def __init__(
+        self,
+        *args: Any,
+        max_response_size: int = MAX_RESPONSE_SIZE,
+        adapter: PooledAdapter | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.guard(max_response_size, adapter)
 
 
 class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
     """Authlib's client of one provider, without its connection to a web framework."""
 
-    client_cls = OAuth2Session
+    client_cls = _Session
     has_metadata_url = False
 
     def load_server_metadata(self) -> dict[str, Any]:
@@ -208,6 +256,9 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
         return metadata
 
     def _check(self, metadata: dict[str, Any]) -> None:
+        for name in [name for name in metadata if not _is_metadata(name)]:
+            # Authlib would take other names for options of its HTTP client, such as `verify`.
+            del metadata[name]
         begins = self.authorize_url or metadata.get("authorization_endpoint")
         if not begins or not (self.access_token_url or metadata.get("token_endpoint")):
             raise LoginError("discovery_failed", "the provider's metadata names no endpoints")
@@ -222,17 +273,48 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
             self.client_kwargs.setdefault("token_endpoint_auth_method", "client_secret_post")
 
 
+def _is_metadata(name: str) -> bool:
+    """Return whether a name of the provider's metadata is of use, or Authlib's own."""
+    known = ("issuer", "jwks", "jwks_uri", "_loaded_at")
+    return name in known or name.endswith(("_endpoint", "_supported"))
+
+
 @contextmanager
 def _without_token_in_errors() -> Generator[None]:
     """Replace errors of Authlib that contain the provider's answer, because a token is in it."""
     try:
         yield
-    except (AuthlibBaseError, requests.RequestException):
+    except (AuthlibBaseError, LoginError, requests.RequestException):
         raise
     except Exception as error:  # noqa: BLE001 - Authlib fails in many ways
         text = f"the provider gave an unusable answer ({type(error).__name__})"
         # Without a cause, because such errors show the unusable value.
         raise LoginError("provider_error", text) from None
+
+
+def _subject(id_token: object) -> Any:
+    """Return the subject of an id_token that was checked before."""
+    try:
+        claims = json.loads(extract_compact(str(id_token).encode()).payload)
+    except (JoseError, ValueError):
+        return None
+    return claims.get("sub") if isinstance(claims, dict) else None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, AuthlibBaseError):
+        text = error.description or "the provider rejected the refresh token"
+        return f"{error.error}: {text}"
+    return str(error)
+
+
+def _add_lifetime(token: Token) -> None:
+    """Add ``expires_in`` if the provider sent only ``expires_at``."""
+    expires_at = token.get("expires_at")
+    if not token.get("expires_in") and isinstance(expires_at, int):
+        left = expires_at - int(time.time())
+        if left > 0:
+            token["expires_in"] = left
 
 
 def _require_usable(token: Token) -> None:

@@ -12,6 +12,7 @@ import requests
 
 from aldis.errors import OAuthSetupError
 from aldis.oauth._failures import Failure
+from aldis.oauth._http import MAX_RESPONSE_SIZE
 
 __all__ = ["AuthorizationRequest", "Provider", "Settings", "Token", "scopes"]
 
@@ -41,6 +42,7 @@ class Settings:
     client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     pkce: bool = True
     timeout: float = 10.0
+    max_response_size: int = MAX_RESPONSE_SIZE
 
     def __post_init__(self) -> None:
         missing = self._missing()
@@ -134,8 +136,13 @@ class Provider(Protocol):
         """
         ...
 
-    def client(self, token: Mapping[str, Any]) -> requests.Session:
-        """Return a new HTTP client that authenticates with ``token``."""
+    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:
+        """Return a new HTTP client that authenticates with ``token``.
+
+        Args:
+            token: The token.
+            pooled: Whether the client may use connections that are open already.
+        """
         ...
 
     def authorizes(self, token: Mapping[str, Any]) -> bool:
@@ -148,6 +155,15 @@ class Provider(Protocol):
 
     def refresh(self, token: Mapping[str, Any]) -> Token:
         """Fetch the token that replaces ``token``."""
+        ...
+
+    def is_same_account(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        """Return whether both tokens are certainly for one account of the provider.
+
+        Args:
+            old: A token from the storage.
+            new: A token that the provider has just issued.
+        """
         ...
 
 

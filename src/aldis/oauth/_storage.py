@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from typing import Any, Final, Protocol
 
@@ -14,7 +15,7 @@ from flask.sessions import SecureCookieSessionInterface
 
 from aldis.errors import TokenStorageError
 
-__all__ = ["MemoryStorage", "SessionStorage", "TokenStorage"]
+__all__ = ["LockingTokenStorage", "MemoryStorage", "SessionStorage", "TokenStorage"]
 
 Token = dict[str, Any]
 
@@ -45,6 +46,20 @@ class TokenStorage(Protocol):
 
     def delete(self, blueprint: Any) -> None:
         """Delete the current user's token, if there is one."""
+        ...
+
+
+class LockingTokenStorage(TokenStorage, Protocol):
+    """A storage that several processes share. It lets one of them refresh a token at a time."""
+
+    def refresh_lock(self, blueprint: Any) -> AbstractContextManager[Mapping[str, Any] | None]:
+        """Return a context that locks the current user's token, and gives the newest one.
+
+        ``set`` and ``delete`` may end the lock before the context ends.
+
+        Raises:
+            LoginError: The context could not get the lock in time.
+        """
         ...
 
 

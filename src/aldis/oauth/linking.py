@@ -11,7 +11,12 @@ import requests
 from aldis._optional import needs
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._blueprint import OAuthBlueprint
-from aldis.oauth._login_state import on_failure, started_by_other_site, user_changed
+from aldis.oauth._login_state import (
+    note_same_account,
+    on_failure,
+    started_by_other_site,
+    user_changed,
+)
 
 with needs("aldis.oauth.linking", "oauth", flask_login="Flask-Login", sqlalchemy="SQLAlchemy"):
     from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
@@ -123,9 +128,17 @@ class UserLinker:
         if row is None:
             _check_start(current)
             row = self._link(blueprint, subject, token, current)
+        elif self._stores_tokens_of(blueprint):
+            note_same_account()
         if current is not None and row.user_id != current.id:
             raise LoginError("account_taken", "this account is linked to another user")
         return row.user
+
+    def _stores_tokens_of(self, blueprint: OAuthBlueprint) -> bool:
+        """Return whether the tokens are in the rows of the accounts, so that each has its own."""
+        # A storage around another one has it as its attribute.
+        storage = getattr(blueprint.storage, "storage", blueprint.storage)
+        return getattr(storage, "model", None) is self.model
 
     def _link(self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any) -> Any:
         if current is not None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from aldis._optional import needs
-from aldis.errors import TokenStorageError
+from aldis.errors import LoginError, TokenStorageError
 
 with needs("aldis.oauth.sqla", "oauth", sqlalchemy="SQLAlchemy"):
-    from sqlalchemy import DateTime, String, Text, UniqueConstraint, select, update
+    from sqlalchemy import DateTime, String, Text, UniqueConstraint, inspect, select, update
     from sqlalchemy.engine import CursorResult, Dialect
-    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.exc import IntegrityError, OperationalError
     from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, scoped_session
     from sqlalchemy.types import TypeDecorator
 
@@ -80,7 +81,10 @@ class SQLAlchemyStorage:
     """Stores each user's token in a row of a table.
 
     The storage commits the session. Otherwise, a rollback of the request would lose a refresh token
-    that the provider has already replaced.
+    that the provider has already replaced. A refresh commits the session before and after it.
+
+    While a process refreshes a token, it locks the token's row, so all other processes wait for it.
+    On SQLite, the lock is for the whole database: during a refresh, no other process can write.
 
     Args:
         model: A class with :class:`OAuthMixin`.
@@ -137,6 +141,40 @@ class SQLAlchemyStorage:
         if user_id is not None and self._update(blueprint, user_id, None):
             self.session.commit()
 
+    @contextmanager
+    def refresh_lock(self, blueprint: Any) -> Generator[Token | None]:
+        """Lock the current user's token until the context ends, and give the newest one.
+
+        Raises:
+            LoginError: The database did not give the lock in time.
+        """
+        user_id = self._user_id()
+        if user_id is None:
+            yield None
+            return
+        # The lock needs a new transaction: an older one may show the token as it was before.
+        self.session.commit()
+        try:
+            yield self._locked_token(blueprint, user_id)
+            self.session.commit()
+        except BaseException:
+            self.session.rollback()
+            raise
+
+    def _locked_token(self, blueprint: Any, user_id: Any) -> Token | None:
+        row = self._row_of(blueprint, user_id)
+        try:
+            if self.session.get_bind(inspect(self.model)).dialect.name == "sqlite":
+                # SQLite has no FOR UPDATE. An UPDATE locks the database, even one without a change.
+                self._execute_update(row, {"provider": self.model.provider})
+            found = self.session.execute(
+                select(self.model.token).where(*row).with_for_update()
+            ).scalar_one_or_none()
+        except OperationalError as error:
+            text = "the database did not give the lock of this token in time"
+            raise LoginError("token_locked", text) from error
+        return None if found is None else dict(found)
+
     def _user_id(self) -> Any:
         user = self.user
         if hasattr(type(user), "_get_current_object"):
@@ -150,10 +188,11 @@ class SQLAlchemyStorage:
         return self.model.provider == blueprint.name, self.model.user_id == user_id
 
     def _update(self, blueprint: Any, user_id: Any, token: Token | None) -> bool:
-        result = self.session.execute(
-            update(self.model).where(*self._row_of(blueprint, user_id)).values(token=token)
-        )
-        return bool(cast("CursorResult[Any]", result).rowcount)
+        return self._execute_update(self._row_of(blueprint, user_id), {"token": token}) > 0
+
+    def _execute_update(self, row: tuple[Any, ...], values: Mapping[str, Any]) -> int:
+        result = self.session.execute(update(self.model).where(*row).values(**values))
+        return cast("CursorResult[Any]", result).rowcount
 
     def _insert(self, blueprint: Any, user_id: Any, token: Token) -> None:
         try:
