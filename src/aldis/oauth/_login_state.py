@@ -213,7 +213,7 @@ def started_by_other_site() -> bool:
 
 def note_same_account() -> None:
     """Note that the stored token, if there is one, is for the account of this login."""
-    set_variable(_SAME_ACCOUNT, True)
+    set_variable(_SAME_ACCOUNT, value=True)
 
 
 def same_account() -> bool:
@@ -251,7 +251,7 @@ def collect_rollbacks() -> Generator[None]:
     outer, same = _ROLLBACKS.get(), _SAME_ACCOUNT.get()
     try:
         set_variable(_ROLLBACKS, [])
-        set_variable(_SAME_ACCOUNT, False)
+        set_variable(_SAME_ACCOUNT, value=False)
         yield
     finally:
         set_variable(_ROLLBACKS, outer)
