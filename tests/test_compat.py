@@ -13,7 +13,6 @@ from types import FunctionType
 from typing import Protocol
 
 import pytest
-from alembic.script import ScriptDirectory
 from authlib.integrations.base_client import BaseApp, OAuth2Mixin
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -22,7 +21,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import QueuePool
 
 from aldis import _compat
-from aldis.durable.store.sql import migrations
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "aldis"
@@ -232,17 +230,6 @@ def test_the_overflow_of_a_pool_is_known(limit):
     engine.dispose()
 
 
-def test_the_steps_of_an_upgrade_are_found():
-    """Alembic plans the steps from no revision to the newest one, and none after that."""
-    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
-    (newest,) = scripts.get_heads()
-
-    steps = _compat.upgrade_steps(scripts, "head", ())
-
-    assert newest == steps[-1].to_revisions[0]
-    assert [] == list(_compat.upgrade_steps(scripts, "head", newest))
-
-
 def test_metadata_is_loaded_again_after_it_was_forgotten():
     """Authlib asks the provider again once aldis has forgotten that its metadata was loaded."""
     asked = []
@@ -351,10 +338,7 @@ def test_the_search_finds_private_attributes():
 def classes():
     """Yield each class that a module of aldis defines."""
     for found in pkgutil.walk_packages([str(PACKAGE)], "aldis."):
-        if (
-            found.name.endswith(("__main__", "as_blinker", "sitecustomize"))
-            or ".versions." in found.name
-        ):
+        if found.name.endswith(("__main__", "as_blinker", "sitecustomize")):
             continue
         module = importlib.import_module(found.name)
         yield from (

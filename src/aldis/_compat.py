@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from alembic.script import ScriptDirectory
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session, SessionTransaction
     from sqlalchemy.pool import QueuePool
@@ -32,7 +31,6 @@ __all__ = [
     "max_overflow",
     "metadata_folder",
     "set_variable",
-    "upgrade_steps",
     "usable_after_commit",
 ]
 
@@ -110,14 +108,6 @@ def usable_after_commit(session: Session) -> Generator[None]:
 def max_overflow(pool: QueuePool) -> int:
     """Return how many connections ``pool`` opens beyond its size; -1 without a limit."""
     return pool._max_overflow
-
-
-# -- Alembic -------------------------------------------------------------------------------------
-
-
-def upgrade_steps(scripts: ScriptDirectory, revision: str, heads: Any) -> Any:
-    """Return the steps from ``heads`` to ``revision``, as Alembic's ``upgrade`` command does."""
-    return scripts._upgrade_revs(revision, heads)
 
 
 # -- Authlib -------------------------------------------------------------------------------------

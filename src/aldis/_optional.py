@@ -52,7 +52,7 @@ class needs:  # noqa: N801 - it reads as a sentence: with needs("aldis.flask", "
             folder = _folder(sys.modules.get(name))
             if folder is not None:
                 where = f" (the folder {folder} is not {title})"
-            elif isinstance(error, ModuleNotFoundError) and error.name == name:
+            elif isinstance(error, ModuleNotFoundError) and _is_about(error, name):
                 where = ""
             else:
                 continue
@@ -61,6 +61,13 @@ class needs:  # noqa: N801 - it reads as a sentence: with needs("aldis.flask", "
                 f"pip install 'aldis[{self._extra}]'"
             )
             raise MissingExtraError(message, name=name) from error
+
+
+def _is_about(error: ModuleNotFoundError, name: str) -> bool:
+    """Tell whether a package is missing, and not only a module inside it."""
+    is_blocked = name in sys.modules and sys.modules[name] is None
+    missing = error.name or ""
+    return missing == name or (is_blocked and missing.startswith(f"{name}."))
 
 
 def _folder(module: ModuleType | None) -> str | None:

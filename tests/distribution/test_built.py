@@ -93,7 +93,7 @@ def test_the_wheel_has_every_module(wheel):
     found = {name for name in wheel if name.endswith(".py")}
     assert sources() == found
     assert STARTUP in found
-    assert "aldis/durable/store/sql/migrations/versions/0001_deliveries.py" in found
+    assert "aldis/durable/store/sql/migrations/versions/revision_0001.py" in found
 
 
 def test_the_wheel_is_typed(wheel):

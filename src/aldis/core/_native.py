@@ -6,7 +6,6 @@ the import raises. aldis never replaces a broken extension silently.
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
@@ -30,11 +29,14 @@ def _choose() -> ModuleType:
     if is_set("ALDIS_NO_EXTENSIONS"):
         return dispatch
     try:
-        return import_module("aldis.core._dispatch")
+        # A statement, because tools that freeze programs do not find a module in a string.
+        import aldis.core._dispatch as compiled  # type: ignore[import-not-found]  # noqa: PLC0415 - it may be missing
     except ModuleNotFoundError as missing:
         if missing.name != "aldis.core._dispatch":
             raise
         return dispatch
+    engine: ModuleType = compiled
+    return engine
 
 
 _engine = _choose()

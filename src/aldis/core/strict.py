@@ -26,8 +26,9 @@ _enabled = False
 
 #: Files whose frames do not belong to the user: aldis, and the frame of a ``with`` block.
 _NOT_THE_USERS: Final = (
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,  # noqa: PTH100, PTH120
-    contextlib.__file__,
+    # The name that frames have. In frozen programs, `__file__` may differ.
+    os.path.dirname(is_protocol.__code__.co_filename) + os.sep,  # noqa: PTH120
+    contextlib.suppress.__init__.__code__.co_filename,
 )
 
 _CONTAINERS: Final = (dict, list, set, bytearray)

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, create_engine, event, inspect, select, text
 from sqlalchemy.pool import NullPool
 
 from aldis.durable.store.sql import migrate
-from aldis.durable.store.sql.migrations import runner
+from aldis.durable.store.sql.migrations import runner, versions
 from aldis.durable.store.sql.tables import tables
 from aldis.errors import OutboxError, SchemaError
 from aldis.version import __version__
@@ -130,9 +129,19 @@ class TestUpgrade:
         assert said == str(raised.value)
 
     def test_the_revisions_are_those_of_the_files(self):
-        """``REVISIONS`` lists the revisions that Alembic finds."""
-        script = ScriptDirectory(str(Path(runner.__file__).parent))
-        assert migrate.REVISIONS == tuple(each.revision for each in script.walk_revisions())[::-1]
+        """``REVISIONS`` lists each file of a revision, and each one follows the one before."""
+        files = sorted(Path(versions.__file__).parent.glob("revision_*.py"))
+        assert [each.__file__ for each in versions.MODULES] == [str(each) for each in files]
+        assert migrate.REVISIONS == tuple(each.revision for each in versions.MODULES)
+        earlier = [each.down_revision for each in versions.MODULES]
+        assert [None, *migrate.REVISIONS[:-1]] == earlier
+
+    def test_the_steps_between_two_revisions(self):
+        """Alembic plans the steps from no revision to the newest one, and none after that."""
+        newest = migrate.REVISIONS[-1]
+        steps = runner.upgrade_steps(newest, ())
+        assert list(migrate.REVISIONS) == [each.to_revisions[0] for each in steps]
+        assert [] == runner.upgrade_steps(newest, newest)
 
     def test_the_caller_commits(self, engine):
         """If the caller rolls back, the tables are gone, where the database can do that."""

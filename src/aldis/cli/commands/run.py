@@ -65,6 +65,11 @@ def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
         raise click.UsageError(
             "there is no command to run: write it after the dashes, as in aldis run -- flask run"
         )
+    if not Path(STARTUP, "sitecustomize.py").is_file():
+        raise click.UsageError(
+            f"aldis run needs an installed aldis, but aldis is in {_archive()}, and Python cannot "
+            "start from there: install aldis, or put `import aldis.as_blinker` into the program"
+        )
     if APP in ctx.meta:
         raise click.UsageError(
             "`run` has no --app: name the app in COMMAND, as in aldis run -- flask --app shop run"
@@ -77,6 +82,11 @@ def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
 def _is_flask(command: tuple[str, ...]) -> bool:
     """Tell whether a command line starts Flask's command line."""
     return Path(command[0]).stem == "flask" or command[1:3] == ("-m", "flask")
+
+
+def _archive() -> str:
+    """Return the closest path around this package that exists: a zip file or a program."""
+    return str(next(each for each in Path(STARTUP).parents if each.exists()))
 
 
 def environment() -> dict[str, str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import StringIO
-from pathlib import Path
 from typing import Any, Final
 
 from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
+from alembic.script import Script
+from alembic.script.revision import RevisionMap
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from aldis._compat import upgrade_steps
 from aldis.durable.store.sql.migrations.steps import SchemaStep
+from aldis.durable.store.sql.migrations.versions import MODULES
 from aldis.errors import OutboxError
 
 __all__ = ["locked", "run", "script"]
@@ -139,11 +139,20 @@ def script(dialect: str, prefix: str, schema: str | None, start: str | None, rev
     return written.getvalue()
 
 
-def _options(prefix: str, schema: str | None, revision: str) -> dict[str, Any]:
-    revisions = ScriptDirectory(str(Path(__file__).parent))
+def upgrade_steps(revision: str, heads: Any) -> list[RevisionStep]:
+    """Return the steps from ``heads`` to ``revision``.
 
+    Alembic's ``ScriptDirectory`` would need a folder of files, which a zip file does not have.
+    """
+    scripts = [Script(each, each.revision, str(each.__file__)) for each in MODULES]
+    known = RevisionMap(lambda: scripts)
+    found: list[Any] = list(known.iterate_revisions(revision, heads, implicit_base=True))
+    return [MigrationStep.upgrade_from_script(known, each) for each in reversed(found)]
+
+
+def _options(prefix: str, schema: str | None, revision: str) -> dict[str, Any]:
     def steps(heads: Any, _context: MigrationContext) -> Any:
-        return upgrade_steps(revisions, revision, heads)
+        return upgrade_steps(revision, heads)
 
     return {"fn": steps, "version_table": f"{prefix}version", "version_table_schema": schema}
 
