@@ -17,6 +17,7 @@ EXPORTED = [
     "Signal",
     "Subscription",
     "__version__",
+    "declare",
     "default_namespace",
     "install_as_blinker",
     "namespaces",

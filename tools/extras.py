@@ -37,6 +37,7 @@ AN_APP: Final = "operator:itemgetter(0)"
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "aldis": (),
     "aldis.flask": ("flask", "quart", "oauth", "ckan"),  # the others install Flask, too
+    "aldis.flask_login": ("oauth", "ckan"),
     "aldis.quart": ("quart",),
     "aldis.oauth": ("oauth",),
     "aldis.plugins": ("plugins", "ckan"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakSet
 
+from aldis._optional import loaded
 from aldis.core import is_strict, set_strict
 from aldis.core.sender import real_sender
 from aldis.core.signal import Signal
@@ -20,11 +24,29 @@ if TYPE_CHECKING:
 
     from aldis.durable import Outbox
 
-__all__ = ["BaseExtension", "app_outbox"]
+__all__ = ["BaseExtension", "app_outbox", "declare_loaded_signals"]
 
+_log = logging.getLogger("aldis")
+
+#: The modules of aldis that give the signals of a library their contracts.
+_CONTRACTS: Final = {
+    "flask": "aldis.flask",
+    "quart": "aldis.quart",
+    "flask_login": "aldis.flask_login",
+}
 
 #: Flask and Quart apps have this base.
 AppT = TypeVar("AppT", bound="App")
+
+
+def declare_loaded_signals() -> None:
+    """Give the signals of the libraries that the program has imported their contracts."""
+    for library, module in _CONTRACTS.items():
+        if loaded(library) is not None and module not in sys.modules:
+            try:
+                import_module(module)
+            except Exception:  # noqa: BLE001 - a library may be too old, and its contracts are advice
+                _log.debug("the signals of %s have no contracts", library, exc_info=True)
 
 
 class BaseExtension(ABC, Generic[AppT]):
@@ -70,6 +92,7 @@ class BaseExtension(ABC, Generic[AppT]):
         Raises:
             OutboxError: The app has another outbox already.
         """
+        declare_loaded_signals()
         app = real_sender(app)  # the object behind current_app
         first = app.extensions.setdefault("aldis", self)
         if self.outbox is not None and first.outbox is not self.outbox:
@@ -124,6 +147,7 @@ class BaseExtension(ABC, Generic[AppT]):
 
     def _update_strict(self, app: AppT, **_: Any) -> None:
         """Turn strict mode on if the settings of ``app`` ask for it."""
+        declare_loaded_signals()  # the app may have imported a library since init_app()
         wanted = self._strict
         if wanted is None:
             wanted = app.config.get("ALDIS_STRICT")

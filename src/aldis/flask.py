@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aldis import signals
 from aldis._extension import BaseExtension, app_outbox
 from aldis._optional import needs
-from aldis.core import NamedSignal, Signal
+from aldis.core import Signal, declare
 from aldis.signals import Namespace, signals_available
 
 if signals_available:
@@ -23,38 +23,21 @@ if signals_available:
     install_as_blinker()
 
 with needs("aldis.flask", "flask", flask="Flask"):
-    from flask import current_app, has_app_context
+    import flask
+    from flask import Flask, current_app, has_app_context
+
+if not TYPE_CHECKING and not signals_available:
+
+    def declare(signal: Any, **_: Any) -> Any:
+        """Leave the signal as it is, because it is made by blinker."""
+        return lambda _contract: signal
+
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from flask import Response
     from jinja2 import Template
 
     from aldis.durable import Outbox
-
-    # Flask annotates its signals with blinker's class. When it runs on aldis, they are these.
-    appcontext_popped: NamedSignal[..., Any]
-    appcontext_pushed: NamedSignal[..., Any]
-    appcontext_tearing_down: NamedSignal[..., Any]
-    before_render_template: NamedSignal[..., Any]
-    got_request_exception: NamedSignal[..., Any]
-    message_flashed: NamedSignal[..., Any]
-    request_finished: NamedSignal[..., Any]
-    request_started: NamedSignal[..., Any]
-    request_tearing_down: NamedSignal[..., Any]
-    template_rendered: NamedSignal[..., Any]
-else:
-    from flask import (
-        appcontext_popped,
-        appcontext_pushed,
-        appcontext_tearing_down,
-        before_render_template,
-        got_request_exception,
-        message_flashed,
-        request_finished,
-        request_started,
-        request_tearing_down,
-        template_rendered,
-    )
 
 __all__ = [
     "Aldis",
@@ -73,6 +56,64 @@ __all__ = [
     "signals_available",
     "template_rendered",
 ]
+
+# -- the contracts of Flask's signals --------------------------------------------------------------
+
+# They are advisory, because Flask guarantees nothing about the arguments. They are not open:
+# a receiver without **extra works, until Flask sends one more argument.
+
+
+@declare(flask.appcontext_pushed)
+def appcontext_pushed(sender: Flask, /) -> Any:
+    """Sent by the app after it pushed its context."""
+
+
+@declare(flask.appcontext_tearing_down)
+def appcontext_tearing_down(sender: Flask, /, *, exc: BaseException | None) -> Any:
+    """Sent by the app before it removes its context. ``exc`` is the error that ended it, if any."""
+
+
+@declare(flask.appcontext_popped)
+def appcontext_popped(sender: Flask, /) -> Any:
+    """Sent by the app after it removed its context."""
+
+
+@declare(flask.request_started)
+def request_started(sender: Flask, /) -> Any:
+    """Sent by the app after it pushed the request context, before it handles the request."""
+
+
+@declare(flask.request_finished)
+def request_finished(sender: Flask, /, *, response: Response) -> Any:
+    """Sent by the app before it sends the response."""
+
+
+@declare(flask.request_tearing_down)
+def request_tearing_down(sender: Flask, /, *, exc: BaseException | None) -> Any:
+    """Sent by the app at the end of each request. ``exc`` is the error that ended it, if any."""
+
+
+@declare(flask.got_request_exception)
+def got_request_exception(sender: Flask, /, *, exception: Exception) -> Any:
+    """Sent by the app if an error ends a request, before the app handles the error."""
+
+
+# Receivers may change the context of a template.
+@declare(flask.before_render_template, mutable=True)
+def before_render_template(sender: Flask, /, *, template: Template, context: dict[str, Any]) -> Any:
+    """Sent by the app before it renders a template. Receivers may change the context."""
+
+
+# To compare a context before and after each receiver would be slow.
+@declare(flask.template_rendered, mutable=True)
+def template_rendered(sender: Flask, /, *, template: Template, context: dict[str, Any]) -> Any:
+    """Sent by the app after it rendered a template."""
+
+
+@declare(flask.message_flashed)
+def message_flashed(sender: Flask, /, *, message: str, category: str) -> Any:
+    """Sent by the app after it flashed a message."""
+
 
 # Flask promises that these are always sent to all, so a receiver that raises must not stop them.
 for _signal in (request_tearing_down, appcontext_tearing_down):

@@ -14,62 +14,21 @@ from typing import TYPE_CHECKING, Any
 from aldis._extension import BaseExtension, app_outbox
 from aldis._optional import needs
 from aldis.blinker import install_as_blinker
-from aldis.core.namespace import NamedSignal
+from aldis.core.namespace import declare
 from aldis.core.signal import Signal
 
 install_as_blinker()
 
 with needs("aldis.quart", "quart", **{"quart": "Quart", "quart.signals": "Quart"}):
-    import quart.signals  # noqa: F401 - older versions of Quart do not have this module
-    from quart import current_app, has_app_context
+    import quart.signals as theirs  # older versions of Quart do not have this module
+    from quart import Quart, current_app, has_app_context
     from quart.utils import run_sync
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from quart import Quart
+    from quart import Response
 
     from aldis.durable import Outbox
-
-    # Quart annotates its signals with blinker's class. When it runs on aldis, they are these.
-    appcontext_popped: NamedSignal[..., Any]
-    appcontext_pushed: NamedSignal[..., Any]
-    appcontext_tearing_down: NamedSignal[..., Any]
-    before_render_template: NamedSignal[..., Any]
-    got_background_exception: NamedSignal[..., Any]
-    got_request_exception: NamedSignal[..., Any]
-    got_serving_exception: NamedSignal[..., Any]
-    got_websocket_exception: NamedSignal[..., Any]
-    message_flashed: NamedSignal[..., Any]
-    request_finished: NamedSignal[..., Any]
-    request_started: NamedSignal[..., Any]
-    request_tearing_down: NamedSignal[..., Any]
-    template_rendered: NamedSignal[..., Any]
-    websocket_finished: NamedSignal[..., Any]
-    websocket_received: NamedSignal[..., Any]
-    websocket_sent: NamedSignal[..., Any]
-    websocket_started: NamedSignal[..., Any]
-    websocket_tearing_down: NamedSignal[..., Any]
-else:
-    from quart.signals import (
-        appcontext_popped,
-        appcontext_pushed,
-        appcontext_tearing_down,
-        before_render_template,
-        got_background_exception,
-        got_request_exception,
-        got_serving_exception,
-        got_websocket_exception,
-        message_flashed,
-        request_finished,
-        request_started,
-        request_tearing_down,
-        template_rendered,
-        websocket_finished,
-        websocket_received,
-        websocket_sent,
-        websocket_started,
-        websocket_tearing_down,
-    )
 
 __all__ = [
     "Aldis",
@@ -93,6 +52,104 @@ __all__ = [
     "websocket_started",
     "websocket_tearing_down",
 ]
+
+
+# -- the contracts of Quart's signals --------------------------------------------------------------
+
+# They are advisory, because Quart guarantees nothing about the arguments. They are not open:
+# a receiver without **extra works, until Quart sends one more argument.
+
+
+@declare(theirs.appcontext_pushed)
+def appcontext_pushed(sender: Quart, /) -> Any:
+    """Sent by the app after it pushed its context."""
+
+
+@declare(theirs.appcontext_tearing_down)
+def appcontext_tearing_down(sender: Quart, /, *, exc: BaseException | None) -> Any:
+    """Sent by the app before it removes its context. ``exc`` is the error that ended it, if any."""
+
+
+@declare(theirs.appcontext_popped)
+def appcontext_popped(sender: Quart, /) -> Any:
+    """Sent by the app after it removed its context."""
+
+
+@declare(theirs.request_started)
+def request_started(sender: Quart, /) -> Any:
+    """Sent by the app after it pushed the request context, before it handles the request."""
+
+
+@declare(theirs.request_finished)
+def request_finished(sender: Quart, /, *, response: Response) -> Any:
+    """Sent by the app before it sends the response."""
+
+
+@declare(theirs.request_tearing_down)
+def request_tearing_down(sender: Quart, /, *, exc: BaseException | None) -> Any:
+    """Sent by the app at the end of each request. ``exc`` is the error that ended it, if any."""
+
+
+@declare(theirs.got_request_exception)
+def got_request_exception(sender: Quart, /, *, exception: Exception) -> Any:
+    """Sent by the app if an error ends a request, before the app handles the error."""
+
+
+@declare(theirs.got_background_exception)
+def got_background_exception(sender: Quart, /, *, exception: Exception) -> Any:
+    """Sent by the app if a background task raises an error."""
+
+
+@declare(theirs.got_serving_exception)
+def got_serving_exception(sender: Quart, /, *, exception: Exception) -> Any:
+    """Sent by the app if a function before or after serving raises an error."""
+
+
+@declare(theirs.websocket_started)
+def websocket_started(sender: Quart, /) -> Any:
+    """Sent by the app after it pushed the context of a websocket."""
+
+
+@declare(theirs.websocket_received)
+def websocket_received(sender: str | bytes, /) -> Any:
+    """Sent for each message from the client. The message is the sender."""
+
+
+@declare(theirs.websocket_sent)
+def websocket_sent(sender: str | bytes, /) -> Any:
+    """Sent for each message to the client. The message is the sender."""
+
+
+@declare(theirs.websocket_finished)
+def websocket_finished(sender: Quart, /, *, response: Response | None) -> Any:
+    """Sent by the app at the end of a websocket. ``response`` is set if the app rejected it."""
+
+
+@declare(theirs.websocket_tearing_down)
+def websocket_tearing_down(sender: Quart, /, *, exc: BaseException | None) -> Any:
+    """Sent by the app at the end of each websocket. ``exc`` is the error that ended it, if any."""
+
+
+@declare(theirs.got_websocket_exception)
+def got_websocket_exception(sender: Quart, /, *, exception: Exception) -> Any:
+    """Sent by the app if an error ends a websocket, before the app handles the error."""
+
+
+# Receivers may change the context of a template.
+@declare(theirs.before_render_template, mutable=True)
+def before_render_template(sender: Quart, /, *, template: Template, context: dict[str, Any]) -> Any:
+    """Sent by the app before it renders a template. Receivers may change the context."""
+
+
+# To compare a context before and after each receiver would be slow.
+@declare(theirs.template_rendered, mutable=True)
+def template_rendered(sender: Quart, /, *, template: Template, context: dict[str, Any]) -> Any:
+    """Sent by the app after it rendered a template."""
+
+
+@declare(theirs.message_flashed)
+def message_flashed(sender: Quart, /, *, message: str, category: str) -> Any:
+    """Sent by the app after it flashed a message."""
 
 
 class Aldis(BaseExtension["Quart"]):
@@ -132,14 +189,16 @@ class Aldis(BaseExtension["Quart"]):
 
 
 # Quart promises that these are always sent to all, so a receiver that raises must not stop them.
-for _signal in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):
-    _signal.continue_on_error = True
+for _sent_to_all in (request_tearing_down, websocket_tearing_down, appcontext_tearing_down):
+    _sent_to_all.continue_on_error = True
 
 # Quart passes `_sync_wrapper` when it sends its other signals, but not for these two. Without it,
 # they reject sync receivers. With it, sync receivers run in a thread, as for the other signals.
-for _signal in (websocket_received, websocket_sent):
-    _signal.send_async = partial(  # type: ignore[method-assign]
-        type(_signal).send_async, _signal, _sync_wrapper=run_sync
+for _of_message in (websocket_received, websocket_sent):
+    _of_message.send_async = partial(  # type: ignore[method-assign]
+        type(_of_message).send_async,
+        _of_message,
+        _sync_wrapper=run_sync,  # type: ignore[call-arg]
     )
 
 

@@ -216,3 +216,30 @@ def test_under_flask(wrong):
     ended = wrong.run(*RUN, *FLASK, "--app", "wrong", "signals", "check")
     assert 1 == ended.returncode
     assert "4 findings, 1 remark" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "from flask import request_finished as signal",
+        "from flask_login import user_logged_in as signal",
+        "from quart.signals import got_serving_exception as signal",
+    ],
+)
+def test_signals_check_reports_a_receiver_without_the_module_of_aldis(project, place):
+    """It is a finding, even if the app imports only the framework and ``aldis.as_blinker``."""
+    project.write(
+        "app.py",
+        f"""
+        import aldis.as_blinker
+        {place}
+
+        @signal.connect
+        def bad(sender, resp): ...
+
+        app = print
+        """,
+    )
+    ended = project.run(*CHECK, "app")
+    assert 1 == ended.returncode
+    assert "receiver bad (app.py:4) does not fit" in ended.stdout

@@ -404,3 +404,68 @@ class TestLateDefinition:
             def order_paid(sender, /, *, order_id: int) -> None: ...
 
         assert [] == shop.check()
+
+
+class TestTheSender:
+    @pytest.mark.parametrize(
+        ("declared", "sender", "fits"),
+        [
+            (str, "harbour", True),
+            (str, 7, False),
+            (int, True, True),
+            (Decimal, Decimal(1), True),
+            (Decimal, Decimal, False),
+            (type[Decimal], Decimal, True),
+            (type[Decimal], int, False),
+            (Decimal | str, 7, False),
+            (Decimal | None, None, True),
+            (Decimal, None, False),
+            (object, None, True),
+            ("Unknown", 7, True),
+        ],
+    )
+    def test_connect_refuses_a_sender_that_never_sends(self, shop, declared, sender, fits):
+        """It raises ContractError, or warns if the contract is advisory."""
+
+        def paid(sender, /): ...
+
+        paid.__annotations__ = {"sender": declared}
+        refused = shop.define(paid)
+        advised = shop.define(name="advised", advisory=True)(paid)
+        if fits:
+            refused.connect(Recorder(), sender, weak=False)
+            advised.connect(Recorder(), sender, weak=False)
+            return
+        connects = (
+            lambda: refused.connect(Recorder(), sender, weak=False),
+            lambda: refused.connect_via(sender)(Recorder()),
+            lambda: refused.subscribe(Recorder(), sender, weak=False),
+            lambda: refused.connected_to(Recorder(), sender).__enter__(),
+        )
+        for connect in connects:
+            with pytest.raises(ContractError, match="would never be called for the sender"):
+                connect()
+        assert not refused.receivers
+        with pytest.warns(ContractWarning, match="would never be called for the sender"):
+            advised.connect(Recorder(), sender, weak=False)
+        assert advised.receivers
+        (finding,) = shop.check()
+        assert "would never be called for the sender" in finding.problem
+
+    def test_one_annotation_of_type_checkers_hides_no_other(self, shop):
+        """A type that only type checkers import does not switch off the check of the sender."""
+
+        def paid(sender, /, *, order): ...
+
+        paid.__annotations__ = {"sender": "Decimal", "order": "Unknown"}
+        signal = shop.define(paid)
+        with pytest.raises(ContractError, match="connect it for a sender of type Decimal"):
+            signal.connect(lambda sender, order: None, "harbour")
+
+    def test_the_error_tells_an_instance_from_its_class(self, shop):
+        """A class as sender is a frequent mistake."""
+
+        def paid(sender: Decimal, /): ...
+
+        with pytest.raises(ContractError, match="an instance, and a class is not one"):
+            shop.define(paid).connect(Recorder(), Decimal)

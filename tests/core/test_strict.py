@@ -1,11 +1,13 @@
 """Strict mode: three warnings with their categories and lines, and no warning while it is off."""
 
+import asyncio
 import sys
 import warnings
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from shutil import copytree
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, NewType, Protocol, TypedDict, TypeVar
 
 import pytest
 
@@ -209,6 +211,38 @@ class TestPayloadsThatBreakTheContract:
         assert [(text, __file__, lines[0]) for text in texts] == seen
         assert [payload] == heard.payloads
 
+    @pytest.mark.parametrize("how", ["send", "send_robust", "asend", "asend_robust", "send_async"])
+    @pytest.mark.parametrize(
+        ("sender", "problem"),
+        [
+            ((), "without a sender"),
+            ((None,), "without a sender"),
+            ((7,), "by the sender 7, which is not of type Decimal"),
+            ((Decimal(1),), None),
+        ],
+    )
+    def test_a_wrong_sender_is_a_warning(self, shop, how, sender, problem):
+        """Each method that sends checks the sender against the contract."""
+
+        @shop.define
+        def weighed(sender: Decimal, /): ...
+
+        def work():
+            sent = getattr(weighed, how)(*sender)
+            if how not in ("send", "send_robust"):
+                asyncio.run(sent)
+
+        texts = [text for text, *_ in caught(work)]
+        assert [] == texts if problem is None else (len(texts) == 1 and problem in texts[0])
+
+    def test_a_default_makes_the_sender_optional(self, shop):
+        """A contract with a default for the sender allows a send without it."""
+
+        @shop.define
+        def weighed(sender: Decimal = None, /): ...  # noqa: RUF013 - without `| None`
+
+        assert [] == caught(weighed.send)
+
     def test_an_open_contract_allows_more(self, shop):
         """With ``**extra`` in the contract, no argument counts as undeclared."""
 
@@ -222,16 +256,24 @@ class TestPayloadsThatBreakTheContract:
         [
             (float, 1, True),
             (float, "1", False),
-            (list[int], "no list", True),
-            (int | None, "neither", True),
+            (list[int], "no list", False),
+            (list[int], ["no number"], True),
+            (int | None, "neither", False),
+            (int | None, None, True),
+            (Literal["deep", "flat"], "round", False),
+            (type[Exception], ValueError, True),
+            (type[Exception], ValueError(), False),
+            (NewType("Depth", int), "1", False),
+            (TypeVar("T", bound=int), "1", False),
+            ("Unknown", 7, True),
             (Any, object(), True),
             (type("Speaks", (Protocol,), {}), object(), True),
             (TypedDict("Lamp", {"depth": int}), 7, True),
             (bytes, bytearray(), False),
         ],
     )
-    def test_only_plain_classes_are_checked(self, shop, annotation, value, fits):
-        """Types that are not classes are not checked."""
+    def test_a_type_is_checked_as_far_as_isinstance_can(self, shop, annotation, value, fits):
+        """The contents of a container, protocols and unknown types are left to type checkers."""
 
         def lit(sender, /, *, depth): ...
 

@@ -8,6 +8,7 @@ from tests.core.support import run_python
 
 CASES = [
     ("aldis.flask", "flask", "flask"),
+    ("aldis.flask_login", "flask_login", "oauth"),
     ("aldis.quart", "quart", "quart"),
     ("aldis.oauth", "authlib", "oauth"),
     ("aldis.oauth", "requests", "oauth"),

@@ -30,6 +30,7 @@ PUBLIC = [
     "aldis.durable.store",
     "aldis.errors",
     "aldis.flask",
+    "aldis.flask_login",
     "aldis.oauth",
     "aldis.oauth.linking",
     "aldis.oauth.sqla",
@@ -145,7 +146,14 @@ async def test_quarts_signals_have_the_arguments_in_the_table():
 
 @pytest.mark.parametrize(
     ("heading", "module"),
-    [("ASGI", "aldis.asgi"), ("CKAN", "aldis.ckan"), ("Logins", "aldis.oauth")],
+    [
+        ("ASGI", "aldis.asgi"),
+        ("CKAN", "aldis.ckan"),
+        ("Flask", "aldis.flask"),
+        ("Flask-Login", "aldis.flask_login"),
+        ("Logins", "aldis.oauth"),
+        ("Quart", "aldis.quart"),
+    ],
 )
 def test_contracts_have_the_arguments_in_the_table(heading, module):
     """Each signal of aldis is in the table, with the arguments of its contract."""

@@ -7,7 +7,13 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, assert_type
 
-from aldis import ANY, NamedSignal, Namespace, Outcome, Signal, Subscription, signal
+from flask import Flask, Response
+
+from aldis import ANY, NamedSignal, Namespace, Outcome, Signal, Subscription, declare, signal
+from aldis.core import Explanation
+from aldis.flask import request_finished as flask_finished
+from aldis.flask_login import user_logged_in
+from aldis.quart import websocket_received
 from aldis.receivers import after_commit, once, robust
 from tests.typing.lamps import Branch, order_paid, page_shown, price_asked, untyped
 
@@ -252,3 +258,34 @@ def takes_any_signal(each: Signal) -> str | None:
 
 takes_any_signal(order_paid)
 takes_any_signal(untyped)
+
+
+# -- the signals of libraries ----------------------------------------------------------------------
+
+
+@flask_finished.connect
+def finished(sender: Flask, response: Response, **extra: Any) -> None:
+    """Take the response."""
+
+
+@websocket_received.connect_via("hello")
+async def received(sender: str | bytes) -> None:
+    """Take a message."""
+
+
+@user_logged_in.connect
+def logged_in(sender: object, *, user: Any) -> int:
+    """Return anything."""
+    return 1
+
+
+@declare(signal("models-committed"))
+def models_committed(sender: Flask, /, *, changes: list[str]) -> None:
+    """Give a signal a contract."""
+
+
+def sends_of_libraries(app: Flask, response: Response) -> None:
+    """Use the methods that blinker does not have."""
+    assert_type(flask_finished.explain(app), Explanation)
+    assert_type(flask_finished.send_robust(app, response=response), list[Outcome[Any]])
+    models_committed.send(app, changes=[""])

@@ -7,6 +7,10 @@ The code never runs.
 from decimal import Decimal
 from typing import assert_type
 
+from flask import Flask, Response
+
+from aldis.flask import request_finished as flask_finished
+from aldis.flask_login import user_logged_in
 from aldis.receivers import after_commit, once, robust
 from tests.typing.lamps import Branch, Elsewhere, order_paid, page_shown, price_asked
 
@@ -158,3 +162,16 @@ order_paid.connect(steady)  # E: and the contract checks this signature
 order_paid.connect(first_with_parentheses)  # E: no order_total
 order_paid.connect(first)  # E
 robust(7)  # E: not a function
+
+
+# -- the signals of libraries ----------------------------------------------------------------------
+
+
+@flask_finished.connect  # E: Flask sends a response
+def finished(sender: Flask, resp: Response) -> None:
+    """Take another argument."""
+
+
+flask_finished.send(7)  # E: not an app
+user_logged_in.connect_via(7)(finished)  # E: a receiver of another signal
+flask_finished.explain("app").wrong()  # E: an explanation does not have this method

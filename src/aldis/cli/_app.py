@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import click
 
+from aldis._extension import declare_loaded_signals
 from aldis.blinker import install_as_blinker, stands_in
 from aldis.cli._env import flask_script, load_env
 from aldis.cli._options import APP
@@ -77,6 +78,7 @@ def load_app(ctx: click.Context, *, traceback: bool = False) -> Any:
         _install_as_blinker(ctx)
         load_env(ctx)
         ctx.meta[LOADED] = _load(ctx, traceback=traceback)
+        declare_loaded_signals()
     return ctx.meta[LOADED]
 
 

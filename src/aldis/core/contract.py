@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
 from itertools import chain
 from types import FunctionType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
+from aldis.core.conformity import UNKNOWN, fits, resolve_annotation, type_name
 from aldis.core.process import cached_property
 from aldis.core.receiver import describe
+from aldis.core.sender import ANY, describe_sender
 from aldis.errors import ContractError
 
 __all__ = ["Contract"]
@@ -117,17 +119,30 @@ class Contract:
     @cached_property
     def types(self) -> Mapping[str, Any]:
         """The types of the arguments whose annotations can be resolved."""
-        try:
-            hints = get_type_hints(self.function)
-        except Exception:  # noqa: BLE001 - resolving an annotation runs code of the user
-            return {}
-        return {name: hints[name] for name in self.payload if name in hints}
+        hints = {name: resolve_annotation(self.function, name) for name in self.payload}
+        return {name: hint for name, hint in hints.items() if hint is not UNKNOWN}
+
+    @cached_property
+    def sender(self) -> Parameter:
+        """The parameter of the sender."""
+        return next(iter(self.signature.parameters.values()))
+
+    @cached_property
+    def sender_type(self) -> Any:
+        """The type of the sender. ``Any`` if it has no annotation that can be resolved."""
+        return resolve_annotation(self.function, self.sender.name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Contract:
         return self  # it never changes
 
     def __str__(self) -> str:
-        return f"{self.name}{self.signature}"
+        declared = self.signature
+        parameters = [
+            each.replace(annotation=_unquoted(each.annotation))
+            for each in declared.parameters.values()
+        ]
+        result = _unquoted(declared.return_annotation)
+        return f"{self.name}{declared.replace(parameters=parameters, return_annotation=result)}"
 
     def same_as(self, other: Contract) -> bool:
         """Return whether ``other`` is this contract after a reload of its module."""
@@ -150,6 +165,31 @@ class Contract:
         for problem in chain.from_iterable(map(self._problems, _signatures(receiver))):
             return f"receiver {describe(receiver)} does not fit {self}: {problem}"
         return None
+
+    def sender_mismatch(self, receiver: Callable[..., Any], sender: Any) -> str | None:
+        """Return the reason why no send ever has ``sender``, with a remedy.
+
+        Args:
+            receiver: The receiver that listens to ``sender``, for the message.
+            sender: The sender of a connection, or ``ANY``.
+
+        Returns:
+            The text of an error, or ``None`` if a send may have this sender.
+        """
+        if sender is ANY or self.accepts_sender(sender):
+            return None
+        expected = type_name(self.sender_type)
+        remedy = f"connect it for a sender of type {expected}, or for any sender"
+        if isinstance(sender, type) and isinstance(self.sender_type, type):
+            remedy = f"{expected} means an instance, and a class is not one; {remedy}"
+        return (
+            f"receiver {describe(receiver)} would never be called for the sender "
+            f"{describe_sender(sender)}, because the contract is {self}: {remedy}"
+        )
+
+    def accepts_sender(self, sender: Any) -> bool:
+        """Tell whether a send may have ``sender``."""
+        return fits(sender, self.sender_type) or sender is self.sender.default
 
     def _problems(self, takes: Signature) -> Iterator[str]:
         parameters = list(takes.parameters.values())
@@ -183,6 +223,20 @@ class Contract:
             yield f"it does not take {', '.join(missing)}; add **extra"
         elif self.open:
             yield "a send may carry more arguments than are declared; add **extra"
+
+
+class _Unquoted:
+    """An annotation that is text, shown without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _unquoted(annotation: Any) -> Any:
+    return _Unquoted(annotation) if isinstance(annotation, str) else annotation
 
 
 def _unusable(function: Callable[..., Any], problem: str) -> ContractError:

@@ -14,9 +14,22 @@ from aldis.core._typing import P, R
 from aldis.core.contract import Contract
 from aldis.core.receiver import describe, location
 from aldis.core.signal import Signal
-from aldis.errors import ContractError, ContractWarning, UnknownNameError
+from aldis.errors import (
+    ContractError,
+    ContractWarning,
+    StandInError,
+    UnknownNameError,
+)
 
-__all__ = ["Finding", "NamedSignal", "Namespace", "default_namespace", "namespaces", "signal"]
+__all__ = [
+    "Finding",
+    "NamedSignal",
+    "Namespace",
+    "declare",
+    "default_namespace",
+    "namespaces",
+    "signal",
+]
 
 _living: list[ref[Namespace]] = []
 
@@ -157,18 +170,9 @@ class Namespace(dict[str, NamedSignal]):
     ) -> NamedSignal[..., Any]:
         contract = Contract.of(function, advisory=advisory, mutable=mutable)
         found = self.signal(name or contract.name, contract.doc)
-        earlier = found.contract
-        if earlier is not None and not earlier.same_as(contract):
-            message = (
-                f"{found} is declared as {earlier} ({location(earlier.function)}) already; "
-                f"{contract} ({location(function)}) must take another name"
-            )
-            raise ContractError(message)
-        found.contract = contract
+        _give_contract(found, contract)
         if contract.doc:
             found.__doc__ = contract.doc
-        for problem in _mismatches(found):
-            strict.warn(f"{problem}; it had connected before", ContractWarning)
         return found
 
     def find(self, name: str) -> NamedSignal:
@@ -267,12 +271,72 @@ def namespaces() -> list[Namespace]:
     return [namespace for each in list(_living) if (namespace := each()) is not None]
 
 
-def _mismatches(found: NamedSignal[..., Any]) -> list[str]:
+def declare(
+    signal: Any, /, *, advisory: bool = True, mutable: bool = False
+) -> Callable[[Callable[P, R]], NamedSignal[P, R]]:
+    """Return a decorator that gives a signal of another library a contract.
+
+    ::
+
+        @declare(flask_sqlalchemy.track_modifications.models_committed)
+        def models_committed(sender: Flask, /, *, changes: list[tuple[Any, str]]) -> Any: ...
+
+    ``models_committed`` is then the library's signal, and type checkers know its arguments.
+
+    Args:
+        signal: The signal.
+        advisory: Whether to warn about a receiver that does not fit instead of refusing it.
+        mutable: Whether receivers may change the payload. Strict mode then allows it.
+
+    Raises:
+        StandInError: The signal is made by blinker, because the library was imported before aldis.
+        ContractError: The function is not a valid contract, or the signal has another contract.
+    """
+    if not hasattr(signal, "send_robust"):
+        message = (
+            f"{signal!r} is not a signal of aldis, so it cannot have a contract: put `import "
+            "aldis.as_blinker` above every other import of your program"
+        )
+        raise StandInError(message)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        contract = Contract.of(function, advisory=advisory, mutable=mutable)
+        _give_contract(signal, contract)
+        if contract.doc and not signal.documented:
+            signal.__doc__ = contract.doc
+        return signal
+
+    return decorate
+
+
+def _give_contract(found: Signal[..., Any], contract: Contract) -> None:
+    """Give a signal a contract, and warn about the receivers that do not fit it.
+
+    Raises:
+        ContractError: The signal has another contract.
+    """
+    earlier = found.contract
+    if earlier is not None and not earlier.same_as(contract):
+        message = (
+            f"{found} is declared as {earlier} ({location(earlier.function)}) already; "
+            f"{contract} ({location(contract.function)}) must take another name"
+        )
+        raise ContractError(message)
+    found.contract = contract
+    for problem in _mismatches(found):
+        strict.warn(f"{problem}; it had connected before", ContractWarning)
+
+
+def _mismatches(found: Signal[..., Any]) -> list[str]:
     contract = found.contract
     if contract is None:
         return []
-    receivers = found._living_receivers()  # noqa: SLF001 - part of aldis.core
-    return [problem for each in receivers if (problem := contract.mismatch(each)) is not None]
+    problems = []
+    for receiver, sender in found._living_connections():  # noqa: SLF001 - part of aldis.core
+        problem = contract.mismatch(receiver) or contract.sender_mismatch(receiver, sender)
+        if problem is not None and problem not in problems:
+            problems.append(problem)
+    return problems
 
 
 def _unsent(found: NamedSignal[..., Any], declared: list[str]) -> Finding:

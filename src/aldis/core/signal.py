@@ -112,7 +112,8 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         Raises:
             ReceiverError: ``receiver`` is not callable, or a wrapper hides its delivery mode, or
                 ``weak`` is true and ``receiver`` allows no weak reference.
-            ContractError: ``receiver`` does not accept the payload of this signal.
+            ContractError: ``receiver`` does not accept the payload of this signal, or no send of it
+                has ``sender``.
             UnboundSenderError: ``sender`` is a proxy that stands for no object at the moment.
         """
         if receiver is _LATER:
@@ -221,7 +222,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             check_receiver(receiver)  # a plain function needs no check
         contract = self.contract
         if contract is not None:
-            problem = contract.mismatch(receiver)
+            problem = contract.mismatch(receiver) or contract.sender_mismatch(receiver, sender)
             if problem is not None and not contract.advisory:
                 raise ContractError(problem)
             if problem is not None:
@@ -520,6 +521,15 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
     def _living_receivers(self) -> list[Receiver]:
         """Return every living receiver, whatever sender it is connected for."""
         return _living(self)
+
+    def _living_connections(self) -> list[tuple[Receiver, Any]]:
+        """Return every living receiver with each sender that it is connected for."""
+        found = []
+        for link in self._registry.all():
+            pair, sender = link.resolve(), link.sender()
+            if pair is not None and (sender is not None or not link.sender.is_weak):
+                found.append((pair[0], sender))
+        return found
 
     def _lost_receivers(self) -> list[str]:
         """Return strict mode's warnings about receivers that died since the last send."""

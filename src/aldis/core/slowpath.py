@@ -175,7 +175,7 @@ def call_receivers(
     with _emission(send) as emission, _send_id(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
-        watch = strict.watch_payload(signal, payload) if observers.enabled else None
+        watch = strict.watch_payload(signal, sender, payload) if observers.enabled else None
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _live_calls(steps, emission):
@@ -214,7 +214,7 @@ async def await_receivers(
         return []
     cancellation: BaseException | None = None
     with _emission(send) as emission, _send_id(steps):
-        watch = strict.watch_payload(signal, payload) if observers.enabled else None
+        watch = strict.watch_payload(signal, sender, payload) if observers.enabled else None
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _live_calls(steps, emission):

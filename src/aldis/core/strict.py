@@ -15,9 +15,11 @@ from warnings import warn_explicit
 
 from aldis._compat import is_protocol
 from aldis.core import observers
+from aldis.core.conformity import fits, type_name
 from aldis.core.contract import Contract
 from aldis.core.process import is_set
 from aldis.core.receiver import describe, describe_signal
+from aldis.core.sender import describe_sender
 from aldis.errors import AldisWarning, StrictWarning
 
 __all__ = ["is_strict", "loss_message", "set_strict", "warn", "warn_lost", "watch_payload"]
@@ -137,8 +139,8 @@ class PayloadWatch:
                 )
 
 
-def watch_payload(signal: Any, payload: dict[str, Any]) -> PayloadWatch | None:
-    """Warn where ``payload`` breaks the signal's contract, and watch it during the send.
+def watch_payload(signal: Any, sender: Any, payload: dict[str, Any]) -> PayloadWatch | None:
+    """Warn where a send breaks the signal's contract, and watch its payload during the send.
 
     Returns:
         ``None`` if strict mode is off, or if receivers may change the payload, or if the signal has
@@ -147,9 +149,18 @@ def watch_payload(signal: Any, payload: dict[str, Any]) -> PayloadWatch | None:
     contract: Contract | None = signal.contract
     if not _enabled or contract is None:
         return None
-    for problem in _broken(contract, payload):
+    for problem in (*_wrong_sender(contract, sender), *_broken(contract, payload)):
         warn(f"{describe_signal(signal)} was sent {problem}; its contract is {contract}")
     return None if contract.mutable else PayloadWatch(signal, payload)
+
+
+def _wrong_sender(contract: Contract, sender: Any) -> list[str]:
+    if contract.accepts_sender(sender):
+        return []
+    if sender is None:
+        return ["without a sender"]
+    expected = type_name(contract.sender_type)
+    return [f"by the sender {describe_sender(sender)}, which is not of type {expected}"]
 
 
 def _broken(contract: Contract, payload: dict[str, Any]) -> list[str]:
@@ -158,22 +169,10 @@ def _broken(contract: Contract, payload: dict[str, Any]) -> list[str]:
     problems = [f"without {name!r}" for name in missing]
     problems += [f"with an undeclared {name!r}" for name in unknown]
     for name, expected in contract.types.items():
-        if name in payload and not _may_be(payload[name], expected):
+        if name in payload and not fits(payload[name], expected):
             found = type(payload[name]).__qualname__
-            problems.append(f"with {name!r} of type {found} instead of {expected.__qualname__}")
+            problems.append(f"with {name!r} of type {found} instead of {type_name(expected)}")
     return problems
-
-
-def _may_be(value: Any, expected: Any) -> bool:
-    """Check plain classes. Every other type is left to type checkers."""
-    if not isinstance(expected, type) or is_protocol(expected):
-        return True
-    if expected is float:  # PEP 484 accepts an int as a float
-        return isinstance(value, (int, float))
-    try:
-        return isinstance(value, expected)
-    except TypeError:
-        return True
 
 
 def _snapshot(value: Any, depth: int = 4) -> Any:
