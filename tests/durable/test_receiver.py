@@ -322,6 +322,36 @@ class TestRecorded:
             order_paid.send("harbour", order_id=7)
         assert [] == rows(outbox)
 
+    @pytest.mark.parametrize("key", ["a\0b", "\ud800"])
+    def test_a_key_that_no_database_stores(self, outbox, key):
+        """NUL and lone surrogates are refused at the send, not at the commit."""
+        order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
+        with pytest.raises(PayloadError, match=r"key= of durable receiver 'test.books' returned"):
+            order_paid.send("harbour", order_id=7)
+        assert [] == rows(outbox)
+
+    def test_calls_without_a_send(self, outbox):
+        """Each call of ``receivers_for`` has another idempotency key, also inside of a send."""
+        order_paid.connect(durable("test.books")(receive))
+
+        def call_all():
+            for order_id in (1, 2):
+                for receiver in order_paid.receivers_for("harbour"):
+                    receiver("harbour", order_id=order_id)
+
+        call_all()
+
+        @receipt_sent.connect
+        def call_inside(sender, **extra):
+            call_all()
+
+        receipt_sent.connect(durable("test.archive")(receive))
+        receipt_sent.send("harbour", order_id=7)
+        found = rows(outbox)
+        assert 5 == len(found)
+        assert 5 == len({row.key for row in found})
+        assert {32} == {len(row.emission_id) for row in found}
+
     def test_a_delay(self, outbox):
         """A delayed delivery is due that many seconds after it was recorded."""
         order_paid.connect(durable("test.remind", delay=60)(receive))

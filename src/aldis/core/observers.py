@@ -35,6 +35,7 @@ __all__ = [
     "observe_call",
     "observe_send",
     "report_error",
+    "take_send_id",
 ]
 
 _log = logging.getLogger("aldis")
@@ -42,7 +43,7 @@ _log = logging.getLogger("aldis")
 _observers: tuple[Observer, ...] = ()
 _reasons: frozenset[str] = frozenset()
 _current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
-_send_id: ContextVar[str | None] = ContextVar("aldis_current_send_id", default=None)
+_send_id: ContextVar[SendId | None] = ContextVar("aldis_current_send_id", default=None)
 _changing = ForkSafeLock()
 
 #: Whether every send takes the slow path, for an observer or for strict mode.
@@ -216,20 +217,25 @@ class Call(_Timed):
 class SendId:
     """Gives the send in a ``with`` block an id, for :func:`current_send_id`."""
 
-    __slots__ = ("_outer", "value")
+    __slots__ = ("_outer", "_taken", "value")
 
     value: str
 
     def __enter__(self) -> Self:
-        # The time in milliseconds comes first, so that new ids are neighbours in an index.
-        self.value = f"{time_ns() // 1_000_000:012x}{urandom(10).hex()}"
+        self.value = _new_send_id()
+        self._taken: dict[str, object] = {}
         self._outer = _send_id.get()
         try:
-            set_variable(_send_id, self.value)
+            set_variable(_send_id, self)
         except BaseException:  # an interrupt; a with statement does not call __exit__ then
             self.__exit__()
             raise
         return self
+
+    def take(self, name: str) -> str | None:
+        """Return the id at the first call with ``name``, and ``None`` at every later one."""
+        mine = object()
+        return self.value if self._taken.setdefault(name, mine) is mine else None
 
     def __exit__(self, *_: object) -> None:
         # No token, because Python may close an abandoned coroutine in another context.
@@ -241,7 +247,23 @@ def current_send_id() -> str | None:
 
     The id has 32 hexadecimal digits. All receivers of a send get one id, and no other send has it.
     """
-    return _send_id.get()
+    current = _send_id.get()
+    return None if current is None else current.value
+
+
+def take_send_id(name: str) -> str:
+    """Return an id that no other call with ``name`` gets: that of the current send, or a new one.
+
+    A program can call the receivers of a signal without a send, once or many times, also while
+    another signal is being sent.
+    """
+    current = _send_id.get()
+    return (None if current is None else current.take(name)) or _new_send_id()
+
+
+def _new_send_id() -> str:
+    # The time in milliseconds comes first, so that new ids are neighbours in an index.
+    return f"{time_ns() // 1_000_000:012x}{urandom(10).hex()}"
 
 
 def observe_send(

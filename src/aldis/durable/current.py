@@ -86,6 +86,7 @@ class CurrentDelivery:
         self._open_session = open_session
         self._store = store
         self._completion: _Completion | None = None
+        self._is_loading = False  # whether only rows of the payload have been loaded
         self.opened_session: Session | AsyncSession | None = None
         """The session, if the receiver has asked for it."""
 
@@ -134,10 +135,37 @@ class CurrentDelivery:
         return cast("AsyncSession", session)
 
     def _session(self) -> Session | AsyncSession:
-        if self.opened_session is None:
-            self.opened_session = self._open_session()
+        if self.opened_session is None or self._is_loading:
+            self.session_for_loading()
+            self._is_loading = False
             self.complete_with_commit()
         return self.opened_session
+
+    def session_for_loading(self) -> Session | AsyncSession:
+        """Return the session in which rows of the payload are loaded before the receiver starts."""
+        if self.opened_session is None:
+            self.opened_session = self._open_session()
+            self._is_loading = True
+        return self.opened_session
+
+    def end_loading(self) -> None:
+        """End the transaction in which rows of the payload were loaded. The rows stay loaded.
+
+        A receiver may need minutes before it uses the session, or may never use it. Meanwhile an
+        open transaction would hold SQLite's lock, and PostgreSQL may end it for being idle. If the
+        app's own code has already used the session, for example in ``upgrade=``, its transaction
+        goes on.
+        """
+        if not self._is_loading:
+            return
+        self._is_loading = False
+        session = cast("Session", sync_counterpart(self.opened_session))
+        expires, session.expire_on_commit = session.expire_on_commit, False
+        try:
+            session.commit()
+        finally:
+            session.expire_on_commit = expires
+        self.complete_with_commit()  # begins a transaction that has no connection yet
 
     def complete_with_commit(self) -> None:
         """Make the next commit of the session complete the delivery, unless it is completed."""

@@ -10,7 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from weakref import ref
 
 from aldis._optional import loaded
-from aldis.core.observers import current_send_id
+from aldis.core.observers import take_send_id
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, is_async
 from aldis.durable.codec import PayloadCodec
@@ -253,6 +253,12 @@ class Durable(Delivered[P, R]):
             )
             raise PayloadError(message)
         text = str(key)
+        if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
+            message = (
+                f"key= of durable receiver {self.name!r} returned {text[:60]!r}; a database stores "
+                "neither NUL nor surrogates: leave them out of the key"
+            )
+            raise PayloadError(message)
         if len(text) > NAME_LENGTH:
             message = (
                 f"key= of durable receiver {self.name!r} returned {len(text)} characters; a key "
@@ -283,7 +289,7 @@ class Recorder:
         provider.record(
             handle,
             NewDelivery(
-                emission_id=current_send_id() or "",
+                emission_id=take_send_id(receiver.name),
                 receiver=receiver.name,
                 signal=self._signal,
                 payload=self._codec.encode(sender, payload),

@@ -223,6 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
             if ending == "roll back":
                 raise RollBackError
         if ending == "commit":
+            self.store.unblock([claimed])
             self.row(claimed).status = "done"
 
     @precondition(lambda self: self.held())

@@ -115,7 +115,15 @@ class Store(Protocol):
     def complete_in(self, session: Any, claimed: ClaimedDelivery) -> bool:
         """Complete a delivery in the transaction of ``session``; return false if it was lost.
 
-        The same worker may complete the same attempt twice.
+        The same worker may complete the same attempt twice. Once the transaction is committed, the
+        worker calls :meth:`unblock`.
+        """
+
+    def unblock(self, claimed: Sequence[ClaimedDelivery]) -> int:
+        """Unblock the next delivery of each key of completed deliveries; return their number.
+
+        A transaction that began earlier may not see which delivery that is. If the worker dies
+        before this call, :meth:`repair_order` makes up for it.
         """
 
     def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:

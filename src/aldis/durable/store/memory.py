@@ -200,6 +200,10 @@ class MemoryStore:
         _after_commit(session, lambda: self.complete([claimed]))
         return True
 
+    def unblock(self, claimed: Sequence[ClaimedDelivery]) -> int:  # noqa: ARG002 - complete() does it
+        """Return 0: the completion unblocks the next delivery of its key."""
+        return 0
+
     def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
         """Retry a delivery later, or make it a dead letter; return false if it was lost."""
         with self._exclusive():

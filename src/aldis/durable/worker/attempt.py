@@ -319,11 +319,13 @@ class _Attempt:
                 f"{claimed.signal!r}: connect it, or discard the delivery"
             )
             raise PayloadMismatchError(message)
-        return codec.decode(claimed.payload, self)
+        decoded = codec.decode(claimed.payload, self)
+        self.delivery.end_loading()
+        return decoded
 
     def load(self, model: type, identity: tuple[Any, ...]) -> Any | None:
         """Load a row that the payload names by its primary key."""
-        session = cast("Session", sync_counterpart(self.delivery.session))
+        session = cast("Session", sync_counterpart(self.delivery.session_for_loading()))
         return session.get(model, identity)
 
     @contextmanager

@@ -72,6 +72,7 @@ class InFlight:
         self._by_lease: Counter[str] = Counter()
         self._completed_since = 0.0
         self._not_started: list[ClaimedDelivery] = []
+        self._blocking: list[ClaimedDelivery] = []  # completed, and their keys are not unblocked
         self._failed: list[tuple[Job, AttemptFailure]] = []
         self._average: dict[str, float] = {}  # seconds, by receiver
 
@@ -110,6 +111,9 @@ class InFlight:
             result = self.results.popleft()
             if result is not None:
                 received = self.process(result) or received
+        if self._blocking:
+            self._store.unblock(self._blocking)
+            self._blocking.clear()
         if self._not_started:
             self._counts.given_back += self._store.release(self._not_started)
             self._not_started.clear()
@@ -160,7 +164,10 @@ class InFlight:
             self._failed.append((result.job, result.failure))
             return True
         self._counts.done += 1
-        if not result.completed:
+        if result.completed:
+            if claimed.order_key is not None:
+                self._blocking.append(claimed)
+        else:
             if not self.completed:
                 self._completed_since = monotonic()
             self.completed.append(claimed)

