@@ -135,11 +135,12 @@ class CurrentDelivery:
         return cast("AsyncSession", session)
 
     def _session(self) -> Session | AsyncSession:
-        if self.opened_session is None or self._is_loading:
-            self.session_for_loading()
+        is_first = self.opened_session is None or self._is_loading
+        session = self.session_for_loading()
+        if is_first:
             self._is_loading = False
             self.complete_with_commit()
-        return self.opened_session
+        return session
 
     def session_for_loading(self) -> Session | AsyncSession:
         """Return the session in which rows of the payload are loaded before the receiver starts."""
