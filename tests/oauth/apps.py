@@ -3,6 +3,7 @@
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask
+from itsdangerous import URLSafeSerializer
 
 from aldis.oauth import OAuthBlueprint
 
@@ -48,3 +49,19 @@ def log_in(client, provider, path="/login/op", **changed):
     sent = begin(client, provider, path)
     args = {"code": "the-code", "state": sent["state"], **changed}
     return client.get(CALLBACK, query_string={k: v for k, v in args.items() if v is not None})
+
+
+def login_cookies(client):
+    """Return the values of the cookies of the pending logins in a test client, by their names."""
+    cookies = client._cookies.values()
+    return {each.key: each.value for each in cookies if each.key.startswith("aldis_login_")}
+
+
+def read_cookie(value):
+    """Return the content of such a cookie."""
+    return URLSafeSerializer("").load_payload(value.rsplit(".", 2)[0].encode())
+
+
+def pending_logins(client):
+    """Return the content of the pending logins in a test client."""
+    return [read_cookie(value) for value in login_cookies(client).values()]

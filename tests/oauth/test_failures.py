@@ -197,6 +197,8 @@ def test_a_state_is_good_for_one_use(op, recorded):
     sent = begin(client, op)
     args = {"code": "the-code", "state": sent["state"]}
     client.get(CALLBACK, query_string=args)
+    with client.session_transaction() as kept:
+        del kept["op_oauth_token"]
     client.get(CALLBACK, query_string=args)
     assert "state_unknown" == recorded.only("oauth-error")["error"]
     assert 1 == len(op.asked_for("/token"))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
 from aldis.oauth.linking import UserLinker
-from tests.oauth.apps import CALLBACK, begin, log_in
+from tests.oauth.apps import CALLBACK, begin, log_in, pending_logins
 from tests.oauth.needs import need
 
 
@@ -290,9 +290,8 @@ def test_two_first_logins_at_once_make_one_user(op, new_shop):
 
 
 def _nonce(client):
-    with client.session_transaction() as session:
-        (login,) = session["_aldis_oauth_logins"].values()
-        return login["n"]
+    (login,) = pending_logins(client)
+    return login["n"]
 
 
 def test_flask_dances_storage_works_behind_the_blueprint(op, new_shop):

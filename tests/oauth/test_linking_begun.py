@@ -6,7 +6,7 @@ import pytest
 from flask_login import login_user
 
 from aldis.oauth import oauth_authorized
-from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in, pending_logins
 
 
 def finish(op, client, sent, subject):
@@ -103,8 +103,7 @@ def test_who_began_it_takes_little_of_the_cookie(op, new_shop):
     client = shop.app.test_client()
     client.get(f"/enter/{shop.add_user()}")
     begin(client, op)
-    with client.session_transaction() as session:
-        (login,) = session["_aldis_oauth_logins"].values()
+    (login,) = pending_logins(client)
     assert 16 == len(login["w"])
 
 

@@ -11,7 +11,14 @@ from aldis.oauth import MemoryStorage, oauth_authorized
 from aldis.oauth._failures import failure_from
 from aldis.oauth._login_state import PendingLogin, pop_login
 from aldis.oauth.sqla import TokenText
-from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+from tests.oauth.apps import (
+    CALLBACK,
+    app_with,
+    begin,
+    log_in,
+    login_cookies,
+    pending_logins,
+)
 from tests.oauth.providers import oauth1
 
 
@@ -40,10 +47,9 @@ def texts_of(recorded):
 
 
 def kept(client):
-    """Return the secrets of the logins under way, from the session."""
-    with client.session_transaction() as session:
-        logins = session["_aldis_oauth_logins"].values()
-        return [value for each in logins for value in (each["s"], each["n"]) if value]
+    """Return the secrets of the pending logins, from their cookies."""
+    logins = pending_logins(client)
+    return [each[name] for each in logins for name in ("s", "n") if name in each]
 
 
 TOKENS = ["the-access-token", "the-refresh-token", "renewed-access", "renewed-refresh"]
@@ -224,11 +230,9 @@ def test_what_objects_show_of_themselves(op):
     client = app.test_client()
     sent = begin(client, op)
     secrets = [*kept(client), op.client_secret]
-    with client.session_transaction() as session:
-        cookie = dict(session)
-    with app.test_request_context() as context:
-        context.session.update(cookie)
-        login = pop_login("op", sent["state"])
+    cookies = "; ".join(f"{name}={value}" for name, value in login_cookies(client).items())
+    with app.test_request_context(CALLBACK, headers={"Cookie": cookies}):
+        login = pop_login(blueprint._cookies(), sent["state"])
         provider = blueprint.provider
         shown = [
             blueprint,

@@ -8,7 +8,9 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Final, ParamSpec
+from http import HTTPStatus
+from typing import Any, Final, Literal, ParamSpec
+from urllib.parse import urlencode
 
 from flask import Blueprint, current_app, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
@@ -27,6 +29,7 @@ from aldis.oauth._failures import (
     unknown_state,
 )
 from aldis.oauth._http import MAX_RESPONSE_SIZE
+from aldis.oauth._login_cookies import LoginCookies
 from aldis.oauth._login_state import UNUSABLE, PendingLogin, collect_rollbacks
 from aldis.oauth._oauth1 import OAuth1Provider
 from aldis.oauth._oauth2 import OAuth2Provider
@@ -95,6 +98,8 @@ class OAuthBlueprint(Blueprint):
         redirect_to: The endpoint to which users are sent after a login, instead of a URL.
         error_url: The URL to which users are sent after a failed login. It must be a page that
             needs no login. The default is the URL for successful logins.
+        cookie_samesite: The attribute ``SameSite`` of the cookie of a pending login: ``"Lax"``, or
+            ``"None"`` for an app in a frame of another site, which needs HTTPS.
         storage: A :class:`~aldis.oauth.TokenStorage`, or a class of storages. The default is the
             session.
         login_url: The rule of the view that begins a login; ``{bp.name}`` is replaced by the name.
@@ -134,6 +139,7 @@ class OAuthBlueprint(Blueprint):
         redirect_url: str | None = None,
         redirect_to: str | None = None,
         error_url: str | None = None,
+        cookie_samesite: Literal["Lax", "None"] = "Lax",
         storage: TokenStorage | type[TokenStorage] | None = None,
         login_url: str = "/{bp.name}",
         authorized_url: str = "/{bp.name}/authorized",
@@ -164,6 +170,13 @@ class OAuthBlueprint(Blueprint):
         self.redirect_url: str | None = redirect_url
         self.redirect_to: str | None = redirect_to
         self.error_url: str | None = error_url
+        if cookie_samesite not in ("Lax", "None"):
+            message = (
+                f"cookie_samesite of {name!r} is {cookie_samesite!r}, but the browser comes back "
+                'from another site: use "Lax" or "None"'
+            )
+            raise OAuthSetupError(message)
+        self._cookie_samesite: str = cookie_samesite
         self.storage: TokenStorage = (
             storage() if isinstance(storage, type) else storage or SessionStorage()
         )
@@ -171,7 +184,8 @@ class OAuthBlueprint(Blueprint):
         self.session: OAuthSession = OAuthSession(self, leeway)
         login, authorized = login_url.format(bp=self), authorized_url.format(bp=self)
         self.add_url_rule(login, "login", self.login)
-        self.add_url_rule(authorized, "authorized", self.authorized)
+        # With the response mode "form_post", the provider sends a form.
+        self.add_url_rule(authorized, "authorized", self.authorized, methods=["GET", "POST"])
         self.add_url_rule(f"{login.rstrip('/')}/failed", "failed", self.failed)
         self.record(self._note_registration)
 
@@ -282,22 +296,24 @@ class OAuthBlueprint(Blueprint):
         except Exception as error:  # noqa: BLE001 - every failure is an oauth_error
             return self._fail(self._described(error), again=again)
         oauth_before_login.send(self, **async_support(), url=started.url)
-        # After the signal, because a receiver may rebuild the session.
         login = _login_state.new_login(started, again=again)
-        _login_state.save_login(self.name, started.state, login)
+        _login_state.save_login(self._cookies(), started.state, login)
         return no_store(redirect(started.url))
 
     @collect_rollbacks()
     def authorized(self) -> BaseResponse:
         """Handle the provider's response: fetch the token and store it."""
+        if request.method == "POST":
+            # Browsers send no session with a form of another site, but with a redirect to a page.
+            here = f"{url_for('.authorized')}?{urlencode(request.form.to_dict())}"
+            return no_store(redirect(here, HTTPStatus.SEE_OTHER))
         provider = self.provider
         state = provider.state_in(request.args)
-        login = _login_state.pop_login(self.name, state)
+        login = _login_state.pop_login(self._cookies(), state)
         if login is None:
             # Checked before the provider's error: without a pending login, anyone may have made
             # this URL.
-            again = _login_state.failed_recently(self.name)
-            return self._fail(unknown_state(state), again=again)
+            return self._without_login(state)
         try:
             token = self._fetch_token(provider, login)
             with _login_state.finishing(login):
@@ -323,6 +339,18 @@ class OAuthBlueprint(Blueprint):
         if _login_state.failed_recently(self.name):
             return no_store(redirect(self.error_url or self._target()))
         return self._page("This browser does not send cookies to this site, and logins need them.")
+
+    def _without_login(self, state: str | None) -> BaseResponse:
+        if self.session.authorized:
+            # A second use of the URL, for example in a tab that the browser restored.
+            return no_store(redirect(self._target()))
+        again = _login_state.failed_recently(self.name)
+        return self._fail(unknown_state(state), again=again)
+
+    def _cookies(self) -> LoginCookies:
+        return LoginCookies(
+            self.name, url_for(".login"), url_for(".authorized"), self._cookie_samesite
+        )
 
     def _record_success(self, *, usable: bool) -> None:
         _login_state.forget_failure(self.name)

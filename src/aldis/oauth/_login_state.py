@@ -1,25 +1,21 @@
-"""The state of a login: pending in the user's session, and finishing while receivers run.
-
-All blueprints share one entry of the session, so that abandoned logins do not fill the cookie.
-"""
+"""The state of a login: pending in a cookie, and finishing while receivers run."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from flask import current_app, request, session
 
 from aldis._compat import set_variable
+from aldis.oauth._login_cookies import LoginCookies
 from aldis.oauth._protocol import AuthorizationRequest
 from aldis.oauth._responses import safe_next
-from aldis.oauth._storage import LIMIT, cookie_size
 
 __all__ = [
     "FAILED",
@@ -41,26 +37,18 @@ __all__ = [
     "user_changed",
 ]
 
-KEY: Final = "_aldis_oauth_logins"
+#: The session's key of older versions for pending logins.
+OLD_KEY: Final = "_aldis_oauth_logins"
 
 #: The session's keys for the last failure: logins that failed, and those without a usable token.
 FAILED: Final = "_aldis_oauth_failed"
 UNUSABLE: Final = "_aldis_oauth_in_vain"
 
-#: The limits of the pending logins: their number, their total size as JSON in bytes, and the
-#: seconds that one may take.
-MAX_LOGINS: Final = 5
-MAX_BYTES: Final = 1500
-LIFETIME: Final = 3600.0
-
-#: How many bytes of the session cookie are reserved for its attributes.
-ATTRIBUTES: Final = 100
-
 #: If a login begins within so many seconds after a failed one, a redirect began it.
 REDIRECT_SECONDS: Final = 10.0
 
-#: The length of a user's digest. It is short because the cookie is small. A collision is harmless:
-#: it only lets a user link their own account to themselves.
+#: The length of a user's digest. It is short because the cookie must be small. A collision is
+#: harmless: it only lets a user link their own account to themselves.
 DIGITS: Final = 16
 
 
@@ -106,43 +94,43 @@ def new_login(started: AuthorizationRequest, *, again: bool) -> PendingLogin:
     )
 
 
-def save_login(name: str, state: str, login: PendingLogin) -> None:
-    """Save ``login`` in the session, and drop the oldest logins if there are too many.
+def save_login(cookies: LoginCookies, state: str, login: PendingLogin) -> None:
+    """Keep ``login`` in the cookie of ``state``.
 
     Args:
-        name: The name of the blueprint.
+        cookies: The cookies of the blueprint.
         state: The value that the provider sends back.
-        login: The data to save.
+        login: The data to keep.
     """
-    logins = _current()
-    # JSON does not keep the order, so each login is later than all others, even if the clock stops.
-    latest = max((entry["t"] for entry in logins.values()), default=0.0)
-    logins[state] = {
-        "p": name,
-        "t": round(max(time.time(), latest + 0.001), 3),
+    content = {
         "s": login.secret,
         "n": login.nonce,
         "u": login.next_url,
         "a": login.again,
+        "w": login.user,
+        "x": login.other_site,
     }
-    if login.user is not None:
-        logins[state]["w"] = login.user
-    if login.other_site:
-        logins[state]["x"] = True
-    while len(logins) > MAX_LOGINS or (len(logins) > 1 and _too_large(logins)):
-        del logins[min(logins, key=lambda each: logins[each]["t"])]
-    session[KEY] = logins
+    cookies.save(state, {key: value for key, value in content.items() if value})
 
 
-def pop_login(name: str, state: str | None) -> PendingLogin | None:
-    """Return the login with ``state`` and remove it, so that a state works only once."""
-    logins = _current()
-    if state is None or logins.get(state, {}).get("p") != name:
+def pop_login(cookies: LoginCookies, state: str | None) -> PendingLogin | None:
+    """Return the login with ``state`` and remove it, so that a state works only once.
+
+    Args:
+        cookies: The cookies of the blueprint.
+        state: The value that the provider sent back.
+    """
+    session.pop(OLD_KEY, None)
+    entry = None if state is None else cookies.pop(state)
+    if entry is None:
         return None
-    entry = logins.pop(state)
-    session[KEY] = logins
     return PendingLogin(
-        entry["s"], entry["n"], entry["u"], entry["a"], entry.get("w"), entry.get("x", False)
+        entry.get("s"),
+        entry.get("n"),
+        safe_next(entry.get("u")),
+        entry.get("a", False),
+        entry.get("w"),
+        entry.get("x", False),
     )
 
 
@@ -163,20 +151,6 @@ def forget_failure(name: str, *, kind: str = FAILED) -> None:
     failed = dict(session.get(kind, {}))
     if failed.pop(name, None) is not None:
         session[kind] = failed
-
-
-def _too_large(logins: dict[str, dict[str, Any]]) -> bool:
-    if len(json.dumps(logins)) > MAX_BYTES:
-        return True
-    # A browser drops a cookie that is too large and keeps the older one, without the new login.
-    return cookie_size({**session, KEY: logins}) > LIMIT - ATTRIBUTES
-
-
-def _current() -> dict[str, dict[str, Any]]:
-    now = time.time()
-    return {
-        state: entry for state, entry in session.get(KEY, {}).items() if now - entry["t"] < LIFETIME
-    }
 
 
 # -- the login that is finishing ---------------------------------------------------------------
