@@ -432,3 +432,37 @@ class TestAFunctionAsTheSender:
 
         assert "write @signal.connect, or @signal.connect_via(sender)" in str(caught[0].message)
         assert __file__ == caught[0].filename
+
+
+class TestThePathOfASend:
+    """Strict mode checks only the signals that it can say something about."""
+
+    def walks(self, signal):
+        """Return whether the call loop walks the receivers of the last send by itself."""
+        signal.send("north")
+        signal.send("north")
+        return signal._routes.everyone is not None
+
+    def test_a_signal_without_anything_to_check_is_as_fast_as_ever(self, strict, signal):
+        """It has no contract, and no receiver that may die by accident."""
+        signal.connect(repr, weak=False)
+        assert self.walks(signal)
+
+    def test_it_follows_the_switch(self, order_paid):
+        """A signal that has a contract is checked while strict mode is on, and not afterwards."""
+        assert self.walks(order_paid)
+        before = aldis.set_strict()
+        try:
+            with pytest.warns(StrictWarning):
+                assert not self.walks(order_paid)
+        finally:
+            aldis.set_strict(before)
+        assert self.walks(order_paid)
+
+    def test_it_ends_with_the_first_call_of_a_receiver(self, strict, signal):
+        """A receiver that was called may die, so later sends need no check."""
+        signal.send("north")
+        receiver = lambda sender: None
+        signal.connect(receiver)
+        assert signal._routes.everyone is None
+        assert self.walks(signal)

@@ -1165,10 +1165,6 @@ dispatch(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *n
                      Py_TYPE(self)->tp_name);
         return NULL;
     }
-    if (nargs <= 1 && routes->everyone != NULL && PyTuple_GET_SIZE(routes->everyone) == 0
-        && PyDict_GET_SIZE(routes->senders) == 0 && !routes->state->observed) {
-        return PyList_New(0);   /* the most frequent send: no receiver is connected */
-    }
     Arguments given;
     PyObject *links = NULL, *results = NULL;
     Py_INCREF(routes);          /* foreign code may initialize the signal again */
@@ -1207,15 +1203,30 @@ done:
     return results;
 }
 
+/* Return whether no receiver is connected, so a send has nothing to do. It is the usual case. */
+static inline int
+is_silent(PyObject *emitter)
+{
+    Routes *routes = ((Emitter *)emitter)->routes;
+    return routes != NULL && routes->everyone != NULL && PyTuple_GET_SIZE(routes->everyone) == 0
+           && PyDict_GET_SIZE(routes->senders) == 0 && !routes->state->observed;
+}
+
 static PyObject *
 emitter_send(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
+    if (nargs <= 1 && is_silent(emitter)) {
+        return PyList_New(0);
+    }
     return dispatch(emitter, args, nargs, names, 0);
 }
 
 static PyObject *
 emitter_send_robust(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
+    if (nargs <= 1 && is_silent(emitter)) {
+        return PyList_New(0);
+    }
     return dispatch(emitter, args, nargs, names, 1);
 }
 

@@ -29,8 +29,6 @@ __all__ = [
     "current_call",
     "current_send_id",
     "detach",
-    "disable",
-    "enable",
     "is_enabled",
     "observe_call",
     "observe_send",
@@ -41,12 +39,11 @@ __all__ = [
 _log = logging.getLogger("aldis")
 
 _observers: tuple[Observer, ...] = ()
-_reasons: frozenset[str] = frozenset()
 _current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
 _send_id: ContextVar[SendId | None] = ContextVar("aldis_current_send_id", default=None)
 _changing = ForkSafeLock()
 
-#: Whether every send takes the slow path, for an observer or for strict mode.
+#: Whether there is an observer. Every send then takes the slow path.
 enabled: bool = False
 
 #: The context of a send or a call without an observer.
@@ -286,7 +283,7 @@ def attach(observer: Observer) -> None:
     with _changing.lock:
         if not any(each is observer for each in _observers):
             _observers = (*_observers, observer)
-        enable("observers")
+        _send_slowly(bool(_observers))
 
 
 def detach(observer: Observer) -> None:
@@ -294,31 +291,17 @@ def detach(observer: Observer) -> None:
     global _observers  # noqa: PLW0603 - the observers belong to the process
     with _changing.lock:
         _observers = tuple(each for each in _observers if each is not observer)
-        if not _observers:
-            disable("observers")
+        _send_slowly(bool(_observers))
 
 
-def enable(reason: str) -> None:
-    """Send through the slow path until :func:`disable` is called with ``reason``."""
-    with _changing.lock:
-        _set_reasons(_reasons | {reason})
-
-
-def disable(reason: str) -> None:
-    """Forget ``reason``. Without a reason, sends take the fast path again."""
-    with _changing.lock:
-        _set_reasons(_reasons - {reason})
-
-
-def _set_reasons(reasons: frozenset[str]) -> None:
-    global _reasons, enabled  # noqa: PLW0603 - the flags belong to the process
-    _reasons = reasons
-    enabled = bool(reasons)
-    set_observed(enabled)
+def _send_slowly(observed: bool) -> None:
+    global enabled  # noqa: PLW0603 - the flag belongs to the process
+    enabled = observed
+    set_observed(observed)
 
 
 def is_enabled() -> bool:
-    """Return whether an observer or strict mode looks at sends."""
+    """Return whether there is an observer."""
     return enabled
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from warnings import warn
 from weakref import ref
 
-from aldis.core import observers, slowpath, strict
+from aldis.core import slowpath, strict
 from aldis.core._native import Emitter
 from aldis.core._typing import ConnectDecorator, P, R, Receiver
 from aldis.core.contract import Contract
@@ -63,9 +63,8 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         self._registry = Registry(ref(self))
         self._routes = self._registry.routes
         self._routes.continue_on_error = bool(self._continue_on_error)
-        self.contract = None
         self.sent = False
-        self._choose_path()
+        self.contract = None  # this chooses the path of a send
 
     # -- connecting ----------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             return lambda function: self.connect(function, sender, weak)
         if sender is not ANY and type(sender) is not self._routes.real_type:
             sender = self._real_sender(sender)
-        if type(receiver) is FunctionType and self.contract is None and not observers.enabled:
+        if type(receiver) is FunctionType and self.contract is None and not strict.is_strict():
             if hasattr(receiver, "__wrapped__"):
                 check_receiver(receiver)
             link, before = self._registry.connect(receiver, sender, bool(weak), CONNECT)
@@ -140,7 +139,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
     def connect_via(self, sender: Any, weak: bool = False) -> ConnectDecorator[P, R]:
         """Return a decorator that connects a function for ``sender``; see :meth:`connect`."""
-        if observers.enabled and isinstance(sender, FunctionType) and strict.is_strict():
+        if isinstance(sender, FunctionType) and strict.is_strict():
             strict.warn(
                 f"the sender in connect_via is the function {describe(sender)}; if it is the "
                 "receiver, write @signal.connect, or @signal.connect_via(sender)"
@@ -229,10 +228,11 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
                 strict.warn(problem, ContractWarning)
         weak = bool(weak)  # blinker accepts any object as a truth value
         link, before = self._registry.connect(receiver, sender, weak, owner)
-        if observers.enabled and before is None:
+        if before is None and strict.is_strict():
             message = strict.loss_message(receiver, weak=weak)
             if message is not None:
                 self._registry.loss_messages[link] = message
+                self._choose_path()
         return link, before
 
     def _cancel(self, link: Connection, owner: object) -> None:
@@ -380,9 +380,11 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             strict.warn_lost(describe_signal(self), self._registry.lost)
         if self._muted_or_overridden:
             return slowpath.Send(self, sender, payload, how, self._other_steps(sender, links))
-        if self._registry.loss_messages and observers.enabled and strict.is_strict():
+        if self._checked:
             for link in links:
                 self._registry.loss_messages.pop(link, None)  # the receiver is about to be called
+            if not self._is_checked():
+                self._choose_path()
         return slowpath.Send(self, sender, payload, how, links)
 
     def _other_steps(self, sender: Any, links: Sequence[Connection]) -> Sequence[slowpath.Step]:
@@ -404,8 +406,16 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         with self._registry.lock:
             special = self._is_overridden() or bool(self._muting or self._muting_contexts)
             self._muted_or_overridden = special
+            self._checked = self._is_checked()
             # The first send takes the slow path, which sets ``sent``.
-            self._registry.publish(allowed=self.sent and not special)
+            self._registry.publish(allowed=self.sent and not special and not self._checked)
+
+    def _is_checked(self) -> bool:
+        """Return whether strict mode checks the sends of this signal."""
+        registry = self._registry
+        return strict.is_strict() and (
+            self.contract is not None or bool(registry.loss_messages or registry.lost)
+        )
 
     def _is_overridden(self) -> bool:
         return "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
@@ -415,7 +425,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "receivers_for":
+        if name in {"receivers_for", "contract"}:
             self._choose_path()
 
     def __delattr__(self, name: str) -> None:

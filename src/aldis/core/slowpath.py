@@ -170,12 +170,12 @@ def call_receivers(
         AsyncReceiverError: A receiver is async and there is no ``wrapper``. No receiver was called.
     """
     signal, sender, payload, _, steps = send
-    if not steps and not observers.enabled:
+    if not steps and not observers.enabled and not strict.is_strict():
         return []
     with _emission(send) as emission, _send_id(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
-        watch = strict.watch_payload(signal, sender, payload) if observers.enabled else None
+        watch = strict.watch_payload(signal, sender, payload) if strict.is_strict() else None
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _live_calls(steps, emission):
@@ -210,11 +210,11 @@ async def await_receivers(
         robust: Whether to collect errors instead of stopping at the first one.
     """
     signal, sender, payload, _, steps = send
-    if not steps and not observers.enabled:
+    if not steps and not observers.enabled and not strict.is_strict():
         return []
     cancellation: BaseException | None = None
     with _emission(send) as emission, _send_id(steps):
-        watch = strict.watch_payload(signal, sender, payload) if observers.enabled else None
+        watch = strict.watch_payload(signal, sender, payload) if strict.is_strict() else None
         outcomes: list[Outcome[Any]] = []
         try:
             for step, receiver, call in _live_calls(steps, emission):

@@ -1,6 +1,7 @@
 """Strict mode: warnings, each with a location, for uses of a signal that are probably mistakes.
 
-Strict mode costs nothing while it is off: only the slow path uses this module.
+Only the slow path uses this module. In strict mode, a signal takes the slow path if it has a
+contract, or a weak receiver that was not called yet and may die by accident.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any, Final
 from warnings import warn_explicit
 
 from aldis._compat import is_protocol
-from aldis.core import observers
 from aldis.core.conformity import fits, type_name
 from aldis.core.contract import Contract
-from aldis.core.process import is_set
+from aldis.core.process import is_set, lock_holders
 from aldis.core.receiver import describe, describe_signal
+from aldis.core.registry import Registry
 from aldis.core.sender import describe_sender
 from aldis.errors import AldisWarning, StrictWarning
 
@@ -44,8 +45,10 @@ def set_strict(enabled: bool = True) -> bool:
     """
     global _enabled
     before, _enabled = _enabled, enabled
-    change = observers.enable if enabled else observers.disable
-    change("strict mode")
+    for holder in lock_holders():
+        signal = holder.signal_ref() if isinstance(holder, Registry) else None
+        if signal is not None:
+            signal._choose_path()  # noqa: SLF001 - part of aldis.core
     return before
 
 
