@@ -5,7 +5,6 @@ kills the process while the worker prints a receipt. The second time the worker 
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,7 +54,7 @@ def show(number: int) -> bool:
             visitor.open(f"{address}cart", {"product": LAMP, "quantity": "1"})
             paid = visitor.open(f"{address}pay", {"branch": "Harbour"})
             _relay(process, PRINTING)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
         print()
         sleep(LEASE)
         print(fill(f"{number + 1}. {KILLED}", 79))

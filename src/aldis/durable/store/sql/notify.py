@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import Any, Final
 
@@ -147,10 +147,13 @@ class PostgresNotifier:
         with suppress(Exception):  # without a connection, it polls
             sources.append(self._listen())
         timeout = POLL_ANYWAY if len(sources) > 1 else POLL
-        poll = select.poll()
-        for each in sources:
-            poll.register(each, select.POLLIN)
-        ready = [number for number, _ in poll.poll(min(seconds, timeout) * 1000)]
+        try:
+            with DefaultSelector() as selector:
+                for each in sources:
+                    selector.register(each, EVENT_READ)
+                ready = [key.fd for key, _ in selector.select(min(seconds, timeout))]
+        except OSError:  # PostgreSQL's socket has been closed meanwhile
+            ready = sources[1:]
         if self._awake.fileno() in ready:
             with suppress(BlockingIOError):
                 self._awake.recv(4096)
