@@ -53,7 +53,9 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         return {**kept, **more}
 
-    def run(self, *command, timeout=30, anew=False, out=None, err=None, **environ):
+    def run(
+        self, *command, timeout=30, anew=False, out=None, err=None, encoding="utf-8", **environ
+    ):
         """Run a command to its end.
 
         Args:
@@ -62,6 +64,7 @@ class Project:
             anew: Start a new interpreter, although a fork of the server could run the command.
             out: The path to which the output is redirected, or CLOSED.
             err: The path to which errors are redirected, or CLOSED.
+            encoding: The encoding of what it prints.
             **environ: Variables of its environment.
         """
         with ExitStack() as stack:
@@ -82,7 +85,7 @@ class Project:
             texts = []
             for file in files:
                 file.seek(0)
-                texts.append(file.read().decode())
+                texts.append(file.read().decode(encoding))
         return subprocess.CompletedProcess(command, process.returncode, *texts)
 
     def run_without(self, missing, *command):
@@ -110,7 +113,9 @@ class Project:
         streams = (subprocess.DEVNULL, subprocess.PIPE, err)
         return self._start(command, environ, streams, session=True, anew=anew)
 
-    def on_terminal(self, *command, columns=80, answer=None, typed=True, **environ):
+    def on_terminal(
+        self, *command, columns=80, answer=None, typed=True, encoding="utf-8", **environ
+    ):
         """Run a command to its end on a terminal, and return its exit code and what is seen.
 
         Args:
@@ -118,6 +123,7 @@ class Project:
             columns: How wide the terminal is.
             answer: What is typed when the command asks for yes or no.
             typed: Whether the terminal is the command's input, too.
+            encoding: The encoding of what it prints.
             **environ: Variables of its environment.
         """
         try:
@@ -142,7 +148,7 @@ class Project:
             pass
         finally:
             os.close(ours)
-        return process.wait(timeout=30), seen.decode().replace("\r\n", "\n")
+        return process.wait(timeout=30), seen.decode(encoding).replace("\r\n", "\n")
 
     def _start(self, command, environ, streams, *, session=False, anew=False):
         stdin, stdout, stderr = streams

@@ -66,8 +66,37 @@ MISTAKES = {
         "sqlite:///shop.db"
     ),
     "--url shop.db": (
-        "the value of --url is not a database's URL: write sqlite:///shop.db or "
-        "postgresql+psycopg://user:password@host/database"
+        "the database URL has no ://; write sqlite:///shop.db, "
+        "postgresql+psycopg://user:password@host/database or "
+        "mariadb+pymysql://user:password@host/database"
+    ),
+    "--url ''": "the database URL is empty: is the variable set that should contain it?",
+    "--url sqlite:shop.db": "the path follows three slashes: write sqlite:///shop.db",
+    "--url sqlite://shop.db": (
+        "a path after sqlite:// begins with one more slash: write sqlite:///shop.db for a file in "
+        "the working directory, or sqlite:////shop.db for an absolute path"
+    ),
+    "--url postgres://me:secret@h/d": (
+        "SQLAlchemy does not know postgres://, which others write: write postgresql+psycopg://"
+    ),
+    "--url POSTGRESQL://me:secret@h/d": (
+        "SQLAlchemy does not know POSTGRESQL://, which others write: write postgresql+psycopg://"
+    ),
+    "--url sqlite3:///shop.db": (
+        "SQLAlchemy does not know sqlite3://, which others write: write sqlite://"
+    ),
+    "--url postgresql+psycopg3://h/d": (
+        "SQLAlchemy knows no driver 'psycopg3' for postgresql: write one of postgresql+psycopg, "
+        "postgresql+psycopg2, postgresql+asyncpg, postgresql+pg8000"
+    ),
+    "--url postgresql+psycopg://me:se/cret@h:x/d": (
+        "SQLAlchemy cannot read the database URL. In the user name and the password, write @ as "
+        "%40, / as %2F, : as %3A and % as %25. The form is "
+        "postgresql+psycopg://user:password@host:port/database"
+    ),
+    "--url mysql://h/d": (
+        "mysql:// uses the driver MySQLdb, which is not installed: pip install mysqlclient, or "
+        "write mysql+pymysql://, whose driver is installed"
     ),
     "--url sqlight:///shop.db": (
         "there is no database system 'sqlight': write sqlite, postgresql or mariadb, and the "
@@ -77,8 +106,8 @@ MISTAKES = {
         "an outbox is kept in SQLite, PostgreSQL, MariaDB or MySQL, not in 'mssql'"
     ),
     "--url mysql+mysqlconnector://h/d": (
-        "the driver 'mysql' of 'mysql+mysqlconnector' is not installed: install it, or name "
-        "another, as in postgresql+psycopg:// or mariadb+pymysql://"
+        "mysql+mysqlconnector:// uses the driver mysql, which is not installed: "
+        "pip install mysql-connector-python, or write mysql+pymysql://, whose driver is installed"
     ),
 }
 
@@ -245,7 +274,8 @@ class TestCheck:
     def test_no_file(self, project, command):
         """A command that only reads does not create the file."""
         ended = db(project, command, *FILE)
-        said_of = "Error: there is no file 'shop.db': `aldis db upgrade` creates it\n"
+        where = project.folder
+        said_of = f"Error: there is no file 'shop.db' in {where}: `aldis db upgrade` creates it\n"
         assert (2, said_of) == said(ended)
         assert [] == list(project.folder.iterdir())
 

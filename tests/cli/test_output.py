@@ -75,12 +75,32 @@ class TestTerminal:
             shop.run(*LIST, COLUMNS="40").stdout
         )
 
-    def test_an_encoding_without_the_lines_of_a_tree(self, shop):
-        """A character that the encoding lacks becomes a question mark."""
+    @pytest.mark.parametrize(
+        ("encoding", "branch", "micro"),
+        [
+            ("ascii", "+- ", "us"),
+            ("latin-1", "+- ", "\xb5s"),
+            ("cp1252", "+- ", "\xb5s"),
+            ("cp437", "\u251c\u2500 ", "\xb5s"),
+            ("utf-8", "\u251c\u2500 ", "\xb5s"),
+        ],
+    )
+    @pytest.mark.parametrize("terminal", [False, True])
+    def test_an_encoding_without_the_lines_of_a_tree(
+        self, shop, without, encoding, branch, micro, terminal
+    ):
+        """The lines of a tree are ASCII if the encoding lacks them, also without UTF-8 mode."""
         command = (*ALDIS, "signals", "trace", "--app", "shop", "/")
-        ended = shop.run(*command, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-        assert 0 == ended.returncode
-        assert "\n?? request-started  " in ended.stdout
+        environ = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        if terminal:
+            environ |= without("rich")
+            code, seen = shop.on_terminal(*command, encoding=encoding, **environ)
+        else:
+            ended = shop.run(*command, encoding=encoding, **environ)
+            code, seen = ended.returncode, ended.stdout
+        assert 0 == code, seen
+        assert f"\n{branch}request-started  " in seen
+        assert f" {micro}  " in seen
 
 
 class TestStopping:

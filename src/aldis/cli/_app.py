@@ -22,9 +22,10 @@ import click
 
 from aldis._extension import declare_loaded_signals
 from aldis.blinker import install_as_blinker, stands_in
+from aldis.cli._drivers import database_advice
 from aldis.cli._env import flask_script, load_env
 from aldis.cli._options import APP
-from aldis.cli._output import app_prints_to_stderr, relative_location
+from aldis.cli._output import app_prints_to_stderr, relative_location, short_repr
 from aldis.errors import StandInError
 
 __all__ = ["AppError", "describe_error", "load_app", "load_object"]
@@ -277,7 +278,7 @@ def _guess(module: ModuleType) -> str:
 
 
 def _type_and_value(found: Any) -> str:
-    return f"{type(found).__qualname__}: {found!r:.60}"
+    return f"{type(found).__qualname__}: {short_repr(found)}"
 
 
 def _call_of(found: Any, path: str, name: str | None) -> str | None:
@@ -360,6 +361,8 @@ def describe_error(error: BaseException) -> str:
         location, source = _line_of(error)
     if location:
         lines.append(f"  {relative_location(location)}" + (f": {source}" if source else ""))
+    if advice := database_advice(error):
+        lines.append(f"  {advice}")
     return "\n".join(lines)
 
 

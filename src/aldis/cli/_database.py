@@ -17,8 +17,10 @@ import click
 
 from aldis._optional import needs
 from aldis.cli._app import load_app, load_object
+from aldis.cli._drivers import database_advice, driver_advice, url_problem
 from aldis.cli._env import env_file_option, load_env
 from aldis.cli._options import APP, app_option, traceback_option
+from aldis.cli._output import short_repr
 from aldis.errors import AldisError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -197,11 +199,18 @@ def outbox_of(app: Any) -> Any:
     outbox = getattr(aldis, "outbox", None)
     if outbox is None:
         raise DatabaseError(
-            f"the app {app!r:.60} has no outbox: give it one, Aldis(app, "
-            "outbox=Outbox(db.session)), or name one with --outbox module:name, or the database "
-            "with --url"
+            f"the app {short_repr(app)} has no outbox: give it one, Aldis(app, "
+            f"outbox=Outbox(db.session)){_other_ways()}"
         )
     return outbox
+
+
+def _other_ways() -> str:
+    """Return the end of a message: the options of the command that name a database."""
+    ctx = click.get_current_context(silent=True)
+    options = {name for each in (ctx.command.params if ctx else ()) for name in each.opts}
+    ways = {"--outbox": "name one with --outbox module:name", "--url": "the database with --url"}
+    return "".join(f", or {text}" for option, text in ways.items() if option in options)
 
 
 def app_context(app: Any) -> Any:
@@ -273,24 +282,14 @@ def _url_errors(url: str) -> Iterator[None]:
             )
     except MissingExtraError as missing:
         raise DatabaseError(str(missing)) from missing
-    scheme = url.partition(":")[0]
     try:
         yield
-    except NoSuchModuleError as error:
-        raise DatabaseError(
-            f"there is no database system {scheme!r}: write sqlite, postgresql or mariadb, and the "
-            "driver after a plus sign"
-        ) from error
-    except (ArgumentError, ValueError) as error:
-        raise DatabaseError(
-            "the value of --url is not a database's URL: write sqlite:///shop.db or "
-            "postgresql+psycopg://user:password@host/database"
-        ) from error
-    except ModuleNotFoundError as missing:
-        raise DatabaseError(
-            f"the driver {missing.name!r} of {scheme!r} is not installed: install it, or name "
-            "another, as in postgresql+psycopg:// or mariadb+pymysql://"
-        ) from missing
+    except (NoSuchModuleError, ArgumentError, ValueError) as error:
+        advice = database_advice(error) if "greenlet" in str(error) else url_problem(url)
+        raise DatabaseError(advice or str(error)) from error
+    except ImportError as missing:
+        advice = driver_advice(missing.name or "", url.partition(":")[0])
+        raise DatabaseError(advice or database_advice(missing) or str(missing)) from missing
 
 
 # -- files of SQLite -------------------------------------------------------------------------------
@@ -306,7 +305,8 @@ def refuse_missing_file(target: DatabaseTarget) -> None:
     if target.engine.dialect.name != "sqlite" or not name or name.startswith(("file:", ":")):
         return
     if not Path(name).exists():
-        raise DatabaseError(f"there is no file {name!r}: `aldis db upgrade` creates it")
+        where = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
+        raise DatabaseError(f"there is no file {name!r}{where}: `aldis db upgrade` creates it")
 
 
 def refuse_memory(target: DatabaseTarget, why: str) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from os.path import relpath
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, Final, TextIO, TypeAlias
+from typing import Any, Final, NamedTuple, TextIO, TypeAlias
 
 import click
 
-from aldis.core.text import printable
+from aldis.core.text import encodable, printable, shortened
 
 __all__ = [
     "INDENT",
@@ -29,6 +30,7 @@ __all__ = [
     "redirect_to_devnull",
     "relative_location",
     "relative_paths",
+    "short_repr",
     "write_json",
     "writing",
 ]
@@ -51,6 +53,10 @@ HANG: Final = 2
 WIDEST: Final = 190
 
 
+#: How many characters of a value are shown in a message.
+WIDEST_VALUE: Final = 60
+
+
 class OutputError(click.ClickException):
     """The standard output cannot be written."""
 
@@ -60,11 +66,56 @@ class OutputError(click.ClickException):
         super().__init__(f"the standard output cannot be written: {reason}")
 
 
+class Line(NamedTuple):
+    """A line of a report.
+
+    Attributes:
+        parts: Its texts, each with a style.
+        indent: How many spaces it is indented.
+        width: The width at which it is wrapped in a pipe, too, or ``None``.
+    """
+
+    parts: list[tuple[str, str]]
+    indent: int = 0
+    width: int | None = None
+
+
+class Table(NamedTuple):
+    """A table of a report. The names of its columns stand in the head."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[tuple[str, str]]]
+
+    def lines(self, width: int | None) -> list[Line]:
+        """Return the lines of the table, in columns if these fit ``width``, else a line a row."""
+        columns = [[text for text, _ in column] for column in zip(*self.rows, strict=True)]
+        widths = [
+            max(len(text) for text in (name, *column) if len(text) <= max(WIDEST, len(name)))
+            for name, column in zip(self.head, columns, strict=True)
+        ]
+        if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
+            return [Line(list(self._labelled(row)), 0, width) for row in self.rows]
+        right = [all(map(_is_number, column)) for column in columns]
+        head = [(name, "dim") for name in self.head]
+        return [Line(list(_padded(row, widths, right))) for row in (head, *self.rows)]
+
+    def _labelled(self, row: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Yield the cells of a row with the names of their columns; leave out empty cells."""
+        (first, style), *cells = row
+        yield first, style
+        separator = "  "
+        for name, (text, style) in zip(self.head[1:], cells, strict=True):
+            if text:
+                yield f"{separator}{name}{' ' if name else ''}", "dim"
+                yield text, style
+                separator = ", "
+
+
 class Report:
-    """Lines for people, collected first and then printed at once."""
+    """Lines and tables for people, collected first and then printed at once."""
 
     def __init__(self) -> None:
-        self._lines: list[tuple[int, list[tuple[str, str]]]] = []
+        self._items: list[Line | Table] = []
 
     def line(self, *parts: Styled, indent: int = 0) -> None:
         """Add a line; without parts, an empty line.
@@ -73,41 +124,49 @@ class Report:
             *parts: Text, or text with a style that rich knows.
             indent: How many spaces the line is indented, its continuation included.
         """
-        styled = [(part, "") if isinstance(part, str) else part for part in parts]
-        styled = [(printable(text), style) for text, style in styled]
-        self._lines.append((indent, styled))
+        self._items.append(Line([_printable(part) for part in parts], indent))
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Styled]]) -> None:
-        """Add a table; columns of numbers are aligned on the right."""
-        rows = [[_printable(cell) for cell in row] for row in rows]  # before the widths
-        columns = [[_text(row[number]) for row in rows] for number in range(len(head))]
-        right = [all(_is_number(each) for each in column) for column in columns]
-        widths = [
-            max(len(text) for text in (name, *column) if len(text) <= max(WIDEST, len(name)))
-            for name, column in zip(head, columns, strict=True)
-        ]
-        for row in ([(name, "dim") for name in head], *rows):
-            self.line(*_padded(row, widths, right))
+        """Add a table with at least one row; columns of numbers are aligned on the right."""
+        cells = [[_printable(cell) for cell in row] for row in rows]
+        self._items.append(Table([printable(name) for name in head], cells))
 
     def print(self) -> None:
-        """Write the lines to the standard output; wrap them only on a terminal."""
+        """Write everything to the standard output.
+
+        Lines are wrapped only on a terminal. If a table is wider than the terminal, or than
+        ``COLUMNS`` in a pipe, each row becomes a line with the names of the columns in it.
+        """
         with writing():
             if not sys.stdout.isatty():
-                self._print_plain(None)
-            elif not self._print_rich():
-                self._print_plain(get_terminal_size().columns)
+                self._print_plain(self._lines(_columns_variable()), None)
+                return
+            width = get_terminal_size().columns
+            lines = self._lines(width)
+            if not self._print_rich(lines):
+                self._print_plain(lines, width)
 
-    def _print_plain(self, width: int | None) -> None:
-        for indent, parts in self._lines:
+    def _lines(self, width: int | None) -> list[Line]:
+        encoding = getattr(sys.stdout, "encoding", None)
+        return [
+            line._replace(parts=[(encodable(text, encoding), style) for text, style in line.parts])
+            for item in self._items
+            for line in (item.lines(width) if isinstance(item, Table) else [item])
+        ]
+
+    @staticmethod
+    def _print_plain(lines: list[Line], width: int | None) -> None:
+        for parts, indent, own_width in lines:
             text = "".join(text for text, _ in parts)
-            lines = [text]
-            if width is not None:
-                lines = wrap(text, max(20, width - indent - HANG), break_on_hyphens=False) or [""]
-            for number, line in enumerate(lines):
+            wrapped = [text]
+            if limit := width or own_width:
+                wrapped = wrap(text, max(20, limit - indent - HANG), break_on_hyphens=False) or [""]
+            for number, line in enumerate(wrapped):
                 margin = indent + HANG if number else indent
                 print(f"{' ' * margin}{line}".rstrip())
 
-    def _print_rich(self) -> bool:
+    @staticmethod
+    def _print_rich(lines: list[Line]) -> bool:
         try:
             from rich.console import Console  # noqa: PLC0415 - rich is optional
             from rich.padding import Padding  # noqa: PLC0415 - rich is optional
@@ -115,7 +174,7 @@ class Report:
         except ModuleNotFoundError:
             return False
         console = Console(highlight=False, no_color=True if os.environ.get("NO_COLOR") else None)
-        for indent, parts in self._lines:
+        for parts, indent, _ in lines:
             text = Text.assemble(*parts)
             if not text:
                 console.print()
@@ -126,26 +185,28 @@ class Report:
         return True
 
 
+def _columns_variable() -> int | None:
+    """Return the width that the variable ``COLUMNS`` asks for, or ``None`` without one."""
+    text = os.environ.get("COLUMNS", "")
+    return int(text) if text.isdecimal() and int(text) else None
+
+
 def _padded(
-    row: Sequence[Styled], widths: Sequence[int], right: Sequence[bool]
-) -> Iterator[Styled]:
-    for cell, width, on_the_right in zip(row, widths, right, strict=True):
-        text = _text(cell)
-        style = "" if isinstance(cell, str) else cell[1]
+    row: Sequence[tuple[str, str]], widths: Sequence[int], right: Sequence[bool]
+) -> Iterator[tuple[str, str]]:
+    for (text, style), width, on_the_right in zip(row, widths, right, strict=True):
         yield (text.rjust(width) if on_the_right else text.ljust(width)), style
-        yield "  "
+        yield "  ", ""
 
 
 def _is_number(text: str) -> bool:
     return text.replace(",", "").isdigit()
 
 
-def _printable(cell: Styled) -> Styled:
-    return printable(cell) if isinstance(cell, str) else (printable(cell[0]), cell[1])
-
-
-def _text(cell: Styled) -> str:
-    return cell if isinstance(cell, str) else cell[0]
+def _printable(part: Styled) -> tuple[str, str]:
+    """Return the text of ``part`` without control characters, and its style."""
+    text, style = (part, "") if isinstance(part, str) else part
+    return printable(text), style
 
 
 def write_json(schema: str, facts: dict[str, Any]) -> None:
@@ -169,8 +230,8 @@ def writing() -> Iterator[None]:
     if sys.stdout is None:
         raise OutputError("it is closed")
     try:
-        if hasattr(sys.stdout, "reconfigure"):  # an encoding without "├" shows a "?"
-            sys.stdout.reconfigure(errors="replace")
+        if hasattr(sys.stdout, "reconfigure"):  # the encoding may lack a character
+            sys.stdout.reconfigure(errors="backslashreplace")
         yield
         sys.stdout.flush()
     except BrokenPipeError:
@@ -230,6 +291,12 @@ def duration_text(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return "0s"
+
+
+def short_repr(value: object) -> str:
+    """Return the beginning of the ``repr`` of ``value``, without an address in memory."""
+    text = re.sub(r"(?: object)? at 0x[0-9a-fA-F]+", "", repr(value))
+    return printable(shortened(text, WIDEST_VALUE))
 
 
 def relative_location(location: str | None) -> str:

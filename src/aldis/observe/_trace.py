@@ -25,7 +25,7 @@ from aldis.core.observers import Call, Emission, Observer, attach, detach
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import location, name_of
 from aldis.core.sender import describe_sender
-from aldis.core.text import shortened
+from aldis.core.text import encodable, shortened
 from aldis.observe._tree import CallNode, EmissionNode, rich_trees, text_lines
 
 __all__ = ["Trace", "trace"]
@@ -220,9 +220,13 @@ class Trace(Observer):
             except ModuleNotFoundError:
                 pass
             else:
-                Console(file=file, highlight=False).print(Group(*rich_trees(roots, title)))
+                console = Console(file=file, highlight=False)
+                with console.capture() as drawn:
+                    console.print(Group(*rich_trees(roots, title)))
+                print(encodable(drawn.get(), file.encoding), end="", file=file)
                 return
-        print("\n".join(text_lines(roots, title)), file=file)
+        text = "\n".join(text_lines(roots, title))
+        print(encodable(text, getattr(file, "encoding", None)), file=file)
 
     def __str__(self) -> str:
         return "\n".join(text_lines(self.roots))

@@ -1,6 +1,7 @@
 """``aldis deliveries pending``, ``running`` and ``dead``."""
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -102,3 +103,59 @@ class TestLists:
         shown = deliveries.run("show", "1").stdout
         assert "\x1b" not in shown
         assert '"\\x1b[31mred"' in shown
+
+
+#: Names and errors that fill a line by themselves.
+LONG = {"receiver": "billing." + "receipt" * 20, "signal": "order-" + "paid" * 30}
+
+
+class TestNarrowTables:
+    @pytest.fixture
+    def wide(self, deliveries):
+        """Give deliveries in each state, some of them with long names."""
+        for more in ({}, LONG):
+            receiver = more.get("receiver", "billing.receipt")
+            deliveries.add(**more)
+            deliveries.kill(receiver, f"LookupError: no {'lamp' * 40} in {LONG['signal']}")
+            deliveries.add(count=2, **more)
+            deliveries.store.claim(LEASE, receiver, 1, ordered=False)
+        return deliveries
+
+    @pytest.mark.parametrize("columns", [40, 60, 80])
+    @pytest.mark.parametrize("command", ["stats", "pending", "running", "dead"])
+    def test_in_a_pipe_with_columns(self, wide, monkeypatch, command, columns):
+        """A table that is wider than ``COLUMNS`` becomes lines with the names of the columns."""
+        whole = wide.run(command).stdout
+        monkeypatch.setenv("COLUMNS", str(columns))
+        narrow = wide.run(command).stdout
+        assert max(map(len, narrow.splitlines())) <= columns
+        assert max(map(len, whole.splitlines())) > 200
+        assert LONG["receiver"] in re.sub(r"\s", "", narrow)
+
+    @pytest.mark.parametrize("rich", [True, False])
+    @pytest.mark.parametrize("columns", [40, 60])
+    @pytest.mark.parametrize("command", ["stats", "pending", "running", "dead"])
+    def test_on_a_terminal(self, wide, monkeypatch, command, columns, rich):
+        """No line is wider than the terminal, and no text is lost."""
+        lines = on_a_terminal(wide, command, columns, monkeypatch, rich=rich)
+        assert max(map(len, lines)) <= columns
+        assert LONG["receiver"] in re.sub(r"\s", "", "".join(lines))
+        if command == "dead":
+            assert "lamp" * 40 in re.sub(r"\s", "", "".join(lines))
+
+    def test_a_table_that_fits_keeps_its_columns(self, deliveries, monkeypatch):
+        """On a terminal that is wide enough, the table is the table of a pipe."""
+        deliveries.add()
+        whole = deliveries.run("pending").stdout.splitlines()
+        assert whole == on_a_terminal(deliveries, "pending", 120, monkeypatch, rich=True)
+
+
+def on_a_terminal(deliveries, command, columns, monkeypatch, *, rich):
+    """Return the lines that a command prints on a terminal, without colours."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    if not rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = deliveries.run(command).stdout
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -68,7 +69,10 @@ class TestRefusals:
                     "name a file, as in sqlite:///shop.db"
                 ),
             ),
-            ("sqlite:///no.db", "Error: there is no file 'no.db': `aldis db upgrade` creates it"),
+            (
+                "sqlite:///no.db",
+                f"Error: there is no file 'no.db' in {Path.cwd()}: `aldis db upgrade` creates it",
+            ),
         ],
     )
     def test_no_database(self, url, message):

@@ -286,7 +286,7 @@ def show_delivery(ctx: click.Context, /, *, delivery: str, as_json: bool, **name
 
     \b
       aldis deliveries show 1234 --app shop:app
-      aldis deliveries show 0f3a…:billing.receipt --app shop:app
+      aldis deliveries show 0f3a...:billing.receipt --app shop:app
     """
     with open_store(ctx, **named) as store:
         found = _find(store, delivery)
@@ -430,9 +430,9 @@ def _add_causes(report: Report, found: Delivery, causes: Sequence[Delivery]) -> 
         depth = 1
     for each in [*causes, found]:
         report.line(
-            "└─ " if depth else "",
+            "\u2514\u2500 " if depth else "",
             (str(each.id), "bold"),
-            f"  {printable(each.signal)} → ",
+            f"  {printable(each.signal)} \u2192 ",
             (printable(each.receiver), "cyan"),
             f"  {each.state.label}",
             (" (this one)" if each is found else "", "dim"),

@@ -231,7 +231,7 @@ def _check_ids(
 
 
 @deliveries_command("prune", "Delete deliveries that ended long ago.")
-@click.option("--older-than", type=AGE, required=True, help="How long ago: 7d, 12h …")
+@click.option("--older-than", type=AGE, required=True, help="How long ago: 7d, 12h, 90s.")
 @_mode_options
 @click.pass_context
 def prune_deliveries(ctx: click.Context, /, *, older_than: float, **options: Any) -> None:
