@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, flash, session
 
-from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
+from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error, on_login_failure
 from examples.shop.provider import Provider
 
 
@@ -15,6 +15,8 @@ from examples.shop.provider import Provider
 def greet(sender: Blueprint, *, token: dict[str, Any], **extra: Any) -> None:
     """Store the visitor's name, which comes from the verified id_token."""
     session["visitor"] = token["userinfo"]["sub"]
+    # Another receiver or the storage may still make the login fail.
+    on_login_failure(lambda: session.pop("visitor", None))
     flash(f"Welcome aboard, {session['visitor']}")
 
 

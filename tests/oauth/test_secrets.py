@@ -1,8 +1,13 @@
 """No secret, verifier or token is in a log line, an error's message or a repr."""
 
+import html
+import json
 import logging
 import pickle
+import re
 import traceback
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -150,7 +155,9 @@ def test_a_renewal(op, everything_logged):
     with app.test_request_context():
         blueprint.token = {**blueprint.token, "expires_at": 1}
         op.says(
-            "/token", {"error": "oops", "error_description": f"{TOKENS} {op.client_secret}"}, 400
+            "/token",
+            {"error": "oops", "error_description": f"{TOKENS[:2]} {op.client_secret}"},
+            400,
         )
         with pytest.raises(AldisError) as refused:
             blueprint.session.get("/me")
@@ -286,3 +293,98 @@ def test_errors_survive_being_pickled():
     )
     assert ("code", "text", "uri") == (login.code, login.description, login.uri)
     assert ("hub", "text") == (expired.provider, str(expired))
+
+
+SECRET = "p+w/d&q\"= 7'<s3cret>"  # noqa: S105
+
+
+def half(text):
+    """Encode every second character for URLs."""
+    return "".join(f"%{ord(each):02x}" if n % 2 else each for n, each in enumerate(text))
+
+
+SPELLINGS = {
+    "plain": str,
+    "URL": lambda text: quote(text, safe=""),
+    "URL in lower case": lambda text: re.sub("%..", lambda m: m[0].lower(), quote(text, safe="")),
+    "URL with slashes": quote,
+    "form": quote_plus,
+    "form in lower case": lambda text: re.sub("%..", lambda m: m[0].lower(), quote_plus(text)),
+    "URL twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "half of the characters": half,
+    "HTML": html.escape,
+    "HTML by number": lambda text: "".join(f"&#{ord(each)};" for each in text),
+    "HTML in hexadecimal": lambda text: "".join(f"&#x{ord(each):X};" for each in text),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON with escaped slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON for HTML": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+    "repr": repr,
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 in the middle": lambda text: b64encode(f"app:{text}!".encode()).decode(),
+    "base64 one later": lambda text: b64encode(f"apps:{text}!".encode()).decode(),
+    "base64 two later": lambda text: b64encode(f"a:{text}!".encode()).decode(),
+    "base64 in a URL": lambda text: quote(b64encode(text.encode()).decode(), safe=""),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_secret_is_removed_in_every_spelling(spelling):
+    """The rest of the text stays."""
+    said = spelling(SECRET)
+    failure = failure_from(LoginError("bad", f"it was {said} and more"), [SECRET])
+    assert "[removed]" in failure.description
+    assert failure.description.startswith("it was ")
+    assert failure.description.endswith(" and more")
+    middle = said[6:-6]
+    assert middle not in f"{failure.description} {failure.error.exception!r}"
+
+
+def test_a_text_without_the_secret_stays_as_it_is():
+    """Only the secret is removed."""
+    text = "the provider said: invalid_grant (code 7), 50% of & <b>"
+    assert text == failure_from(LoginError("bad", text), [SECRET, "another-secret"]).description
+
+
+FAILING = {
+    "redirect to the provider": "discovery_failed",
+    "state of the response": "state_unknown",
+    "response of the provider": "access_denied",
+    "token": "invalid_grant",
+    "receiver of oauth_authorized": "not_invited",
+    "storage": "token not stored",
+}
+
+
+@pytest.mark.parametrize("step", FAILING)
+def test_the_log_names_the_provider_the_step_the_error_and_the_reason(op, caplog, step):
+    """One line of the log is enough to see what happened."""
+    caplog.set_level(logging.WARNING, "aldis.oauth")
+
+    class Full(MemoryStorage):
+        def set(self, blueprint, token):
+            raise OSError("the reason")
+
+    app, blueprint = app_with(op, storage=Full() if step == "storage" else None)
+    client = app.test_client()
+
+    def refuse(sender, token):
+        if step == "receiver of oauth_authorized":
+            raise LoginError("not_invited", "the reason")
+
+    if step == "redirect to the provider":
+        op.says("/.well-known/openid-configuration", {})
+        client.get("/login/op")
+    elif step == "state of the response":
+        client.get(CALLBACK, query_string={"state": "x"})
+    elif step == "response of the provider":
+        log_in(client, op, error="access_denied", error_description="the reason")
+    else:
+        if step == "token":
+            said = {"error": "invalid_grant", "error_description": "the reason"}
+            op.says("/token", said, 400)
+        with oauth_authorized.connected_to(refuse, blueprint):
+            log_in(client, op)
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith(f"a login with op failed at the step {step!r}: {FAILING[step]} (")
+    assert "the reason" in line or step in ("redirect to the provider", "state of the response")

@@ -12,6 +12,7 @@ with needs("aldis.oauth", "oauth", authlib="Authlib", flask="Flask", requests="r
     from aldis.oauth._blueprint import OAuthBlueprint
     from aldis.oauth._client import OAuthSession
     from aldis.oauth._failures import ErrorText
+    from aldis.oauth._login_state import on_login_failure
     from aldis.oauth._responses import safe_next
     from aldis.oauth._storage import (
         LockingTokenStorage,
@@ -34,5 +35,6 @@ __all__ = [
     "oauth_before_login",
     "oauth_error",
     "oauth_signals",
+    "on_login_failure",
     "safe_next",
 ]

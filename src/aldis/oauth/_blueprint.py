@@ -294,7 +294,7 @@ class OAuthBlueprint(Blueprint):
         try:
             started = provider.start(url_for(".authorized", _external=True))
         except Exception as error:  # noqa: BLE001 - every failure is an oauth_error
-            return self._fail(self._described(error), again=again)
+            return self._fail(self._described(error), "redirect to the provider", again=again)
         oauth_before_login.send(self, **async_support(), url=started.url)
         login = _login_state.new_login(started, again=again)
         _login_state.save_login(self._cookies(), started.state, login)
@@ -319,7 +319,7 @@ class OAuthBlueprint(Blueprint):
             with _login_state.finishing(login):
                 response, keep = self._send_authorized(token)
         except _FailedError as failed:
-            return self._fail(failed.failure, again=login.again, cookies_work=True)
+            return self._fail(failed.failure, failed.step, again=login.again, cookies_work=True)
         keep = keep and response is None
         if keep:
             self._keep_refresh_token(provider, token)
@@ -345,7 +345,7 @@ class OAuthBlueprint(Blueprint):
             # A second use of the URL, for example in a tab that the browser restored.
             return no_store(redirect(self._target()))
         again = _login_state.failed_recently(self.name)
-        return self._fail(unknown_state(state), again=again)
+        return self._fail(unknown_state(state), "state of the response", again=again)
 
     def _cookies(self) -> LoginCookies:
         return LoginCookies(
@@ -359,10 +359,12 @@ class OAuthBlueprint(Blueprint):
 
     def _fetch_token(self, provider: Provider, login: PendingLogin) -> Token:
         args = request.args
+        step = "response of the provider"
         try:
             provider.check_origin(args)
             failure = provider.error_in(args)
             if failure is None:
+                step = "token"
                 redirect_uri = url_for(".authorized", _external=True)
                 return provider.fetch_token(
                     args, redirect_uri, secret=login.secret, nonce=login.nonce
@@ -370,7 +372,7 @@ class OAuthBlueprint(Blueprint):
         except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
             secrets = [login.secret, login.nonce, args.get("code"), args.get("oauth_verifier")]
             failure = self._described(error, secrets)
-        raise _FailedError(failure)
+        raise _FailedError(failure, step)
 
     def _send_authorized(self, token: Token) -> tuple[BaseResponse | None, bool]:
         """Send ``oauth_authorized``; return a Response, if any, and whether to store ``token``."""
@@ -378,7 +380,8 @@ class OAuthBlueprint(Blueprint):
             try:
                 results = oauth_authorized.send(self, **async_support(), token=token)
             except LoginError as rejection:
-                raise _FailedError(self._described(rejection, token_secrets(token))) from rejection
+                failure = self._described(rejection, token_secrets(token))
+                raise _FailedError(failure, "receiver of oauth_authorized") from rejection
         # Compared by value, as Flask-Dance does: 0 means False too.
         keep = not any(value == False for _, value in results)  # noqa: E712
         return first_response(value for _, value in results), keep
@@ -413,8 +416,11 @@ class OAuthBlueprint(Blueprint):
         try:
             self.token = {key: value for key, value in token.items() if key != "userinfo"}
         except Exception as error:  # noqa: BLE001 - a storage may raise any error
-            _log.warning("the storage refused a token from %s: %s", self.name, type(error).__name__)
-            return redact(error, token_secrets(token))
+            secrets = token_secrets(token)
+            failure = self._described(error, secrets)
+            reason = f"{type(error).__name__}: {failure.error.exception}"
+            self._log_failure("storage", "token not stored", reason)
+            return redact(error, secrets)
         return None
 
     # -- failures ------------------------------------------------------------------------------
@@ -423,8 +429,14 @@ class OAuthBlueprint(Blueprint):
         known = [*self.provider.settings.secrets, *secrets]
         return failure_from(error, known, getattr(error, "response", None))
 
-    def _fail(self, failure: Failure, *, again: bool, cookies_work: bool = False) -> BaseResponse:
-        _log.warning("a login with %s failed: %s", self.name, log_text(failure.error))
+    def _log_failure(self, step: str, error: str, reason: str | None) -> None:
+        text = "a login with %s failed at the step %r: %s (%s)"
+        _log.warning(text, self.name, step, log_text(error), log_text(reason or "no reason"))
+
+    def _fail(
+        self, failure: Failure, step: str, *, again: bool, cookies_work: bool = False
+    ) -> BaseResponse:
+        self._log_failure(step, failure.error, failure.description)
         oauth1 = self._settings["request_token_url"]
         payload = failure.as_oauth1() if oauth1 else failure.as_oauth2()
         return self._report(payload, again=again, cookies_work=cookies_work)
@@ -473,6 +485,7 @@ def _implementation(settings: Settings) -> Provider:
 
 
 class _FailedError(Exception):
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, step: str) -> None:
         super().__init__(failure.error)
         self.failure = failure
+        self.step = step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -13,12 +14,14 @@ import requests
 from urllib3.exceptions import ProtocolError
 
 from aldis.errors import LoginError, LoginExpiredError, NotLoggedInError
-from aldis.oauth._failures import failure_from, redact, token_secrets
+from aldis.oauth._failures import failure_from, log_text, redact, token_secrets
 from aldis.oauth._protocol import Provider, Token
 from aldis.oauth._refresh import RejectedError, TokenRefresher
 from aldis.oauth._storage import LockingTokenStorage
 
 __all__ = ["UNSAVED_TOKENS", "OAuthSession"]
+
+_log = logging.getLogger("aldis.oauth")
 
 #: The tokens that providers issued and the storage does not have yet, by blueprint. Receivers of
 #: ``oauth_authorized`` call the provider with them. It is a context variable, because ``g`` can
@@ -245,6 +248,12 @@ class OAuthSession:
                     "must log in again"
                 )
                 raised = LoginExpiredError(name, message)
+            _log.warning(
+                "a login with %s failed at the step 'refresh of the token': %s (%s)",
+                name,
+                log_text(failure.error),
+                log_text(failure.description or "no reason"),
+            )
             raise raised from redact(error, secrets)
 
     def _locking_storage(self) -> LockingTokenStorage | None:

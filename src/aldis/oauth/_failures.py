@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from html.entities import html5
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -24,8 +27,12 @@ __all__ = [
 ]
 
 
-#: The length of the shortest text that counts as a secret.
+#: The length of the shortest text that counts as a secret, and of one that is sought in base64.
 MIN_SECRET: Final = 3
+MIN_ENCODED: Final = 6
+
+#: The length of the longest secret that is sought in all encodings.
+MAX_SPELLED: Final = 4000
 
 
 class ErrorText(str):
@@ -88,9 +95,9 @@ def failure_from(
         response: The response of an OAuth 1 provider.
     """
     code, description, uri = _read(error)
-    known = _spellings(secrets)
-    text = ErrorText(_remove(code, known) or "", redact(error, known))
-    return Failure(text, _remove(description, known), _remove(uri, known), response)
+    found = _pattern(secrets)
+    text = ErrorText(_remove(code, found) or "", _redact(error, found))
+    return Failure(text, _remove(description, found), _remove(uri, found), response)
 
 
 def redact(error: Exception, secrets: Iterable[str | None]) -> Exception:
@@ -98,13 +105,18 @@ def redact(error: Exception, secrets: Iterable[str | None]) -> Exception:
 
     A traceback shows the chained exceptions too, so they are searched as well.
     """
-    known = _spellings(secrets)
+    return _redact(error, _pattern(secrets))
+
+
+def _redact(error: Exception, secrets: re.Pattern[str] | None) -> Exception:
     if isinstance(error, LoginError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
-    texts = [text for each in _chain(error) for text in (str(each), repr(each))]
-    if not any(secret in text for secret in known for text in texts):
+    if secrets is None:
         return error
-    return LoginError(type(error).__name__, _remove(str(error), known))
+    texts = [text for each in _chain(error) for text in (str(each), repr(each))]
+    if not any(secrets.search(text) for text in texts):
+        return error
+    return LoginError(type(error).__name__, _remove(str(error), secrets))
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -153,15 +165,58 @@ def _read(error: Exception) -> tuple[str, str | None, str | None]:
     return "provider_error", f"the provider gave an unusable answer ({kind})", None
 
 
-def _spellings(secrets: Iterable[str | None]) -> list[str]:
-    """Return ``secrets`` both plain and URL-encoded, the longest first."""
+def _pattern(secrets: Iterable[str | None]) -> re.Pattern[str] | None:
+    """Return a pattern for all spellings of ``secrets``, or ``None`` without a secret."""
     # A text of one or two characters is in almost every sentence.
     known = {secret for secret in secrets if secret and len(secret) >= MIN_SECRET}
-    return sorted(known | {quote(secret, safe="") for secret in known}, key=len, reverse=True)
+    if not known:
+        return None
+    # One pattern, the longest first: a secret may begin with another one, and its rest must not
+    # stay in the text.
+    found = [each for secret in sorted(known, key=len, reverse=True) for each in _spellings(secret)]
+    return re.compile("|".join(found))
 
 
-def _remove(text: str | None, secrets: list[str]) -> str | None:
-    if not text or not secrets:
+def _spellings(secret: str) -> list[str]:
+    """Return patterns for ``secret``: plain, encoded for URLs, HTML or JSON, and in base64."""
+    if len(secret) > MAX_SPELLED:
+        return [re.escape(secret), re.escape(quote(secret, safe=""))]
+    return ["".join(map(_character, secret)), *_in_base64(secret)]
+
+
+@cache
+def _character(character: str) -> str:
+    """Return a pattern for ``character`` in any of the encodings. One text may mix them."""
+    number = ord(character)
+    encoded = "".join(f"%(?:25)*{byte:02x}" for byte in character.encode(errors="replace"))
+    spellings = [encoded, rf"\\u{number:04x}", f"&#0*{number};", f"&#x0*{number:x};"]
+    spellings += [f"&{name}" for name, text in html5.items() if text == character and ";" in name]
+    if character == " ":
+        spellings.append(r"\+")
+    escaped = "" if character.isalnum() else r"\\*"
+    return f"(?:{escaped}{re.escape(character)}|(?i:{'|'.join(spellings)}))"
+
+
+def _in_base64(secret: str) -> list[str]:
+    """Return patterns for base64 that contains ``secret`` at any place."""
+    data = secret.encode(errors="replace")
+    if len(data) < MIN_ENCODED:
+        return []
+    found = []
+    for before in range(3):
+        # The first and the last characters depend on the neighbours of the secret.
+        encoded = b64encode(b" " * before + data).decode().rstrip("=")
+        known = encoded[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6]
+        found.append("".join(_base64_character(each) for each in known) + "[A-Za-z0-9+/_=-]{0,3}")
+    return found
+
+
+def _base64_character(character: str) -> str:
+    # The alphabet for URLs has two other characters, and URLs encode two of the usual one.
+    return {"+": "(?:[+-]|%2[bB])", "/": "(?:[/_]|%2[fF])"}.get(character, character)
+
+
+def _remove(text: str | None, secrets: re.Pattern[str] | None) -> str | None:
+    if not text or secrets is None:
         return text
-    # One pass: a secret may begin with another secret, and its rest must not stay in the text.
-    return re.sub("|".join(map(re.escape, secrets)), "[removed]", str(text))
+    return secrets.sub("[removed]", str(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from aldis.oauth._login_cookies import LoginCookies
 from aldis.oauth._protocol import AuthorizationRequest
 from aldis.oauth._responses import safe_next
 
+_log = logging.getLogger("aldis.oauth")
+
 __all__ = [
     "FAILED",
     "UNUSABLE",
@@ -27,7 +30,7 @@ __all__ = [
     "forget_failure",
     "new_login",
     "note_same_account",
-    "on_failure",
+    "on_login_failure",
     "pop_login",
     "record_failure",
     "rollback",
@@ -221,22 +224,31 @@ _ROLLBACKS: Final[ContextVar[list[Callable[[], object]] | None]] = ContextVar(
 
 @contextmanager
 def collect_rollbacks() -> Generator[None]:
-    """Collect the functions given to :func:`on_failure` while one response is handled."""
+    """Collect the functions given to :func:`on_login_failure` while one response is handled."""
     outer, same = _ROLLBACKS.get(), _SAME_ACCOUNT.get()
     try:
         set_variable(_ROLLBACKS, [])
         set_variable(_SAME_ACCOUNT, value=False)
         yield
+    except BaseException:
+        # A receiver raised an error of its own, so the login ends with a 500.
+        rollback()
+        raise
     finally:
         set_variable(_ROLLBACKS, outer)
         set_variable(_SAME_ACCOUNT, same)
 
 
-def on_failure(function: Callable[[], object]) -> None:
+def on_login_failure(function: Callable[[], object]) -> None:
     """Call ``function`` if the current login fails, before ``oauth_error`` is sent.
 
+    Call it in a receiver of ``oauth_authorized`` that changes something, for example after
+    ``login_user(user)`` with Flask-Login's ``logout_user``. A later receiver or the storage may
+    still make the login fail. The functions are called in reverse order. If one raises an
+    exception, it is logged, and the others are called. Outside of a login, nothing happens.
+
     Args:
-        function: Undoes the work of the caller. It is not called if the login succeeds.
+        function: Undoes the work of the receiver. It is not called if the login succeeds.
     """
     functions = _ROLLBACKS.get()
     if functions is not None:
@@ -247,4 +259,10 @@ def rollback() -> None:
     """Call the collected functions, the last one first."""
     functions = _ROLLBACKS.get()
     while functions:
-        functions.pop()()
+        function = functions.pop()
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 - the other functions must run too
+            # Without the text of the error, which may contain a secret.
+            kind = type(error).__name__
+            _log.error("%r, called after a failed login, raised %s", function, kind)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
@@ -32,6 +33,10 @@ __all__ = ["OAuth2Provider"]
 LEEWAY: Final = 60
 NEVER: Final = float("-inf")
 VERIFIER_LENGTH: Final = 48
+
+#: The latest time at which a token may expire, the end of the year 9999. Some providers send huge
+#: numbers for tokens that never expire.
+LAST_SECOND: Final = 253_402_300_799
 
 
 class OAuth2Provider:
@@ -262,6 +267,9 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
         begins = self.authorize_url or metadata.get("authorization_endpoint")
         if not begins or not (self.access_token_url or metadata.get("token_endpoint")):
             raise LoginError("discovery_failed", "the provider's metadata names no endpoints")
+        if not self.authorize_url and not _is_web_address(begins):
+            text = "the authorization_endpoint of the provider's metadata is not a web address"
+            raise LoginError("discovery_failed", text)
         signed = metadata.get("id_token_signing_alg_values_supported") or []
         if "none" in signed:
             metadata["id_token_signing_alg_values_supported"] = [
@@ -271,6 +279,17 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
         post_only = "client_secret_basic" not in offered and "client_secret_post" in offered
         if self.client_secret and post_only:
             self.client_kwargs.setdefault("token_endpoint_auth_method", "client_secret_post")
+
+
+def _is_web_address(url: object) -> bool:
+    """Return whether a browser can be redirected to ``url``."""
+    if not isinstance(url, str) or not url.isprintable() or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_metadata(name: str) -> bool:
@@ -309,17 +328,23 @@ def _reason(error: Exception) -> str:
 
 
 def _add_lifetime(token: Token) -> None:
-    """Add ``expires_in`` if the provider sent only ``expires_at``."""
+    """Add ``expires_in`` if the provider sent only ``expires_at``, and limit both of them."""
+    now = int(time.time())
     expires_at = token.get("expires_at")
-    if not token.get("expires_in") and isinstance(expires_at, int):
-        left = expires_at - int(time.time())
-        if left > 0:
-            token["expires_in"] = left
+    if not isinstance(expires_at, int):
+        return
+    token["expires_at"] = expires_at = min(max(expires_at, 0), LAST_SECOND)
+    if (expires_at == LAST_SECOND or not token.get("expires_in")) and expires_at > now:
+        token["expires_in"] = expires_at - now
 
 
 def _require_usable(token: Token) -> None:
-    if not isinstance(token.get("access_token"), str) or not token["access_token"]:
+    access = token.get("access_token")
+    if not isinstance(access, str) or not access:
         raise LoginError("token_missing", "the provider's answer holds no access token")
+    if not (access.isascii() and access.isprintable() and access == access.strip()):
+        text = "the access token has characters that no HTTP header can contain"
+        raise LoginError("token_invalid", text)
     if not token.get("token_type"):
         # Some providers send no type, or an empty one, for a bearer token. Authlib does the rest.
         token.pop("token_type", None)

@@ -13,16 +13,18 @@ from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._blueprint import OAuthBlueprint
 from aldis.oauth._login_state import (
     note_same_account,
-    on_failure,
+    on_login_failure,
     started_by_other_site,
     user_changed,
 )
 
 with needs("aldis.oauth.linking", "oauth", flask_login="Flask-Login", sqlalchemy="SQLAlchemy"):
     from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
-    from sqlalchemy import select
-    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy import inspect, select
+    from sqlalchemy.exc import DataError, IntegrityError
     from sqlalchemy.orm import Session, scoped_session
+
+from aldis.oauth.sqla import user_key
 
 __all__ = ["UserLinker"]
 
@@ -86,6 +88,8 @@ class UserLinker:
         )
         _check_signature(self.subject)
         self.remember: bool = remember
+        column = inspect(model).columns["provider_user_id"]
+        self._length: int | None = getattr(column.type, "length", None)
 
     def __call__(self, blueprint: OAuthBlueprint, token: Token, **extra: Any) -> None:  # noqa: ARG002 - a receiver takes more
         """Log the user in.
@@ -107,7 +111,7 @@ class UserLinker:
         if not login_user(user, remember=self.remember):
             raise LoginError("user_inactive", "this user may not log in")
         # Another receiver or the storage may still make the login fail.
-        on_failure(logout_user)
+        on_login_failure(logout_user)
 
     def _find_subject(self, blueprint: OAuthBlueprint, token: Token) -> str:
         try:
@@ -119,7 +123,7 @@ class UserLinker:
             raise LoginError("subject_missing", text) from error
         if found is None or not str(found):
             raise LoginError("subject_missing", "the provider does not say who this is")
-        return str(found)
+        return _checked_subject(found, self._length)
 
     def _linked_user(
         self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any
@@ -130,7 +134,7 @@ class UserLinker:
             row = self._link(blueprint, subject, token, current)
         elif self._stores_tokens_of(blueprint):
             note_same_account()
-        if current is not None and row.user_id != current.id:
+        if current is not None and row.user_id != user_key(self.model, current):
             raise LoginError("account_taken", "this account is linked to another user")
         return row.user
 
@@ -142,7 +146,7 @@ class UserLinker:
 
     def _link(self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any) -> Any:
         if current is not None:
-            row = self._find(provider=blueprint.name, user_id=current.id)
+            row = self._find(provider=blueprint.name, user_id=user_key(self.model, current))
             if row is not None and row.provider_user_id is not None:
                 raise _second_account()
             if row is not None:
@@ -159,11 +163,18 @@ class UserLinker:
             # Another request linked this account at the same moment.
             row = self._account(blueprint, subject)
             if row is None:
-                if current is not None and self._find(provider=blueprint.name, user_id=current.id):
+                if current is not None and self._find(
+                    provider=blueprint.name, user_id=user_key(self.model, current)
+                ):
                     # Another request linked another account to this user.
                     raise _second_account() from None
                 raise
             return row
+        except (DataError, UnicodeError) as error:
+            # For example, the new user has a name with a NUL, or with too many characters.
+            self.session.rollback()
+            text = f"the database cannot store this account ({type(error).__name__})"
+            raise LoginError("account_invalid", text) from error
         self.session.commit()
         return self._account(blueprint, subject)
 
@@ -176,6 +187,21 @@ class UserLinker:
 
     def _find(self, **values: Any) -> Any:
         return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
+
+
+def _checked_subject(found: object, length: int | None) -> str:
+    """Return a subject as the text that the database stores.
+
+    Raises:
+        LoginError: The database cannot store it, or would change it.
+    """
+    text = str(found)
+    right_type = isinstance(found, str | int) and not isinstance(found, bool)
+    if not right_type or not text.isprintable() or (length is not None and len(text) > length):
+        limit = f"at most {length} " if length is not None else ""
+        reason = f"the account's identifier is not a text of {limit}printable characters"
+        raise LoginError("subject_invalid", reason)
+    return text
 
 
 def _check_signature(subject: Callable[..., Any]) -> None:

@@ -15,10 +15,17 @@ with needs("aldis.oauth.sqla", "oauth", sqlalchemy="SQLAlchemy"):
     from sqlalchemy import DateTime, String, Text, UniqueConstraint, inspect, select, update
     from sqlalchemy.engine import CursorResult, Dialect
     from sqlalchemy.exc import IntegrityError, OperationalError
-    from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, scoped_session
+    from sqlalchemy.orm import (
+        InstanceState,
+        Mapped,
+        Session,
+        declared_attr,
+        mapped_column,
+        scoped_session,
+    )
     from sqlalchemy.types import TypeDecorator
 
-__all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText"]
+__all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText", "user_key"]
 
 Token = dict[str, Any]
 
@@ -75,6 +82,24 @@ class OAuthMixin:
             UniqueConstraint("provider", "provider_user_id"),
             UniqueConstraint("provider", "user_id"),
         )
+
+
+def user_key(model: type[Any], user: Any) -> Any:
+    """Return the value of ``model.user_id`` for ``user``.
+
+    Args:
+        model: A class with :class:`OAuthMixin`.
+        user: The user. The primary key may have any name. An object of another class than the
+            relationship's needs an attribute ``id``.
+    """
+    relation = inspect(model).relationships.get("user")
+    if relation is not None and isinstance(user, relation.mapper.class_):
+        remote = relation.local_remote_pairs[0][1]
+        return getattr(user, relation.mapper.get_property_by_column(remote).key)
+    state = inspect(user, raiseerr=False)
+    if isinstance(state, InstanceState):
+        return state.mapper.primary_key_from_instance(user)[0]
+    return user.id
 
 
 class SQLAlchemyStorage:
@@ -182,7 +207,7 @@ class SQLAlchemyStorage:
         user = user() if callable(user) else user
         if user is None or getattr(user, "is_authenticated", True) is False:
             return None
-        return user.id
+        return user_key(self.model, user)
 
     def _row_of(self, blueprint: Any, user_id: Any) -> tuple[Any, ...]:
         return self.model.provider == blueprint.name, self.model.user_id == user_id
