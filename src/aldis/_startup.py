@@ -19,7 +19,8 @@ def stay_first(folder: str) -> None:
     ``aldis run`` imports the next one, so it must be the first.
 
     Args:
-        folder: An entry of ``PYTHONPATH``. An environment without it stays as it is.
+        folder: An entry of ``PYTHONPATH``. An environment without ``ALDIS_RUN_PREFIX`` stays as it
+            is.
     """
 
     def before_a_program(event: str, arguments: tuple[Any, ...]) -> None:
@@ -49,9 +50,12 @@ def stay_first(folder: str) -> None:
 
 def _put_first(folder: str, environment: Any) -> None:
     try:
-        entries = environment["PYTHONPATH"].split(os.pathsep)
-        if folder in entries[1:]:
-            entries.remove(folder)
-            environment["PYTHONPATH"] = os.pathsep.join([folder, *entries])
-    except (KeyError, TypeError, AttributeError):
-        pass  # the environment has no PYTHONPATH, or it cannot be changed
+        if "ALDIS_RUN_PREFIX" not in environment:  # a program that starts afresh
+            return
+        path = environment.get("PYTHONPATH")
+        entries = path.split(os.pathsep) if path else []
+        if entries[:1] != [folder]:
+            others = [each for each in entries if each != folder]
+            environment["PYTHONPATH"] = os.pathsep.join([folder, *others])
+    except (TypeError, AttributeError):
+        pass  # the environment is none of Python's, or it cannot be changed

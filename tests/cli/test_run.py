@@ -161,9 +161,36 @@ class TestOtherInterpreters:
         assert ("\n", 0) == (ended.stdout, ended.returncode)
         assert "which does not find the aldis that started it (" in ended.stderr
 
-    def test_a_python_that_ignores_its_environment_is_not_reached(self, project):
-        """``python -I`` ignores ``aldis run``."""
-        assert project.run(*RUN, *PYTHON, "-I", "-c", WHOSE).stdout == BLINKERS
+    @pytest.mark.parametrize("option", ["-I", "-E", "-sI", "-Ec"])
+    def test_a_python_that_ignores_its_environment_is_named(self, project, option):
+        """With -I and -E, Python ignores PYTHONPATH. A warning says so."""
+        options = [option] if option.endswith("c") else ["-X", "utf8", option, "-c"]
+        ended = project.run(*RUN, *PYTHON, *options, WHOSE)
+        assert (0, BLINKERS) == (ended.returncode, ended.stdout)
+        assert "aldis run: with -I and -E, Python ignores the environment" in ended.stderr
+
+    def test_a_script_whose_first_line_ignores_the_environment_is_named(self, project):
+        """The warning also comes for a console script, as some systems install them."""
+        project.write("script", f"#!{sys.executable} -sE\n{WHOSE}").chmod(0o755)
+        ended = project.run(*RUN, "./script")
+        assert "Python ignores the environment" in ended.stderr
+
+    @pytest.mark.parametrize("command", [["-c", "print()", "-I"], ["-m", "this", "-E"]])
+    def test_an_option_of_the_program_is_not_pythons(self, project, command):
+        """The options after the program do not count."""
+        assert "" == project.run(*RUN, *PYTHON, *command).stderr
+
+    @pytest.mark.parametrize("option", ["-I", "-E"])
+    def test_the_import_of_aldis_is_enough(self, project, option):
+        """Under ``aldis run``, a program that imports aldis has it as blinker."""
+        code = f"import blinker as early, aldis; {WHOSE}; print(early.Signal is blinker.Signal)"
+        ended = project.run(*RUN, *PYTHON, option, "-c", code)
+        assert f"{OURS}True\n" == ended.stdout
+
+    def test_a_python_without_its_site_module_fails(self, project):
+        """With -S, Python finds neither blinker nor aldis. It does not run on blinker silently."""
+        ended = project.run(*RUN, *PYTHON, "-S", "-c", "import blinker")
+        assert (1, True) == (ended.returncode, "No module named 'blinker'" in ended.stderr)
 
 
 class TestSitecustomize:
@@ -230,6 +257,53 @@ class TestSitecustomize:
         )
         ended = project.run(*RUN, *PYTHON, "launch.py")
         assert (f"theirs\n{OURS}", "") == (ended.stdout, ended.stderr)
+
+    @pytest.mark.parametrize(
+        "launch",
+        [
+            'PYTHONPATH="$PWD/theirs:$PYTHONPATH" "$0" -c "$1"',
+            'PYTHONPATH="$PYTHONPATH:$PWD/theirs" "$0" -c "$1"',
+            'export PYTHONPATH="$PWD/theirs:$PYTHONPATH"; exec "$0" -c "$1"',
+        ],
+    )
+    def test_a_launcher_that_is_not_python(self, project, launch):
+        """A shell script puts its ``sitecustomize`` in front: ``import blinker`` gets aldis."""
+        project.write("theirs/sitecustomize.py", "")
+        ended = project.run(*RUN, "sh", "-c", launch, sys.executable, f"import flask; {WHOSE}")
+        assert (OURS, "") == (ended.stdout, ended.stderr)
+
+    def test_blinker_in_another_python_behind_a_launcher(self, project):
+        """In a Python of another environment, ``import blinker`` gets the real one, or none."""
+        project.write("theirs/sitecustomize.py", "")
+        code = "PYTHONPATH=$PWD/theirs:$PYTHONPATH ALDIS_RUN_PREFIX=/elsewhere $0 -c '$1'"
+        launch = code.replace("'$1'", '"$1"')
+        ended = project.run(
+            *RUN, "sh", "-c", launch, sys.executable, f"{WHOSE}; import blinker.base"
+        )
+        assert (BLINKERS, "") == (ended.stdout, ended.stderr)
+
+    @pytest.mark.parametrize(
+        "change", ["os.environ['PYTHONPATH'] = 'theirs'", "del os.environ['PYTHONPATH']"]
+    )
+    def test_a_launcher_that_replaces_the_path(self, project, change):
+        """A Python launcher that drops the folder of ``aldis run`` gets it back."""
+        project.write(
+            "launch.py",
+            f"""
+            import os, sys
+            {change}
+            os.execv(sys.executable, [sys.executable, "-c", {WHOSE!r}])
+            """,
+        )
+        assert OURS == project.run(*RUN, *PYTHON, "launch.py").stdout
+
+    def test_an_environment_of_its_own(self, project):
+        """A program that starts another one with a new environment starts it without aldis."""
+        code = (
+            "import subprocess, sys; "
+            f"subprocess.run([sys.executable, '-c', {WHOSE!r}], env={{'PYTHONPATH': ''}})"
+        )
+        assert BLINKERS == project.run(*RUN, *PYTHON, "-c", code).stdout
 
     @pytest.mark.slow
     def test_pytest_with_warnings_as_errors(self, project):

@@ -35,8 +35,12 @@ IMPORTED = [
 
 #: Not imported by a program: ``python -m aldis``, the files of ``aldis run`` for Python's start,
 #: and an entry point of Flask.
-APART = {"aldis.__main__", "aldis._startup", "aldis.cli.startup.sitecustomize"} | {
-    "aldis.cli.flask_commands"
+APART = {
+    "aldis.__main__",
+    "aldis._startup",
+    "aldis.cli.flask_commands",
+    "aldis.cli.startup.blinker",
+    "aldis.cli.startup.sitecustomize",
 }
 
 

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -124,6 +126,7 @@ def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
             f"{name!r} is neither executable nor a Python script: chmod +x it, or put the program "
             "that runs it in front"
         )
+    _warn_of_ignored_environment(found, command[1:])
     try:
         _replace_process([found, *command[1:]], environ)
     except OSError as error:
@@ -135,6 +138,45 @@ def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
         elif error.errno == errno.ENOEXEC:
             reason = "it is not a program and has no first line that names one"
         raise NotExecutableError(f"{name!r} cannot be executed: {reason}") from error
+
+
+def _warn_of_ignored_environment(program: str, arguments: list[str]) -> None:
+    """Print a warning if the command is a Python that ignores ``PYTHONPATH``: -I or -E."""
+    words = [*_first_line(program), program, *arguments]
+    while Path(words[0]).name == "env" and len(words) > 1:
+        words = words[2:] if words[1] == "-S" else words[1:]
+    if Path(words[0]).name.startswith("python") and {"I", "E"} & set(_flags(words[1:])):
+        click.echo(
+            "aldis run: with -I and -E, Python ignores the environment, so nothing is changed "
+            "until the program imports aldis",
+            err=True,
+        )
+
+
+def _first_line(program: str) -> list[str]:
+    """Return the words of a script's first line, after ``#!``."""
+    with suppress(OSError), Path(program).open("rb") as file:
+        if file.read(2) == b"#!":
+            return file.readline(1000).decode(errors="replace").split()
+    return []
+
+
+def _flags(words: list[str]) -> Iterator[str]:
+    """Yield the letters of Python's own options."""
+    rest = iter(words)
+    for word in rest:
+        if word[:1] != "-" or word == "-":
+            return
+        for position, letter in enumerate(word[1:], start=2):
+            if letter in "cm-":  # the program's options follow; or it is a long option
+                if letter == "-":
+                    break
+                return
+            if letter in "WX":  # with a value
+                if position == len(word):
+                    next(rest, None)
+                break
+            yield letter
 
 
 def _find(name: str) -> str | None:

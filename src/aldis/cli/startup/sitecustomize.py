@@ -24,14 +24,9 @@ if os.environ.get("ALDIS_RUN_PREFIX") == sys.prefix:
             _aldis,
         )
     else:
+        # The import of aldis puts it in blinker's place.
         from aldis._startup import stay_first
-        from aldis.blinker import install_as_blinker
-        from aldis.errors import StandInError
 
-        try:
-            install_as_blinker()
-        except StandInError as _error:
-            sys.stderr.write("aldis run: %s\n" % _error)
         stay_first(_folder)
 else:
     _reason = "which belongs to another environment (%s) than aldis (%s)" % (
