@@ -63,7 +63,7 @@ def state():
     """Return everything that the blocks below change."""
     return (
         observers._observers,
-        observers._reasons,
+        observers.enabled,
         list(signal.receivers),
         signal.is_muted,
         signal._muted_or_overridden,

@@ -688,7 +688,17 @@ routes_is_real_method(PyObject *routes, PyObject *sender)
     return real < 0 ? NULL : PyBool_FromLong(real);
 }
 
+static PyObject *
+routes_find_method(PyObject *routes, PyObject *sender)
+{
+    PyObject *links = routes_find((Routes *)routes, sender);
+    return links != NULL || PyErr_Occurred() ? links : Py_NewRef(Py_None);
+}
+
 static PyMethodDef routes_methods[] = {
+    {"find", routes_find_method, METH_O,
+     "find($self, sender, /)\n--\n\n"
+     "Return the links for sender, or None if they are not published."},
     {"is_real", routes_is_real_method, METH_O,
      "is_real($self, sender, /)\n--\n\n"
      "Return whether sender is not a proxy, and remember its type."},

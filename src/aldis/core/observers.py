@@ -87,12 +87,6 @@ class _Timed:
     finished: int | None
     error: BaseException | None
 
-    def __init__(self) -> None:
-        self.spans = {}
-        self.started = perf_counter_ns()
-        self.finished = None
-        self.error = None
-
     @property
     def elapsed(self) -> int:
         """Nanoseconds from the beginning to the end, or to now."""
@@ -123,7 +117,9 @@ class Emission(_Timed):
     observers: tuple[Observer, ...]
 
     def __init__(self, signal: Any, sender: Any, payload: dict[str, Any], how: str) -> None:
-        super().__init__()
+        self.spans = {}
+        self.finished = None
+        self.error = None
         self.signal = signal
         self.sender = sender
         self.payload = payload
@@ -131,6 +127,7 @@ class Emission(_Timed):
         self.cause = _current.get()
         self.muted = signal.is_muted
         self.observers = _observers
+        self.started = perf_counter_ns()
 
     def notify(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
         """Call the method ``event`` of each observer. If one raises, the error is logged."""
@@ -138,7 +135,7 @@ class Emission(_Timed):
             try:
                 event(observer)(*facts)
             except Exception:  # noqa: BLE001 - an observer's error must not reach the sender
-                _log.exception("aldis: the observer %r failed", observer)
+                _log_failure(observer)
 
     def skip(self, receiver: Any, reason: str) -> None:
         """Notify the observers that a receiver was not called."""
@@ -146,7 +143,11 @@ class Emission(_Timed):
 
     def __enter__(self) -> Self:
         try:
-            self.notify(lambda observer: observer.emission_started, self)
+            for observer in self.observers:
+                try:
+                    observer.emission_started(self)
+                except Exception:  # noqa: BLE001 - see notify
+                    _log_failure(observer)
         except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -158,9 +159,17 @@ class Emission(_Timed):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finished: int = perf_counter_ns()
+        self.finished = perf_counter_ns()
         self.error = error
-        self.notify(lambda observer: observer.emission_finished, self)
+        for observer in self.observers:
+            try:
+                observer.emission_finished(self)
+            except Exception:  # noqa: BLE001 - see notify
+                _log_failure(observer)
+
+
+def _log_failure(observer: Observer) -> None:
+    _log.exception("aldis: the observer %r failed", observer)
 
 
 class Call(_Timed):
@@ -179,17 +188,24 @@ class Call(_Timed):
     is_async: bool
 
     def __init__(self, emission: Emission, receiver: Any, *, is_async: bool) -> None:
-        super().__init__()
+        self.spans = {}
+        self.finished = None
+        self.error = None
         self.emission = emission
         self.receiver = receiver
         self.is_async = is_async
+        self.started = perf_counter_ns()
 
     def __enter__(self) -> Self:
         # The outer call is the cause of the emission, unless the delivery mode calls the receiver
         # later.
         self._outer = _current.get()
         try:
-            self.emission.notify(lambda observer: observer.call_started, self)
+            for observer in self.emission.observers:
+                try:
+                    observer.call_started(self)
+                except Exception:  # noqa: BLE001 - see notify
+                    _log_failure(observer)
             self.started: int = perf_counter_ns()
             set_variable(_current, self)
         except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
@@ -205,10 +221,14 @@ class Call(_Timed):
     ) -> None:
         # No token, because Python may close an abandoned coroutine in another context.
         set_variable(_current, self._outer)
-        self.finished: int = perf_counter_ns()
+        self.finished = perf_counter_ns()
         if error is not None:  # otherwise the error of report_error() stays
-            self.error: BaseException = error
-        self.emission.notify(lambda observer: observer.call_finished, self)
+            self.error = error
+        for observer in self.emission.observers:
+            try:
+                observer.call_finished(self)
+            except Exception:  # noqa: BLE001 - see notify
+                _log_failure(observer)
 
 
 class SendId:

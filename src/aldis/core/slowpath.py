@@ -147,6 +147,8 @@ class Send(NamedTuple):
         payload: The keyword arguments.
         how: The name of the method that sends.
         steps: The receivers, in order.
+        plain: Whether the call loop could walk the steps: all are sync, none is there twice, and
+            none needs the id of the send.
     """
 
     signal: Any
@@ -154,6 +156,7 @@ class Send(NamedTuple):
     payload: dict[str, Any]
     how: str
     steps: Sequence[Step]
+    plain: bool = False
 
 
 def call_receivers(
@@ -169,9 +172,11 @@ def call_receivers(
     Raises:
         AsyncReceiverError: A receiver is async and there is no ``wrapper``. No receiver was called.
     """
-    signal, sender, payload, _, steps = send
+    signal, sender, payload, _, steps, plain = send
     if not steps and not observers.enabled and not strict.is_strict():
         return []
+    if plain:
+        return _call_plain(send, robust=robust)
     with _emission(send) as emission, _send_id(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
@@ -196,6 +201,43 @@ def call_receivers(
             del outcomes  # the frames of its errors refer to this frame, which would be a cycle
 
 
+def _call_plain(send: Send, *, robust: bool) -> list[Outcome[Any]]:
+    """Call plain receivers; see :func:`call_receivers`. This is the usual send of a trace."""
+    signal, sender, payload, _, steps, _ = send
+    with _emission(send) as emission:
+        watch = strict.watch_payload(signal, sender, payload) if strict.is_strict() else None
+        outcomes: list[Outcome[Any]] = []
+        try:
+            for step in steps:
+                pair = step.resolve()
+                if pair is None:
+                    if emission is not None:
+                        emission.skip(None, _absence(step))
+                    continue
+                receiver, call = pair
+                try:
+                    if emission is None:
+                        value = call(sender, **payload)
+                    else:
+                        with observers.Call(emission, receiver, is_async=False):
+                            value = call(sender, **payload)
+                except Exception as error:
+                    if not robust:
+                        raise
+                    outcomes.append(_failed(signal, receiver, error))
+                else:
+                    outcomes.append(Outcome(receiver, value))
+                if watch is not None:
+                    watch.compare(receiver)
+            return outcomes
+        finally:
+            del outcomes  # the frames of its errors refer to this frame, which would be a cycle
+
+
+def _absence(step: Step) -> str:
+    return "dead" if step.live else "disconnected during this send"
+
+
 async def await_receivers(
     send: Send, *, adapt: Callable[[Facts, Any], Callable[..., Any]], robust: bool = False
 ) -> list[Outcome[Any]]:
@@ -209,7 +251,7 @@ async def await_receivers(
         adapt: Returns the callable to use for the callable of a receiver.
         robust: Whether to collect errors instead of stopping at the first one.
     """
-    signal, sender, payload, _, steps = send
+    signal, sender, payload, _, steps, _ = send
     if not steps and not observers.enabled and not strict.is_strict():
         return []
     cancellation: BaseException | None = None
@@ -243,13 +285,14 @@ async def await_receivers(
 
 def pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
     """Return the receivers and their values, or raise the first error."""
-    error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
-    if error is None:
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not errors:
         return [(outcome.receiver, outcome.value) for outcome in outcomes]
+    error = errors[0]
     try:
         raise error
     finally:
-        del error, outcomes  # the error refers to this frame, which would be a cycle
+        del error, errors, outcomes  # the error refers to this frame, which would be a cycle
 
 
 # -- the parts of a send -------------------------------------------------------------------------
@@ -292,7 +335,7 @@ def _live_calls(
             seen.add(step.receiver.key)
             yield step, *pair
         elif emission is not None:
-            emission.skip(None, "dead" if step.live else "disconnected during this send")
+            emission.skip(None, _absence(step))
 
 
 def _as_sync(facts: Facts, call: Any, wrapper: Wrapper) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from itertools import islice
 from threading import current_thread
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, TextIO
 
 from aldis._compat import set_variable
@@ -144,12 +145,7 @@ class Trace(Observer):
         parent, tree = call.emission.spans.get(self, (None, None))
         if tree is None:
             return
-        place = location(call.receiver)
-        node: CallNode | None = CallNode(
-            shortened(name_of(call.receiver), NAME),
-            None if place is None else shortened(place, PLACE),
-            call.is_async,
-        )
+        node: CallNode | None = CallNode(*_label(call.receiver), call.is_async)
         with self._changing.lock:
             if self._has_room(tree, parent):
                 parent.calls.append(node)
@@ -254,6 +250,31 @@ def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Tr
         stack.callback(detach, seen)  # first, because an interrupt may come before attach() returns
         attach(seen)
         yield seen
+
+
+#: The labels of functions, by the ids of their code. Each entry keeps its code, so an id is unique.
+_labels: dict[int, tuple[CodeType, str, tuple[str, str | None]]] = {}
+
+
+def _label(receiver: Any) -> tuple[str, str | None]:
+    """Return the name and the location of a receiver. Functions are looked up once."""
+    function = receiver.__func__ if type(receiver) is MethodType else receiver
+    if type(function) is not FunctionType or "__wrapped__" in function.__dict__:
+        return _make_label(receiver)
+    code, name = function.__code__, function.__qualname__
+    known = _labels.get(id(code))
+    if known is not None and known[1] is name:
+        return known[2]
+    if len(_labels) >= DEFAULT_LIMIT:
+        _labels.clear()
+    label = _make_label(receiver)
+    _labels[id(code)] = code, name, label
+    return label
+
+
+def _make_label(receiver: Any) -> tuple[str, str | None]:
+    place = location(receiver)
+    return shortened(name_of(receiver), NAME), place and shortened(place, PLACE)
 
 
 def _names(payload: Mapping[str, Any]) -> tuple[str, ...]:
