@@ -868,3 +868,44 @@ def test_a_send_during_the_move_is_complete():
         assert not wrong, len(wrong)
         """
     )
+
+
+class TestPatches:
+    def test_the_table_of_receivers(self, engine):
+        """Fixtures empty, save, restore and replace ``receivers`` of a signal of blinker."""
+        run(
+            """
+            from unittest.mock import patch
+            import blinker
+
+            lit = blinker.Namespace().signal("lit")
+            import aldis.as_blinker
+
+            def receiver(sender):
+                return "received"
+
+            def values(sender):
+                return [value for _, value in lit.send(sender)]
+
+            lit.connect(receiver, "lamp")
+            table = lit.receivers
+            saved = table.copy()
+            table.clear()
+            assert values("lamp") == []
+            table.update(saved)
+            assert values("lamp") == ["received"]
+            assert values("flag") == []
+            with patch.object(lit, "receivers", {}):
+                assert values("lamp") == []
+            with patch.object(lit, "is_muted", True):
+                assert values("lamp") == []
+            with patch.dict(lit.receivers, clear=True):
+                assert values("lamp") == []
+            assert values("lamp") == ["received"]
+            assert lit.receivers is table
+            for key in lit.receivers:
+                lit.disconnect(key)
+            assert values("lamp") == []
+            """,
+            **engine,
+        )

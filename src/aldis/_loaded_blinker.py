@@ -46,6 +46,7 @@ _SETTINGS: Final = (
     "continue_on_error",
     "every_receiver_runs",
     "is_muted",
+    "receivers",
     "receivers_for",
     "sent",
 )

@@ -191,10 +191,12 @@ class TestPickling:
         assert signal is copy.copy(signal)
         assert signal is copy.deepcopy(signal)
 
-    def test_a_nameless_signal_refuses_to_be_copied(self, library):
+    def test_a_nameless_signal_with_receivers_refuses_to_be_copied(self, library):
         """A copy would share the receivers, so there is none."""
-        with pytest.raises(TypeError, match="cannot be pickled or copied"):
-            copy.copy(library.Signal())
+        signal = library.Signal()
+        signal.connect(receive)
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            copy.copy(signal)
 
 
 class TestReceiversThatDieUnheard:

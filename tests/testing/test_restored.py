@@ -65,6 +65,20 @@ class TestUndoes:
         finally:
             gc.unfreeze()
 
+    @pytest.mark.parametrize("kept", [True, False])
+    def test_another_table_of_receivers(self, signal, kept):
+        """A test may assign another table, and forget to restore the first one."""
+        signal.connect(first, "north")
+        signal.connect(second)
+        with restored_subscriptions():
+            table = signal.receivers if kept else None
+            signal.receivers = {}
+            gc.collect()
+            signal.connect(third)
+        assert ["first", "second"] == names(signal, "north")
+        assert ["second"] == names(signal)
+        assert not kept or table is signal.receivers
+
     def test_after_an_exception(self, signal):
         """A block that raises restores its subscriptions, too."""
 

@@ -18,9 +18,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from operator import attrgetter
-from types import FunctionType
-from typing import Any, ClassVar, Final, TypeAlias
-from weakref import ref
+from types import FunctionType, MethodType
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from weakref import WeakMethod, ref
 
 from aldis.core._native import Link, Routes, sender_key
 from aldis.core.process import renew_lock_after_fork
@@ -35,7 +35,7 @@ from aldis.core.receiver import (
 )
 from aldis.core.sender import ANY
 
-__all__ = ["CONNECT", "Connection", "Registry"]
+__all__ = ["CONNECT", "Connection", "ReceiverRecord", "Registry", "ResolvingRef", "SavedConnection"]
 
 #: The owner of each connection that ``connect`` made. Every other owner belongs to a subscription.
 CONNECT: Final = "connect"
@@ -47,12 +47,32 @@ Owners = tuple[tuple[object, bool], ...]
 _BY_CONNECT: Final[tuple[Owners, Owners]] = (((CONNECT, False),), ((CONNECT, True),))
 
 
+#: Removed connections of so many receivers are kept before dead ones are looked for.
+_FEW_REMOVED: Final = 16
+
+
 def _disconnected(*_: object) -> None:
     return None
 
 
 #: Replaces the references of a connection that was undone. It returns no receiver.
 DISCONNECTED: Final[Callable[..., None]] = _disconnected
+
+
+class ResolvingRef(ref[Any]):
+    """A weak reference to the object of a receiver. A call returns the receiver."""
+
+    __slots__ = ("resolver",)
+    resolver: Any
+
+    __eq__ = object.__eq__  # the object may not be comparable and hashable
+    __hash__ = object.__hash__
+
+    def __call__(self) -> Any:
+        """Return the receiver, or ``None`` if it is dead."""
+        referent = super().__call__()
+        pair = None if referent is None else self.resolver(referent)
+        return None if pair is None else pair[0]
 
 
 class ReceiverRecord(ref[Any]):
@@ -185,6 +205,32 @@ def _any_strong(owners: Owners) -> bool:
     return not all([weak for _, weak in owners])  # noqa: C419 - a list is faster than a generator
 
 
+class SavedConnection(NamedTuple):
+    """A connection that was removed and can be made again.
+
+    Attributes:
+        lookup: Returns the referent of the receiver, or ``None`` if it is dead.
+        source: The record of the sender.
+        owners: The owners of the connection.
+        serial: Its number in connection order.
+    """
+
+    lookup: Callable[[], Any]
+    source: SenderRecord | HeldSender
+    owners: Owners
+    serial: int
+
+    @property
+    def weak(self) -> bool:
+        """Whether every owner held the receiver weakly."""
+        return not _any_strong(self.owners)
+
+    @property
+    def has_sender(self) -> bool:
+        """Whether the sender is alive."""
+        return not self.source.is_weak or self.source() is not None
+
+
 #: The weak reference of an object that has died.
 DeadRef: TypeAlias = ReceiverRecord | SenderRecord | FunctionRef
 
@@ -231,6 +277,9 @@ class Registry:
         #: The warnings for weak receivers that die before their first call, in strict mode.
         self.loss_messages: dict[Connection, str] = {}
         self.lost: list[str] = []
+        #: The connections that were removed by their keys, and may be put back.
+        self.removed: dict[object, tuple[SavedConnection, ...]] = {}
+        self._most_removed: int = _FEW_REMOVED
         renew_lock_after_fork(self)
 
     def __del__(self) -> None:
@@ -359,7 +408,7 @@ class Registry:
             self._sweep(keep_alive)
             while True:
                 version = self.version
-                if not link.live:
+                if not link.live or self.receivers.get(link.receiver.key) is not link.receiver:
                     return False
                 owners = link.owners_with(owner, None)
                 keep = link.keep
@@ -382,6 +431,8 @@ class Registry:
         with self.lock:
             if self.dead:
                 self._sweep(keep_alive)
+            if self.removed:
+                self._forget_removed(key, sender)
             record = self.receivers.get(key)
             if record is None:
                 return False
@@ -398,10 +449,28 @@ class Registry:
 
     def find(self, receiver: Any, sender: Any, owner: object) -> Connection | None:
         """Return the connection of ``receiver`` for ``sender`` if it has this owner."""
-        record = self.receivers.get(receiver_key(receiver))
-        source = self.everyone if sender is ANY else self.senders.get(sender_key(sender))
-        link = record and source and _find(record.links, source)
-        return link if link and link.owned_weakly(owner) is not None else None
+        key = sender if sender is ANY else sender_key(sender)
+        return self._owned(receiver_key(receiver), key, owner)
+
+    def current(self, link: Connection, owner: object) -> Connection:
+        """Return ``link``, or the connection that was made in its place if it was put back."""
+        if link.live:
+            return link
+        return self._owned(link.receiver.key, link.sender.key, owner) or link
+
+    def _owned(self, receiver: object, sender: object, owner: object) -> Connection | None:
+        record = self.receivers.get(receiver)
+        source = self.everyone if sender is ANY else self.senders.get(sender)
+        if record is None or source is None:
+            return None
+        link = _find(record.links, source)
+        return None if link is None or link.owned_weakly(owner) is None else link
+
+    def undo(self, link: Connection) -> None:
+        """Undo ``link``, whoever owns it."""
+        keep_alive: list[object] = []
+        with self.lock:
+            self._drop(link, keep_alive)
 
     def clear(self) -> None:
         """Undo every connection."""
@@ -410,6 +479,106 @@ class Registry:
             self._sweep(keep_alive)
             for link in self.all():
                 self._drop(link, keep_alive)
+            keep_alive.append(self.removed)
+            self.removed = {}
+
+    # -- removing by key, and putting back -----------------------------------------------------
+
+    def remove(self, key: object) -> bool:
+        """Undo every connection of the receiver with this key, and remember them.
+
+        Returns:
+            Whether there was such a receiver.
+        """
+        keep_alive: list[object] = []
+        with self.lock:
+            self._sweep(keep_alive)
+            record = self.receivers.get(key)
+            if record is None:
+                return False
+            saved = self.saved(record)
+            kept = {each.source.key for each in saved}
+            before = [
+                each
+                for each in self.removed.get(key, ())
+                if each.has_sender and each.source.key not in kept
+            ]
+            self.removed[key] = (*before, *saved)
+            for link in self._links_of(record):
+                self._drop(link, keep_alive)
+            self._forget_dead()
+        return True
+
+    def saved(self, record: ReceiverRecord | HeldReceiver) -> tuple[SavedConnection, ...]:
+        """Return the connections of a receiver, for :meth:`to_restore`."""
+        with self.lock:
+            # A record lets its referent go when it is removed.
+            lookup = record if record.is_weak else partial(_same, record())
+            return tuple(
+                [
+                    SavedConnection(lookup, link.sender, link.owners, link.serial)
+                    for link in self._links_of(record)
+                ]
+            )
+
+    def to_restore(
+        self, key: object, receiver: Any, saved: tuple[SavedConnection, ...] | None
+    ) -> tuple[SavedConnection, ...]:
+        """Return the connections to make if ``receiver`` is put back under ``key``.
+
+        Args:
+            key: The key of the receiver.
+            receiver: The receiver.
+            saved: Its connections, if they are known. Otherwise, they are those that were removed.
+        """
+        with self.lock:
+            removed = self.removed.pop(key, ())
+            gone = tuple([each for each in removed if not each.has_sender])[:1]
+            if gone:  # so that the receiver does not count as new the next time
+                self.removed[key] = gone
+            record = self.receivers.get(key)
+            present = () if record is None else self.saved(record)
+        referent = referent_of(receiver)
+        # An object with the address of a dead one is not the receiver that was removed.
+        found = [each for each in (saved or removed) if each.lookup() is referent]
+        if not found and not present:
+            lookup = partial(_same, referent)
+            return (SavedConnection(lookup, self.everyone, _BY_CONNECT[1], self.serial),)
+        senders = {each.source.key for each in found}
+        both = (*found, *[each for each in present if each.source.key not in senders])
+        return tuple([each for each in both if each.has_sender])
+
+    def successor(self) -> Registry:
+        """Return an empty registry of the signal. Receivers of this one can be put back there."""
+        made = Registry(self.signal_ref)
+        for record in self.records():
+            made.removed[record.key] = self.saved(record)
+        for key, saved in list(self.removed.items()):
+            made.removed.setdefault(key, saved)
+        made._forget_dead()
+        return made
+
+    def _forget_removed(self, key: object, sender: Any) -> None:
+        """Forget a removed connection that is also disconnected."""
+        saved = self.removed.pop(key, ())
+        if sender is not ANY:
+            sender = sender_key(sender)
+            kept = tuple([each for each in saved if each.source.key != sender])
+            if kept:
+                self.removed[key] = kept
+
+    def _forget_dead(self) -> None:
+        if len(self.removed) < self._most_removed:
+            return
+        alive = {
+            key: tuple([each for each in saved if each.has_sender]) or saved[:1]
+            for key, saved in list(self.removed.items())
+            if saved[0].lookup() is not None
+        }
+        self.removed = alive
+        self._most_removed = max(_FEW_REMOVED, 2 * len(alive))
+
+    # -- removing what has died ----------------------------------------------------------------
 
     def sweep(self) -> None:
         """Remove dead receivers and senders, and the objects that die because of that."""
@@ -615,11 +784,22 @@ class Registry:
             return self._snapshot(self.receivers)
 
     def held(self, record: ReceiverRecord | HeldReceiver) -> Any:
-        """Return the receiver if a connection holds it strongly, otherwise a weak reference."""
+        """Return the receiver if a connection holds it strongly, otherwise a weak reference.
+
+        A call of the reference returns the receiver.
+        """
         for link in self._links_of(record):
             if link.keep is not None:
                 return link.keep
-        return record
+        referent, info = record(), record.info
+        pair = None if referent is None or info.resolver is None else info.resolver(referent)
+        if pair is None or pair[0] is referent:
+            return record
+        if type(pair[0]) is MethodType and info.function_ref is not None:
+            return WeakMethod(pair[0])
+        made = ResolvingRef(referent)
+        made.resolver = info.resolver
+        return made
 
     def _links_of(self, record: Any) -> tuple[Connection, ...]:
         """Return the connections of a record."""
@@ -640,6 +820,10 @@ class Registry:
                 continue
             if self.version == version:
                 return values
+
+
+def _same(referent: Any) -> Any:
+    return referent
 
 
 _serial = attrgetter("serial")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from warnings import warn
-from weakref import ref
+from weakref import WeakMethod, ref
 
 from aldis.core import slowpath, strict
 from aldis.core._native import Emitter
@@ -26,9 +26,10 @@ from aldis.core.receiver import (
     original,
     receiver_key,
 )
-from aldis.core.registry import CONNECT, Connection, Registry
+from aldis.core.registry import CONNECT, Connection, ReceiverRecord, Registry, ResolvingRef
 from aldis.core.sender import ANY, Symbol, describe_sender, real_sender
 from aldis.core.slowpath import Outcome
+from aldis.core.tables import ReceiversTable
 from aldis.core.text import printable
 from aldis.errors import ContractError, ContractWarning, SignalPickleError
 
@@ -63,6 +64,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         self._registry = Registry(ref(self))
         self._routes = self._registry.routes
         self._routes.continue_on_error = bool(self._continue_on_error)
+        vars(self)["receivers"] = ReceiversTable(self._registry)
         self.sent = False
         self.contract = None  # this chooses the path of a send
 
@@ -164,15 +166,16 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         """
         sender = real_sender(sender)
         owner = object()
+        registry = self._registry
         try:
             link, _ = self._connect(receiver, sender, weak, owner)
             self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
             return Subscription(self, link, owner)
         except BaseException:
             # An interrupt may come after the registry has made the connection.
-            owned = self._registry.find(receiver, sender, owner)
+            owned = registry.find(receiver, sender, owner)
             if owned is not None:
-                self._registry.disown(owned, owner)
+                registry.disown(owned, owner)
             raise
 
     @contextmanager
@@ -187,32 +190,47 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         """
         sender = real_sender(sender)
         owner = object()
+        registry = self._registry
         try:
             self._connect(receiver, sender, False, owner)  # noqa: FBT003 - weak, as in connect
             self._announce("receiver_connected", receiver=receiver, sender=sender, weak=False)
             yield None
         finally:
             # An interrupt may come after the registry has made the connection.
-            link = self._registry.find(receiver, sender, owner)
+            link = registry.find(receiver, sender, owner)
             if link is not None:
-                self._cancel(link, owner)
+                self._cancel(registry, link, owner)
 
     def disconnect(self, receiver: Receiver, sender: Any = ANY) -> None:
         """Undo the connection of ``receiver`` for ``sender``, including all its subscriptions.
 
         Args:
-            receiver: The receiver. If it is not connected, nothing happens.
+            receiver: The receiver, or its key or value in ``receivers``. If it is not connected,
+                nothing happens.
             sender: Only this sender. The default is every sender.
         """
         if sender is not ANY and type(sender) is not self._routes.real_type:
             sender = self._real_sender(sender)
         undone = self._registry.disconnect(receiver, sender)
+        if not undone and type(receiver) in _KEY_TYPES:
+            receiver = self._receiver_of(receiver)
+            undone = self._registry.disconnect(receiver, sender)
         if undone and "receiver_disconnected" in self.__dict__:
             self._announce("receiver_disconnected", receiver=receiver, sender=sender)
 
     def _real_sender(self, sender: Any) -> Any:
         # Routes remembers the type of the last sender that is not a proxy.
         return sender if self._routes.is_real(sender) else real_sender(sender)
+
+    def _receiver_of(self, key: Any) -> Any:
+        """Return the receiver with a key or value of :attr:`receivers`; ``None`` if it is dead."""
+        if isinstance(key, ref):
+            return key()
+        try:
+            value = self.receivers.get(key, key)
+        except TypeError:  # the key cannot be hashed, so it is not a key
+            return key
+        return value() if isinstance(value, ref) else value
 
     def _connect(
         self, receiver: Any, sender: Any, weak: bool, owner: object
@@ -235,9 +253,10 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
                 self._choose_path()
         return link, before
 
-    def _cancel(self, link: Connection, owner: object) -> None:
+    def _cancel(self, registry: Registry, link: Connection, owner: object) -> None:
+        link = registry.current(link, owner)
         pair, sender = link.resolve(), link.sender()
-        if self._registry.disown(link, owner) and pair is not None:
+        if registry.disown(link, owner) and pair is not None:
             self._announce("receiver_disconnected", receiver=pair[0], sender=sender)
 
     # -- announcing connections ----------------------------------------------------------------
@@ -403,6 +422,15 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             slowpath.ChosenStep(call, named.get(receiver_key(call), original(call)))
             for call in self.receivers_for(sender)
         ]
+
+    def _use(self, table: ReceiversTable) -> None:
+        """Let the signal have the receivers of ``table`` from now on."""
+        with self._registry.lock:
+            table.registry.routes.continue_on_error = self._routes.continue_on_error
+            vars(self)["receivers"] = table
+            self._registry = table.registry
+            self._routes = table.registry.routes
+            self._choose_path()
 
     # -- choosing the path of a send -----------------------------------------------------------
 
@@ -602,12 +630,17 @@ class Subscription:
     context manager, the handle cancels at the end of the block.
     """
 
-    __slots__ = ("__weakref__", "_link", "_owner", "_signal")
+    __slots__ = ("__weakref__", "_made", "_owner", "_registry", "_signal")
 
     def __init__(self, signal: Signal[..., Any], link: Connection, owner: object) -> None:
         self._signal = signal
-        self._link = link
+        self._registry = signal._registry  # noqa: SLF001 - in this module
+        self._made = link
         self._owner = owner
+
+    @property
+    def _link(self) -> Connection:
+        return self._registry.current(self._made, self._owner)
 
     @property
     def signal(self) -> Signal[..., Any]:
@@ -636,7 +669,7 @@ class Subscription:
 
     def cancel(self) -> None:
         """Undo this subscription. A second call does nothing."""
-        self._signal._cancel(self._link, self._owner)  # noqa: SLF001 - in this module
+        self._signal._cancel(self._registry, self._made, self._owner)  # noqa: SLF001 - in this module
 
     def __enter__(self) -> Self:
         return self
@@ -668,6 +701,7 @@ _NOT_COPIED: Final = frozenset(
         "_registry",
         "_routes",
         "contract",
+        "receivers",
         "receiver_connected",
         "receiver_disconnected",
         "sent",
@@ -700,5 +734,8 @@ def _warn_old_name() -> None:
     message = "Signal.every_receiver_runs is now called continue_on_error"
     warn(message, DeprecationWarning, stacklevel=3)
 
+
+#: The types of the keys and of most values of ``Signal.receivers``.
+_KEY_TYPES: Final = (int, tuple, ReceiverRecord, ResolvingRef, WeakMethod)
 
 _receivers_for: Final = Signal.receivers_for
