@@ -13,11 +13,12 @@ from weakref import WeakSet
 
 from aldis._optional import loaded
 from aldis.core import is_strict, set_strict
+from aldis.core.frames import hidden, hide_frames
 from aldis.core.sender import real_sender
 from aldis.core.signal import Signal
 from aldis.errors import OutboxError
 from aldis.receivers import once
-from aldis.transactions import register_provider
+from aldis.transactions import register_provider, warn_forgotten
 
 if TYPE_CHECKING:
     from flask.sansio.app import App
@@ -105,9 +106,11 @@ class BaseExtension(ABC, Generic[AppT]):
         if app not in self._apps:
             self._apps.add(app)
             # One `once` for each app, because a call for one app would disconnect it from all apps.
-            update_strict = once(self._receiver(self._update_strict))
+            update_strict = hidden(once(self._receiver(self._update_strict)))
             for signal in self._first_signals():
                 signal.connect(update_strict, app)
+            for signal in self._error_signals():
+                signal.connect(hidden(self._receiver(_hide_frames)), app, weak=False)
             if self.outbox is not None:
                 self._connect_outbox(app, self.outbox)
         self._update_strict(app)
@@ -118,6 +121,16 @@ class BaseExtension(ABC, Generic[AppT]):
     @abstractmethod
     def _first_signals() -> tuple[Signal[..., Any], ...]:
         """Return the signals that an app sends before it does any work, the app context first."""
+
+    @staticmethod
+    @abstractmethod
+    def _error_signals() -> tuple[Signal[..., Any], ...]:
+        """Return the signals of errors that end a request."""
+
+    @staticmethod
+    @abstractmethod
+    def _popped() -> Signal[..., Any]:
+        """Return the signal that an app sends at the end of its context."""
 
     @staticmethod
     @abstractmethod
@@ -143,7 +156,14 @@ class BaseExtension(ABC, Generic[AppT]):
             with suppress(Exception):
                 outbox.prepare()
 
-        self._first_signals()[0].connect(once(self._receiver(prepare)), app)
+        self._first_signals()[0].connect(hidden(once(self._receiver(prepare))), app)
+
+        def warn(_app: AppT, **_: Any) -> None:
+            # An outer context may still commit the transaction.
+            if is_strict() and self._current_outbox() is None:
+                warn_forgotten(outbox.open_sessions())
+
+        self._popped().connect(hidden(self._receiver(warn)), app, weak=False)
 
     def _update_strict(self, app: AppT, **_: Any) -> None:
         """Turn strict mode on if the settings of ``app`` ask for it."""
@@ -155,6 +175,11 @@ class BaseExtension(ABC, Generic[AppT]):
             wanted = app.debug
         if wanted and not is_strict():
             set_strict()
+
+
+def _hide_frames(_app: object, exception: BaseException, **_: Any) -> None:
+    """Remove aldis's frames from the traceback that the app logs."""
+    hide_frames(exception)
 
 
 def app_outbox(app: App) -> Outbox | None:

@@ -15,6 +15,7 @@ from aldis import signals
 from aldis._extension import BaseExtension, app_outbox
 from aldis._optional import needs
 from aldis.core import Signal, declare
+from aldis.core.frames import hidden
 from aldis.signals import Namespace, signals_available
 
 if signals_available:
@@ -148,6 +149,14 @@ class Aldis(BaseExtension["Flask"]):
         return appcontext_pushed, request_started
 
     @staticmethod
+    def _error_signals() -> tuple[Signal[..., Any], ...]:
+        return (got_request_exception,)
+
+    @staticmethod
+    def _popped() -> Signal[..., Any]:
+        return appcontext_popped
+
+    @staticmethod
     def _receiver(function: Callable[..., None]) -> Callable[..., Any]:
         return function
 
@@ -171,6 +180,7 @@ def captured_templates(
     """
     captured = [] if recorded is None else recorded
 
+    @hidden
     def record(_sender: Flask, template: Template, context: dict[str, Any], **_: Any) -> None:
         captured.append((template, context))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aldis._extension import BaseExtension, app_outbox
 from aldis._optional import needs
 from aldis.blinker import install_as_blinker
+from aldis.core.frames import hidden
 from aldis.core.namespace import declare
 from aldis.core.signal import Signal
 
@@ -176,6 +177,14 @@ class Aldis(BaseExtension["Quart"]):
         return appcontext_pushed, request_started, websocket_started
 
     @staticmethod
+    def _error_signals() -> tuple[Signal[..., Any], ...]:
+        return got_request_exception, got_websocket_exception
+
+    @staticmethod
+    def _popped() -> Signal[..., Any]:
+        return appcontext_popped
+
+    @staticmethod
     def _receiver(function: Callable[..., None]) -> Callable[..., Any]:
         # Quart would run a sync receiver in a thread. This one must run in the event loop.
         async def receive(sender: Quart, **payload: Any) -> None:
@@ -217,6 +226,7 @@ def captured_templates(
     """
     captured = [] if recorded is None else recorded
 
+    @hidden
     async def record(_sender: Quart, template: Template, context: dict[str, Any], **_: Any) -> None:
         captured.append((template, context))
 

@@ -16,7 +16,8 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
-from aldis.core.observers import current_call, observe_call, report_error
+from aldis.core.frames import hide_frames
+from aldis.core.observers import Call, observed_call, report_error
 from aldis.core.receiver import check_single_mode, describe, is_async, name_of
 from aldis.errors import AsyncReceiverError, NoSessionError
 from aldis.transactions import (
@@ -128,7 +129,7 @@ class robust(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like p
     def _log_error(self, error: Exception) -> None:
         report_error(self, error)
         name = describe(self.__wrapped__)
-        self.logger.error("robust receiver %s raised", name, exc_info=error)
+        self.logger.error("robust receiver %s raised", name, exc_info=hide_frames(error))
 
 
 class once(Delivered[P, R]):  # noqa: N801 - a decorator, in lower case like property
@@ -229,7 +230,7 @@ class AfterCommit(Delivered[P, R]):
         session = self._find_session()
         call = _QueuedCall(self, args, kwargs)
         if session.in_transaction():
-            buffer_of(session).call(session, call)
+            call.defer(session)
         else:
             run_in_new_transaction(session, call)
 
@@ -243,7 +244,7 @@ class AfterCommit(Delivered[P, R]):
             raise AsyncReceiverError(message)
         call = _QueuedAsyncCall(self, args, kwargs)
         if session.in_transaction():
-            buffer_of(session).call(session, call)
+            call.defer(session)
         else:
             from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - a program with a session has it
 
@@ -293,18 +294,33 @@ class _QueuedCall:
         self.__wrapped__ = receiver.__wrapped__  # messages show its name
         self._args = args
         self._kwargs = kwargs
-        call = current_call()
-        mine = call is not None and getattr(call.receiver, "__func__", call.receiver) is receiver
-        self._observed = call if mine else None
+        self._receiver = receiver
+        self._deferred_in: Call | None = None
+
+    def defer(self, session: Any) -> None:
+        """Wait for the commit of ``session``."""
+        self._deferred_in = observed_call(self._receiver)
+        buffer_of(session).call(session, self)
+        self.report("deferred")
+
+    def report(self, state: str) -> None:
+        """Show observers what happened to the call."""
+        if self._deferred_in is not None:
+            self._deferred_in.report(state)
 
     def __call__(self) -> None:
-        """Call the receiver. Observers see a second call of it in the send."""
-        call = self._observed
-        if call is None:
-            self._call()
+        """Call the receiver. After a commit, observers see a second call of it in the send."""
+        call = self._deferred_in
+        if call is not None:
+            state = "called after the commit"
+            with Call(call.emission, call.receiver, is_async=call.is_async, state=state):
+                self._call()
             return
-        with observe_call(call.emission, call.receiver, is_async=call.is_async):
+        try:
             self._call()
+        except Exception as error:
+            report_error(self._receiver, error)
+            raise
 
     def _call(self) -> None:
         self.__wrapped__(*self._args, **self._kwargs)

@@ -353,6 +353,7 @@ class TestJson:
             "calls": [],
             "skipped": [],
         } == inner
+        assert ("called", None) == (call.pop("state"), call.pop("delivery_id"))
         assert ["receiver", "location", "is_async", "error", "emissions"] == list(call)
 
     def test_of_an_error(self, shop):

@@ -26,6 +26,7 @@ from aldis.cli._drivers import database_advice
 from aldis.cli._env import flask_script, load_env
 from aldis.cli._options import APP
 from aldis.cli._output import app_prints_to_stderr, relative_location, short_repr
+from aldis.core.frames import hide_frames
 from aldis.errors import StandInError
 
 __all__ = ["AppError", "describe_error", "load_app", "load_object"]
@@ -367,8 +368,8 @@ def describe_error(error: BaseException) -> str:
 
 
 def _show_traceback(error: BaseException) -> None:
-    """Write the traceback without the frames of aldis and of the import system at its top."""
-    tb = error.__traceback__
+    """Write the traceback without the frames of aldis, and of the import system at its top."""
+    tb = hide_frames(error).__traceback__
     while tb is not None and _is_machinery(tb.tb_frame.f_code.co_filename):
         tb = tb.tb_next
     tracebacks.print_exception(type(error), error, tb or error.__traceback__, file=sys.stderr)

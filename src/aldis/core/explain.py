@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from aldis.core.frames import is_hidden
 from aldis.core.receiver import binder_of, location, name_of
 from aldis.core.registry import Connection
 from aldis.core.sender import ANY, describe_sender, sender_key
@@ -92,7 +93,7 @@ def explain(
     seen: set[object] = set()
     for link in links:
         pair = link.resolve()
-        if pair is not None:
+        if pair is not None and not is_hidden(pair[0]):
             rows.append(_row(link, pair[0], sender, seen))
     return Explanation(signal, describe_sender(sender), tuple(rows), notes)
 

@@ -32,6 +32,7 @@ __all__ = [
     "is_enabled",
     "observe_call",
     "observe_send",
+    "observed_call",
     "report_error",
     "take_send_id",
 ]
@@ -68,6 +69,9 @@ class Observer:
 
     def receiver_skipped(self, emission: Emission, receiver: Any, reason: str) -> None:
         """A receiver was not called for ``reason``. The receiver is ``None`` if it is dead."""
+
+    def state_changed(self, call: Call) -> None:
+        """A delivery mode reported what happened to the call; see ``call.state``."""
 
     def emission_finished(self, emission: Emission) -> None:
         """A send ended; see ``emission.error``."""
@@ -179,18 +183,34 @@ class Call(_Timed):
         emission: The send.
         receiver: The receiver, as it was connected.
         is_async: Whether the call is awaited.
+        state: What the delivery mode did with the call:
+
+            - ``"called"``: it called the receiver, now;
+            - ``"deferred"``: it waits for the commit;
+            - ``"called after the commit"``: this is the second call of a deferred receiver;
+            - ``"recorded"``: a worker will call the receiver;
+            - ``"rolled back"``: the transaction was rolled back, so the receiver is never called;
+            - ``"not committed"``: the session was closed without a commit or a rollback, so the
+              receiver is never called.
+        delivery_id: The id of the recorded delivery, or ``None``.
     """
 
-    __slots__ = ("_outer", "emission", "is_async", "receiver")
+    __slots__ = ("_outer", "delivery_id", "emission", "is_async", "receiver", "state")
 
     emission: Emission
     receiver: Any
     is_async: bool
+    state: str
+    delivery_id: int | None
 
-    def __init__(self, emission: Emission, receiver: Any, *, is_async: bool) -> None:
+    def __init__(
+        self, emission: Emission, receiver: Any, *, is_async: bool, state: str = "called"
+    ) -> None:
         self.spans = {}
         self.finished = None
         self.error = None
+        self.state = state
+        self.delivery_id = None
         self.emission = emission
         self.receiver = receiver
         self.is_async = is_async
@@ -229,6 +249,12 @@ class Call(_Timed):
                 observer.call_finished(self)
             except Exception:  # noqa: BLE001 - see notify
                 _log_failure(observer)
+
+    def report(self, state: str, delivery_id: int | None = None) -> None:
+        """Set the state of the call, and notify the observers. This may happen after its end."""
+        self.state = state
+        self.delivery_id = delivery_id
+        self.emission.notify(lambda observer: observer.state_changed, self)
 
 
 class SendId:
@@ -330,6 +356,18 @@ def current_call() -> Call | None:
     return _current.get()
 
 
+def observed_call(receiver: Any) -> Call | None:
+    """Return the call in which this code runs, if it is observed and is a call of ``receiver``.
+
+    Args:
+        receiver: An object with a delivery mode.
+    """
+    call = _current.get()
+    # If this send began before an observer was attached, the current call is another receiver's.
+    mine = call is not None and getattr(call.receiver, "__func__", call.receiver) is receiver
+    return call if mine else None
+
+
 def report_error(receiver: Any, error: BaseException) -> None:
     """Show observers an error that a receiver's delivery mode keeps from the sender.
 
@@ -337,7 +375,6 @@ def report_error(receiver: Any, error: BaseException) -> None:
         receiver: The receiver, as an object with a delivery mode.
         error: The exception that was raised in its call.
     """
-    call = _current.get()
-    # If this send began before an observer was attached, the current call is another receiver's.
-    if call is not None and getattr(call.receiver, "__func__", call.receiver) is receiver:
+    call = observed_call(receiver)
+    if call is not None:
         call.error = error

@@ -14,6 +14,7 @@ from aldis.core._native import Emitter
 from aldis.core._typing import ConnectDecorator, P, R, Receiver
 from aldis.core.contract import Contract
 from aldis.core.explain import Explanation, explain
+from aldis.core.frames import is_hidden
 from aldis.core.inspection import Inspection
 from aldis.core.muting import Muting
 from aldis.core.process import cached_property
@@ -563,8 +564,8 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         return bool(self.__dict__.get("__doc__"))
 
     def _living_receivers(self) -> list[Receiver]:
-        """Return every living receiver, whatever sender it is connected for."""
-        return _living(self)
+        """Return every living receiver of the program, whatever sender it is connected for."""
+        return [receiver for receiver in _living(self) if not is_hidden(receiver)]
 
     def _living_connections(self) -> list[tuple[Receiver, Any]]:
         """Return every living receiver with each sender that it is connected for."""

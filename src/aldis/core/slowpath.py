@@ -16,6 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from aldis.core import observers, strict
 from aldis.core._native import OutcomeFields, set_outcome_type
+from aldis.core.frames import hide_frames
 from aldis.core.receiver import describe, describe_signal, is_async, needs_send_id
 from aldis.errors import AsyncReceiverError
 
@@ -393,9 +394,8 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
 
 def log_error(signal: Any, receiver: Any, error: Exception) -> None:
     """Log an error of a receiver that does not end the send."""
-    _log.error(
-        "receiver %s of %s raised", describe(receiver), describe_signal(signal), exc_info=error
-    )
+    names = describe(receiver), describe_signal(signal)
+    _log.error("receiver %s of %s raised", *names, exc_info=hide_frames(error))
 
 
 def _postpone(signal: Any, error: BaseException) -> BaseException:

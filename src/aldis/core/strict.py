@@ -7,16 +7,15 @@ contract, or a weak receiver that was not called yet and may die by accident.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, Final
 from warnings import warn_explicit
 
-from aldis._compat import is_protocol
 from aldis.core.conformity import fits, type_name
 from aldis.core.contract import Contract
+from aldis.core.frames import OWN_FOLDER
 from aldis.core.process import is_set, lock_holders
 from aldis.core.receiver import describe, describe_signal
 from aldis.core.registry import Registry
@@ -29,8 +28,7 @@ _enabled = False
 
 #: Files whose frames do not belong to the user: aldis, and the frame of a ``with`` block.
 _NOT_THE_USERS: Final = (
-    # The name that frames have. In frozen programs, `__file__` may differ.
-    os.path.dirname(is_protocol.__code__.co_filename) + os.sep,  # noqa: PTH120
+    OWN_FOLDER,
     contextlib.suppress.__init__.__code__.co_filename,
 )
 

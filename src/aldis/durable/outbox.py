@@ -22,7 +22,7 @@ from aldis.durable.store.sql.connection import (
     prepare_sqlite,
 )
 from aldis.durable.store.sql.store import SqlStore
-from aldis.durable.types import NewDelivery
+from aldis.durable.types import NewDelivery, ObservedDelivery
 from aldis.errors import NoSessionError, OutboxError
 from aldis.transactions import (
     buffer_of,
@@ -139,6 +139,17 @@ class Outbox:
             message = f"there is no current session: {self._source!r} returned None"
             raise NoSessionError(message)
         return found
+
+    def open_sessions(self) -> list[Session]:
+        """Return the session that is open in this thread or task. This never opens a session."""
+        registry = getattr(self._source, "registry", None)
+        try:
+            if registry is None or not registry.has():
+                return []
+        except RuntimeError:  # its scope is an app context, and it has ended
+            return []
+        found = sync_counterpart(registry())
+        return [found] if isinstance(found, Session) else []
 
     @contextmanager
     def using(self, handle: SessionHandle | None = None) -> Iterator[None]:
@@ -274,6 +285,8 @@ class Outbox:
         elif isinstance(handle, Connection):
             recorder.store.add(handle, [delivery])
         else:
+            if isinstance(delivery, ObservedDelivery):
+                delivery.report("deferred")
             buffer_of(handle).write(handle, recorder, delivery)
 
     def _record_alone(self, recorder: _Recorder, handle: Any, delivery: NewDelivery) -> None:
@@ -293,10 +306,27 @@ class Outbox:
         """Record in a store outside the session's database, once its transaction is committed."""
         if hasattr(handle, "in_transaction") and hasattr(handle, "get_nested_transaction"):
             if not isinstance(handle, Connection) and handle.in_transaction():
-                buffer_of(handle).call(handle, lambda: store.add(None, [delivery]))
+                buffer_of(handle).call(handle, _StoredLater(store, delivery))
                 return
             handle = None
         store.add(handle, [delivery])
+
+
+class _StoredLater:
+    """Records a delivery after the commit, in a store outside the session's database."""
+
+    def __init__(self, store: Store, delivery: NewDelivery) -> None:
+        self._store = store
+        self._delivery = delivery
+        self.report("deferred")
+
+    def report(self, state: str) -> None:
+        """Show observers what happened to the delivery."""
+        if isinstance(self._delivery, ObservedDelivery):
+            self._delivery.report(state)
+
+    def __call__(self) -> None:
+        self._store.add(None, [self._delivery])
 
 
 class _Recorder:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from inspect import Parameter, Signature, isasyncgenfunction, isgeneratorfunction
 from types import FunctionType, MethodType
 from typing import Any, Final, ParamSpec, TypeVar
 from weakref import ref
 
 from aldis._optional import loaded
-from aldis.core.observers import take_send_id
+from aldis.core.observers import observed_call, take_send_id
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, is_async
 from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
 from aldis.durable.retry import Retry
-from aldis.durable.types import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery
+from aldis.durable.types import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery, ObservedDelivery
 from aldis.errors import (
     InvalidNameError,
     PayloadError,
@@ -286,9 +287,11 @@ class Recorder:
         receiver = self._receiver
         provider, handle = current_scope()
         outer = running.get()
+        call = observed_call(receiver)
+        make: Any = NewDelivery if call is None else partial(ObservedDelivery, call=call)
         provider.record(
             handle,
-            NewDelivery(
+            make(
                 emission_id=take_send_id(receiver.name),
                 receiver=receiver.name,
                 signal=self._signal,

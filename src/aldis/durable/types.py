@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import EnumType, IntEnum
 from typing import Any, Final
 
+from aldis.core.observers import Call
 from aldis.durable._old_names import warn_renamed
 
 __all__ = [
@@ -114,6 +115,21 @@ class NewDelivery:
     def key(self) -> str:
         """The idempotency key: every attempt of this delivery has it, and no other delivery."""
         return f"{self.emission_id}:{self.receiver}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedDelivery(NewDelivery):
+    """A delivery to record whose send is observed.
+
+    Attributes:
+        call: The call of the durable receiver in the send.
+    """
+
+    call: Call
+
+    def report(self, state: str, delivery_id: int | None = None) -> None:
+        """Show observers what happened to the delivery."""
+        self.call.report(state, delivery_id)
 
 
 @dataclass(frozen=True, slots=True)

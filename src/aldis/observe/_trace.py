@@ -22,6 +22,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, TextIO
 
 from aldis._compat import set_variable
+from aldis.core.frames import is_hidden
 from aldis.core.observers import Call, Emission, Observer, attach, detach
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import location, name_of
@@ -141,11 +142,12 @@ class Trace(Observer):
         emission.spans[self] = added, tree
 
     def call_started(self, call: Call) -> None:
-        """Add a node for the receiver to the send."""
+        """Add a node for the receiver to the send, except for aldis's own receivers."""
         parent, tree = call.emission.spans.get(self, (None, None))
-        if tree is None:
+        if tree is None or is_hidden(call.receiver):
             return
-        node: CallNode | None = CallNode(*_label(call.receiver), call.is_async)
+        name, place = _label(call.receiver)
+        node: CallNode | None = CallNode(name, place, call.is_async, state=call.state)
         with self._changing.lock:
             if self._has_room(tree, parent):
                 parent.calls.append(node)
@@ -159,6 +161,13 @@ class Trace(Observer):
         if node is not None:
             node.nanoseconds = call.elapsed
             node.error = _error_text(call.error)
+
+    def state_changed(self, call: Call) -> None:
+        """Note what the receiver's delivery mode did."""
+        node, _ = call.spans.get(self, (None, None))
+        if node is not None:
+            node.state = call.state
+            node.delivery_id = call.delivery_id
 
     def receiver_skipped(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from os.path import relpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aldis.core.text import printable
 
@@ -26,6 +26,10 @@ class CallNode:
         nanoseconds: The duration, or ``None`` while the call runs.
         error: The exception as text, even if the delivery mode hides it from the sender.
         emissions: The sends inside the call.
+        state: What the delivery mode did: ``"called"``, ``"deferred"``, ``"called after the
+            commit"``, ``"recorded"``, ``"rolled back"`` or ``"not committed"``; see
+            :class:`aldis.core.Call`.
+        delivery_id: The id of the recorded delivery, or ``None``.
     """
 
     receiver: str
@@ -34,6 +38,8 @@ class CallNode:
     nanoseconds: int | None = None
     error: str | None = None
     emissions: list[EmissionNode] = field(default_factory=list)
+    state: str = "called"
+    delivery_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -152,7 +158,7 @@ def _describe_emission(node: EmissionNode) -> list[Styled]:
 def _describe_call(node: CallNode, emission: EmissionNode | None) -> list[Styled]:
     # The location shows where a local function was defined, so its short name is enough.
     name = node.receiver.rpartition("<locals>.")[2]
-    parts = [(name, "bold"), (f"  {_duration(node.nanoseconds)}", "green")]
+    parts = [(name, "bold"), *_describe_state(node)]
     if node.error:
         parts.append((f"  raised {node.error}", "bold red"))
         if emission is not None and emission.error is None:
@@ -162,6 +168,26 @@ def _describe_call(node: CallNode, emission: EmissionNode | None) -> list[Styled
     if node.location:
         parts.append((f"  {_short(node.location)}", "dim"))
     return parts
+
+
+def _describe_state(node: CallNode) -> list[Styled]:
+    """Describe what the delivery mode did. A duration means that the receiver ran."""
+    if node.state in ("called", "called after the commit"):
+        after = [("  after the commit", "magenta")] if node.state != "called" else []
+        return [(f"  {_duration(node.nanoseconds)}", "green"), *after]
+    if node.state == "recorded":
+        number = "" if node.delivery_id is None else f" {node.delivery_id}"
+        return [(f"  recorded as delivery{number}", "magenta")]
+    text, style = _STATES.get(node.state, (node.state, "yellow"))
+    return [(f"  {text}", style)]
+
+
+#: The texts of the states of receivers that did not run.
+_STATES: Final[dict[str, Styled]] = {
+    "deferred": ("deferred until the commit", "magenta"),
+    "rolled back": ("dropped: the transaction was rolled back", "yellow"),
+    "not committed": ("dropped: the session was closed without a commit", "bold yellow"),
+}
 
 
 def _duration(nanoseconds: int | None) -> str:

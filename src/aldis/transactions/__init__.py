@@ -5,7 +5,13 @@ The sessions are those of SQLAlchemy. This package imports SQLAlchemy only if a 
 
 from __future__ import annotations
 
-from aldis.transactions.buffer import TransactionBuffer, Writer, buffer_of, listen_to_sessions
+from aldis.transactions.buffer import (
+    TransactionBuffer,
+    Writer,
+    buffer_of,
+    listen_to_sessions,
+    warn_forgotten,
+)
 from aldis.transactions.new_transaction import is_async_session, run_in_new_transaction
 from aldis.transactions.scope import (
     SessionProvider,
@@ -31,4 +37,5 @@ __all__ = [
     "sqlalchemy_asyncio",
     "sync_counterpart",
     "use_session",
+    "warn_forgotten",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aldis._compat import is_flushing
-from aldis.core import is_strict
+from aldis.core import is_strict, strict
 from aldis.core.process import ForkSafeLock
+from aldis.core.receiver import describe
 from aldis.errors import OutboxError
 from aldis.transactions.new_transaction import call_all
 
@@ -22,6 +23,10 @@ _log = logging.getLogger("aldis")
 
 #: The key of the buffer in ``Session.info``.
 _KEY: Final = "aldis.buffer"
+
+#: The states of a call that is never made; see :class:`aldis.core.Call`.
+ROLLED_BACK: Final = "rolled back"
+NOT_COMMITTED: Final = "not committed"
 
 
 class Writer(Protocol):
@@ -118,6 +123,10 @@ class TransactionBuffer:
         """Call ``function`` once the outermost transaction is committed, in a new one."""
         self._calls.append(_Call(_level(session), function))
 
+    def waiting(self) -> list[Callable[[], object]]:
+        """Return the functions that wait for the commit."""
+        return [call.function for call in self._calls]
+
     def _write(self, session: Session) -> None:
         """Write the rows that are not written yet, in the current savepoint or transaction."""
         level = _level(session)
@@ -179,6 +188,7 @@ class TransactionBuffer:
                 entry.written_in = outer if committed else None
             if entry.level is savepoint:
                 if rolled_back or (committed and entry.closed):
+                    _report(entry.thing, ROLLED_BACK)
                     continue
                 entry.closed = not committed  # if everything is closed, it is logged as discarded
                 entry.level = outer
@@ -187,6 +197,7 @@ class TransactionBuffer:
         for call in calls:
             if call.level is savepoint:
                 if not committed:
+                    _report(call.function, ROLLED_BACK)
                     continue
                 call.level = outer
             self._calls.append(call)
@@ -201,12 +212,23 @@ class TransactionBuffer:
             _finish_writers(rows)
             if calls:
                 call_all(session, [call.function for call in calls])
-        elif rows and not rolled_back and not failed:
-            _report_discarded(len(rows))
+            return
+        forgotten = not rolled_back and not failed
+        for dropped in (*[row.thing for row in rows], *[call.function for call in calls]):
+            _report(dropped, NOT_COMMITTED if forgotten else ROLLED_BACK)
+        if forgotten:
+            _warn_forgotten([call.function for call in calls])
+            if rows:
+                _report_discarded(len(rows))
 
     def __del__(self) -> None:
-        """Log the rows of a session that was garbage-collected with an open transaction."""
+        """Report the entries of a session that was garbage-collected with an open transaction."""
         rows = getattr(self, "_rows", ())  # an interrupted __init__ leaves it out
+        calls = self.waiting() if hasattr(self, "_calls") else []
+        for dropped in (*[row.thing for row in rows], *calls):
+            _report(dropped, NOT_COMMITTED)
+        if not sys.is_finalizing():
+            _warn_forgotten(calls)
         if rows and not sys.is_finalizing():
             _log.error(_discarded(len(rows), "that was thrown away"))
 
@@ -259,6 +281,34 @@ def _finish_writers(rows: Sequence[_BufferedRow]) -> None:
             writer.committed()
         except Exception:  # noqa: BLE001 - the caller's commit has succeeded
             _log.exception("a writer failed after the commit of its rows")
+
+
+def _report(dropped: Any, state: str) -> None:
+    """Show observers what happened to an entry of the buffer, if they look at its send."""
+    report = getattr(dropped, "report", None)
+    if report is not None:
+        report(state)
+
+
+def warn_forgotten(sessions: Iterable[Session]) -> None:
+    """Warn about receivers that wait for a commit of sessions that are no longer in use."""
+    for session in sessions:
+        buffer: TransactionBuffer | None = session.info.get(_KEY)
+        if buffer is not None:
+            _warn_forgotten(buffer.waiting(), "the app context has ended")
+
+
+def _warn_forgotten(
+    functions: Sequence[Callable[[], object]], how: str = "the session was closed"
+) -> None:
+    """Warn in strict mode about receivers that wait for a commit that never comes."""
+    if not functions or not is_strict() or sys.exc_info()[0] is not None:
+        return
+    names = ", ".join(dict.fromkeys(map(describe, functions)))
+    strict.warn(
+        f"{names} waited for a commit, but {how} without a commit or a rollback; commit after the "
+        "send"
+    )
 
 
 def _report_discarded(count: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from aldis._compat import usable_after_commit
+from aldis.core.frames import hide_frames
 from aldis.core.receiver import describe
 from aldis.transactions.scope import sqlalchemy_asyncio
 
@@ -32,7 +33,8 @@ def run_in_new_transaction(session: Session, function: Callable[[], object]) -> 
         if not before and _can_end(session):
             session.commit()
     except Exception as error:  # noqa: BLE001 - a receiver's error must not reach the sender
-        _log.error("after_commit receiver %s raised", describe(function), exc_info=error)
+        name = describe(function)
+        _log.error("after_commit receiver %s raised", name, exc_info=hide_frames(error))
         if not before:
             _roll_back(session)
     except BaseException:

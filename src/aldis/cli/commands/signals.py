@@ -88,7 +88,7 @@ def _namespace_json(label: str, signals: list[FoundSignal]) -> dict[str, Any]:
 def _show_namespace(
     report: Report, label: str, signals: list[FoundSignal], *, in_full: bool
 ) -> None:
-    connected = [each for each in signals if each.signal.receivers]
+    connected = [each for each in signals if receivers_of(each.signal)]
     report.line(
         (label, "bold underline"),
         (f"  {count(len(signals), 'signal')}, {len(connected)} with receivers", "dim"),

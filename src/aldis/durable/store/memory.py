@@ -26,6 +26,7 @@ from aldis.durable.types import (
     DeliveryFilter,
     DueReceiver,
     NewDelivery,
+    ObservedDelivery,
     ReceiverStats,
     State,
 )
@@ -504,6 +505,8 @@ class _Rows:
             due_at=now + timedelta(seconds=new.delay),
         )
         self._index(row)
+        if isinstance(new, ObservedDelivery):
+            new.report("recorded", row.id)
 
     def delete(self, row: _StoredDelivery) -> None:
         """Delete a row that has ended."""

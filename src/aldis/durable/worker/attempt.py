@@ -17,6 +17,7 @@ from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from aldis.core import observers
+from aldis.core.frames import hide_frames
 from aldis.core.receiver import describe
 from aldis.durable.current import CurrentDelivery, delivering, lease_lost
 from aldis.durable.outbox import Outbox
@@ -388,6 +389,7 @@ async def _awaited(value: Any) -> None:
 
 def _note_error(result: AttemptResult, error: BaseException, context: RunContext) -> None:
     """Set the failure of an attempt that raised ``error``."""
+    hide_frames(error)
     claimed = result.job.claimed
     if context.keep_errors:
         result.error = error

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, bindparam, insert
+from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, bindparam, insert, select
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from aldis.durable.types import (
     DeliveryFilter,
     DueReceiver,
     NewDelivery,
+    ObservedDelivery,
     ReceiverStats,
     State,
 )
@@ -128,6 +129,20 @@ class SqlStore:
                     values[f"delay_{number}"] = int(each.delay * MICRO)
             bound: Any = tuple(values[name] for name in names) if names is not None else values
             connection.exec_driver_sql(statement, bound)
+        observed = [each for each in deliveries if isinstance(each, ObservedDelivery)]
+        if observed:
+            self._report_ids(connection, observed)
+
+    def _report_ids(self, connection: Connection, observed: Sequence[ObservedDelivery]) -> None:
+        """Show observers the ids of the deliveries that were recorded."""
+        rows = self._tables.deliveries.c
+        sends = {each.emission_id for each in observed}
+        found = connection.execute(
+            select(rows.emission_id, rows.receiver, rows.id).where(rows.emission_id.in_(sends))
+        )
+        ids = {(send, receiver): delivery_id for send, receiver, delivery_id in found}
+        for each in observed:
+            each.report("recorded", ids.get((each.emission_id, each.receiver)))
 
     def _build_insert(self, count: int, delayed: bool) -> tuple[str, Sequence[str] | None]:
         text, names = _compiled_insert(
