@@ -107,7 +107,7 @@ def replay_deliveries(ctx: click.Context, /, *, discarded: bool, **options: Any)
 
     \b
       aldis deliveries replay 1234 1235 --app shop:app
-      aldis deliveries replay --receiver billing.receipt --since 12h --app shop:app
+      aldis deliveries replay --receiver billing.receipt --since 12h -A shop:app
       aldis deliveries replay --error ConnectionError --yes --app shop:app
     """
     operation = Operation("replay", "replayed", "dead letter", "dead letters")
@@ -129,7 +129,7 @@ def discard_deliveries(ctx: click.Context, /, *, waiting: bool, **options: Any) 
 
     \b
       aldis deliveries discard 1234 --app shop:app
-      aldis deliveries discard --signal order_paid --until 2026-11-01 --app shop:app
+      aldis deliveries discard --signal order_paid --until 2026-11-01 -A shop
     """
     operation = Operation("discard", "discarded", "dead letter", "dead letters")
     if waiting:
