@@ -63,6 +63,8 @@ def test_each_command_in_the_source_exists():
         for line, text in texts(path):
             for match in (*TYPED.finditer(text), *EXAMPLE.finditer(text)):
                 found += 1
+                if "{}" in match[1].partition("--")[0]:
+                    continue  # the name of the command is a value
                 assert problem_with(match[1]) is None, f"{path}:{line}: aldis {match[1]}"
     assert found > 40
 

@@ -190,6 +190,17 @@ class TestMain:
         ("command", "said"),
         [
             (("signls",), "there is no command 'signls'; did you mean 'signals'?"),
+            (("trace",), "there is no command 'trace'; did you mean `aldis signals trace`?"),
+            (("upgrade",), "there is no command 'upgrade'; did you mean `aldis db upgrade`?"),
+            (("deliveries", "worker"), "no command 'worker'; did you mean `aldis worker`?"),
+            (
+                ("signals", "current"),
+                "there is no command 'current'; did you mean `aldis db current`?",
+            ),
+            (
+                ("deliveries", "check"),
+                "did you mean `aldis check` or `aldis signals check` or `aldis db check`?",
+            ),
             (("signals", "lst"), "there is no command 'lst'; did you mean 'list'?"),
             (
                 ("zzz",),
@@ -206,7 +217,9 @@ class TestMain:
         ended = project.run(*ALDIS, *command)
         assert 2 == ended.returncode
         text = " ".join(ended.stderr.split())
-        assert said in (text if "there" in said else text.replace("'", ""))  # click's own quotes
+        assert said in (
+            text if "did you" in said or "there" in said else text.replace("'", "")
+        )  # click's own quotes
 
     def test_without_click(self, shop, without):
         """Without click, the message names the extra, and there is no traceback."""

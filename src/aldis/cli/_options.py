@@ -17,6 +17,7 @@ __all__ = [
     "APP",
     "DURATION",
     "TIMESTAMP",
+    "WholeNumber",
     "app_option",
     "app_options",
     "command_with",
@@ -89,6 +90,21 @@ def signals_command(name: str, short_help: str) -> Callable[[F], click.Command]:
     return command_with(
         name, short_help, app_option, env_file_option, json_option, traceback_option
     )
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range. Errors show the range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = None
+        if number is None or not (self.min or 0) <= number <= (self.max or number):
+            upper = f" to {self.max:,}" if self.max is not None else " on"
+            self.fail(f"{value!r} is not a whole number from {self.min}{upper}.", param, ctx)
+        return number
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg] # only newer versions have one

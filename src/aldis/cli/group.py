@@ -54,8 +54,17 @@ class Group(click.Group):
             hint = (
                 f"did you mean {closest[0]!r}?" if closest else f"choose one of {', '.join(known)}."
             )
+            if elsewhere := _elsewhere(name):
+                hint = f"did you mean {elsewhere}?"
             ctx.fail(f"there is no command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
+
+
+def _elsewhere(name: str) -> str:
+    """Return the commands called ``name``, whichever group they are in."""
+    groups = {"aldis": aldis, "aldis signals": signals, "aldis db": db}
+    groups["aldis deliveries"] = deliveries
+    return " or ".join(f"`{path} {name}`" for path, each in groups.items() if name in each.commands)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,7 +90,11 @@ def aldis() -> None:
     """
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Group,
+    short_help="List, explain, check and trace signals.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @app_options
 def signals() -> None:
     """Show signals and their receivers, and the signals that a request sends.

@@ -27,7 +27,7 @@ from aldis.cli._deliveries import (
     states_of,
     worker_label,
 )
-from aldis.cli._options import DURATION
+from aldis.cli._options import DURATION, WholeNumber
 from aldis.cli._output import INDENT, Report, Styled, duration_text, printable, write_json
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ MOST_CAUSES: Final = 100
 @deliveries_command("stats", "Count the deliveries of each receiver.")
 @click.option("--receiver", metavar="NAME", help="Only of this durable receiver.")
 @click.option("--older-than", type=DURATION, help="Exit with 1 if one has been due for longer.")
-@click.option("--more-than", type=click.IntRange(0), help="Exit with 1 if more than N wait.")
+@click.option("--more-than", type=WholeNumber(0), help="Exit with 1 if more than N wait.")
 @click.pass_context
 def show_stats(
     ctx: click.Context,
@@ -171,7 +171,7 @@ def _list_command(
 
     @deliveries_command(name, short_help)
     @filter_options
-    @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+    @click.option("--limit", type=WholeNumber(1, 100_000), default=50, show_default=True)
     @click.option("--newest-first", is_flag=True, help="Begin with the one recorded last.")
     @click.pass_context
     def list_deliveries(

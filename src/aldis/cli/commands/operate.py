@@ -23,7 +23,7 @@ from aldis.cli._deliveries import (
     names_without_deliveries,
     states_of,
 )
-from aldis.cli._options import AGE
+from aldis.cli._options import AGE, WholeNumber
 from aldis.cli._output import Report, duration_text, write_json
 from aldis.errors import InvalidNameError
 
@@ -91,7 +91,7 @@ def _pop_mode(options: dict[str, Any]) -> Mode:
 
 def _chosen_options(function: F) -> F:
     everything = click.option("--all", "everything", is_flag=True, help="All of them.")
-    ids = click.argument("ids", nargs=-1, type=click.IntRange(1, LARGEST_ID), metavar="[ID]...")
+    ids = click.argument("ids", nargs=-1, type=WholeNumber(1, LARGEST_ID), metavar="[ID]...")
     return ids(filter_options(everything(_mode_options(function))))
 
 

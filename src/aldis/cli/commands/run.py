@@ -72,9 +72,14 @@ def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
             f"aldis run needs an installed aldis, but aldis is in {_archive()}, and Python cannot "
             "start from there: install aldis, or put `import aldis.as_blinker` into the program"
         )
-    if APP in ctx.meta:
+    if APP in ctx.meta or command[0].startswith(("--app", "-A")):
         raise click.UsageError(
             "`run` has no --app: name the app in COMMAND, as in aldis run -- flask --app shop run"
+        )
+    if command[0].startswith("-"):
+        raise click.UsageError(
+            f"`run` has no option {command[0]!r}: write the options of COMMAND after it, as in "
+            "aldis run -- flask --app shop run"
         )
     if ENV_FILE in ctx.meta or not _is_flask(command):  # Flask reads the files by itself
         load_env(ctx)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from http import HTTPMethod, HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from aldis.cli._request import Request, Result
 
 __all__ = ["trace"]
+
+#: A method alone, which is a request without a path.
+METHODS: Final = [[each.value] for each in HTTPMethod]
 
 
 @signals_command("trace", "Send one request to the app and show its signals.")
@@ -77,7 +80,7 @@ def trace(
 
 
 def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
-    if len(words) not in (1, 2):
+    if len(words) not in (1, 2) or [each.upper() for each in words] in METHODS:
         raise click.UsageError("the request is not [METHOD] PATH: write it as in trace -- GET /")
     method, path = ("GET", *words) if len(words) == 1 else words
     if not method.isalpha():

@@ -27,7 +27,7 @@ from aldis.cli._database import (
     target_of,
     wal_advice,
 )
-from aldis.cli._options import APP, DURATION, app_options, traceback_option
+from aldis.cli._options import APP, DURATION, WholeNumber, app_options, traceback_option
 from aldis.cli._output import printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ TIMED_OUT: Final = -1
 @click.option(
     "--concurrency",
     "-c",
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     default=4,
     show_default=True,
     help="How many receivers run at once.",
@@ -110,6 +110,8 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
     Exit codes: 0 stopped by a signal, 2 the worker could not begin or had to
     give up, 130 stopped by a second signal.
     """
+    if name is not None and not name.strip():
+        raise click.BadParameter("the name is empty: leave the option out", param_hint="'--name'")
     app, found, target = _find(ctx, outbox, traceback=traceback)
     _check(target)
     worker = _make_worker(
