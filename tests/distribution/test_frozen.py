@@ -18,16 +18,9 @@ PACKAGE = Path(aldis.__file__).parent
 
 #: The modules that a program imports. Those find all others.
 IMPORTED = [
-    "aldis.as_blinker",
-    "aldis.asgi",
-    "aldis.ckan",
-    "aldis.cli",
-    "aldis.durable",
-    "aldis.flask",
+    *sorted(f"aldis.{path.stem}" for path in PACKAGE.glob("[a-z]*") if path.name != "py.typed"),
     "aldis.oauth.linking",
     "aldis.oauth.sqla",
-    "aldis.observe",
-    "aldis.quart",
     "aldis.testing.plugin",
     "aldis.testing.oauth_storage",
     "aldis.testing.store",
