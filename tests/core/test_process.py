@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from aldis.core.process import is_set
+from tests.core.support import run_python
 
 
 @pytest.mark.parametrize("value", ["1", "yes", "true", "on", "anything"])
@@ -40,3 +41,19 @@ signal.send("sent", end="")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ("sent", "", 0) == (done.stdout, done.stderr, done.returncode)
+
+
+def test_a_tool_finds_every_lock_of_the_import():
+    """Eventlet replaces locks in the attributes of a module's objects, but not in slots."""
+    printed = run_python(
+        """
+        import sys
+        import aldis.as_blinker
+        from aldis.core.process import lock_holders
+        modules = [module for name, module in sys.modules.items() if name.startswith("aldis")]
+        values = {id(each) for module in modules for each in vars(module).values()}
+        holders = lock_holders()
+        print([each for each in holders if id(each) not in values or "lock" not in vars(each)])
+        """
+    )
+    assert printed == "[]"

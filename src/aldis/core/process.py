@@ -43,8 +43,7 @@ def renew_lock_after_fork(holder: _HasLock) -> None:
 class ForkSafeLock:
     """A re-entrant lock of a module or an object: ``with _changing.lock: ...``."""
 
-    __slots__ = ("__weakref__", "lock")
-
+    # Without `__slots__`: eventlet finds the locks that it replaces in the `__dict__` of objects.
     lock: RLock
 
     def __init__(self) -> None:
