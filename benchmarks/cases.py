@@ -7,18 +7,22 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from benchmarks.contenders import (
+    AFTER_COMMIT,
     ALDIS,
+    ASEND,
     BLINKER,
     DJANGO,
     FLASK,
     HAND,
+    HAND_ASYNC,
+    HAND_COMMIT,
     HAND_PAIRS,
     PEERS,
     VARIANTS,
     Contender,
 )
 
-GROUPS: Final = ("send", "variants", "connect", "flask")
+GROUPS: Final = ("send", "variants", "connect", "paths", "flask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Case:
     """One thing to measure.
 
     Attributes:
-        probe: How: ``loop`` (a statement), ``growth`` or ``memory``.
+        probe: How: ``loop`` (a statement), ``growth``, ``memory`` or ``import``.
         what: Which shape of crowd, view or way.
         size: The number of receivers, or of senders.
         once: Measured once, since it is the same each time.
@@ -127,9 +131,19 @@ def _connect(effort: Effort) -> list[Batch]:
     growth = [Case("connect", "growth", way, size) for way in ("one", "own") for size in sizes]
     memory = [
         Case("connect", "memory", way, effort.most_senders, once=True)
-        for way in ("disconnected", "died", "strings")
+        for way in ("disconnected", "died", "strings", "own")
     ]
     return [Batch((BLINKER, *ALDIS), growth + memory)]
+
+
+def _paths(effort: Effort) -> list[Batch]:
+    awaited = [Case("asend", "loop", "coroutines", size) for size in (1, 10)]
+    committed = [Case("after_commit", "loop", "functions", size) for size in (1, 10)]
+    return [
+        Batch((HAND_ASYNC, *ASEND), awaited),
+        Batch((HAND_COMMIT, *AFTER_COMMIT), committed),
+        Batch((BLINKER, *ALDIS), [Case("import", "import", "package", 1)]),
+    ]
 
 
 def _flask(effort: Effort) -> list[Batch]:
@@ -141,4 +155,10 @@ def _flask(effort: Effort) -> list[Batch]:
     return [Batch(FLASK, cases)]
 
 
-_BATCHES: Final = {"send": _send, "variants": _variants, "connect": _connect, "flask": _flask}
+_BATCHES: Final = {
+    "send": _send,
+    "variants": _variants,
+    "connect": _connect,
+    "paths": _paths,
+    "flask": _flask,
+}

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks import callgrind, machine
 from benchmarks.cases import FULL, GROUPS, QUICK, Effort, plan
+from benchmarks.readme import write_figures
 from benchmarks.report import Report
 from benchmarks.samples import Samples
 from benchmarks.schedule import Schedule
@@ -21,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
     """Return what understands the arguments."""
     arguments = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure aldis and its peers side by side, and write RESULTS.md, results.json "
-        "and a plot.",
+        description="Measure aldis and its peers side by side, and write RESULTS.md, results.json, "
+        "a plot, and the figures in the README of the project.",
         epilog="A full run takes some six minutes. Close what else keeps the machine busy.",
     )
     arguments.add_argument(
@@ -99,6 +100,8 @@ def write(run: dict[str, Any], out: Path) -> None:
         samples.skipped["the plot"] = str(error)
     else:
         figure = plot.draw(samples, run["about"], out)
+    if out == Path(__file__).parent:
+        write_figures(samples)
     report = Report(samples, run["about"], Effort(**run["effort"]), run["groups"], figure)
     (out / "RESULTS.md").write_text(report.text(), encoding="utf-8")
 

@@ -82,7 +82,7 @@ def _to(size: int) -> str:
 
 
 def _send(samples: Samples, engine: Contender) -> Iterator[Goal]:
-    bounds = (5.0, 8.0, 8.0) if engine is _COMPILED else (1.1, 2.2, 2.2)
+    bounds = (6.0, 10.0, 10.0) if engine is _COMPILED else (1.1, 2.2, 2.2)
     for size, least in zip((0, 1, 10), bounds, strict=True):
         ratio = samples.ratio(_series(size), BASELINE, engine.key)
         yield Goal(f"{engine.title}: send to {_to(size)}, as fast as blinker", ratio, least=least)
@@ -117,8 +117,9 @@ def _connect(samples: Samples, engine: Contender) -> Iterator[Goal]:
         most = max(int(key.split("/")[2]) for key in keys)
         series = f"connect/{way}/{most}/both"
         work = f"{engine.title}: connect + disconnect, {most:,} senders, {what}"
+        bound = 1.2 if engine is _COMPILED else 0.9
         yield Goal(
-            f"{work}, as fast as blinker", samples.ratio(series, BASELINE, engine.key), least=1.0
+            f"{work}, as fast as blinker", samples.ratio(series, BASELINE, engine.key), least=bound
         )
         least = 1000 if most > 1000 else 10
         base = samples.median_of(f"connect/{way}/{least}/both", engine.key)
@@ -127,7 +128,12 @@ def _connect(samples: Samples, engine: Contender) -> Iterator[Goal]:
         if base is not None and spread is not None:
             growth = Spread(spread.middle / base, spread.low / base, spread.high / base)
         yield Goal(f"{work}, time of each at {least:,} senders", growth, most=_LINEAR)
-    for way in ("disconnected", "died", "strings"):
+    for way, what in (("disconnected", "one receiver"), ("own", "a receiver each")):
+        for series in samples.series:
+            if series.startswith(f"connect/{way}/") and series.endswith("/each"):
+                work = f"{engine.title}: memory for a connection, {what}"
+                yield Goal(work, samples.value(series, engine.key), most=400, unit="bytes")
+    for way in ("disconnected", "died", "strings", "own"):
         for series in samples.series:
             if series.startswith(f"connect/{way}/") and series.endswith("/left"):
                 work = f"{engine.title}: memory left after {_gone(way)}"
@@ -139,7 +145,38 @@ def _gone(way: str) -> str:
         "disconnected": "senders were disconnected",
         "died": "senders died",
         "strings": "strings were disconnected",
+        "own": "senders with a receiver each were disconnected",
     }[way]
+
+
+def _variants(samples: Samples, engine: Contender) -> Iterator[Goal]:
+    compiled = engine is _COMPILED
+    suffix = engine.key.removeprefix("aldis")
+    bounds = {
+        "robust": ("send_robust", 3.0 if compiled else 0.8),
+        "traced": ("a send that trace() records,", 0.5 if compiled else 0.3),
+        "strict": ("a send in strict mode", 0.5),
+    }
+    for key, (what, least) in bounds.items():
+        for size in (1, 10):
+            ratio = samples.ratio(f"variants/functions/{size}/ns", BASELINE, f"aldis-{key}{suffix}")
+            work = f"{engine.title}: {what} to {_to(size)}, as fast as blinker's plain send"
+            yield Goal(work, ratio, least=least)
+
+
+def _paths(samples: Samples, engine: Contender) -> Iterator[Goal]:
+    for size in (1, 10):
+        ratio = samples.ratio(f"asend/coroutines/{size}/ns", engine.key, "hand")
+        work = f"{engine.title}: asend to {_to(size)}, time of awaiting them by hand"
+        yield Goal(work, ratio, most=2.0)
+    for size in (1, 10):
+        more = samples.difference(
+            f"after_commit/functions/{size}/ns", engine.key, "hand", 1000 * size
+        )
+        work = f"{engine.title}: after the commit, {_to(size)}, for each more than the call"
+        yield Goal(work, more, most=3.0, unit="µs")
+    more = samples.difference("import/package/1/ms", engine.key, BASELINE, 1)
+    yield Goal(f"{engine.title}: import aldis, more than import blinker", more, most=5, unit="ms")
 
 
 def _flask(samples: Samples, engine: Contender) -> Iterator[Goal]:
@@ -153,4 +190,10 @@ def _flask(samples: Samples, engine: Contender) -> Iterator[Goal]:
                     yield Goal(f"{engine.title}: {work}", ratio, most=1.0)
 
 
-_PROMISES: Final = {"send": _send, "connect": _connect, "flask": _flask}
+_PROMISES: Final = {
+    "send": _send,
+    "variants": _variants,
+    "connect": _connect,
+    "paths": _paths,
+    "flask": _flask,
+}

@@ -6,6 +6,7 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from typing import Any, Final
 
 from benchmarks.scene import Crowd, Sender
@@ -82,7 +83,7 @@ class Memory:
     Args:
         make_signal: Makes a new signal.
         way: How they go: ``disconnected`` one by one, ``died`` without a word, or ``strings``, each
-            disconnected.
+            disconnected. ``own`` is ``disconnected``, and each sender has a receiver.
         size: How many come and go.
     """
 
@@ -97,7 +98,9 @@ class Memory:
         The senders' own memory is not counted. What a library tidies up at its next use is not
         held against it: one more sender comes and goes before the last look.
         """
-        receiver = Crowd("functions", 1).receivers()[0]
+        receivers = Crowd("functions", self._size if self._way == "own" else 1).receivers()
+        receiver = receivers[0]
+        pick = cycle(receivers)
         signal = self._make_signal()
         self._come_and_go(signal, receiver, [Sender()])
         senders: list[object] = [
@@ -106,12 +109,12 @@ class Memory:
         gc.collect()
         tracemalloc.start()
         try:
-            for sender in senders:
-                signal.connect(receiver, sender=sender)
+            for each, sender in zip(pick, senders, strict=False):
+                signal.connect(each, sender=sender)
             held = tracemalloc.get_traced_memory()[0]
             if self._way != "died":
-                for sender in senders:
-                    signal.disconnect(receiver, sender=sender)
+                for each, sender in zip(cycle(receivers), senders, strict=False):
+                    signal.disconnect(each, sender=sender)
             del sender, senders
             gc.collect()
             self._come_and_go(signal, receiver, [Sender()])
@@ -119,7 +122,7 @@ class Memory:
             left = tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
-        return {"held": held, "left": left}
+        return {"held": held, "left": left, "each": held / self._size}
 
     @staticmethod
     def _come_and_go(signal: Any, receiver: Any, senders: Sequence[object]) -> None:

@@ -7,12 +7,16 @@ from typing import Final
 
 from benchmarks.cases import Effort
 from benchmarks.contenders import (
+    AFTER_COMMIT,
     ALDIS,
+    ASEND,
     BASELINE,
     BLINKER,
     DJANGO,
     FLASK,
     HAND,
+    HAND_ASYNC,
+    HAND_COMMIT,
     HAND_PAIRS,
     PEERS,
     VARIANTS,
@@ -34,6 +38,7 @@ _WAYS: Final = {
     "disconnected": "each disconnected",
     "died": "all died",
     "strings": "strings, each disconnected",
+    "own": "a receiver each",
 }
 
 
@@ -68,6 +73,7 @@ class Report:
             "send": self._send,
             "variants": self._variants,
             "connect": self._connect,
+            "paths": self._paths,
             "flask": self._flask,
         }
         lines = [*self._head(), *self._goals()]
@@ -99,18 +105,25 @@ class Report:
         yield ""
 
     def _goals(self) -> Iterator[str]:
+        by_work: dict[str, dict[str, list[str]]] = {}
+        for goal in goals(self._samples, self._groups):
+            engine, _, work = goal.work.partition(": ")
+            note = f", {goal.note}" if goal.note else ""
+            cells = [goal.wanted, ratio(goal.measured) + note, goal.verdict]
+            by_work.setdefault(work.replace(" in Python", ""), {})[engine] = cells
         rows = [
-            [
-                goal.work,
-                goal.wanted,
-                ratio(goal.measured) + (f", {goal.note}" if goal.note else ""),
-                goal.verdict,
-            ]
-            for goal in goals(self._samples, self._groups)
+            [work, *(cell for engine in ALDIS for cell in cells.get(engine.title, [""] * 3))]
+            for work, cells in by_work.items()
+            if work
         ]
         if rows:
+            heads = [
+                f"{engine.engine} engine: {head}"
+                for engine in ALDIS
+                for head in ("goal", "measured", "met")
+            ]
             yield from ("## Goals", "")
-            yield from table(["work", "goal", "measured", "met"], rows)
+            yield from table(["work", *heads], rows)
 
     def _send(self) -> Iterator[str]:
         series = [f"send/functions/{size}/ns" for size in SIZES]
@@ -157,6 +170,19 @@ class Report:
         ]
         heads = [f"{what}: {figure}" for what in _WAYS.values() for figure in ("held", "left")]
         yield from self._compared(field, series, heads[: len(series)], self._absolute)
+
+    def _paths(self) -> Iterator[str]:
+        yield from ("## Async receivers, after the commit, import", "")
+        for field, group, what in (
+            ((HAND_ASYNC, *ASEND), "asend/coroutines", "asend: nanoseconds for one send"),
+            ((HAND_COMMIT, *AFTER_COMMIT), "after_commit/functions", "A transaction, nanoseconds"),
+        ):
+            series = [f"{group}/{size}/ns" for size in (1, 10)]
+            yield from (f"{what}, by number of receivers:", "")
+            yield from self._compared(field, series, ["1", "10"], self._absolute)
+        yield from ("Milliseconds of an import in a new interpreter:", "")
+        field = (BLINKER, *ALDIS)
+        yield from self._compared(field, ["import/package/1/ms"], ["import"], self._absolute)
 
     def _flask(self) -> Iterator[str]:
         cells = [(view, size) for view in ("plain", "page", "failing") for size in (0, 5)]

@@ -79,6 +79,16 @@ class Samples:
         ]
         return Spread.of(divided) if divided else None
 
+    def difference(self, series: str, above: str, below: str, unit: float) -> Spread | None:
+        """Return ``above`` less ``below`` in ``unit``, taken within each round that has both."""
+        rounds = self.series.get(series, {})
+        differences = [
+            (value - rounds[below][at]) / unit
+            for at, value in rounds.get(above, {}).items()
+            if at in rounds.get(below, {})
+        ]
+        return Spread.of(differences) if differences else None
+
     def median_of(self, series: str, contender: str) -> float | None:
         """Return the median of the absolute figure, or ``None`` if there is none."""
         spread = self.value(series, contender)

@@ -39,7 +39,8 @@ class Crowd:
 
     Attributes:
         shape: ``functions``; ``open`` (functions with ``**extra``); ``methods`` (bound, one object
-            each); ``narrow`` (functions connected for one sender, and as many for another one).
+            each); ``narrow`` (functions connected for one sender, and as many for another one);
+            ``coroutines`` (async functions).
         size: How many receivers one send calls.
     """
 
@@ -55,7 +56,8 @@ class Crowd:
         if self.shape == "methods":
             functions = _functions(f"self, {parameters}", self.size)
             return [MethodType(function, _Owner()) for function in functions]
-        return _functions(parameters, self.size)
+        kind = "async def" if self.shape == "coroutines" else "def"
+        return _functions(parameters, self.size, kind)
 
     def connections(
         self, any_sender: object, parameters: str = "sender, a"
@@ -84,8 +86,18 @@ class _Owner:
     """The object that a bound method belongs to."""
 
 
-def _functions(parameters: str, count: int) -> list[Any]:
-    module = compile(f"def receiver({parameters}): return None", __file__, "exec")
+def run_coroutine(coroutine: Any) -> Any:
+    """Run a coroutine that waits for nothing, and return its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    message = "the coroutine waits"
+    raise RuntimeError(message)
+
+
+def _functions(parameters: str, count: int, kind: str = "def") -> list[Any]:
+    module = compile(f"{kind} receiver({parameters}): return None", __file__, "exec")
     code = next(constant for constant in module.co_consts if isinstance(constant, CodeType))
     # A replaced code is another object: no two receivers share the interpreter's inline caches.
     return [FunctionType(code.replace(co_firstlineno=line + 1), {}) for line in range(count)]

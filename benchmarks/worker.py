@@ -15,6 +15,7 @@ from importlib import import_module, metadata
 from typing import Any
 
 from benchmarks.growth import Growth, Memory, TooSlowError
+from benchmarks.importing import Import
 from benchmarks.scene import Crowd, UnsupportedError
 from benchmarks.timing import Loop, Probe, count_receivers, settle
 
@@ -70,6 +71,8 @@ class Worker:
             )
         if request["probe"] == "memory":
             return Memory(self._contender.Signal, what, size)
+        if request["probe"] == "import":
+            return Import(self._contender.DISTRIBUTION)
         scene = self._contender.scene(Crowd(what, size))
         called = count_receivers(scene)
         if scene.runs is not None and called != scene.runs:

@@ -52,7 +52,11 @@ def _engines(key: str, title: str, module: str, **environment: str) -> tuple[Con
 BLINKER: Final = Contender("blinker", "blinker", "blinker")
 HAND: Final = Contender("hand", "by hand, answers dropped", "hand")
 HAND_PAIRS: Final = Contender("hand-pairs", "by hand, answers in a list", "hand_pairs")
+HAND_ASYNC: Final = Contender("hand", "awaited by hand", "hand_async")
+HAND_COMMIT: Final = Contender("hand", "commit, then the calls by hand", "hand_commit")
 ALDIS: Final = _engines("aldis", "aldis", "aldis")
+ASEND: Final = _engines("aldis", "aldis asend", "aldis_asend")
+AFTER_COMMIT: Final = _engines("aldis", "aldis after_commit", "aldis_after_commit")
 DJANGO: Final = Contender("django", "Django", "django")
 PEERS: Final = (
     DJANGO,
@@ -66,6 +70,7 @@ VARIANTS: Final = (
     *_engines("aldis-contract", "aldis with a contract", "aldis_contract"),
     *_engines("aldis-robust", "aldis send_robust", "aldis_robust"),
     *_engines("aldis-observed", "aldis observed", "aldis_observed"),
+    *_engines("aldis-traced", "aldis traced", "aldis_traced"),
     *_engines("aldis-strict", "aldis strict", "aldis", **_STRICT),
     *_engines(
         "aldis-contract-strict", "aldis with a contract, strict", "aldis_contract", **_STRICT

@@ -3,8 +3,11 @@
 import pytest
 
 from benchmarks.goals import Goal, goals
+from benchmarks.readme import write_figures
 from benchmarks.samples import Samples, Spread
 from benchmarks.tables import number, ratio
+
+X = "\N{MULTIPLICATION SIGN}"
 
 
 class TestSamples:
@@ -85,3 +88,23 @@ def test_a_ratio_shows_its_spread():
     """The median comes first, then the limits of the middle half."""
     assert ratio(Spread(8.123, 7.9, 8.4)) == "8.12 (7.90\N{EN DASH}8.40)"
     assert ratio(None) == "\N{EN DASH}"
+
+
+def test_a_run_updates_the_readme(tmp_path):
+    """The row about sends gets the figures of both engines, and the rest of the text stays."""
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        f"before\n| a send to 0, 1, 10 receivers | 1 {X} | 6, 7, 8 {X} as fast (x); without "
+        f"a compiler 1, 2, 3 {X} |\nafter\n",
+        encoding="utf-8",
+    )
+    samples = Samples()
+    for size in (0, 1, 10):
+        for contender, figure in (("blinker", 1000), ("aldis", 100), ("aldis-py", 400)):
+            samples.add(f"send/functions/{size}/ns", contender, 0, figure)
+    assert write_figures(samples, readme)
+    assert readme.read_text(encoding="utf-8") == (
+        f"before\n| a send to 0, 1, 10 receivers | 1 {X} | 10, 10, 10 {X} as fast (x); "
+        f"without a compiler 2.5, 2.5, 2.5 {X} |\nafter\n"
+    )
+    assert not write_figures(Samples(), readme)

@@ -83,4 +83,4 @@ def test_an_unknown_group_is_refused_with_the_known_ones(tmp_path):
     """The error for a typo in ``--only`` lists the names."""
     done = benchmarks("--only", "sned", "--out", tmp_path)
     assert done.returncode == 2
-    assert "sned: choose from send, variants, connect, flask" in done.stderr
+    assert "sned: choose from send, variants, connect, paths, flask" in done.stderr

@@ -1,0 +1,34 @@
+"""How long an import takes in a new interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Final
+
+_PROGRAM: Final = """
+from time import perf_counter_ns
+began = perf_counter_ns()
+import {0}
+print(perf_counter_ns() - began)
+"""
+_TIMES: Final = 3
+
+
+class Import:
+    """Imports a package in new interpreters.
+
+    Args:
+        package: Its name.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._command = [sys.executable, "-c", _PROGRAM.format(package)]
+
+    def measure(self) -> dict[str, float]:
+        """Return the milliseconds of the fastest of a few imports."""
+        return {"ms": min(self._once() for _ in range(_TIMES)) / 1e6}
+
+    def _once(self) -> float:
+        done = subprocess.run(self._command, capture_output=True, text=True, check=True)
+        return float(done.stdout)
