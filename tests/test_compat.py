@@ -4,9 +4,13 @@ import ast
 import asyncio.coroutines
 import importlib
 import inspect
+import os
 import pkgutil
+import socket
+import sqlite3
 import sys
 import tomllib
+from contextlib import closing
 from importlib.metadata import Distribution, distribution, version
 from pathlib import Path
 from types import FunctionType
@@ -17,10 +21,12 @@ from authlib.integrations.base_client import BaseApp, OAuth2Mixin
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from sqlalchemy import create_engine, event, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from aldis import _compat
+from tests.services import MARIADB, POSTGRESQL
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "aldis"
@@ -37,6 +43,7 @@ SUPPORTED_PYTHON = ">=3.11,<3.15"
 #: Documented, in spite of the underscore.
 DOCUMENTED = {
     "_asdict",
+    "_current_frames",
     "_exit",
     "_field_defaults",
     "_fields",
@@ -228,6 +235,44 @@ def test_the_overflow_of_a_pool_is_known(limit):
 
     assert limit == _compat.max_overflow(engine.pool)
     engine.dispose()
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    ("service", "driver"), [(POSTGRESQL, "postgresql+psycopg"), (MARIADB, "mariadb+pymysql")]
+)
+def test_the_socket_of_a_connection_is_known(service, driver):
+    """The module finds the socket that a driver uses, and none for a closed connection."""
+    service.require()
+    engine = create_engine(service.sqlalchemy_url(driver), poolclass=NullPool)
+    connection = engine.raw_connection()
+    raw = connection.driver_connection
+    with socket.socket(fileno=os.dup(_compat.socket_number(raw))) as copy:
+        assert service.port == copy.getpeername()[1]
+    connection.close()
+    assert _compat.socket_number(raw) is None
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_the_socket_of_an_async_connection_is_known(driver):
+    """The module finds the socket of an async driver."""
+    pytest.importorskip(driver)
+    POSTGRESQL.require()
+    engine = create_async_engine(
+        POSTGRESQL.sqlalchemy_url(f"postgresql+{driver}"), poolclass=NullPool
+    )
+    async with engine.connect() as connection:
+        raw = (await connection.get_raw_connection()).driver_connection
+        with socket.socket(fileno=os.dup(_compat.socket_number(raw))) as copy:
+            assert POSTGRESQL.port == copy.getpeername()[1]
+    await engine.dispose()
+
+
+def test_a_file_has_no_socket():
+    """SQLite has no server."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        assert _compat.socket_number(connection) is None
 
 
 def test_metadata_is_loaded_again_after_it_was_forgotten():

@@ -31,6 +31,7 @@ __all__ = [
     "max_overflow",
     "metadata_folder",
     "set_variable",
+    "socket_number",
     "usable_after_commit",
 ]
 
@@ -108,6 +109,25 @@ def usable_after_commit(session: Session) -> Generator[None]:
 def max_overflow(pool: QueuePool) -> int:
     """Return how many connections ``pool`` opens beyond its size; -1 without a limit."""
     return pool._max_overflow
+
+
+# -- database drivers ----------------------------------------------------------------------------
+
+
+def socket_number(connection: Any) -> int | None:
+    """Return the file number of a driver's connection, or ``None`` if it cannot be found.
+
+    psycopg, psycopg2 and mysqlclient have ``fileno()``. The connections of PyMySQL, asyncpg and
+    aiomysql hide a socket.
+    """
+    stream = getattr(connection, "_transport", None) or getattr(connection, "_writer", None)
+    try:
+        if stream is not None:
+            connection = stream.get_extra_info("socket")
+        number = getattr(connection, "_sock", connection).fileno()
+    except Exception:  # noqa: BLE001 - another driver, or a closed connection
+        return None
+    return number if isinstance(number, int) and number >= 0 else None
 
 
 # -- Authlib -------------------------------------------------------------------------------------

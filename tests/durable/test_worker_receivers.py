@@ -2,8 +2,11 @@
 
 import asyncio
 import contextvars
+import sys
 import threading
 import time
+from contextlib import suppress
+from types import ModuleType
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +14,7 @@ from sqlalchemy import text
 from aldis.durable import Retry, Worker, current_delivery, durable
 from aldis.durable.receiver import forget_receiver
 from aldis.durable.types import State
+from aldis.errors import ReceiverError
 from aldis.observe import trace
 from tests.durable.support import counts, order_paid, receipt_sent, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
@@ -36,10 +40,45 @@ class TestTimeLimits:
 
         send(outbox, 7)
         run_all(outbox)
-        assert (["TimeLimitError"], []) == (seen, written(engine))
+        assert (["TimeLimitInterrupt"], []) == (seen, written(engine))
         (row,) = rows(outbox)
         assert State.DEAD == row.state
         assert "'test.slow' took longer than its time limit of 0.2 s" in row.reason
+
+    def test_a_receiver_that_catches_every_exception(self, outbox):
+        """``except Exception`` does not catch the interrupt, so no two attempts overlap."""
+        running, overlaps = [], []
+
+        @order_paid.connect
+        @durable("test.stubborn", timeout=0.1, retry=Retry(attempts=3, first_delay=0.01))
+        def stubborn(sender, **extra):
+            overlaps.append(len(running))
+            running.append(sender)
+            try:
+                end = time.monotonic() + 5
+                while time.monotonic() < end:
+                    with suppress(Exception):
+                        time.sleep(0.01)
+            finally:
+                running.pop()
+
+        send(outbox, 7)
+        run_all(outbox)
+        assert [0, 0, 0] == overlaps
+        assert [State.DEAD] == [row.state for row in rows(outbox)]
+
+    def test_patched_threads(self, outbox, monkeypatch):
+        """A worker refuses a time limit if gevent has patched the threads."""
+        gevent = ModuleType("gevent.monkey")
+        gevent.is_module_patched = lambda name: name == "threading"
+        monkeypatch.setitem(sys.modules, "gevent.monkey", gevent)
+
+        @order_paid.connect
+        @durable("test.green", timeout=1)
+        def green(sender, **extra): ...
+
+        with pytest.raises(ReceiverError, match=r"gevent has patched the threads.*remove timeout="):
+            Worker(outbox).run()
 
     def test_one_that_cannot_be_interrupted_does_not_complete(self, outbox, engine):
         """A thread that returns after its time limit cannot complete the delivery."""

@@ -27,6 +27,7 @@ class Proxy:
     def __init__(self, port):
         self._target = port
         self._pairs = set()
+        self._dropped = frozenset()
         self._lock = Lock()
         self._end = Event()
         self._open = Event()
@@ -90,6 +91,15 @@ class Proxy:
         finally:
             self._flow.set()
 
+    def drop(self):
+        """Forward nothing more on the present connections, and do not close them."""
+        with self._lock:
+            self._dropped = frozenset(self._pairs)
+
+    def is_dropped(self, pair):
+        """Tell whether nothing is forwarded on a connection."""
+        return pair in self._dropped
+
     # -- forwarding ------------------------------------------------------------------------------
 
     def _accept(self):
@@ -127,6 +137,8 @@ class Proxy:
                 self._flow.wait()
                 if not data:
                     break
+                if self.is_dropped(pair):
+                    continue
                 if from_client and self.commits and b"COMMIT" in data:
                     if self._cut_at(data, sink):
                         break

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from socket import socketpair
 from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
@@ -38,7 +39,8 @@ __all__ = ["run_worker"]
 #: The exit code after a second signal: the worker has not waited for its receivers.
 NOT_FINISHED: Final = 130
 
-#: Seconds for releasing deliveries after the second signal. Their lease expires later anyway.
+#: Seconds for releasing deliveries after the grace period or the second signal. Their lease expires
+#: later anyway.
 RELEASE_TIME: Final = 5.0
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -129,7 +131,7 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
         heading.append(advice)
     _log_to_stderr()
     _print_line_by_line()
-    _run(worker, "\n".join(heading))
+    _run(worker, "\n".join(heading), grace)
 
 
 # -- the database and the receivers ----------------------------------------------------------------
@@ -205,12 +207,13 @@ def _receiver_line(receiver: Durable[..., Any]) -> str:
 # -- running ---------------------------------------------------------------------------------------
 
 
-def _run(worker: Worker, heading: str) -> None:
+def _run(worker: Worker, heading: str, grace: float) -> None:
     """Run ``worker`` in a thread, and stop it when a signal arrives.
 
     Args:
         worker: The worker.
         heading: The text to print once a signal can stop the worker.
+        grace: Seconds for which running receivers may continue after the first signal.
 
     Raises:
         DatabaseError: The worker cannot use its database.
@@ -227,32 +230,34 @@ def _run(worker: Worker, heading: str) -> None:
     with _Events() as events:
         _print_stderr(heading)
         Thread(target=run, args=(events.send_end,), name="aldis-worker", daemon=True).start()
-        hurried = _wait(worker, events)
+        hurried, ended = _wait(worker, events, grace)
     if failed:
         with database_errors():
             raise failed[0]
     given_back = f", {worker.given_back} given back" if worker.given_back else ""
     _print_stderr(f"worker {worker.name}: {worker.done} done, {worker.failed} failed{given_back}")
-    if worker.left_running or hurried:
+    if worker.left_running or hurried or not ended:
         _exit_now(NOT_FINISHED if hurried else 0)
 
 
-def _wait(worker: Worker, events: _Events) -> bool:
+def _wait(worker: Worker, events: _Events, grace: float) -> tuple[bool, bool]:
     """Stop the worker at the first signal, and wait for its end.
 
     Returns:
-        Whether a second signal came. After a third one, or when the time for releasing deliveries
-        is over, the worker may still run.
+        Whether a second signal came, and whether the worker has ended. It has not ended after a
+        third signal, or when the time for releasing deliveries is over: then some part of it hangs.
     """
     signals = 0
+    end = None
     while True:
-        number = events.wait(RELEASE_TIME if signals > 1 else None)
+        number = events.wait(None if end is None else max(0.0, end - monotonic()))
         if number == ENDED:
-            return signals > 1
-        signals += 1
-        if signals > 2:  # noqa: PLR2004 - the third signal, or a timeout after the second
+            return signals > 1, True
+        signals += number != TIMED_OUT
+        if number == TIMED_OUT or signals > 2:  # noqa: PLR2004 - the third signal
             _print_stderr("the worker's deliveries run again once its lease has expired")
-            return True
+            return signals > 1, False
+        end = monotonic() + RELEASE_TIME + (grace if signals == 1 else 0.0)
         if signals == 1:
             name = signal.Signals(number).name
             _print_stderr(f"{name}: waiting for running receivers; a second signal does not wait")

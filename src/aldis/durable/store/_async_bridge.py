@@ -5,13 +5,15 @@ Such code must run in a greenlet inside an event loop: SQLAlchemy awaits the dri
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from aldis.durable.store.base import Store
 
-__all__ = ["bridge", "call_in_greenlet", "has_async_engine"]
+__all__ = ["bridge", "call_in_greenlet", "has_async_engine", "own_connections"]
 
 T = TypeVar("T")
 
@@ -39,6 +41,30 @@ def bridge(store: Store, run: Callable[[Callable[[], Any]], Any]) -> Store:
             returns the result.
     """
     return cast("Store", _BridgedStore(store, run))
+
+
+@contextmanager
+def own_connections(store: Store, bridged: Store) -> Iterator[Store]:
+    """Yield a store that the calling thread can use while the receivers' event loop is blocked.
+
+    Args:
+        store: The store.
+        bridged: The store whose engine, if it is async, works in the receivers' event loop.
+    """
+    make = getattr(store, "with_own_connections", None)
+    own = make() if has_async_engine(store) and make is not None else None
+    if own is None:
+        yield bridged
+        return
+    with asyncio.Runner() as runner:
+
+        def run(function: Callable[[], Any]) -> Any:
+            return runner.run(call_in_greenlet(function))
+
+        try:
+            yield bridge(own, run)
+        finally:
+            run(own.engine.dispose)
 
 
 class _BridgedStore:

@@ -45,6 +45,7 @@ __all__ = [
     "AttemptResult",
     "Job",
     "RunContext",
+    "TimeLimitInterrupt",
     "failure_for",
     "in_context",
     "run",
@@ -66,6 +67,14 @@ TRACEBACK_LENGTH = 20_000
 
 #: The number of characters that are stored of an error message.
 REASON_LENGTH = 500
+
+
+class TimeLimitInterrupt(BaseException):
+    """Is raised in the thread of a sync receiver that exceeds its time limit.
+
+    It is not an ``Exception``, because a receiver that catches every ``Exception`` would go on
+    beside its next attempt.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ def run(job: Job, context: RunContext) -> AttemptResult:
     """Call a sync receiver.
 
     Raises:
-        TimeLimitError: The thread was interrupted, or the receiver raised this error.
+        TimeLimitInterrupt: The thread was interrupted.
     """
     result = AttemptResult(job)
     started = perf_counter()
@@ -151,7 +160,7 @@ def run(job: Job, context: RunContext) -> AttemptResult:
                 if delay is None:
                     raise
             sleep(delay)
-    except TimeLimitError:
+    except TimeLimitInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - even sys.exit() in a receiver must not end the worker
         _note_error(result, error, context)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
+from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Thread, get_ident
 from time import monotonic
-from typing import TypeVar
+from traceback import StackSummary, format_stack
+from types import FrameType
+from typing import Any, NamedTuple, TypeVar
 
 from aldis.core.process import ForkSafeLock
 from aldis.durable.store._async_bridge import call_in_greenlet
@@ -18,18 +22,31 @@ from aldis.durable.worker.attempt import (
     AttemptResult,
     Job,
     RunContext,
-    failure_for,
+    TimeLimitInterrupt,
     run,
     run_async,
 )
-from aldis.errors import TimeLimitError
 
-__all__ = ["AsyncExecutor", "ThreadExecutor"]
+__all__ = ["AsyncExecutor", "Run", "ThreadExecutor"]
 
 T = TypeVar("T")
 
 #: Called in the executor's thread with a result. ``None`` means that a thread has become idle.
 Report = Callable[[AttemptResult | None], None]
+
+
+class Run(NamedTuple):
+    """A receiver that is running.
+
+    Attributes:
+        job: The delivery and its receiver.
+        since: When the receiver began.
+        stack: Returns the formatted stack of its thread or task.
+    """
+
+    job: Job
+    since: float
+    stack: Callable[[], str]
 
 
 class ThreadExecutor:
@@ -60,6 +77,10 @@ class ThreadExecutor:
         """Return the running jobs that have exceeded their time limit."""
         now = monotonic()
         return [job for thread in self._threads if (job := thread.overdue(now)) is not None]
+
+    def running(self) -> list[Run]:
+        """Return the running receivers."""
+        return [run for thread in self._threads if (run := thread.run()) is not None]
 
     def next_deadline(self) -> float | None:
         """Return when the next running job will exceed its time limit."""
@@ -112,6 +133,7 @@ class _ReceiverThread:
         self._changing = ForkSafeLock()
         self._current: Job | None = None
         self._deadline: float | None = None
+        self._since = 0.0  # when the current job began
         self._interrupted = False  # another thread has taken the place of this one
         self._queued: deque[Job] = deque()
         self._seen: Job | None = None  # the current job at the last call of is_stuck()
@@ -151,15 +173,24 @@ class _ReceiverThread:
         try:
             with self._changing.lock:
                 self._current = job
-                self._deadline = None if limit is None else monotonic() + limit
+                self._since = monotonic()
+                self._deadline = None if limit is None else self._since + limit
             result = run(job, self._executor.context)
             with self._changing.lock:  # from here on, interrupt() does nothing
                 self._current = self._deadline = None
-        except TimeLimitError as error:
+        except TimeLimitInterrupt:  # interrupt() has reported the attempt
             self._current = self._deadline = None
-            # If the thread was not interrupted, the receiver itself raised this error.
-            result = AttemptResult(job, failure_for(job, error, self._executor.context))
+            result = AttemptResult(job)
         return result
+
+    def run(self) -> Run | None:
+        """Return the current job and its stack."""
+        with self._changing.lock:
+            job = self._current
+            return None if job is None else Run(job, self._since, self._stack)
+
+    def _stack(self) -> str:
+        return _stack_of(self._thread.ident)
 
     def overdue(self, now: float) -> Job | None:
         """Return the current job if it has exceeded its time limit."""
@@ -178,7 +209,7 @@ class _ReceiverThread:
         return None if self._interrupted else self._deadline
 
     def interrupt(self, job: Job) -> bool:
-        """Raise :class:`TimeLimitError` in the thread when it next runs Python code.
+        """Raise :class:`TimeLimitInterrupt` in the thread when it next runs Python code.
 
         Returns:
             Whether ``job`` was still running. If not, the thread reports its result.
@@ -188,7 +219,7 @@ class _ReceiverThread:
                 return False
             self._interrupted = True
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread.ident), ctypes.py_object(TimeLimitError)
+                ctypes.c_ulong(self._thread.ident), ctypes.py_object(TimeLimitInterrupt)
             )
             return True
 
@@ -215,6 +246,8 @@ class AsyncExecutor:
         self._stopping = False
         self._slots = asyncio.Semaphore(count)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._began: dict[asyncio.Task[Any], tuple[Job, float]] = {}
+        self._loop_thread = 0  # the id of the thread that runs the loop
         self._thread: Thread | None = None
         if loop is None:
             loop = asyncio.new_event_loop()
@@ -243,8 +276,29 @@ class AsyncExecutor:
         async with self._slots:
             if self._stopping:
                 self._report(AttemptResult(job, started=False))
-            else:
-                self._report(await run_async(job, self._context))
+                return
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - this is a coroutine
+            self._loop_thread = get_ident()
+            self._began[task] = job, monotonic()
+            try:
+                result = await run_async(job, self._context)
+            finally:
+                del self._began[task]
+            self._report(result)
+
+    def running(self) -> list[Run]:
+        """Return the running receivers."""
+        return [
+            Run(job, since, partial(self._stack, task))
+            for task, (job, since) in list(self._began.items())
+        ]
+
+    def _stack(self, task: asyncio.Task[Any]) -> str:
+        """Return the stack of a task that waits, or of the thread if the task blocks the loop."""
+        if asyncio.current_task(self._loop) is task:
+            return _stack_of(self._loop_thread)
+        return "".join(StackSummary.extract(_awaiting_frames(task.get_coro())).format())
 
     def call(self, function: Callable[[], T]) -> T:
         """Call a sync function that uses an async engine, in the event loop."""
@@ -266,3 +320,23 @@ class AsyncExecutor:
             task.cancel()
         if self._thread is not None:
             self._loop.call_soon(self._loop.stop)
+
+
+def _stack_of(thread: int | None) -> str:
+    """Return the formatted stack of a thread by its id."""
+    frame = sys._current_frames().get(thread or 0)  # noqa: SLF001 - Python documents it
+    return "".join(format_stack(frame)) if frame is not None else "(the thread has ended)"
+
+
+def _awaiting_frames(coroutine: Any) -> Iterator[tuple[FrameType, int]]:
+    """Yield the frame of a coroutine, then of the one that it awaits, and so on."""
+    while coroutine is not None:
+        for kind in ("cr", "gi", "ag"):  # a coroutine, a generator, an async generator
+            frame = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                yield frame, frame.f_lineno
+                attribute = "gi_yieldfrom" if kind == "gi" else f"{kind}_await"
+                coroutine = getattr(coroutine, attribute, None)
+                break
+        else:
+            return

@@ -10,6 +10,8 @@ from time import monotonic
 
 from aldis.durable._event import SafeEvent
 from aldis.durable.store import Store
+from aldis.durable.store._async_bridge import own_connections
+from aldis.durable.worker.watchdog import break_stalled
 
 __all__ = ["Heartbeat"]
 
@@ -28,13 +30,18 @@ class Heartbeat:
         store: The store that keeps the leases.
         name: The worker's name, for people.
         seconds: The duration of a lease.
+        unbridged: The store on its async engine, if ``store`` calls it in the receivers' loop.
 
     Attributes:
         abandoned: The older leases that may still be in use.
     """
 
-    def __init__(self, store: Store, name: str, seconds: float) -> None:
+    def __init__(
+        self, store: Store, name: str, seconds: float, *, unbridged: Store | None = None
+    ) -> None:
         self._store = store
+        self._unbridged = unbridged or store
+        self._renewing: Store | None = None
         self._name = name
         self._seconds = seconds
         self._renewed: dict[str, float] = {}  # when each lease was renewed
@@ -51,7 +58,7 @@ class Heartbeat:
         current = self._current
         if current is not None:
             age = monotonic() - self._renewed.get(current, 0)
-            if age < self._seconds / 2 or self._renew(current):
+            if age < self._seconds / 2 or self._renew(self._store, current):
                 return current
         lease = os.urandom(16).hex()
         self._store.register_worker(lease, self._name, self._seconds)
@@ -72,29 +79,45 @@ class Heartbeat:
             self.abandoned.discard(lease)
             self._renewed.pop(lease, None)
 
+    def overdue(self) -> float:
+        """Return for how many seconds a renewal has been overdue; zero or less if none is."""
+        oldest = min(list(self._renewed.values()), default=None)
+        return 0.0 if oldest is None else monotonic() - oldest - self._seconds * 2 / 3
+
+    def break_stalled(self, seconds: float) -> int:
+        """Break the connection on which a renewal takes longer than ``seconds``."""
+        renewing = self._renewing
+        return 0 if renewing is None else break_stalled(renewing, seconds)
+
     def stop(self) -> int:
         """End all leases. Return how many deliveries became pending again."""
         self._stop.set()
         return sum(self._store.unregister_worker(lease) for lease in list(self._renewed))
 
     def _run(self) -> None:
-        # The thread keeps a separate connection, because receivers may hold all connections of
-        # the pool for longer than a lease lasts.
-        with self._store.kept_open():
-            self._try_to_renew("")  # opens the connection while the pool has one
-            while not self._stop.wait(self._seconds / 3):
-                for lease in list(self._renewed):
-                    self._try_to_renew(lease)
+        # The thread has a separate connection, because receivers may hold all connections of the
+        # pool, or block the event loop, for longer than a lease lasts.
+        with own_connections(self._unbridged, self._store) as store, store.kept_open():
+            self._renewing = store
+            self._try_to_renew(store, "")  # opens the connection while the pool has one
+            wait = self._seconds / 3
+            while not self._stop.wait(wait):
+                renewed = [self._try_to_renew(store, lease) for lease in list(self._renewed)]
+                wait = self._seconds / (3 if all(renewed) else 20)
 
-    def _try_to_renew(self, lease: str) -> None:
+    def _try_to_renew(self, store: Store, lease: str) -> bool:
+        """Renew a lease; return false if the database refused."""
         try:
-            self._renew(lease)
+            self._renew(store, lease)
         except Exception as error:  # noqa: BLE001 - the next attempt may succeed
-            _log.warning("a lease could not be renewed: %s", error)
+            if not self._stop.is_set():
+                _log.warning("a lease could not be renewed: %s", error)
+            return False
+        return True
 
-    def _renew(self, lease: str) -> bool:
+    def _renew(self, store: Store, lease: str) -> bool:
         asked = monotonic()
-        if self._store.heartbeat(lease, self._seconds):
+        if store.heartbeat(lease, self._seconds):
             self._renewed[lease] = asked
             return True
         if self._renewed.pop(lease, None) is not None:

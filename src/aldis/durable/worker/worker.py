@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import monotonic
@@ -29,7 +30,7 @@ from aldis.durable.worker.attempt import (
     in_context,
     time_limit_error,
 )
-from aldis.durable.worker.executor import AsyncExecutor, ThreadExecutor
+from aldis.durable.worker.executor import AsyncExecutor, Run, ThreadExecutor
 from aldis.durable.worker.heartbeat import Heartbeat
 from aldis.durable.worker.inflight import Counts, InFlight
 from aldis.durable.worker.limits import (
@@ -42,7 +43,8 @@ from aldis.durable.worker.limits import (
     RESCUE_EVERY,
     SUBMIT_SECONDS,
 )
-from aldis.errors import OutboxError
+from aldis.durable.worker.watchdog import Watchdog
+from aldis.errors import OutboxError, ReceiverError
 
 __all__ = ["Worker", "WorkerLoop"]
 
@@ -138,6 +140,7 @@ class Worker:
         Raises:
             SchemaError: The outbox's tables are missing, too old or too new.
             OutboxError: The database is unavailable or rejected the operation.
+        ReceiverError: A receiver has a time limit, and gevent has patched the threads.
         """
         with self._open_loop() as loop:
             self._loop = loop
@@ -230,6 +233,7 @@ class WorkerLoop:
         on_result: Callable[[AttemptResult], None] | None = None,
         event_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        _refuse_green_threads(receivers)
         self._context = context
         self._receivers = receivers
         self._names = tuple(sorted(receivers))
@@ -253,7 +257,8 @@ class WorkerLoop:
             claim_ahead=0.0 if one_by_one else CLAIM_AHEAD,
             on_result=on_result,
         )
-        self._heartbeat = Heartbeat(self.store, name, lease)
+        self._heartbeat = Heartbeat(self.store, name, lease, unbridged=context.store)
+        self._watchdog = Watchdog(context.store, self._heartbeat, lease, self._running)
         self._notifier: Notifier | None = None
         self._rescued_at = 0.0
         self._reconnect_delay = 0.0
@@ -279,7 +284,8 @@ class WorkerLoop:
         self._log_start()
         try:
             notifier = self._notifier = self.store.notifier()
-            with self.store.kept_open():
+            watched = getattr(self._context.store, "watched", nullcontext)
+            with watched(), self._watchdog.watching(stop, grace), self.store.kept_open():
                 while not stop.is_set():
                     try:
                         seconds = self._round()
@@ -294,6 +300,11 @@ class WorkerLoop:
             opened, self._notifier = self._notifier, None
             if opened is not None:
                 opened.close()
+
+    def _running(self) -> list[Run]:
+        """Return the receivers that are running."""
+        in_loop = [] if self._async is None else self._async.running()
+        return self._threads.running() + in_loop
 
     def wake(self) -> None:
         """Make :meth:`run` look at once whether it has to stop. Any thread may call this."""
@@ -568,6 +579,29 @@ class WorkerLoop:
         self._threads.stop()
         if self._async is not None:
             self._async.stop()
+
+
+def _refuse_green_threads(receivers: dict[str, Durable[..., Any]]) -> None:
+    """Check that receivers with a time limit can be interrupted.
+
+    Raises:
+        ReceiverError: gevent or eventlet has replaced the threads. They cannot interrupt one.
+    """
+    gevent, eventlet = (sys.modules.get(name) for name in ("gevent.monkey", "eventlet.patcher"))
+    if gevent is not None and gevent.is_module_patched("threading"):
+        patcher = "gevent"
+    elif eventlet is not None and eventlet.is_monkey_patched("thread"):
+        patcher = "eventlet"
+    else:
+        return
+    for receiver in receivers.values():
+        if receiver.timeout is not None and not receiver.is_async:
+            message = (
+                f"{describe(receiver)} has timeout={receiver.timeout:g}, but {patcher} has patched "
+                "the threads of this process and cannot interrupt one: remove timeout=, or run the "
+                "worker without monkey patching"
+            )
+            raise ReceiverError(message)
 
 
 def _pool_size(store: Store) -> int | None:

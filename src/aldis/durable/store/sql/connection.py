@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from random import uniform
 from threading import local
 from time import sleep
@@ -28,6 +28,7 @@ from aldis.durable.store.sql.errors import (
     problem_of,
     translated,
 )
+from aldis.durable.store.sql.watch import StatementWatch
 from aldis.errors import OutboxError
 
 __all__ = [
@@ -90,6 +91,7 @@ class Database:
 
     Attributes:
         kind: The result of :func:`kind_of`.
+        watch: Breaks connections on which a worker's statement takes too long.
         generation: Changes when connections that are older than the change must not be used again.
 
     Raises:
@@ -111,6 +113,7 @@ class Database:
         self._kept = local()
         self._is_shared = isinstance(engine.pool, (StaticPool, SingletonThreadPool))
         self._has_failed = False
+        self.watch: StatementWatch = StatementWatch(engine)
         self.generation: int = 0
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
@@ -176,15 +179,33 @@ class Database:
 
         The call is in the engine's event loop if the engine is async.
         """
+        self._drop(close=True)
+
+    def _drop(self, *, close: bool) -> None:
         self.generation += 1
         if not self._is_shared:  # otherwise the pool may hold the only connection to its database
-            self.engine.dispose()
+            self.engine.dispose(close=close)
+
+    def break_stalled(self, seconds: float) -> int:
+        """Break connections on which a transaction takes longer than ``seconds``.
+
+        Returns:
+            The number of broken connections.
+        """
+        count = self.watch.break_stalled(seconds)
+        if count:
+            # The connections in the pool do not work either. An async driver would wait for the
+            # server while it closes one.
+            self._drop(close=not self.engine.dialect.is_async)
+        return count
+
+    def _is_worker(self) -> bool:
+        return hasattr(self._kept, "connections") or self.engine.dialect.is_async
 
     def _note_error(self, error: Exception) -> None:
         """Stop trusting the kept connections, of all threads."""
         self._has_failed = True
-        is_worker = hasattr(self._kept, "connections") or self.engine.dialect.is_async
-        if is_worker and problem_of(error) is Problem.READ_ONLY:
+        if self._is_worker() and problem_of(error) is Problem.READ_ONLY:
             self.drop_connections()  # the pool's connections are read-only, too
         else:
             self.generation += 1
@@ -242,17 +263,25 @@ class Database:
                 connection = kept.open(engine)
                 if self.kind == "sqlite":
                     _commit_without_sync(connection)
-            with connection.begin():
+            with self.watch.own(connection), connection.begin():
                 return work(connection, *args, **kwargs)
         if self.kind == "mysql":
             # Not an option of the connection: the pool resets options with statements, and if one
             # of these fails, the pool loses a place for good.
-            with self.engine.begin() as connection:
+            with self._begun(self.engine) as connection:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 connection.exec_driver_sql("START TRANSACTION")  # the engine may use AUTOCOMMIT
                 return work(connection, *args, **kwargs)
-        with engine.begin() as connection:
+        with self._begun(engine) as connection:
             return work(connection, *args, **kwargs)
+
+    @contextmanager
+    def _begun(self, engine: Engine) -> Iterator[Connection]:
+        """Begin a transaction on a connection of the pool."""
+        with engine.connect() as connection:
+            watch = self.watch.own(connection) if self._is_worker() else nullcontext()
+            with watch, connection.begin():
+                yield connection
 
 
 class _KeptConnections:

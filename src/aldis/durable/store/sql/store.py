@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, bindparam, insert, select
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
@@ -163,6 +164,28 @@ class SqlStore:
     def kept_open(self) -> AbstractContextManager[None]:
         """Keep the calling thread's connections open during a ``with`` block."""
         return self._db.kept_open()
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Let :meth:`break_stalled` break the connections of receivers, too, during a block."""
+        return self._db.watch.listening()
+
+    def break_stalled(self, seconds: float) -> int:
+        """Break the connections on which a worker's statement takes longer than ``seconds``."""
+        return self._db.break_stalled(seconds)
+
+    def with_own_connections(self) -> SqlStore | None:
+        """Return a store for another event loop, or ``None`` if the pool has one connection."""
+        pool = self.engine.pool
+        if isinstance(pool, (StaticPool, SingletonThreadPool)):
+            return None
+        engine = Engine(
+            pool.recreate(),
+            self.engine.dialect,
+            self.engine.url,
+            hide_parameters=self.engine.hide_parameters,
+            execution_options=self.engine.get_execution_options(),
+        )
+        return SqlStore(engine, prefix=self.prefix, schema=self.schema, notify=False)
 
     def drop_connections(self) -> None:
         """Use none of the present connections for a new transaction."""
