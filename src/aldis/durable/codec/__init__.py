@@ -146,19 +146,18 @@ class PayloadCodec:
             recorded = _decode(text)
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise PayloadMismatchError(f"{self._about()} cannot be read: {error}") from error
+        place = "the sender"
         try:
             sender = self._senders.load(recorded.sender, loader)
-        except PayloadError as error:
-            raise self._misfit(error, "the sender") from error.__cause__
-        try:
+            place = ""
             return sender, self._mapper.load(recorded.payload, loader)
-        except PayloadMismatchError as error:
-            if self._upgrade is None:
-                remedy = "; give durable an upgrade= function that returns a payload that fits"
-                raise self._misfit(error, remedy=remedy) from error.__cause__
         except PayloadError as error:
-            raise self._misfit(error) from error.__cause__
-        return sender, self._load_upgraded(self._upgrade, recorded.payload, loader)
+            remedy = ""
+            if not place and isinstance(error, PayloadMismatchError):
+                if self._upgrade is not None:
+                    return sender, self._load_upgraded(self._upgrade, recorded.payload, loader)
+                remedy = "; give durable an upgrade= function that returns a payload that fits"
+            raise self._misfit(error, place, remedy) from error.__cause__
 
     def _load_upgraded(
         self, upgrade: Callable[[dict[str, Any]], Any], payload: dict[str, Any], loader: Loader

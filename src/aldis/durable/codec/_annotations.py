@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
-from collections.abc import Set as AbstractSet
+from collections import abc
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from functools import partial
 from inspect import Parameter, get_annotations, signature, unwrap
@@ -33,10 +33,14 @@ _COLLECTIONS: Final[dict[Any, tuple[type, ...]]] = {
     list: (list,),
     set: (set,),
     frozenset: (frozenset,),
-    MutableSequence: (list,),
-    Sequence: (list, tuple),
-    AbstractSet: (set, frozenset),
+    abc.MutableSequence: (list,),
+    abc.Sequence: (list, tuple),
+    abc.Set: (set, frozenset),
 }
+
+
+#: The name of each field, whether it is required, and its constructor parameter.
+_Parts = list[tuple[str, bool, str | None]]
 
 
 class Unresolved(NamedTuple):
@@ -117,11 +121,7 @@ class TypeResolver:
         self._depth = 0
 
     def codec(self, hint: Any) -> TypeCodec:
-        """Return the codec for a resolved annotation.
-
-        Raises:
-            PayloadTypeError: Values of that type cannot be encoded.
-        """
+        """Return the codec for a resolved annotation."""
         if self._depth >= MAX_DEPTH:
             raise PayloadTypeError("has a type that contains itself without end")
         self._depth += 1
@@ -156,7 +156,7 @@ class TypeResolver:
             item = self.codec(args[0])
             usual, *other = [_codecs.array(each, item) for each in _COLLECTIONS[origin]]
             return _codecs.union([usual, *map(_codecs.named_array, other)])
-        if origin in (dict, Mapping, MutableMapping) and args:
+        if origin in (dict, Mapping, abc.MutableMapping) and args:
             return _codecs.dictionary(*map(self.codec, args))
         raise _unknown(hint)
 
@@ -182,7 +182,7 @@ class TypeResolver:
             cls, fields
         )
         try:
-            fields.update((each.name, each) for each in self._resolved(cls, parts))
+            fields.update(self._resolved(cls, parts))
             if not is_dict:
                 _records.check_constructor(cls, fields)
         except PayloadTypeError:
@@ -190,19 +190,19 @@ class TypeResolver:
             raise
         return codec
 
-    def _resolved(self, cls: Any, parts: list[tuple[str, bool, str | None]]) -> Iterator[Field]:
+    def _resolved(self, cls: Any, parts: _Parts) -> Iterator[tuple[str, Field]]:
         hints = hints_of(cls)
         for name, required, parameter in parts:
             hint = hints.get(name, MISSING)
             if get_origin(hint) in (typing.Required, typing.NotRequired):
                 hint = hint.__args__[0]
             try:
-                yield Field(name, self.codec(hint), required, parameter)
+                yield name, Field(self.codec(hint), required, parameter)
             except PayloadTypeError as error:
                 raise at_step(error, f".{name}") from error.__cause__
 
 
-def _keys(cls: Any) -> list[tuple[str, bool, str | None]]:
+def _keys(cls: Any) -> _Parts:
     """Return the name of each key, and whether it is required."""
     # __required_keys__ does not know the marks in annotations that are strings.
     marks = {name: get_origin(hint) for name, hint in hints_of(cls).items()}
@@ -213,7 +213,7 @@ def _keys(cls: Any) -> list[tuple[str, bool, str | None]]:
     ]
 
 
-def _parts(cls: Any) -> list[tuple[str, bool, str | None]] | None:
+def _parts(cls: Any) -> _Parts | None:
     """Return the name of each field, whether it is required, and its constructor parameter."""
     if issubclass(cls, msgspec.Struct) and cls is not msgspec.Struct:
         return [(each.name, each.required, each.name) for each in msgspec.structs.fields(cls)]

@@ -33,10 +33,6 @@ HUGE: Final = 10**1000
 #: msgspec converts a collection with more values at once. For fewer values, a loop is faster.
 FEW: Final = 6
 
-ARRAY: Final = frozenset({list})
-OBJECT: Final = frozenset({dict})
-TEXT: Final = frozenset({str})
-
 
 class Loader(Protocol):
     """Gives the codecs the worker's app and its rows."""
@@ -83,30 +79,41 @@ class TypeCodec:
     takes_subclasses: bool = False
 
 
-def checked(
-    name: str,
-    kind: type,
-    kinds: frozenset[type],
-    write: Callable[[Any], Any],
-    parse: Callable[[Any, Loader], Any],
+def type_codec(
+    kind: Any,
+    raw_kind: type | None = None,
+    *,
+    write: Callable[[Any], Any] | None = None,
+    parse: Callable[[Any, Loader], Any] | None = None,
     **more: Any,
 ) -> TypeCodec:
-    """Return a codec that checks types before it calls ``write`` or ``parse``."""
+    """Return the codec of a class, which checks types before it calls ``write`` or ``parse``.
+
+    Without ``write``, msgspec encodes the value. Without ``parse``, msgspec decodes it.
+    """
+    raw_kind = raw_kind or kind
+    name, types, kinds = more.pop("name", type_name(kind)), (kind,), frozenset({raw_kind})
+    if write is None:
+        more = {"wire": kind, "accepts_all": partial(_are_all, kind), **more}
 
     def dump(value: Any) -> Any:
-        return write(value) if type(value) is kind else reject_value(value, (kind,), name)
+        if type(value) is not kind:
+            reject_value(value, types, name)
+        return value if write is None else write(value)
 
     def load(raw: Any, loader: Loader) -> Any:
-        if type(raw) not in kinds:
+        if type(raw) is not raw_kind:
             reject_raw(raw, kinds, name)
+        if parse is None:
+            return raw
         try:
             return parse(raw, loader)
         except PayloadError:
             raise
-        except (ValueError, TypeError) as error:
+        except (ValidationError, ValueError, ArithmeticError, TypeError) as error:
             reject_raw(raw, kinds, name, error)
 
-    return TypeCodec(name, (kind,), kinds, dump, load, **more)
+    return TypeCodec(name, types, kinds, dump, load, **more)
 
 
 def behind_proxy(value: Any) -> Any:
@@ -121,49 +128,8 @@ def behind_proxy(value: Any) -> Any:
 # -- scalars ---------------------------------------------------------------------------------------
 
 
-def _plain(kind: Any) -> TypeCodec:
-    """Return the codec of a type that JSON has."""
-    name, kinds = type_name(kind), frozenset({kind})
-
-    def dump(value: Any) -> Any:
-        return value if type(value) is kind else reject_value(value, (kind,), name)
-
-    def load(raw: Any, _loader: Loader) -> Any:
-        return raw if type(raw) is kind else reject_raw(raw, kinds, name)
-
-    return TypeCodec(name, (kind,), kinds, dump, load, kind, partial(_are_all, kind))
-
-
 def _are_all(kind: type, values: Collection[Any]) -> bool:
     return {kind}.issuperset(map(type, values))
-
-
-def _written(
-    kind: Any,
-    parse: Callable[[Any], Any],
-    write: Callable[[Any], Any] | None = None,
-    written: type = str,
-) -> TypeCodec:
-    """Return the codec of a type that is written as another one. By default, msgspec writes it."""
-    name, kinds = type_name(kind), frozenset({written})
-
-    def dump(value: Any) -> Any:
-        if type(value) is not kind:
-            reject_value(value, (kind,), name)
-        return value if write is None else write(value)
-
-    def load(raw: Any, _loader: Loader) -> Any:
-        if type(raw) is not written:
-            reject_raw(raw, kinds, name)
-        try:
-            return parse(raw)
-        except (ValidationError, ValueError, ArithmeticError, TypeError) as error:
-            reject_raw(raw, kinds, name, error)
-
-    accepts_all = partial(_are_all, kind) if write is None else _accepts_none
-    # msgspec would make a Decimal of a number too.
-    wire = kind if write is None and kind is not Decimal else None
-    return TypeCodec(name, (kind,), kinds, dump, load, wire, accepts_all)
 
 
 def _dump_int(value: Any) -> Any:
@@ -199,7 +165,7 @@ def _dump_json(value: Any) -> Any:
     if kind is int or kind is float:
         return _dump_float(value)
     if kind is list:
-        return _dump_all(repeat(_dump_json), value)
+        return _dump_each(repeat(_dump_json), value)
     if kind is dict:
         return _JSON_OBJECT.dump(value)
     raise PayloadError(
@@ -219,7 +185,7 @@ def _write_datetime(value: datetime) -> str:
     return value.isoformat() + (f"[{zone.key}]" if type(zone) is ZoneInfo and zone.key else "")
 
 
-def _parse_datetime(text: str) -> datetime:
+def _parse_datetime(text: str, _loader: Loader) -> datetime:
     text, bracket, name = text.partition("[")
     value = datetime.fromisoformat(text)
     if value.utcoffset() is None:
@@ -250,19 +216,19 @@ def _write_timedelta(value: timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
-def _parse_timedelta(raw: list[int]) -> timedelta:
+def _parse_timedelta(raw: list[int], _loader: Loader) -> timedelta:
     if [int, int, int] != [type(each) for each in raw]:
         raise TypeError("not three integers")
     return timedelta(*raw)
 
 
-_INTEGER: Final = frozenset({int})
 _NUMBER: Final = frozenset({float, int})
 
-NONE: Final = _plain(type(None))
-BOOL: Final = _plain(bool)
-STR: Final = _plain(str)
-INT: Final = TypeCodec("int", (int,), _INTEGER, _dump_int, _plain(int).load, int, _are_ints)
+NONE: Final = type_codec(type(None))
+STR: Final = type_codec(str)
+INT: Final = TypeCodec(
+    "int", (int,), frozenset({int}), _dump_int, type_codec(int).load, int, _are_ints
+)
 #: Type checkers accept an int for a float. It arrives as an int.
 FLOAT: Final = TypeCodec("float", (float, int), _NUMBER, _dump_float, _load_float, int | float)
 JSON: Final = TypeCodec("JSON", (), frozenset(), _dump_json, lambda raw, _: raw)
@@ -270,17 +236,18 @@ JSON: Final = TypeCodec("JSON", (), frozenset(), _dump_json, lambda raw, _: raw)
 #: The codecs of the classes that have no arguments.
 SCALARS: Final[dict[Any, TypeCodec]] = {
     type(None): NONE,
-    bool: BOOL,
+    bool: type_codec(bool),
     int: INT,
     float: FLOAT,
     str: STR,
-    bytes: _written(bytes, partial(convert, type=bytes)),
-    Decimal: _written(Decimal, Decimal),
-    UUID: _written(UUID, partial(convert, type=UUID)),
-    date: _written(date, date.fromisoformat),
-    datetime: _written(datetime, _parse_datetime, _write_datetime),
-    time: _written(time, time.fromisoformat, _write_time),
-    timedelta: _written(timedelta, _parse_timedelta, _write_timedelta, list),
+    bytes: type_codec(bytes, str, parse=lambda raw, _: convert(raw, bytes)),
+    # msgspec would make a Decimal of a number too.
+    Decimal: type_codec(Decimal, str, parse=lambda raw, _: Decimal(raw), wire=None),
+    UUID: type_codec(UUID, str, parse=lambda raw, _: convert(raw, UUID)),
+    date: type_codec(date, str, parse=lambda raw, _: date.fromisoformat(raw)),
+    datetime: type_codec(datetime, str, write=_write_datetime, parse=_parse_datetime),
+    time: type_codec(time, str, write=_write_time, parse=lambda raw, _: time.fromisoformat(raw)),
+    timedelta: type_codec(timedelta, list, write=_write_timedelta, parse=_parse_timedelta),
 }
 
 
@@ -288,11 +255,9 @@ def choice(name: str, pairs: list[tuple[Any, Any]]) -> TypeCodec:
     """Return the codec of a few values, each with its JSON value."""
     # The types are part of the keys, because True equals 1.
     raws = {(type(value), value): raw for value, raw in pairs}
-    values: dict[type, dict[Any, Any]] = {}
-    for value, raw in pairs:
-        values.setdefault(type(raw), {})[raw] = value
+    values = {(type(raw), raw): value for value, raw in pairs}
     types = tuple(dict.fromkeys(type(value) for value, _ in pairs))
-    kinds = frozenset(values)
+    kinds = frozenset(kind for kind, _ in values)
 
     def dump(value: Any) -> Any:
         if type(value) not in types:
@@ -303,7 +268,7 @@ def choice(name: str, pairs: list[tuple[Any, Any]]) -> TypeCodec:
 
     def load(raw: Any, _loader: Loader) -> Any:
         try:
-            return values[type(raw)][raw]
+            return values[type(raw), raw]
         except (KeyError, TypeError) as error:
             reject_raw(raw, kinds, name, error)
 
@@ -316,12 +281,14 @@ def enum(cls: type[Enum]) -> TypeCodec:
     A flag is written as a number, because it can combine several members.
     """
     if issubclass(cls, Flag):
-        return _written(cls, partial(_parse_flag, cls), lambda flag: int(flag.value), int)
+        return type_codec(
+            cls, int, write=lambda flag: int(flag.value), parse=partial(_parse_flag, cls)
+        )
     by_value = all(type(each.value) in (str, int) for each in cls)
     return choice(type_name(cls), [(each, each.value if by_value else each.name) for each in cls])
 
 
-def _parse_flag(cls: type[Flag], number: int) -> Flag:
+def _parse_flag(cls: type[Flag], number: int, _loader: Loader) -> Flag:
     value = cls(number)
     if type(value) is not cls or value.value != number:
         raise ValueError("not a combination of its members")
@@ -331,64 +298,64 @@ def _parse_flag(cls: type[Flag], number: int) -> Flag:
 # -- collections -----------------------------------------------------------------------------------
 
 
-def _dump_all(dumps: Iterable[Callable[[Any], Any]], values: Iterable[Any]) -> list[Any]:
+def _dump_each(dumps: Iterable[Callable[[Any], Any]], values: Iterable[Any]) -> list[Any]:
     dumped: list[Any] = []
     try:
-        for dump, each in zip(dumps, values):  # noqa: B905 - dumps may repeat without end
+        for dump, each in zip(dumps, values):  # noqa: B905 - repeat() has no end
             dumped.append(dump(each))
     except PayloadError as error:
         raise at_step(error, f"[{len(dumped)}]") from None
     return dumped
 
 
+def _load_each(
+    loads: Iterable[Callable[[Any, Loader], Any]], raws: list[Any], loader: Loader
+) -> list[Any]:
+    loaded: list[Any] = []
+    try:
+        for load, raw in zip(loads, raws):  # noqa: B905 - repeat() has no end
+            loaded.append(load(raw, loader))
+    except PayloadError as error:
+        raise at_step(error, f"[{len(loaded)}]") from error.__cause__
+    return loaded
+
+
 def array(kind: Any, item: TypeCodec) -> TypeCodec:
     """Return the codec of a list, tuple, set or frozenset of values of one type."""
-    name = f"{kind.__name__}[{item.name}{', ...' if kind is tuple else ''}]"
     wire = item.wire and (kind[item.wire, ...] if kind is tuple else kind[item.wire])
 
     def write(value: Any) -> Any:
-        return value if item.accepts_all(value) else _dump_all(repeat(item.dump), value)
+        return value if item.accepts_all(value) else _dump_each(repeat(item.dump), value)
 
     def parse(raw: Any, loader: Loader) -> Any:
         if wire is not None and len(raw) > FEW:
             with suppress(ValidationError):  # The loop finds the place of the error.
                 return convert(raw, wire)
-        load = item.load
-        loaded: list[Any] = []
-        try:
-            for each in raw:
-                loaded.append(load(each, loader))  # noqa: PERF401 - its length is an error's index
-        except PayloadError as error:
-            raise at_step(error, f"[{len(loaded)}]") from error.__cause__
+        loaded = _load_each(repeat(item.load), raw, loader)
         return loaded if kind is list else kind(loaded)
 
-    return checked(name, kind, ARRAY, write, parse, wire=wire)
+    name = f"{kind.__name__}[{item.name}{', ...' if kind is tuple else ''}]"
+    return type_codec(kind, list, write=write, parse=parse, name=name, wire=wire)
 
 
 def fixed_tuple(items: list[TypeCodec]) -> TypeCodec:
     """Return the codec of a tuple that has a type for each of its values."""
     name = f"tuple[{', '.join(each.name for each in items) or '()'}]"
     dumps, loads = [each.dump for each in items], [each.load for each in items]
+    wires = tuple(each.wire for each in items)
+    wire = tuple.__class_getitem__(wires) if None not in wires else None
 
     def write(value: Any) -> Any:
         if len(value) != len(dumps):
             raise PayloadError(f"is a tuple of {len(value)}, but {name} is declared")
-        return _dump_all(dumps, value)
+        return _dump_each(dumps, value)
 
     def parse(raw: Any, loader: Loader) -> Any:
         if len(raw) != len(loads):
             raise ValueError("another length")
-        loaded: list[Any] = []
-        try:
-            for load, each in zip(loads, raw, strict=True):
-                loaded.append(load(each, loader))
-        except PayloadError as error:
-            raise at_step(error, f"[{len(loaded)}]") from error.__cause__
-        return tuple(loaded)
+        return tuple(_load_each(loads, raw, loader))
 
-    wires = tuple(each.wire for each in items)
-    wire = tuple.__class_getitem__(wires) if None not in wires else None
-    return checked(name, tuple, ARRAY, write, parse, wire=wire)
+    return type_codec(tuple, list, write=write, parse=parse, name=name, wire=wire)
 
 
 def named_array(item: TypeCodec) -> TypeCodec:
@@ -401,26 +368,27 @@ def named_array(item: TypeCodec) -> TypeCodec:
             raise ValueError("another name")
         return item.load(raw[key], loader)
 
-    return checked(item.name, kind, OBJECT, lambda value: {key: item.dump(value)}, parse)
+    return type_codec(
+        kind, dict, write=lambda value: {key: item.dump(value)}, parse=parse, name=item.name
+    )
 
 
 def dictionary(key: TypeCodec, item: TypeCodec) -> TypeCodec:
     """Return the codec of a dict: an object if its keys are written as text, else pairs."""
     name = f"dict[{key.name}, {item.name}]"
-    if key.kinds == TEXT:
+    if key.kinds == {str}:
         return _object(name, key, item)
     pairs = array(list, fixed_tuple([key, item]))
+    return type_codec(
+        dict,
+        list,
+        write=lambda value: pairs.dump([*value.items()]),
+        parse=lambda raw, loader: dict(pairs.load(raw, loader)),
+        name=name,
+    )
 
-    def write(value: Any) -> Any:
-        return pairs.dump(list(value.items()))
 
-    def parse(raw: Any, loader: Loader) -> Any:
-        return dict(pairs.load(raw, loader))
-
-    return checked(name, dict, ARRAY, write, parse)
-
-
-def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
+def _object(declared: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
     wire = dict.__class_getitem__((str, item.wire)) if key is STR and item.wire else None
 
     def write(value: Any) -> Any:
@@ -428,12 +396,12 @@ def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
         if has_plain_keys and item.accepts_all(value.values()):
             return value
         dumped = {}
-        each = None
+        name = None
         try:
-            for each, content in value.items():
-                dumped[each if has_plain_keys else key.dump(each)] = item.dump(content)
+            for name, each in value.items():
+                dumped[name if has_plain_keys else key.dump(name)] = item.dump(each)
         except PayloadError as error:
-            raise at_step(error, f"[{each!r:.50}]") from None
+            raise at_step(error, f"[{name!r:.50}]") from None
         return dumped
 
     def parse(raw: Any, loader: Loader) -> Any:
@@ -441,16 +409,15 @@ def _object(name: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
             with suppress(ValidationError):  # The loop finds the place of the error.
                 return convert(raw, wire)
         loaded = {}
-        each = None
+        name = None
         try:
-            for each, content in raw.items():
-                loaded_key = each if key is STR else key.load(each, loader)
-                loaded[loaded_key] = item.load(content, loader)
+            for name, each in raw.items():
+                loaded[name if key is STR else key.load(name, loader)] = item.load(each, loader)
         except PayloadError as error:
-            raise at_step(error, f"[{each!r:.50}]") from error.__cause__
+            raise at_step(error, f"[{name!r:.50}]") from error.__cause__
         return loaded
 
-    return checked(name, dict, OBJECT, write, parse, wire=wire)
+    return type_codec(dict, write=write, parse=parse, name=declared, wire=wire)
 
 
 _JSON_OBJECT: Final = dictionary(STR, JSON)

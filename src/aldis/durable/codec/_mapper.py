@@ -16,16 +16,16 @@ from aldis.errors import PayloadError, PayloadMismatchError, PayloadTypeError
 
 
 class PayloadMapper:
-    """Maps the arguments that a contract declares. Other arguments must be JSON values.
+    """Maps the declared arguments of a send. Other arguments must be JSON values.
 
     Args:
-        fields: The declared arguments.
         receiver: The receiver. It gets the other arguments that it takes.
+        fields: The declared arguments.
         others: The codec of the other arguments.
     """
 
     def __init__(
-        self, fields: Fields, receiver: Callable[..., Any], others: TypeCodec = JSON
+        self, receiver: Callable[..., Any], fields: Fields, others: TypeCodec = JSON
     ) -> None:
         self._dumps = {name: each.codec.dump for name, each in fields.items()}
         self._loads = dict(fields.loads)
@@ -40,12 +40,8 @@ class PayloadMapper:
             named = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
             self._names = frozenset(each.name for each in rest if each.kind in named)
 
-    def dump(self, sender: Any, payload: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - a projection needs the sender
-        """Return what msgspec encodes for the payload of one send.
-
-        Raises:
-            PayloadError: An argument cannot be encoded, or a required one is missing.
-        """
+    def dump(self, _sender: Any, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return what msgspec encodes for the payload of one send."""
         dumps = self._dumps
         dumped: dict[str, Any] = {}
         name = ""
@@ -62,12 +58,7 @@ class PayloadMapper:
         return dumped
 
     def load(self, payload: dict[str, Any], loader: Loader) -> dict[str, Any]:
-        """Return the keyword arguments for the receiver.
-
-        Raises:
-            PayloadMismatchError: The payload does not fit the declaration.
-            LostRowError: An argument is a row that is gone.
-        """
+        """Return the keyword arguments for the receiver."""
         loads = self._loads
         loaded: dict[str, Any] = {}
         name = ""
@@ -103,26 +94,26 @@ def _located(error: Exception, place: str) -> PayloadError:
 
 
 class Projection(PayloadMapper):
-    """Maps the values that a ``payload=`` function returns.
+    """Maps the result of a ``payload=`` function.
 
     Args:
         project: The function.
-        result: The codec of the record that it returns, or ``None`` for a dict of ``others``.
-        fields: The fields of that record.
         receiver: The receiver.
-        others: The codec of the values in a dict.
+        fields: The fields of the record that the function returns.
+        others: The codec of the values, if the function returns a dict.
+        record: The codec of the record.
     """
 
     def __init__(
         self,
         project: Callable[..., Any],
-        result: TypeCodec | None,
-        fields: Fields,
         receiver: Callable[..., Any],
+        fields: Fields,
         others: TypeCodec = JSON,
+        record: TypeCodec | None = None,
     ) -> None:
-        super().__init__(fields, receiver, others)
-        self._project, self._result = project, result
+        super().__init__(receiver, fields, others)
+        self._project, self._record = project, record
 
     def dump(self, sender: Any, payload: dict[str, Any]) -> dict[str, Any]:
         """Return what msgspec encodes for the function's result."""
@@ -132,9 +123,9 @@ class Projection(PayloadMapper):
         except Exception as error:
             problem = PayloadError(f"raised {type(error).__name__}: {error}")
             raise at_step(problem, place) from error
-        if self._result is not None:
+        if self._record is not None:
             try:
-                dumped: dict[str, Any] = self._result.dump(result)
+                dumped: dict[str, Any] = self._record.dump(result)
             except (PayloadError, RecursionError) as error:
                 raise _located(error, f"the result of {place}") from error.__cause__
             return dumped
@@ -148,11 +139,7 @@ class Projection(PayloadMapper):
 
 
 def declared_mapper(contract: Contract | None, receiver: Callable[..., Any]) -> PayloadMapper:
-    """Return the mapper for the arguments that a contract declares.
-
-    Raises:
-        PayloadTypeError: The contract is missing, or declares a type that cannot be encoded.
-    """
+    """Return the mapper for the arguments that a contract declares."""
     if contract is None:
         raise PayloadTypeError("has no contract that gives its arguments types")
     hints = hints_of(contract.function)
@@ -165,16 +152,12 @@ def declared_mapper(contract: Contract | None, receiver: Callable[..., Any]) -> 
             raise at_step(error, f"argument {name!r}") from error.__cause__
         if parameter.default is None and type(None) not in codec.kinds:
             codec = union([codec, NONE])
-        fields[name] = Field(name, codec, name in contract.required)
-    return PayloadMapper(fields, receiver)
+        fields[name] = Field(codec, name in contract.required)
+    return PayloadMapper(receiver, fields)
 
 
 def projection(project: Any, receiver: Callable[..., Any]) -> Projection:
-    """Return the mapper for the result of a ``payload=`` function.
-
-    Raises:
-        PayloadTypeError: The function or its result cannot be used.
-    """
+    """Return the mapper for the result of a ``payload=`` function."""
     if not callable(project):
         raise PayloadTypeError("is not a function")
     if is_async(project):
@@ -182,27 +165,26 @@ def projection(project: Any, receiver: Callable[..., Any]) -> Projection:
     hint = hints_of(project).get("return")
     resolver = TypeResolver()
     if hint is None or hint is dict or hint is Any:
-        return Projection(project, None, Fields(), receiver)
+        return Projection(project, receiver, Fields())
     if get_origin(hint) in (dict, Mapping):
         key, item = get_args(hint)
         if key is not str:
             message = f"returns a dict with keys of {type_name(key)}: make the keys str"
             raise PayloadTypeError(message)
         others = JSON if item is Any or item is object else resolver.codec(item)
-        return Projection(project, None, Fields(), receiver, others)
+        return Projection(project, receiver, Fields(), others)
     fields = resolver.fields(hint)
     if fields is None:
         raise PayloadTypeError(
             f"returns {type_name(hint)}: it must return a dict, TypedDict, dataclass, attrs class "
             "or Struct, whose fields become the receiver's arguments"
         )
+    kind, empty = Parameter.KEYWORD_ONLY, Parameter.empty
     payload = {
-        name: Parameter(
-            name, Parameter.KEYWORD_ONLY, default=Parameter.empty if each.required else None
-        )
+        name: Parameter(name, kind, default=empty if each.required else None)
         for name, each in fields.items()
     }
     problem = Contract(project, payload).mismatch(receiver)
     if problem is not None:
         raise PayloadTypeError(f"does not return the arguments that the receiver takes: {problem}")
-    return Projection(project, resolver.codec(hint), fields, receiver)
+    return Projection(project, receiver, fields, record=resolver.codec(hint))

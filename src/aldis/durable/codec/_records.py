@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aldis.core.process import cached_property
-from aldis.durable.codec._codecs import OBJECT, Loader, TypeCodec, checked
+from aldis.durable.codec._codecs import Loader, TypeCodec, type_codec
 from aldis.durable.codec._errors import at_step, with_article
 from aldis.errors import PayloadError, PayloadMismatchError, PayloadTypeError
 
@@ -23,13 +23,11 @@ class Field(NamedTuple):
     """A named value.
 
     Attributes:
-        name: The name of the attribute, key or argument, and the name in JSON.
         codec: The codec of its values.
         required: Whether there must be a value.
         parameter: The constructor's parameter, or ``None`` if there is none.
     """
 
-    name: str
     codec: TypeCodec
     required: bool
     parameter: str | None = None
@@ -55,12 +53,12 @@ class Fields(dict[str, Field]):
 
     @cached_property
     def loads(self) -> list[tuple[str, Callable[[Any, Loader], Any]]]:
-        """The names of the fields, and what reads their values."""
+        """The names of the fields, and the functions that read their values."""
         return [(name, each.codec.load) for name, each in self.items()]
 
     def load(self, raw: dict[str, Any], loader: Loader) -> dict[str, Any]:
         """Return the values in a JSON object. Unknown names are left out."""
-        values: dict[str, Any] = {}
+        values = {}
         name = ""
         try:
             for name, load in self.loads:
@@ -75,33 +73,30 @@ class Fields(dict[str, Field]):
 
 
 def record(cls: Any, fields: Fields) -> TypeCodec:
-    """Return the codec of a class with fields: a dataclass, attrs class, Struct or named tuple.
-
-    The constructor makes the objects, so that the class's own checks run. A field that the
-    constructor does not take or changes is then set to the recorded value.
-    """
+    """Return the codec of a class with fields: a dataclass, attrs class, Struct or named tuple."""
     config = getattr(cls, "__struct_config__", None)
     tag = (config.tag_field, config.tag) if config and config.tag is not None else None
 
     def write(value: Any) -> Any:
-        dumped: dict[str, Any] = {} if tag is None else {tag[0]: tag[1]}
-        field = ""
+        dumped = {} if tag is None else {tag[0]: tag[1]}
+        name = ""
         try:
-            for field, each in fields.items():
-                dumped[field] = each.codec.dump(getattr(value, field))
+            for name, field in fields.items():
+                dumped[name] = field.codec.dump(getattr(value, name))
         except PayloadError as error:
-            raise at_step(error, f".{field}") from None
+            raise at_step(error, f".{name}") from error.__cause__
         except AttributeError:
-            raise PayloadError(f"has no {field!r}: it was never set") from None
+            raise PayloadError(f"has no {name!r}: it was never set") from None
         return dumped
 
     def parse(raw: Any, loader: Loader) -> Any:
         return _make(cls, fields, fields.load(raw, loader))
 
-    return checked(cls.__qualname__, cls, OBJECT, write, parse, tag=tag)
+    return type_codec(cls, dict, write=write, parse=parse, tag=tag)
 
 
 def _make(cls: Any, fields: Fields, values: dict[str, Any]) -> Any:
+    """Call the constructor, so that the class's own checks run, and restore what it changes."""
     parameters = fields.parameters
     try:
         if fields.is_direct:
@@ -127,18 +122,13 @@ def _set(made: Any, name: str, value: Any) -> None:
 
 
 def check_constructor(cls: Any, fields: Fields) -> None:
-    """Refuse a class that its fields alone cannot make.
-
-    Raises:
-        PayloadTypeError: The constructor requires something else.
-    """
+    """Raise ``PayloadTypeError`` if the constructor needs more than the fields."""
     try:
         signature(cls).bind(**dict.fromkeys(fields.parameters.values()))
     except (TypeError, ValueError) as error:
         name = with_article(cls)
-        raise PayloadTypeError(
-            f"is {name}, which its fields alone cannot make ({error})"
-        ) from error
+        message = f"is {name}, which its fields alone cannot make ({error})"
+        raise PayloadTypeError(message) from error
 
 
 def typed_dict(cls: Any, fields: Fields) -> TypeCodec:
@@ -148,21 +138,22 @@ def typed_dict(cls: Any, fields: Fields) -> TypeCodec:
     def write(value: Any) -> Any:
         for key in fields.required - value.keys():
             raise PayloadError(f"has no key {key!r}, which {name} requires")
+        for key in value.keys() - fields.keys():
+            raise PayloadError(f"has the key {key!r:.50}, which {name} does not have")
         dumped = {}
-        for key, each in value.items():
-            if key not in fields:
-                raise PayloadError(f"has the key {key!r:.50}, which {name} does not have")
-            try:
+        key = ""
+        try:
+            for key, each in value.items():
                 dumped[key] = fields[key].codec.dump(each)
-            except PayloadError as error:
-                raise at_step(error, f"[{key!r}]") from None
+        except PayloadError as error:
+            raise at_step(error, f"[{key!r}]") from error.__cause__
         return dumped
 
     def parse(raw: Any, loader: Loader) -> Any:
         values = fields.load(raw, loader)
         return {key: values[key] for key in raw if key in values}
 
-    return checked(name, dict, OBJECT, write, parse)
+    return type_codec(dict, write=write, parse=parse, name=name)
 
 
 def is_model(cls: Any) -> bool:
@@ -178,8 +169,6 @@ def model(cls: Any) -> TypeCodec:
     recorded. All fields of the model that arrives can count as set.
     """
     name = cls.__qualname__
-    is_root = getattr(cls, "__pydantic_root_model__", False)
-    kinds = frozenset({type(None), bool, int, float, str, list, dict}) if is_root else OBJECT
     # By name, if pydantic can (from 2.11 on): the aliases for writing and reading can differ.
     by_name = "by_name" in signature(cls.model_validate_json).parameters
     options = {"by_name": True, "by_alias": False} if by_name else {}
@@ -201,7 +190,11 @@ def model(cls: Any) -> TypeCodec:
         except Exception as error:
             raise PayloadMismatchError(f"is not a valid {name}: {error}") from error
 
-    return checked(name, cls, kinds, write, parse)
+    codec = type_codec(cls, dict, write=write, parse=parse)
+    if getattr(cls, "__pydantic_root_model__", False):
+        codec.kinds = frozenset({type(None), bool, int, float, str, list, dict})
+        codec.load = parse
+    return codec
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -9,15 +9,21 @@ import sys
 from datetime import date, datetime, time
 from typing import Any, Final
 
-from aldis.durable.codec._codecs import OBJECT, SCALARS, Loader, TypeCodec, behind_proxy
+from aldis.durable.codec._codecs import SCALARS, Loader, TypeCodec, behind_proxy, type_codec
 from aldis.durable.codec._errors import at_step, reject_raw, reject_value, with_article
 from aldis.errors import LostRowError, PayloadError, PayloadMismatchError, PayloadTypeError
 
-#: The codecs of the parts of a primary key, by the name that is written with a part.
-_PARTS: Final = {each.__name__: codec for each, codec in SCALARS.items() if each is not type(None)}
 
-#: The times in a database have no zone, so they are not written as other times are.
-_TIMES: Final = {each.__name__: each for each in (datetime, date, time)}
+def _local(kind: Any) -> TypeCodec:
+    return type_codec(kind, str, write=kind.isoformat, parse=lambda raw, _: kind.fromisoformat(raw))
+
+
+#: The codecs of the parts of a primary key, by the name that is written with a part. The times in
+#: a database have no zone.
+_PARTS: Final = {
+    **{each.__name__: codec for each, codec in SCALARS.items() if each is not type(None)},
+    **{each.__name__: _local(each) for each in (datetime, date, time)},
+}
 
 
 def mapper_of(cls: Any) -> Any | None:
@@ -33,11 +39,7 @@ def mapper_of(cls: Any) -> Any | None:
 
 
 def row(cls: Any, mapper: Any) -> TypeCodec:  # noqa: C901 - two functions
-    """Return the codec of a mapped class and its subclasses: ``{"row": name, "key": […]}``.
-
-    Raises:
-        PayloadTypeError: A column of the primary key has a type that cannot be encoded.
-    """
+    """Return the codec of a mapped class and its subclasses: ``{"row": name, "key": […]}``."""
     name = cls.__qualname__
     columns = len(mapper.primary_key)
     for column in mapper.primary_key:
@@ -77,7 +79,8 @@ def row(cls: Any, mapper: Any) -> TypeCodec:  # noqa: C901 - two functions
             raise LostRowError(f"is the {name} with the primary key {identity!r}, which is gone")
         return found
 
-    return TypeCodec(name, (cls,), OBJECT, dump, load, tag=("row", name), takes_subclasses=True)
+    tag = ("row", name)
+    return TypeCodec(name, (cls,), frozenset({dict}), dump, load, tag=tag, takes_subclasses=True)
 
 
 def _identity_of(value: Any, name: str) -> tuple[Any, tuple[Any, ...]]:
@@ -120,8 +123,7 @@ def _write_part(part: Any) -> Any:
     codec = _PARTS.get(kind.__name__)
     if codec is None or kind not in codec.types:
         raise PayloadError(f"is {with_article(kind)}, which cannot be encoded")
-    is_time = kind.__name__ in _TIMES
-    return {kind.__name__: part.isoformat() if is_time else codec.dump(part)}
+    return {kind.__name__: codec.dump(part)}
 
 
 def _read_part(raw: Any, loader: Loader) -> Any:
@@ -129,11 +131,6 @@ def _read_part(raw: Any, loader: Loader) -> Any:
         return raw
     if type(raw) is dict and len(raw) == 1:
         ((name, written),) = raw.items()
-        if name in _TIMES and type(written) is str:
-            try:
-                return _TIMES[name].fromisoformat(written)
-            except ValueError as error:
-                reject_raw(written, frozenset({str}), name, error)
         if name in _PARTS:
             return _PARTS[name].load(written, loader)
     raise PayloadMismatchError("is not a part of a primary key")

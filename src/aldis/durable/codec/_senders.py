@@ -79,14 +79,7 @@ def add_app(app: object) -> None:
 
 
 class SenderCodec:
-    """Writes and reads the senders of one signal.
-
-    Args:
-        hint: The annotation of the sender. Its mapped classes can be senders.
-
-    Raises:
-        PayloadTypeError: No sender of that type can be encoded.
-    """
+    """Writes and reads the senders of one signal. ``hint`` names the mapped classes."""
 
     def __init__(self, hint: Any) -> None:
         self._reason = f" (it is {hint})" if isinstance(hint, Unresolved) else ""
@@ -102,11 +95,7 @@ class SenderCodec:
             )
 
     def dump(self, sender: Any) -> Any:  # noqa: PLR0911 - one for each kind of sender
-        """Return what msgspec encodes for a sender.
-
-        Raises:
-            PayloadError: The sender cannot be encoded.
-        """
+        """Return what msgspec encodes for a sender."""
         kind = type(sender)
         if kind is str or sender is None:
             return sender
@@ -136,12 +125,7 @@ class SenderCodec:
         return self._row.dump(sender)
 
     def load(self, raw: Any, loader: Loader) -> Any:
-        """Return the sender for a JSON value.
-
-        Raises:
-            PayloadMismatchError: There is no such sender.
-            LostRowError: The sender is a row that is gone.
-        """
+        """Return the sender for a JSON value."""
         if raw is None or type(raw) is str or type(raw) is int:
             return raw
         keys = set(raw) if type(raw) is dict else set()
