@@ -7,14 +7,13 @@ not arrive unchanged is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from functools import partial, reduce
-from itertools import repeat
 from math import isfinite
 from operator import or_
 from typing import Any, Final, Protocol
@@ -30,7 +29,7 @@ from aldis.errors import PayloadError, PayloadTypeError, UnboundSenderError
 #: Python itself refuses to write or read integers that are much longer.
 HUGE: Final = 10**1000
 
-#: msgspec converts a collection with more values at once. For fewer values, a loop is faster.
+#: A collection with more values is checked or converted at once. For fewer, a loop is faster.
 FEW: Final = 6
 
 
@@ -165,7 +164,7 @@ def _dump_json(value: Any) -> Any:
     if kind is int or kind is float:
         return _dump_float(value)
     if kind is list:
-        return _dump_each(repeat(_dump_json), value)
+        return _JSON_ARRAY.dump(value)
     if kind is dict:
         return _JSON_OBJECT.dump(value)
     raise PayloadError(
@@ -298,40 +297,33 @@ def _parse_flag(cls: type[Flag], number: int, _loader: Loader) -> Flag:
 # -- collections -----------------------------------------------------------------------------------
 
 
-def _dump_each(dumps: Iterable[Callable[[Any], Any]], values: Iterable[Any]) -> list[Any]:
-    dumped: list[Any] = []
-    try:
-        for dump, each in zip(dumps, values):  # noqa: B905 - repeat() has no end
-            dumped.append(dump(each))
-    except PayloadError as error:
-        raise at_step(error, f"[{len(dumped)}]") from None
-    return dumped
-
-
-def _load_each(
-    loads: Iterable[Callable[[Any, Loader], Any]], raws: list[Any], loader: Loader
-) -> list[Any]:
-    loaded: list[Any] = []
-    try:
-        for load, raw in zip(loads, raws):  # noqa: B905 - repeat() has no end
-            loaded.append(load(raw, loader))
-    except PayloadError as error:
-        raise at_step(error, f"[{len(loaded)}]") from error.__cause__
-    return loaded
-
-
 def array(kind: Any, item: TypeCodec) -> TypeCodec:
     """Return the codec of a list, tuple, set or frozenset of values of one type."""
     wire = item.wire and (kind[item.wire, ...] if kind is tuple else kind[item.wire])
 
     def write(value: Any) -> Any:
-        return value if item.accepts_all(value) else _dump_each(repeat(item.dump), value)
+        if len(value) > FEW and item.accepts_all(value):
+            return value
+        dump = item.dump
+        dumped: list[Any] = []
+        try:
+            for each in value:
+                dumped.append(dump(each))  # noqa: PERF401 - its length is an error's index
+        except PayloadError as error:
+            raise at_step(error, f"[{len(dumped)}]") from None
+        return dumped
 
     def parse(raw: Any, loader: Loader) -> Any:
         if wire is not None and len(raw) > FEW:
             with suppress(ValidationError):  # The loop finds the place of the error.
                 return convert(raw, wire)
-        loaded = _load_each(repeat(item.load), raw, loader)
+        load = item.load
+        loaded: list[Any] = []
+        try:
+            for each in raw:
+                loaded.append(load(each, loader))  # noqa: PERF401 - its length is an error's index
+        except PayloadError as error:
+            raise at_step(error, f"[{len(loaded)}]") from error.__cause__
         return loaded if kind is list else kind(loaded)
 
     name = f"{kind.__name__}[{item.name}{', ...' if kind is tuple else ''}]"
@@ -348,12 +340,24 @@ def fixed_tuple(items: list[TypeCodec]) -> TypeCodec:
     def write(value: Any) -> Any:
         if len(value) != len(dumps):
             raise PayloadError(f"is a tuple of {len(value)}, but {name} is declared")
-        return _dump_each(dumps, value)
+        dumped: list[Any] = []
+        try:
+            for dump, each in zip(dumps, value, strict=True):
+                dumped.append(dump(each))
+        except PayloadError as error:
+            raise at_step(error, f"[{len(dumped)}]") from None
+        return dumped
 
     def parse(raw: Any, loader: Loader) -> Any:
         if len(raw) != len(loads):
             raise ValueError("another length")
-        return tuple(_load_each(loads, raw, loader))
+        loaded: list[Any] = []
+        try:
+            for load, each in zip(loads, raw, strict=True):
+                loaded.append(load(each, loader))
+        except PayloadError as error:
+            raise at_step(error, f"[{len(loaded)}]") from error.__cause__
+        return tuple(loaded)
 
     return type_codec(tuple, list, write=write, parse=parse, name=name, wire=wire)
 
@@ -392,7 +396,7 @@ def _object(declared: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
     wire = dict.__class_getitem__((str, item.wire)) if key is STR and item.wire else None
 
     def write(value: Any) -> Any:
-        has_plain_keys = key.accepts_all(value)
+        has_plain_keys = len(value) > FEW and key.accepts_all(value)
         if has_plain_keys and item.accepts_all(value.values()):
             return value
         dumped = {}
@@ -420,6 +424,7 @@ def _object(declared: str, key: TypeCodec, item: TypeCodec) -> TypeCodec:
     return type_codec(dict, write=write, parse=parse, name=declared, wire=wire)
 
 
+_JSON_ARRAY: Final = array(list, JSON)
 _JSON_OBJECT: Final = dictionary(STR, JSON)
 
 
