@@ -88,8 +88,6 @@ class UserLinker:
         )
         _check_signature(self.subject)
         self.remember: bool = remember
-        column = inspect(model).columns["provider_user_id"]
-        self._length: int | None = getattr(column.type, "length", None)
 
     def __call__(self, blueprint: OAuthBlueprint, token: Token, **extra: Any) -> None:  # noqa: ARG002 - a receiver takes more
         """Log the user in.
@@ -123,7 +121,8 @@ class UserLinker:
             raise LoginError("subject_missing", text) from error
         if found is None or not str(found):
             raise LoginError("subject_missing", "the provider does not say who this is")
-        return _checked_subject(found, self._length)
+        column = inspect(self.model).columns["provider_user_id"]
+        return _checked_subject(found, getattr(column.type, "length", None))
 
     def _linked_user(
         self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any
