@@ -21,6 +21,10 @@ def token_answers(answer, status=200):
     return lambda op: op.says("/token", answer, status)
 
 
+def token_answers_at(path, answer):
+    return lambda op: op.says(path, answer)
+
+
 def id_token(**changed):
     return lambda op: op.says("/token", op.token(id_token=op.id_token(**changed)))
 
@@ -78,7 +82,11 @@ AFTER_THE_REDIRECT = {
     "jwks 500": (fails("/jwks"), "provider_error", "HTTPError"),
     "jwks HTML": (lambda op: op.says("/jwks", NOT_JSON), "provider_error", "JSONDecodeError"),
     "jwks silent": (lambda op: op.keeps_silent("/jwks"), "provider_unreachable", "ReadTimeout"),
-    "jwks not keys": (lambda op: op.says("/jwks", {"error": "x"}), "id_token_invalid", "KeyError"),
+    "jwks not keys": (
+        lambda op: op.says("/jwks", {"error": "x"}),
+        "id_token_invalid",
+        "LoginError",
+    ),
 }
 
 

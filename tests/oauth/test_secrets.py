@@ -248,7 +248,7 @@ def test_what_objects_show_of_themselves(op):
             provider,
             provider.settings,
             login,
-            provider.start("http://localhost/"),
+            provider.start("http://localhost/", {}),
         ]
         texts = " ".join(f"{each!r} {each}" for each in shown)
     assert isinstance(login, PendingLogin)

@@ -33,7 +33,7 @@ from aldis.oauth._login_cookies import LoginCookies
 from aldis.oauth._login_state import UNUSABLE, PendingLogin, collect_rollbacks
 from aldis.oauth._oauth1 import OAuth1Provider
 from aldis.oauth._oauth2 import OAuth2Provider
-from aldis.oauth._protocol import Provider, Settings, Token, scopes
+from aldis.oauth._protocol import AuthorizationRequest, Provider, Settings, Token, scopes
 from aldis.oauth._responses import (
     async_support,
     current_path,
@@ -74,7 +74,8 @@ class OAuthBlueprint(Blueprint):
         client_id: The id of this application at the provider. The default is
             ``<NAME>_OAUTH_CLIENT_ID`` in the app's configuration.
         client_secret: The secret of this application at the provider. The default is
-            ``<NAME>_OAUTH_CLIENT_SECRET`` in the app's configuration. A public client has none.
+            ``<NAME>_OAUTH_CLIENT_SECRET`` in the app's configuration. A public client has none. A
+            function returns the secret for each call; Apple's is a JWT that expires.
         server_metadata_url: The URL of the metadata of an OpenID Connect provider. With it, the
             endpoints are not needed.
         authorization_url: The page of the provider to which users are sent.
@@ -83,12 +84,30 @@ class OAuthBlueprint(Blueprint):
         base_url: The base of the relative URLs that :attr:`session` accepts.
         scope: The requested scopes, as a list or separated by spaces. With ``openid``, an id_token
             is required and checked; receivers find its claims in ``token["userinfo"]``.
-        issuer: The issuer of the id_tokens, if there is no ``server_metadata_url``.
+        scope_separator: The text between the scopes in the provider's URL.
+        issuer: The issuer of the id_tokens. The default is the issuer in the provider's metadata.
+            It may be a list of issuers, or a function that returns the expected issuer for the
+            claims of an id_token.
         jwks_uri: The URL of the issuer's keys, without a ``server_metadata_url``.
         authorization_url_params: Parameters to add to ``authorization_url``.
         token_url_params: Parameters to add to the request for an OAuth 2 token.
+        refresh_params: Parameters to add to the request that refreshes a token.
         client_options: Options of Authlib's ``OAuth2Session`` or ``OAuth1Session``, such as
             ``token_endpoint_auth_method``, ``signature_method`` or ``verify``.
+        client_auth_methods: Methods for Authlib's ``register_client_auth_method``. Name the method
+            to use in ``client_options``, as ``token_endpoint_auth_method``.
+        compliance_fix: A function that gets each ``OAuth2Session`` of Authlib, for example to
+            register a compliance hook.
+        user_agent: The header ``User-Agent`` of each call to the provider.
+        headers: Headers to add to each call to the provider.
+        claims_options: Expected claims of the id_token, in the form of Authlib's
+            ``claims_options``.
+        id_token_algorithms: The algorithms of id_tokens that are accepted. The default are those
+            in the provider's metadata that use a public key. ``["HS256"]`` accepts id_tokens that
+            are signed with the client's secret.
+        id_token_leeway: The seconds by which the provider's clock may differ.
+        nonce: Whether the id_token must contain a nonce. Turn it off for a provider that does not
+            repeat it.
         pkce: Whether to use PKCE with S256. Turn it off for a provider that rejects it.
         timeout: The seconds that each call to the provider may take, with its whole response.
         max_response_size: The bytes that a response of the provider may have.
@@ -119,7 +138,7 @@ class OAuthBlueprint(Blueprint):
         name: str,
         import_name: str = __name__,
         client_id: str | None = None,
-        client_secret: str | None = None,
+        client_secret: str | Callable[[], str] | None = None,
         *,
         server_metadata_url: str | None = None,
         authorization_url: str | None = None,
@@ -127,11 +146,21 @@ class OAuthBlueprint(Blueprint):
         request_token_url: str | None = None,
         base_url: str | None = None,
         scope: str | Sequence[str] = (),
-        issuer: str | None = None,
+        scope_separator: str = " ",
+        issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None,
         jwks_uri: str | None = None,
         authorization_url_params: Mapping[str, Any] | None = None,
         token_url_params: Mapping[str, Any] | None = None,
+        refresh_params: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
+        client_auth_methods: Sequence[Any] = (),
+        compliance_fix: Callable[[Any], object] | None = None,
+        user_agent: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        claims_options: Mapping[str, Any] | None = None,
+        id_token_algorithms: Sequence[str] | None = None,
+        id_token_leeway: float = 60.0,
+        nonce: bool = True,
         pkce: bool = True,
         timeout: float = 10.0,
         max_response_size: int = MAX_RESPONSE_SIZE,
@@ -148,7 +177,7 @@ class OAuthBlueprint(Blueprint):
     ) -> None:
         super().__init__(name, import_name, url_prefix=url_prefix, **options)
         self._client_id: str | None = client_id
-        self._client_secret: str | None = client_secret
+        self._client_secret: str | Callable[[], str] | None = client_secret
         self._settings: dict[str, Any] = {
             "name": name,
             "server_metadata_url": server_metadata_url,
@@ -157,11 +186,21 @@ class OAuthBlueprint(Blueprint):
             "request_token_url": request_token_url,
             "base_url": base_url,
             "scope": tuple(scopes(scope)),
+            "scope_separator": scope_separator,
             "issuer": issuer,
             "jwks_uri": jwks_uri,
             "authorization_url_params": authorization_url_params or {},
             "token_url_params": token_url_params or {},
+            "refresh_params": refresh_params or {},
             "client_options": client_options or {},
+            "client_auth_methods": tuple(client_auth_methods),
+            "compliance_fix": compliance_fix,
+            "user_agent": user_agent,
+            "headers": headers or {},
+            "claims_options": claims_options or {},
+            "id_token_algorithms": id_token_algorithms,
+            "id_token_leeway": id_token_leeway,
+            "nonce": nonce,
             "pkce": pkce,
             "timeout": timeout,
             "max_response_size": max_response_size,
@@ -261,7 +300,7 @@ class OAuthBlueprint(Blueprint):
             found = registration.provider = _implementation(settings)
         return found
 
-    def _credentials(self) -> tuple[str, str | None]:
+    def _credentials(self) -> tuple[str, str | Callable[[], str] | None]:
         prefix = self.name.upper().replace("-", "_") + "_OAUTH_CLIENT_"
         client_id = self._client_id or current_app.config.get(prefix + "ID")
         if not client_id:
@@ -289,16 +328,36 @@ class OAuthBlueprint(Blueprint):
 
     def login(self) -> BaseResponse:
         """Send the user to the provider."""
+        return self.start_login(request.args.get("next"))
+
+    def start_login(self, next_url: str | None = None, **params: Any) -> BaseResponse:
+        """Return the response that sends the user to the provider.
+
+        A view can call it with parameters for this login:
+        ``return bp.start_login(login_hint="ada@example.org", prompt="login")``.
+
+        Args:
+            next_url: The page of this site that the user gets to afterwards.
+            **params: Parameters to add to the provider's URL.
+
+        Raises:
+            OAuthSetupError: The parameters contain one that belongs to aldis, such as ``state``.
+        """
         again = _login_state.failed_recently(self.name)
         provider = self.provider
         try:
-            started = provider.start(url_for(".authorized", _external=True))
+            started = provider.start(self._callback_url(), params)
+        except OAuthSetupError:
+            raise
         except Exception as error:  # noqa: BLE001 - every failure is an oauth_error
             return self._fail(self._described(error), "redirect to the provider", again=again)
         oauth_before_login.send(self, **async_support(), url=started.url)
-        login = _login_state.new_login(started, again=again)
+        login = _login_state.new_login(started, next_url, again=again)
         _login_state.save_login(self._cookies(), started.state, login)
         return no_store(redirect(started.url))
+
+    def _callback_url(self) -> str:
+        return url_for(f"{self._registration().endpoint}.authorized", _external=True)
 
     @collect_rollbacks()
     def authorized(self) -> BaseResponse:
@@ -348,9 +407,9 @@ class OAuthBlueprint(Blueprint):
         return self._fail(unknown_state(state), "state of the response", again=again)
 
     def _cookies(self) -> LoginCookies:
-        return LoginCookies(
-            self.name, url_for(".login"), url_for(".authorized"), self._cookie_samesite
-        )
+        endpoint = self._registration().endpoint
+        login, callback = url_for(f"{endpoint}.login"), url_for(f"{endpoint}.authorized")
+        return LoginCookies(self.name, login, callback, self._cookie_samesite)
 
     def _record_success(self, *, usable: bool) -> None:
         _login_state.forget_failure(self.name)
@@ -365,10 +424,8 @@ class OAuthBlueprint(Blueprint):
             failure = provider.error_in(args)
             if failure is None:
                 step = "token"
-                redirect_uri = url_for(".authorized", _external=True)
-                return provider.fetch_token(
-                    args, redirect_uri, secret=login.secret, nonce=login.nonce
-                )
+                began = AuthorizationRequest("", "", login.secret, login.nonce, login.max_age)
+                return provider.fetch_token(args, self._callback_url(), began)
         except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
             secrets = [login.secret, login.nonce, args.get("code"), args.get("oauth_verifier")]
             failure = self._described(error, secrets)
@@ -459,7 +516,7 @@ class OAuthBlueprint(Blueprint):
             return self._page("Two attempts have failed.")
         if cookies_work:
             return no_store(redirect(self.error_url or self._target()))
-        return no_store(redirect(url_for(".failed")))
+        return no_store(redirect(url_for(f"{self._registration().endpoint}.failed")))
 
     def _target(self) -> str:
         if self.redirect_url:
@@ -468,7 +525,12 @@ class OAuthBlueprint(Blueprint):
 
     def _page(self, hint: str, again: str | None = None) -> BaseResponse:
         home = self.error_url or f"{request.script_root}/"
-        return failure_page(self.name, hint, again=again or url_for(".login"), home=home)
+        return failure_page(
+            self.name,
+            hint,
+            again=again or url_for(f"{self._registration().endpoint}.login"),
+            home=home,
+        )
 
 
 def _lead_to_login_again(error: NotLoggedInError) -> BaseResponse:

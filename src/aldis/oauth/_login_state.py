@@ -65,6 +65,7 @@ class PendingLogin:
     Attributes:
         secret: The PKCE verifier, or the secret of an OAuth 1 request token.
         nonce: The value that the id_token must contain.
+        max_age: The seconds since the user's last proof of who they are.
         next_url: The page that the user wants to see afterwards.
         again: Whether a redirect after a failed login began this one.
         user: A digest of the user who was logged in at the start.
@@ -77,23 +78,26 @@ class PendingLogin:
     again: bool = False
     user: str | None = None
     other_site: bool = False
+    max_age: float | None = None
 
 
-def new_login(started: AuthorizationRequest, *, again: bool) -> PendingLogin:
+def new_login(started: AuthorizationRequest, next_url: str | None, *, again: bool) -> PendingLogin:
     """Return the data of the login that this request begins.
 
     Args:
         started: The request to the provider.
+        next_url: The page that the user wants to see afterwards.
         again: Whether a redirect after a failed login began this one.
     """
     return PendingLogin(
         started.secret,
         started.nonce,
-        safe_next(request.args.get("next")),
+        safe_next(next_url),
         again,
         _user_digest(),
         # The browser also sends this header after our own redirect if another site led to it.
         request.headers.get("Sec-Fetch-Site") == "cross-site",
+        started.max_age,
     )
 
 
@@ -112,8 +116,13 @@ def save_login(cookies: LoginCookies, state: str, login: PendingLogin) -> None:
         "a": login.again,
         "w": login.user,
         "x": login.other_site,
+        "m": login.max_age,
     }
-    cookies.save(state, {key: value for key, value in content.items() if value})
+    # A `max_age` of zero is kept.
+    kept = {
+        key: value for key, value in content.items() if value is not None and value is not False
+    }
+    cookies.save(state, kept)
 
 
 def pop_login(cookies: LoginCookies, state: str | None) -> PendingLogin | None:
@@ -134,6 +143,7 @@ def pop_login(cookies: LoginCookies, state: str | None) -> PendingLogin | None:
         entry.get("a", False),
         entry.get("w"),
         entry.get("x", False),
+        entry.get("m"),
     )
 
 

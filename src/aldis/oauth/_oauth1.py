@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import requests
+from authlib.consts import default_user_agent  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth1Session  # type: ignore[import-untyped]
 
 from aldis.errors import LoginError
@@ -42,14 +43,20 @@ class OAuth1Provider:
         self.settings: Settings = settings
         self._pool: ConnectionPool = ConnectionPool(settings.max_response_size)
 
-    def start(self, redirect_uri: str) -> AuthorizationRequest:
-        """Fetch a request token, and return the request for the user's browser."""
+    def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
+        """Fetch a request token, and return the request for the user's browser.
+
+        Args:
+            redirect_uri: The URL to which the provider sends the user back.
+            params: Parameters to add to the request.
+        """
         with self._session(redirect_uri=redirect_uri) as client:
             granted = client.fetch_request_token(
                 self.settings.request_token_url, timeout=self.settings.timeout
             )
             url = client.create_authorization_url(
-                self.settings.authorization_url, **self.settings.authorization_url_params
+                self.settings.authorization_url,
+                **{**self.settings.authorization_url_params, **params},
             )
         return AuthorizationRequest(url, granted["oauth_token"], granted["oauth_token_secret"])
 
@@ -68,9 +75,7 @@ class OAuth1Provider:
         self,
         args: Mapping[str, str],
         redirect_uri: str,  # noqa: ARG002 - only OAuth 2 needs it
-        *,
-        secret: str | None,
-        nonce: str | None,  # noqa: ARG002 - only OpenID Connect needs it
+        request: AuthorizationRequest,
     ) -> Token:
         """Exchange the verifier in ``args`` for a token.
 
@@ -83,7 +88,7 @@ class OAuth1Provider:
             raise LoginError("verifier_missing", "the provider sent no verifier")
         known: dict[str, Any] = {
             "token": args["oauth_token"],
-            "token_secret": secret,
+            "token_secret": request.secret,
             "verifier": verifier,
         }
         with self._session(**known) as client:
@@ -130,10 +135,12 @@ class OAuth1Provider:
     def _session(self, adapter: PooledAdapter | None = None, **options: Any) -> _Session:
         made = _Session(
             self.settings.client_id,
-            self.settings.client_secret,
+            self.settings.secret,
             **{**self.settings.client_options, **options},
         )
         made.guard(self.settings.max_response_size, adapter)
+        made.headers["User-Agent"] = self.settings.user_agent or default_user_agent
+        made.headers.update(self.settings.headers)
         return made
 
 

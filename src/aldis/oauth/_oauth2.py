@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import time
+from base64 import b64encode
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlsplit
 
 import requests
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.common.security import generate_token  # type: ignore[import-untyped]
-from authlib.integrations.base_client import BaseApp, OAuth2Mixin, OpenIDMixin  # type: ignore[import-untyped]
+from authlib.consts import default_user_agent  # type: ignore[import-untyped]
+from authlib.integrations.base_client import BaseApp, OAuth2Mixin, OAuthError  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
 from authlib.oauth2.auth import TokenAuth  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749 import OAuth2Token  # type: ignore[import-untyped]
 from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
-from joserfc.errors import JoseError
-from joserfc.jws import extract_compact
+from joserfc.errors import InvalidClaimError
 
 from aldis._compat import forget_loaded_metadata
 from aldis.errors import LoginError
 from aldis.oauth._failures import ErrorText, Failure
 from aldis.oauth._http import MAX_RESPONSE_SIZE, ConnectionPool, GuardedSession, PooledAdapter
+from aldis.oauth._id_token import (
+    ASYMMETRIC,
+    IssuerKeys,
+    check_auth_time,
+    subject_of,
+    verified_claims,
+)
 from aldis.oauth._protocol import AuthorizationRequest, Settings, Token, scopes
 from aldis.oauth._refresh import RejectedError, is_rejection
 
 __all__ = ["OAuth2Provider"]
 
-#: The seconds by which the provider's clock may differ from this one.
-LEEWAY: Final = 60
 NEVER: Final = float("-inf")
 VERIFIER_LENGTH: Final = 48
+NONCE_LENGTH: Final = 20
 
 #: The latest time at which a token may expire, the end of the year 9999. Some providers send huge
 #: numbers for tokens that never expire.
@@ -48,39 +55,53 @@ class OAuth2Provider:
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Settings = settings
-        given = {"issuer": settings.issuer, "jwks_uri": settings.jwks_uri}
         self._app = _App(
             None,
             settings.name,
             client_id=settings.client_id,
-            client_secret=settings.client_secret,
             server_metadata_url=settings.server_metadata_url,
             authorize_url=settings.authorization_url,
             access_token_url=settings.token_url,
             client_kwargs={
-                "scope": " ".join(settings.scope) or None,
                 "default_timeout": settings.timeout,
                 "max_response_size": settings.max_response_size,
+                "default_headers": settings.headers,
                 **settings.client_options,
             },
-            **{name: value for name, value in given.items() if value},
+            compliance_fix=settings.compliance_fix,
+            client_auth_methods=settings.client_auth_methods,
+            user_agent=settings.user_agent,
         )
-        self._app.has_metadata_url = bool(settings.server_metadata_url)
+        self._app.settings = settings
         self._pool: ConnectionPool = ConnectionPool(settings.max_response_size)
+        self._keys: IssuerKeys = IssuerKeys(self._fetch_keys)
 
     # -- a login -------------------------------------------------------------------------------
 
-    def start(self, redirect_uri: str) -> AuthorizationRequest:
-        """Return the request for the user's browser, with a new state, verifier and nonce."""
-        params = dict(self.settings.authorization_url_params)
-        verifier = None
-        if self.settings.pkce:
+    def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
+        """Return the request for the user's browser, with a new state, verifier and nonce.
+
+        Args:
+            redirect_uri: The URL to which the provider sends the user back.
+            params: Parameters to add to the request.
+        """
+        settings = self.settings
+        settings.check_params(params, "the parameters of a login")
+        scope = settings.scope_separator.join(settings.scope) or None
+        known = {"scope": scope, **settings.authorization_url_params, **params}
+        verifier = nonce = None
+        if settings.pkce:
             # Parameters, because Authlib logs the verifier if it creates the challenge itself.
             verifier = generate_token(VERIFIER_LENGTH)
-            params["code_challenge"] = create_s256_code_challenge(verifier)
-            params["code_challenge_method"] = "S256"
-        made = self._app.create_authorization_url(redirect_uri, **params)
-        return AuthorizationRequest(made["url"], made["state"], verifier, made.get("nonce"))
+            known["code_challenge"] = create_s256_code_challenge(verifier)
+            known["code_challenge_method"] = "S256"
+        if settings.nonce and "openid" in settings.scope:
+            nonce = known["nonce"] = generate_token(NONCE_LENGTH)
+        metadata = self._app.load_server_metadata()
+        endpoint = settings.authorization_url or metadata["authorization_endpoint"]
+        with self._session(redirect_uri=redirect_uri) as client:
+            url, state = client.create_authorization_url(endpoint, **known)
+        return AuthorizationRequest(url, state, verifier, nonce, _number(known.get("max_age")))
 
     def state_in(self, args: Mapping[str, str]) -> str | None:
         """Return the state in the response."""
@@ -101,15 +122,18 @@ class OAuth2Provider:
                 announces one.
         """
         metadata = self._app.load_server_metadata()
-        found, expected = args.get("iss"), metadata.get("issuer")
+        issuer = self.settings.issuer or metadata.get("issuer")
+        # A function needs the claims of the id_token, which is checked later.
+        expected = None if callable(issuer) else _as_list(issuer)
+        found = args.get("iss")
         announced = metadata.get("authorization_response_iss_parameter_supported") is True
         if found is None and announced:
             raise LoginError("issuer_missing", "the response does not name its provider")
-        if found is not None and expected is not None and found != expected:
+        if found is not None and expected is not None and found not in expected:
             raise LoginError("issuer_mismatch", "the response is from another provider")
 
     def fetch_token(
-        self, args: Mapping[str, str], redirect_uri: str, *, secret: str | None, nonce: str | None
+        self, args: Mapping[str, str], redirect_uri: str, request: AuthorizationRequest
     ) -> Token:
         """Exchange the code in ``args`` for a token, and check its id_token.
 
@@ -121,8 +145,8 @@ class OAuth2Provider:
         if not code:
             raise LoginError("code_missing", "the provider sent neither a code nor an error")
         extra = dict(self.settings.token_url_params)
-        if secret:
-            extra["code_verifier"] = secret
+        if request.secret:
+            extra["code_verifier"] = request.secret
         with _without_token_in_errors():
             found = self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
         token = dict(found)
@@ -131,33 +155,74 @@ class OAuth2Provider:
         granted = token.get("scope")
         token["scope"] = list(self.settings.scope) if granted is None else scopes(granted)
         if "openid" in self.settings.scope:
-            token["userinfo"] = self._checked_claims(token, nonce)
+            token["userinfo"] = self._checked_claims(token, request)
         return token
 
-    def _checked_claims(self, token: Token, nonce: str | None) -> dict[str, Any]:
+    def _checked_claims(self, token: Token, request: AuthorizationRequest) -> dict[str, Any]:
         if not token.get("id_token"):
             raise LoginError(
                 "id_token_missing", "the provider sent no id_token, although openid was requested"
             )
-        issuer = self._app.server_metadata.get("issuer")
-        if not issuer or not nonce:
-            raise LoginError("id_token_invalid", "no issuer or nonce is known to check it")
-        expected = {
-            "iss": {"essential": True, "value": issuer},
-            "aud": {"essential": True, "value": self.settings.client_id},
+        settings = self.settings
+        if settings.nonce and not request.nonce:
+            raise LoginError("id_token_invalid", "no nonce is known to check it")
+        options = {
+            "aud": {"essential": True, "value": settings.client_id},
+            **settings.claims_options,
+        }
+        params = {
+            "nonce": request.nonce,
+            "client_id": settings.client_id,
+            "access_token": token["access_token"],
         }
         try:
-            claims = self._app.parse_id_token(
-                token, nonce=nonce, claims_options=expected, leeway=LEEWAY
+            claims = verified_claims(
+                token["id_token"],
+                self._keys,
+                algorithms=self._algorithms(),
+                secret=settings.secret,
+                options=options,
+                params=params,
+                leeway=settings.id_token_leeway,
             )
+            if "iss" not in settings.claims_options:
+                self._check_issuer(claims)
+            if request.max_age is not None:
+                check_auth_time(claims, request.max_age, settings.id_token_leeway)
         except (LoginError, requests.RequestException):
             raise
         except Exception as error:
-            # The provider may have new keys, so the next login fetches them again.
-            self._app.server_metadata.pop("jwks", None)
             kind = type(error).__name__
-            raise LoginError("id_token_invalid", f"the id_token was refused ({kind})") from error
-        return dict(claims)
+            named = getattr(error, "claim", None) or getattr(error, "claim_name", None)
+            where = f"{kind}: {named}" if named else kind
+            raise LoginError("id_token_invalid", f"the id_token was refused ({where})") from error
+        return claims
+
+    def _check_issuer(self, claims: Mapping[str, Any]) -> None:
+        issuer = self.settings.issuer or self._app.load_server_metadata().get("issuer")
+        expected = issuer(claims) if callable(issuer) else issuer
+        if not expected:
+            raise LoginError("id_token_invalid", "no issuer is known to check it")
+        if claims.get("iss") not in _as_list(expected):
+            raise InvalidClaimError("iss")
+
+    def _algorithms(self) -> list[str]:
+        """Return the algorithms that are accepted. Without the app's own, only public keys are."""
+        if self.settings.id_token_algorithms is not None:
+            return [each for each in self.settings.id_token_algorithms if each != "none"]
+        listed = self._app.load_server_metadata().get("id_token_signing_alg_values_supported")
+        if listed is None:
+            return list(ASYMMETRIC)
+        return [each for each in ASYMMETRIC if each in listed]
+
+    def _fetch_keys(self) -> Any:
+        url = self.settings.jwks_uri or self._app.load_server_metadata().get("jwks_uri")
+        if not url:
+            raise LoginError("id_token_invalid", "the provider's metadata has no jwks_uri")
+        with self._session() as client:
+            response = client.request("GET", url, withhold_token=True)
+            response.raise_for_status()
+            return response.json()
 
     # -- afterwards ----------------------------------------------------------------------------
 
@@ -192,10 +257,11 @@ class OAuth2Provider:
         """
         metadata = self._app.load_server_metadata()
         url = self.settings.token_url or metadata["token_endpoint"]
+        known = {**self.settings.refresh_params, "refresh_token": token["refresh_token"]}
         with self._session(token=dict(token)) as client:
             try:
                 with _without_token_in_errors():
-                    fetched = dict(client.refresh_token(url, refresh_token=token["refresh_token"]))
+                    fetched = dict(client.refresh_token(url, **known))
                 _require_usable(fetched)
             except Exception as error:
                 if not is_rejection(client.last_response):
@@ -220,13 +286,19 @@ class OAuth2Provider:
             new: A token with checked claims.
         """
         subject = new.get("userinfo", {}).get("sub")
-        return subject is not None and subject == _subject(old.get("id_token"))
+        return subject is not None and subject == subject_of(old.get("id_token"))
 
     def _session(self, **options: Any) -> _Session:
-        known = {k: v for k, v in self._app.client_kwargs.items() if k != "scope"}
-        return _Session(
-            self.settings.client_id, self.settings.client_secret, **{**known, **options}
-        )
+        settings = self.settings
+        known = {**self._app.client_kwargs, **options}
+        made = _Session(settings.client_id, settings.secret, **known)
+        for method in settings.client_auth_methods:
+            made.register_client_auth_method(method)
+        if settings.compliance_fix:
+            settings.compliance_fix(made)
+        made.headers["User-Agent"] = settings.user_agent or default_user_agent
+        made.headers.update(settings.headers)
+        return made
 
 
 class _Session(GuardedSession, OAuth2Session):  # type: ignore[misc]
@@ -236,22 +308,68 @@ class _Session(GuardedSession, OAuth2Session):  # type: ignore[misc]
         self,
         *args: Any,
         max_response_size: int = MAX_RESPONSE_SIZE,
+        default_headers: Mapping[str, str] | None = None,
         adapter: PooledAdapter | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.headers.update(default_headers or {})
         self.guard(max_response_size, adapter)
+        self.register_client_auth_method(("client_secret_basic", _encode_basic))
+
+    def parse_response_token(self, resp: requests.Response) -> Token:
+        """Return the token in a response: an object in JSON, or a form."""
+        fields = _fields(resp)
+        if fields.get("error"):
+            raise OAuthError(fields["error"], fields.get("error_description"))
+        if "expires" in fields:
+            # Facebook's old name.
+            fields.setdefault("expires_in", fields["expires"])
+        self.token = fields
+        return self.token
 
 
-class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
+def _fields(response: requests.Response) -> dict[str, Any]:
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        response.raise_for_status()
+    try:
+        found = response.json()
+    except ValueError:
+        found = dict(parse_qsl(response.text))
+        if not {"access_token", "error"} & set(found):
+            response.raise_for_status()
+            # Without a cause, because the error of the parser has the whole response.
+            raise ValueError("neither JSON nor a form") from None
+    if not isinstance(found, dict):
+        response.raise_for_status()
+        raise TypeError(type(found))
+    return found
+
+
+def _encode_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:  # noqa: ARG001 - Authlib's signature
+    """Authenticate with the id and the secret, form-encoded as RFC 6749 2.3.1 requires."""
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret or '')}"
+    headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    return uri, headers, body
+
+
+class _App(OAuth2Mixin, BaseApp):  # type: ignore[misc]
     """Authlib's client of one provider, without its connection to a web framework."""
 
     client_cls = _Session
-    has_metadata_url = False
+    settings: Settings
+
+    @property
+    def client_secret(self) -> str | None:
+        return self.settings.secret
+
+    @client_secret.setter
+    def client_secret(self, secret: str | None) -> None:
+        """Ignore the value of Authlib's constructor. It is in the settings."""
 
     def load_server_metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = super().load_server_metadata()
-        if self.has_metadata_url:
+        if self.settings.server_metadata_url:
             try:
                 self._check(metadata)
             except LoginError:
@@ -270,14 +388,9 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
         if not self.authorize_url and not _is_web_address(begins):
             text = "the authorization_endpoint of the provider's metadata is not a web address"
             raise LoginError("discovery_failed", text)
-        signed = metadata.get("id_token_signing_alg_values_supported") or []
-        if "none" in signed:
-            metadata["id_token_signing_alg_values_supported"] = [
-                each for each in signed if each != "none"
-            ]
         offered = metadata.get("token_endpoint_auth_methods_supported") or []
         post_only = "client_secret_basic" not in offered and "client_secret_post" in offered
-        if self.client_secret and post_only:
+        if self.settings.client_secret and post_only:
             self.client_kwargs.setdefault("token_endpoint_auth_method", "client_secret_post")
 
 
@@ -311,13 +424,12 @@ def _without_token_in_errors() -> Generator[None]:
         raise LoginError("provider_error", text) from None
 
 
-def _subject(id_token: object) -> Any:
-    """Return the subject of an id_token that was checked before."""
-    try:
-        claims = json.loads(extract_compact(str(id_token).encode()).payload)
-    except (JoseError, ValueError):
-        return None
-    return claims.get("sub") if isinstance(claims, dict) else None
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _reason(error: Exception) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urljoin
+from urllib.parse import quote_plus, urljoin
 
 import requests
 
@@ -28,18 +28,28 @@ class Settings:
 
     name: str
     client_id: str
-    client_secret: str | None = field(default=None, repr=False)
+    client_secret: str | Callable[[], str] | None = field(default=None, repr=False)
     server_metadata_url: str | None = None
     authorization_url: str | None = None
     token_url: str | None = None
     request_token_url: str | None = None
     base_url: str | None = None
     scope: Sequence[str] = ()
-    issuer: str | None = None
+    scope_separator: str = " "
+    issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None
     jwks_uri: str | None = None
     authorization_url_params: Mapping[str, Any] = field(default_factory=dict)
     token_url_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    refresh_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    client_auth_methods: Sequence[Any] = field(default=(), repr=False)
+    compliance_fix: Callable[[Any], object] | None = None
+    user_agent: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    claims_options: Mapping[str, Any] = field(default_factory=dict)
+    id_token_algorithms: Sequence[str] | None = None
+    id_token_leeway: float = 60.0
+    nonce: bool = True
     pkce: bool = True
     timeout: float = 10.0
     max_response_size: int = MAX_RESPONSE_SIZE
@@ -52,10 +62,21 @@ class Settings:
                 "OAuthBlueprint"
             )
             raise OAuthSetupError(message)
-        # Each of them belongs to one login. All users would share a fixed value.
-        fixed = {"state", "nonce", "code_challenge"} & set(self.authorization_url_params)
+        self.check_params(self.authorization_url_params, "authorization_url_params")
+
+    def check_params(self, params: Mapping[str, Any], name: str) -> None:
+        """Refuse parameters that aldis makes anew for each login.
+
+        Args:
+            params: Parameters of the authorization request.
+            name: Their name in the error message.
+
+        Raises:
+            OAuthSetupError: They contain such a parameter. All users would share its value.
+        """
+        fixed = {"state", "nonce", "code_challenge"} & set(params)
         if fixed:
-            message = f"authorization_url_params of {self.name!r} must not fix {sorted(fixed)}"
+            message = f"{name} of {self.name!r} must not fix {sorted(fixed)}"
             raise OAuthSetupError(message)
 
     def _missing(self) -> list[str]:
@@ -67,12 +88,23 @@ class Settings:
         return [name for name in needed if not getattr(self, name)]
 
     @property
+    def secret(self) -> str | None:
+        """The client's secret. A function makes it anew."""
+        return self.client_secret() if callable(self.client_secret) else self.client_secret
+
+    @property
     def secrets(self) -> list[str]:
-        """The client's secret, alone and in the form of the Authorization header."""
-        if not self.client_secret:
+        """The client's secret, alone and in the form of the Authorization header.
+
+        A secret that a function makes is not known here.
+        """
+        if not isinstance(self.client_secret, str) or not self.client_secret:
             return []
-        pair = f"{self.client_id}:{self.client_secret}"
-        return [self.client_secret, b64encode(pair.encode()).decode()]
+        pairs = (
+            f"{self.client_id}:{self.client_secret}",
+            f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}",
+        )
+        return [self.client_secret, *(b64encode(pair.encode()).decode() for pair in pairs)]
 
     def resolve(self, url: str) -> str:
         """Return ``url`` as an absolute URL. A relative one is relative to ``base_url``."""
@@ -88,12 +120,14 @@ class AuthorizationRequest:
         state: The value that the provider sends back to identify the login.
         secret: The PKCE verifier, or the secret of an OAuth 1 request token.
         nonce: The value that the id_token must contain.
+        max_age: The seconds since the user's last proof of who they are.
     """
 
     url: str = field(repr=False)
     state: str = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     nonce: str | None = field(default=None, repr=False)
+    max_age: float | None = None
 
 
 class Provider(Protocol):
@@ -107,8 +141,13 @@ class Provider(Protocol):
 
     settings: Settings
 
-    def start(self, redirect_uri: str) -> AuthorizationRequest:
-        """Begin a login and return the request for the user's browser."""
+    def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
+        """Begin a login and return the request for the user's browser.
+
+        Args:
+            redirect_uri: The URL to which the provider sends the user back.
+            params: Parameters to add to the request.
+        """
         ...
 
     def state_in(self, args: Mapping[str, str]) -> str | None:
@@ -124,15 +163,14 @@ class Provider(Protocol):
         ...
 
     def fetch_token(
-        self, args: Mapping[str, str], redirect_uri: str, *, secret: str | None, nonce: str | None
+        self, args: Mapping[str, str], redirect_uri: str, request: AuthorizationRequest
     ) -> Token:
         """Exchange the provider's response for a token.
 
         Args:
             args: The query of the response.
             redirect_uri: The URL that the login began with.
-            secret: The secret of the :class:`AuthorizationRequest`.
-            nonce: The nonce of the :class:`AuthorizationRequest`.
+            request: The request that the login began with. Its URL is not known any more.
         """
         ...
 

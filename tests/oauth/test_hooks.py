@@ -1,0 +1,267 @@
+"""The settings for providers that deviate from the standard."""
+
+import json
+from base64 import b64decode
+from itertools import count
+from urllib.parse import unquote_plus
+
+import pytest
+from flask import Response
+
+from aldis.errors import OAuthSetupError
+from aldis.oauth import MemoryStorage
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in
+
+
+def form_of(op, path="/token"):
+    """Return the form of the last request to ``path``."""
+    return op.asked_for(path)[-1][1]
+
+
+def headers_of(op, path="/token"):
+    """Return the headers of the last request to ``path``."""
+    return op.asked_for(path)[-1][2]
+
+
+def test_a_compliance_fix_reaches_each_kind_of_call(op, recorded):
+    """Authlib's hooks change the response to a code, to a refresh, and the app's own calls."""
+
+    def unwrap(response):
+        body = response.json()
+        response._content = json.dumps(body["data"]).encode()
+        return response
+
+    def fix(session):
+        session.register_compliance_hook("access_token_response", unwrap)
+        session.register_compliance_hook("refresh_token_response", unwrap)
+        session.register_compliance_hook(
+            "protected_request", lambda url, headers, body: (url, {**headers, "X-Fix": "y"}, body)
+        )
+
+    op.says("/token", {"data": {**op.token(id_token=None), "expires_at": 1}})
+    storage = MemoryStorage()
+    app, blueprint = app_with(
+        op, scope="email", compliance_fix=fix, base_url=op.url, storage=storage
+    )
+    log_in(app.test_client(), op)
+    op.says("/token", {"data": {"access_token": "second", "expires_in": 300}})
+    with app.test_request_context():
+        blueprint.session.get("/me")
+        assert "second" == blueprint.token["access_token"]
+    assert "y" == headers_of(op, "/me")["X-Fix"]
+    assert "oauth-error" not in recorded.names()
+
+
+def test_an_own_client_authentication_method(op):
+    """It is used for the code and for a refresh."""
+
+    def sign(client, method, uri, headers, body):
+        headers["Authorization"] = f"Own {client.client_id}"
+        return uri, headers, body
+
+    app, blueprint = app_with(
+        op,
+        scope="email",
+        client_auth_methods=[("own", sign)],
+        client_options={"token_endpoint_auth_method": "own"},
+        storage=MemoryStorage(),
+        base_url=op.url,
+    )
+    log_in(app.test_client(), op)
+    assert "Own app" == headers_of(op)["Authorization"]
+    with app.test_request_context():
+        blueprint.token = {**blueprint.token, "expires_at": 1}
+        blueprint.session.get("/me")
+    assert 2 == len(op.asked_for("/token"))
+    assert "Own app" == headers_of(op)["Authorization"]
+
+
+def test_the_user_agent_and_the_headers_are_in_every_call(op):
+    """Reddit wants its own user agent, Twitch the client id, Heroku a version."""
+    app, blueprint = app_with(
+        op,
+        user_agent="shop/1.0",
+        headers={"Client-ID": "app", "Accept": "application/vnd.x+json; version=3"},
+        storage=MemoryStorage(),
+        base_url=op.url,
+    )
+    log_in(app.test_client(), op)
+    with app.test_request_context():
+        blueprint.session.get("/me")
+    for path in ("/.well-known/openid-configuration", "/token", "/jwks", "/me"):
+        headers = headers_of(op, path)
+        assert ("shop/1.0", "app") == (headers["User-Agent"], headers["Client-Id"]), path
+
+
+@pytest.mark.parametrize(("tenant", "accepted"), [("7", True), ("8", False)])
+@pytest.mark.parametrize("kind", ["list", "function"])
+def test_the_issuer_may_be_a_list_or_a_function(op, recorded, kind, tenant, accepted):
+    """Microsoft's issuer has the tenant in it, and the metadata only a template."""
+    op.metadata = {"issuer": "https://login.example/{tenantid}/v2.0"}
+    seven = "https://login.example/7/v2.0"
+    issuer = {
+        "list": ["https://login.example/6/v2.0", seven],
+        "function": lambda claims: f"https://login.example/{claims['tid']}/v2.0",
+    }[kind]
+    app, _ = app_with(op, issuer=issuer)
+    client = app.test_client()
+    sent = begin(client, op)
+    issued_by = f"https://login.example/{tenant}/v2.0"
+    op.says("/token", op.token(id_token=op.id_token(iss=issued_by, tid="7")))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert accepted == ("oauth-error" not in recorded.names())
+
+
+def test_the_apps_issuer_comes_before_that_of_the_metadata(op, recorded):
+    """Both in the id_token and in the response."""
+    op.metadata = {"issuer": "https://wrong.example"}
+    app, _ = app_with(op, issuer=op.url)
+    log_in(app.test_client(), op, iss=op.url)
+    assert "oauth-error" not in recorded.names()
+    log_in(app.test_client(), op, iss="https://wrong.example")
+    assert "issuer_mismatch" == recorded.only("oauth-error")["error"]
+
+
+def test_a_function_makes_the_client_secret(op, recorded):
+    """Apple's is a JWT that expires; each call gets a new one."""
+    numbers = count(1)
+    app, blueprint = app_with(
+        op,
+        client_secret=lambda: f"made-{next(numbers)}",
+        client_options={"token_endpoint_auth_method": "client_secret_post"},
+        storage=MemoryStorage(),
+        base_url=op.url,
+    )
+    log_in(app.test_client(), op)
+    first = form_of(op)["client_secret"]
+    with app.test_request_context():
+        blueprint.token = {**blueprint.token, "expires_at": 1}
+        blueprint.session.get("/me")
+    assert first.startswith("made-")
+    assert first != form_of(op)["client_secret"]
+    assert "oauth-error" not in recorded.names()
+
+
+@pytest.mark.parametrize("client", ["app", "id with spaces", "a:b", "z\u00eb"])
+@pytest.mark.parametrize("secret", ["plain", "p+w/d&q= 7:%", "\u2603"])
+def test_basic_authentication_is_form_encoded(op, client, secret):
+    """RFC 6749 2.3.1: a colon in the id does not end it."""
+    app, _ = app_with(op, scope="email", client_id=client, client_secret=secret)
+    log_in(app.test_client(), op)
+    sent = b64decode(headers_of(op)["Authorization"].removeprefix("Basic ")).decode()
+    assert [client, secret] == [unquote_plus(each) for each in sent.split(":")]
+
+
+@pytest.mark.parametrize("mimetype", ["application/x-www-form-urlencoded", "text/plain"])
+def test_a_form_encoded_token(op, recorded, mimetype):
+    """Facebook's old responses were such, with its own name for the lifetime."""
+    body = "access_token=the-access-token&expires=300"
+    op.answers["/token"] = lambda: Response(body, mimetype=mimetype)
+    storage = MemoryStorage()
+    app, blueprint = app_with(op, scope="email", storage=storage)
+    log_in(app.test_client(), op)
+    stored = storage.get(blueprint)
+    assert ("the-access-token", True) == (stored["access_token"], stored["expires_at"] > 1000)
+    op.answers["/token"] = lambda: Response("error=bad_code", mimetype=mimetype)
+    log_in(app.test_client(), op)
+    assert "bad_code" == recorded.only("oauth-error")["error"]
+
+
+@pytest.mark.parametrize("nothing", [None, "", False, {}, []])
+def test_an_error_that_is_empty_is_none(op, recorded, nothing):
+    """Some providers always send the field."""
+    body = json.dumps({**op.token(id_token=None), "error": nothing})
+    op.answers["/token"] = lambda: Response(body, mimetype="application/json")
+    log_in(app_with(op, scope="email")[0].test_client(), op)
+    assert "oauth-error" not in recorded.names()
+
+
+def test_scopes_may_be_joined_by_commas(op):
+    """Strava reads commas only."""
+    app, _ = app_with(op, scope="read activity:write", scope_separator=",")
+    assert "read,activity:write" == begin(app.test_client())["scope"]
+
+
+def test_parameters_of_a_refresh(op):
+    """Auth0 wants its audience there, too."""
+    expired = {"access_token": "x", "refresh_token": "y", "expires_at": 1}
+    app, blueprint = app_with(
+        op,
+        base_url=op.url,
+        storage=MemoryStorage(expired),
+        refresh_params={"audience": "https://api"},
+    )
+    with app.test_request_context():
+        blueprint.session.get("/me")
+    expected = {"grant_type": "refresh_token", "refresh_token": "y", "audience": "https://api"}
+    assert expected == form_of(op)
+
+
+@pytest.mark.parametrize("without", [[], ["nonce"]])
+def test_the_nonce_can_be_turned_off(op, recorded, without):
+    """LinkedIn does not repeat it."""
+    app, _ = app_with(op, nonce=False)
+    client = app.test_client()
+    sent = begin(client)
+    assert "nonce" not in sent
+    op.says("/token", op.token(id_token=op.id_token(without=["nonce"])))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert "oauth-error" not in recorded.names()
+
+
+@pytest.mark.parametrize(("late", "leeway", "accepted"), [(90, 60, False), (90, 120, True)])
+def test_the_leeway_of_the_clocks(op, recorded, late, leeway, accepted):
+    """An id_token may come from the future."""
+    import time
+
+    app, _ = app_with(op, id_token_leeway=leeway)
+    client = app.test_client()
+    sent = begin(client, op)
+    op.says("/token", op.token(id_token=op.id_token(iat=int(time.time()) + late)))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert accepted == ("oauth-error" not in recorded.names())
+
+
+@pytest.mark.parametrize(("domain", "accepted"), [("shop.example", True), ("evil.example", False)])
+def test_an_app_may_expect_more_claims(op, recorded, domain, accepted):
+    """Google's `hd` names the organisation."""
+    app, _ = app_with(op, claims_options={"hd": {"essential": True, "value": "shop.example"}})
+    client = app.test_client()
+    sent = begin(client, op)
+    op.says("/token", op.token(id_token=op.id_token(hd=domain)))
+    client.get(CALLBACK, query_string={"code": "the-code", "state": sent["state"]})
+    assert accepted == ("oauth-error" not in recorded.names())
+
+
+def test_parameters_for_one_login(op, recorded):
+    """A view begins a login with a hint and ends at its page; the next login has no hint."""
+    app, blueprint = app_with(op)
+    app.add_url_rule(
+        "/enter",
+        "enter",
+        lambda: blueprint.start_login("/basket", login_hint="ada", prompt="login"),
+    )
+    client = app.test_client()
+    sent = begin(client, op, "/enter")
+    assert ("ada", "login") == (sent["login_hint"], sent["prompt"])
+    args = {"code": "the-code", "state": sent["state"]}
+    assert "/basket" == client.get(CALLBACK, query_string=args).headers["Location"]
+    assert "login_hint" not in begin(client, op)
+
+
+@pytest.mark.parametrize("name", ["state", "nonce", "code_challenge"])
+def test_parameters_that_belong_to_aldis_are_refused(op, name):
+    """The error names them."""
+    app, blueprint = app_with(op)
+    with app.test_request_context(), pytest.raises(OAuthSetupError, match=name):
+        blueprint.start_login(**{name: "x"})
+
+
+def test_the_page_after_a_login_must_be_of_this_site(op):
+    """A view may pass on a value from outside."""
+    app, blueprint = app_with(op)
+    app.add_url_rule("/enter", "enter", lambda: blueprint.start_login("//evil.example"))
+    client = app.test_client()
+    sent = begin(client, op, "/enter")
+    args = {"code": "the-code", "state": sent["state"]}
+    assert "/" == client.get(CALLBACK, query_string=args).headers["Location"]
