@@ -16,6 +16,9 @@ MISTAKES = {
     "run -x flask": "`run` has no option '-x': write the options of COMMAND after it",
     "signals trace": "the request is not [METHOD] PATH: write it as in trace -- GET /",
     "signals trace get": "the request is not [METHOD] PATH: write it as in trace -- GET /",
+    "signals trace http://localhost:5000": "does not begin with a slash: write '/'.",
+    "signals trace http://h/a/b": "does not begin with a slash: write '/a/b'.",
+    "db upgrade --url sqlite:////nowhere/x.db": "no folder '/nowhere' for the file: create it",
     "signals trace order_paid": "To look at a signal or a receiver, use `explain`",
 }
 

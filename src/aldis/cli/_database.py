@@ -47,6 +47,7 @@ __all__ = [
     "outbox_option",
     "refuse_memory",
     "refuse_missing_file",
+    "refuse_missing_folder",
     "target_of",
     "wal_advice",
 ]
@@ -307,6 +308,20 @@ def refuse_missing_file(target: DatabaseTarget) -> None:
     if not Path(name).exists():
         where = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
         raise DatabaseError(f"there is no file {name!r}{where}: `aldis db upgrade` creates it")
+
+
+def refuse_missing_folder(target: DatabaseTarget) -> None:
+    """Raise an error if the folder of an SQLite file is missing. SQLite does not name the reason.
+
+    Raises:
+        DatabaseError: It is missing.
+    """
+    name = target.engine.url.database
+    if target.engine.dialect.name != "sqlite" or not name or name.startswith(("file:", ":")):
+        return
+    folder = Path(name).absolute().parent
+    if not folder.is_dir():
+        raise DatabaseError(f"there is no folder {str(folder)!r} for the file: create it first")
 
 
 def refuse_memory(target: DatabaseTarget, why: str) -> None:

@@ -18,6 +18,7 @@ from aldis.cli._database import (
     find_database,
     refuse_memory,
     refuse_missing_file,
+    refuse_missing_folder,
 )
 from aldis.cli._options import command_with, json_option
 from aldis.cli._output import Report, printable, write_json, writing
@@ -52,6 +53,7 @@ def upgrade_tables(ctx: click.Context, /, *, wal: bool, as_sql: bool, **named: A
     target = _find(ctx, named)
     migrate = _migrate()
     refuse_memory(target, MEMORY)
+    refuse_missing_folder(target)
     if wal:
         _turn_on_wal(target)
     with database_errors():

@@ -86,7 +86,8 @@ def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
     if not method.isalpha():
         raise click.UsageError(f"{method!r} is not a method: write GET or POST")
     if not path.startswith("/"):
-        meant = f"/{path.partition('://')[2].partition('/')[2] or path}"
+        _, is_url, rest = path.partition("://")
+        meant = f"/{rest.partition('/')[2] if is_url else path}"
         raise click.UsageError(
             f"the path {path!r} does not begin with a slash: write {meant!r}. To look at a signal "
             "or a receiver, use `explain`"
