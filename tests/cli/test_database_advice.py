@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import make_url
 
-from aldis.cli._drivers import DRIVERS, driver_advice, url_problem
+from aldis.cli._database_errors import DRIVERS, driver_advice, url_problem
 from tests.cli.support import ALDIS
 
 APPS = {

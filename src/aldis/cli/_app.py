@@ -22,7 +22,7 @@ import click
 
 from aldis._extension import declare_loaded_signals
 from aldis.blinker import install_as_blinker, stands_in
-from aldis.cli._drivers import database_advice
+from aldis.cli._database_errors import database_advice
 from aldis.cli._env import flask_script, load_env
 from aldis.cli._options import APP
 from aldis.cli._output import app_prints_to_stderr, relative_location, short_repr

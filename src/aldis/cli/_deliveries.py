@@ -14,8 +14,6 @@ import click
 
 from aldis.cli._database import (
     DATABASE_OPTIONS,
-    LiveWorker,
-    StoreClient,
     durable_receiver_names,
 )
 from aldis.cli._options import TIMESTAMP, command_with, json_option
@@ -23,6 +21,7 @@ from aldis.cli._output import duration_text, printable
 from aldis.cli._signals import folded_name
 
 if TYPE_CHECKING:
+    from aldis.cli._store import LiveWorker, StoreClient
     from aldis.durable.types import Delivery, DeliveryFilter, State
 
 __all__ = [

@@ -23,7 +23,7 @@ MISTAKES = {
     "--outbox empty:outbox": (
         "Error: the app has no durable receivers: import the module that defines them\n"
     ),
-    "--app shop --concurrency 0": "Invalid value for '--concurrency' / '-c': 0 is not in the range",
+    "--app shop --concurrency 0": "Invalid value for '--concurrency' / '-c': '0' is not",
     "--app shop --lease 0": "Error: lease must be a number of seconds above 0, not 0.0\n",
     "--app shop --grace soon": (
         "Invalid value for '--grace': 'soon' is not a duration: write 90s, 15m, 12h or 7d.\n"

@@ -113,7 +113,7 @@ def test_a_lost_prepared_statement(tmp_path):
 @pytest.mark.parametrize(
     "driver", ["postgresql+psycopg", "postgresql+psycopg2", "postgresql+pg8000", "mysql+mysqldb"]
 )
-def test_codes_of_other_drivers(driver, tmp_path):
+def test_codes_of_other_database_errors(driver, tmp_path):
     """Each driver keeps the code of an error in another place."""
     kind = "mariadb" if driver.startswith("mysql") else "postgresql"
     with database(kind, tmp_path) as url:

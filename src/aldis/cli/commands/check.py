@@ -15,10 +15,10 @@ import click
 from aldis.cli._app import load_app
 from aldis.cli._database import (
     DatabaseError,
-    StoreClient,
     app_context,
     database_errors,
     durable_receiver_names,
+    new_client,
     outbox_of,
     refuse_memory,
     refuse_missing_file,
@@ -42,6 +42,7 @@ from aldis.core.receiver import describe
 from aldis.errors import AldisWarning, SchemaError, StrictWarning
 
 if TYPE_CHECKING:
+    from aldis.cli._store import StoreClient
     from aldis.durable.types import ReceiverStats
 
 __all__ = ["check_all", "check_signals", "load_in_strict_mode"]
@@ -288,7 +289,7 @@ def _durable_results(app: Any) -> Iterator[CheckResult]:
     if advice is not None:
         yield _remark(advice)
     with database_errors():
-        store = StoreClient(target)
+        store = new_client(target)
     try:
         yield from _delivery_results(store)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,7 +12,6 @@ from aldis.cli._database import (
     DATABASE_OPTIONS,
     DEFAULT_PREFIX,
     DatabaseError,
-    DatabaseTarget,
     database_errors,
     dialect_of,
     find_database,
@@ -23,6 +22,9 @@ from aldis.cli._database import (
 from aldis.cli._options import command_with, json_option
 from aldis.cli._output import Report, printable, write_json, writing
 from aldis.errors import SchemaError
+
+if TYPE_CHECKING:
+    from aldis.cli._store import DatabaseTarget
 
 __all__ = ["check_tables", "show_current", "upgrade_tables"]
 

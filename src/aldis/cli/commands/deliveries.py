@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from aldis.cli._database import StoreClient, open_store
+from aldis.cli._database import open_store
 from aldis.cli._deliveries import (
     FILTERS,
     LARGEST_ID,
@@ -31,6 +31,7 @@ from aldis.cli._options import DURATION, WholeNumber
 from aldis.cli._output import INDENT, Report, Styled, duration_text, printable, write_json
 
 if TYPE_CHECKING:
+    from aldis.cli._store import StoreClient
     from aldis.durable.types import Delivery, DeliveryFilter, ReceiverStats
 
 __all__ = ["list_dead", "list_pending", "list_running", "show_delivery", "show_stats"]

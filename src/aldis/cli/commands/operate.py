@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
 
-from aldis.cli._database import StoreClient, open_store
+from aldis.cli._database import open_store
 from aldis.cli._deliveries import (
     FILTERS,
     LARGEST_ID,
@@ -28,6 +28,7 @@ from aldis.cli._output import Report, duration_text, write_json
 from aldis.errors import InvalidNameError
 
 if TYPE_CHECKING:
+    from aldis.cli._store import StoreClient
     from aldis.durable.store.sql.store import SqlStore
     from aldis.durable.types import DeliveryFilter
 

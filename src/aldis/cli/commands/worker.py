@@ -18,7 +18,6 @@ import click
 from aldis.cli._app import load_app, load_object
 from aldis.cli._database import (
     DatabaseError,
-    DatabaseTarget,
     app_context,
     database_errors,
     outbox_of,
@@ -32,6 +31,7 @@ from aldis.cli._options import APP, DURATION, WholeNumber, app_options, tracebac
 from aldis.cli._output import printable
 
 if TYPE_CHECKING:
+    from aldis.cli._store import DatabaseTarget
     from aldis.durable import Durable, Worker
 
 __all__ = ["run_worker"]

@@ -1,12 +1,33 @@
-"""Explains errors about database URLs and drivers: what to install, and which URL to write."""
+"""Errors about databases, and advice: what to install, and which URL to write."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final, NamedTuple
 
-__all__ = ["database_advice", "driver_advice", "url_problem"]
+import click
+
+from aldis.errors import AldisError
+
+__all__ = ["DatabaseError", "database_advice", "database_errors", "driver_advice", "url_problem"]
+
+
+class DatabaseError(click.ClickException):
+    """The database is unavailable or rejected the operation."""
+
+    exit_code = 2
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Raise each error of aldis in a ``with`` block as a :class:`DatabaseError`, in one line."""
+    try:
+        yield
+    except (AldisError, ValueError) as error:
+        raise DatabaseError(str(error)) from error
 
 
 class Driver(NamedTuple):
