@@ -29,6 +29,7 @@ from aldis.core.receiver import (
 )
 from aldis.core.registry import CONNECT, Connection, ReceiverRecord, Registry, ResolvingRef
 from aldis.core.sender import ANY, Symbol, describe_sender, real_sender
+from aldis.core.signal_type import SignalType
 from aldis.core.slowpath import Outcome
 from aldis.core.tables import ReceiversTable
 from aldis.core.text import printable
@@ -40,7 +41,7 @@ __all__ = ["Signal", "Subscription"]
 _LATER: Final = Symbol("LATER")
 
 
-class Signal(Muting, Inspection, Emitter, Generic[P, R]):
+class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
     """Calls its connected receivers in connection order each time it is sent.
 
     Args:
@@ -189,6 +190,14 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
             receiver: The signal holds it strongly during the block; see :meth:`connect`.
             sender: See :meth:`connect`.
         """
+        if self._is_replaced("connect", _connect) or self._is_replaced("disconnect", _disconnect):
+            # As on blinker, whoever replaces the two methods sees every connection.
+            try:
+                self.connect(receiver, sender=sender, weak=False)
+                yield None
+            finally:
+                self.disconnect(receiver, sender)
+            return
         sender = real_sender(sender)
         owner = object()
         registry = self._registry
@@ -453,7 +462,11 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R]):
         )
 
     def _is_overridden(self) -> bool:
-        return "receivers_for" in self.__dict__ or type(self).receivers_for is not _receivers_for
+        return self._is_replaced("receivers_for", _receivers_for)
+
+    def _is_replaced(self, name: str, original: object) -> bool:
+        """Return whether a subclass, or a tool such as mock, has replaced a method."""
+        return name in self.__dict__ or getattr(type(self), name) is not original
 
     # ``receivers_for`` is a plain function, not a descriptor that notices its replacement, because
     # mock's autospec and wrapt look for a plain function.
@@ -740,3 +753,5 @@ def _warn_old_name() -> None:
 _KEY_TYPES: Final = (int, tuple, ReceiverRecord, ResolvingRef, WeakMethod)
 
 _receivers_for: Final = Signal.receivers_for
+_connect: Final = Signal.connect
+_disconnect: Final = Signal.disconnect
