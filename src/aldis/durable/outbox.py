@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, TwoPhaseTransaction
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -262,6 +262,12 @@ class Outbox:
             recorder = self._make(engine)
             if recorder.store.kind == "sqlite" and handle.in_transaction():
                 _adopt(handle, is_async=engine.dialect.is_async)
+        if recorder.store.notifies and _is_two_phase(handle):
+            message = (
+                "PostgreSQL cannot prepare a two-phase transaction that has notified workers: use "
+                "Outbox(notify=False), and workers look for new deliveries every few seconds"
+            )
+            raise OutboxError(message)
         return recorder
 
     # -- recording -------------------------------------------------------------------------------
@@ -280,6 +286,7 @@ class Outbox:
             self._record_elsewhere(self._store, handle, delivery)
             return
         recorder = self.store_of(handle)
+        recorder.store.check_size(handle, delivery)
         if not handle.in_transaction():
             self._record_alone(recorder, handle, delivery)
         elif isinstance(handle, Connection):
@@ -412,6 +419,12 @@ def _check_source(source: Any) -> None:
             f"{source!r}; for one session, use: with outbox.using(session): ..."
         )
         raise OutboxError(message)
+
+
+def _is_two_phase(handle: Any) -> bool:
+    if isinstance(handle, Connection):
+        return isinstance(handle.get_transaction(), TwoPhaseTransaction)
+    return bool(handle.twophase)
 
 
 def _is_async_scoped(source: Any) -> bool:

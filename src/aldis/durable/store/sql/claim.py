@@ -35,7 +35,15 @@ from aldis.durable.store.sql.connection import async_commit
 from aldis.durable.store.sql.corrupt_rows import damage
 from aldis.durable.store.sql.leases import one_less, one_more, unbegun
 from aldis.durable.store.sql.ordering import block, unblock_next
-from aldis.durable.store.sql.tables import BATCH, MICRO, Tables, among, microseconds, now
+from aldis.durable.store.sql.tables import (
+    BATCH,
+    MICRO,
+    UNTRANSLATED,
+    Tables,
+    among,
+    microseconds,
+    now,
+)
 from aldis.durable.types import (
     NAME_LENGTH,
     QUARANTINE_AFTER,
@@ -301,7 +309,10 @@ def complete_one(
 ) -> bool:
     """Complete a delivery; return false if its worker has lost it."""
     bound = {"id_": claimed.id, "lease": claimed.worker, "attempt": claimed.attempt}
-    done = connection.execute(statements.complete_one, bound).rowcount > 0
+    done = (
+        connection.execute(statements.complete_one, bound, execution_options=UNTRANSLATED).rowcount
+        > 0
+    )
     # In REPEATABLE READ, a transaction does not see the deliveries that were blocked after it had
     # begun. On SQLite, it sees all of them once it has written.
     if done and claimed.order_key is not None and statements.kind == "sqlite":

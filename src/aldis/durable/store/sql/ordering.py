@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from aldis.durable.store.sql.tables import BATCH, among
+from aldis.durable.store.sql.tables import BATCH, UNTRANSLATED, among
 from aldis.durable.types import QUARANTINE_AFTER, UNFINISHED, WAITING, State
 
 __all__ = [
@@ -77,7 +77,8 @@ def unblock_next(connection: Connection, rows: Table, ended: Iterable[Any]) -> i
                 rows.c.order_key.in_(order_keys),
                 among(rows.c.state, (State.BLOCKED,)),
             )
-            .group_by(rows.c.order_key)
+            .group_by(rows.c.order_key),
+            execution_options=UNTRANSLATED,
         ).all()
         count += _unblock(connection, rows, following)
     return count
@@ -114,7 +115,8 @@ def _unblock(connection: Connection, rows: Table, ids: Sequence[int]) -> int:
     return connection.execute(
         update(rows)
         .where(rows.c.id.in_(ids), rows.c.state == State.BLOCKED)
-        .values(state=case((quarantined, int(State.QUARANTINED)), else_=int(State.PENDING)))
+        .values(state=case((quarantined, int(State.QUARANTINED)), else_=int(State.PENDING))),
+        execution_options=UNTRANSLATED,
     ).rowcount
 
 

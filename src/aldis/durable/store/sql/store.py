@@ -5,6 +5,7 @@ This module chooses the transactions and wakes the workers. The modules beside i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -20,7 +21,7 @@ from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
 from aldis.durable.store.sql.connection import Database, connection_of
 from aldis.durable.store.sql.errors import translated
 from aldis.durable.store.sql.notify import make_notifier, notify
-from aldis.durable.store.sql.tables import BATCH, MICRO, now, tables
+from aldis.durable.store.sql.tables import BATCH, MICRO, UNTRANSLATED, now, tables
 from aldis.durable.types import (
     AttemptFailure,
     ClaimedDelivery,
@@ -32,7 +33,7 @@ from aldis.durable.types import (
     ReceiverStats,
     State,
 )
-from aldis.errors import OutboxError
+from aldis.errors import OutboxError, PayloadError
 
 __all__ = ["SqlStore"]
 
@@ -52,6 +53,10 @@ _WRITTEN: Final = {
 
 #: Up to this many rows, there is an INSERT statement for each number of rows.
 _FEW: Final = 64
+
+#: The most characters of payloads in one INSERT on MariaDB. Escaped and in UTF-8, they take at most
+#: a few times as many bytes, and every server accepts a megabyte.
+_SAFE_SIZE: Final = 200_000
 
 #: The largest number of rows in one INSERT statement; a power of two.
 _MANY: Final = 256
@@ -88,6 +93,7 @@ class SqlStore:
         schema: str | None = None,
         notify: bool = True,
     ) -> None:
+        _refuse_translation(engine, schema)
         self.engine = engine
         self.prefix = prefix
         self.schema = schema
@@ -99,6 +105,7 @@ class SqlStore:
         self._statements = claim.ClaimStatements(self.kind, self._tables)
         self._insert_statement = lru_cache(maxsize=2 * _FEW)(self._build_insert)
         self._notifiers: list[Notifier] = []
+        self._max_packet: int | None = None  # of MariaDB, in bytes, once it was needed
 
     def check(self) -> None:
         """Check that the tables exist and have the version of this aldis."""
@@ -115,11 +122,24 @@ class SqlStore:
         with translated(self.kind):
             self._insert(connection_of(handle, self.engine), deliveries)
 
+    def check_size(self, handle: Session | Connection, delivery: NewDelivery) -> None:
+        """Check that MariaDB accepts the statement that will record a delivery.
+
+        Raises:
+            PayloadError: The statement is larger than the server's ``max_allowed_packet``.
+        """
+        if self.kind != "mysql" or len(delivery.payload) < _SAFE_SIZE:
+            return
+        if self._max_packet is None:
+            with translated(self.kind):
+                connection = connection_of(handle, self.engine)
+                asked = connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()
+            self._max_packet = int(asked)
+        if _size_in_statement(delivery.payload) + _SAFE_SIZE // 2 > self._max_packet:
+            raise PayloadError(_too_large(delivery, self._max_packet))
+
     def _insert(self, connection: Connection, deliveries: Sequence[NewDelivery]) -> None:
-        start = 0
-        for size in _insert_sizes(len(deliveries)):
-            batch = deliveries[start : start + size]
-            start += size
+        for batch in _batches(deliveries, by_size=self.kind == "mysql"):
             delayed = any(each.delay for each in batch)
             statement, names = self._insert_statement(len(batch), delayed)
             values: dict[str, Any] = {}
@@ -139,7 +159,8 @@ class SqlStore:
         rows = self._tables.deliveries.c
         sends = {each.emission_id for each in observed}
         found = connection.execute(
-            select(rows.emission_id, rows.receiver, rows.id).where(rows.emission_id.in_(sends))
+            select(rows.emission_id, rows.receiver, rows.id).where(rows.emission_id.in_(sends)),
+            execution_options=UNTRANSLATED,
         )
         ids = {(send, receiver): delivery_id for send, receiver, delivery_id in found}
         for each in observed:
@@ -152,6 +173,11 @@ class SqlStore:
         if self._notifies:
             text += f" RETURNING pg_notify('{self.channel}', '')"
         return text, names
+
+    @property
+    def notifies(self) -> bool:
+        """Whether each commit wakes the workers by NOTIFY."""
+        return self._notifies
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -369,6 +395,68 @@ class SqlStore:
         if changed:
             self.wake()
         return changed
+
+
+def _refuse_translation(engine: Engine, schema: str | None) -> None:
+    """Check that the engine does not move the outbox's tables to another schema.
+
+    Raises:
+        OutboxError: It does.
+    """
+    schemas = engine.get_execution_options().get("schema_translate_map") or {}
+    if schema in schemas:
+        message = (
+            f"the engine has schema_translate_map={dict(schemas)!r}, which does not apply to the "
+            f"outbox's tables: name their schema, Outbox(schema={schemas[schema]!r}), or give the "
+            "outbox an engine without the map, Outbox(engine=engine)"
+        )
+        raise OutboxError(message)
+
+
+def _batches(
+    deliveries: Sequence[NewDelivery], *, by_size: bool
+) -> Iterator[Sequence[NewDelivery]]:
+    """Divide deliveries into the rows of one INSERT statement each.
+
+    Args:
+        deliveries: The deliveries.
+        by_size: Whether to limit the size of a statement, too.
+    """
+    parts = _parts_by_size(deliveries) if by_size else [deliveries]
+    for part in parts:
+        start = 0
+        for size in _insert_sizes(len(part)):
+            yield part[start : start + size]
+            start += size
+
+
+def _parts_by_size(deliveries: Sequence[NewDelivery]) -> Iterator[Sequence[NewDelivery]]:
+    """Divide deliveries so that no part is too large for one statement, unless a single one is."""
+    start, size = 0, 0
+    for index, each in enumerate(deliveries):
+        length = len(each.payload)
+        if size + length > _SAFE_SIZE and index > start:
+            yield deliveries[start:index]
+            start, size = index, 0
+        size += length
+    yield deliveries[start:]
+
+
+def _size_in_statement(text: str) -> int:
+    """Return the bytes of a text in a statement in which the driver escapes it."""
+    return len(text.encode()) + sum(map(text.count, "\"\\'\n\r\x1a"))
+
+
+def _too_large(delivery: NewDelivery, limit: int) -> str:
+    arguments = json.loads(delivery.payload).get("payload", {})
+    sizes = {name: len(json.dumps(value)) for name, value in arguments.items()}
+    largest = max(sizes, key=lambda name: sizes[name], default="sender")
+    return (
+        f"argument {largest!r} of signal {delivery.signal!r} makes a delivery to "
+        f"{delivery.receiver!r} of {len(delivery.payload):,} characters, and the server's "
+        f"max_allowed_packet is {limit:,} bytes: record less with payload= (an id, say), or raise "
+        "max_allowed_packet"
+    )
 
 
 def _insert_sizes(count: int) -> Iterator[int]:

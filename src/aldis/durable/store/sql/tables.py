@@ -31,10 +31,24 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from aldis.durable.types import NAME_LENGTH, OVER, UNFINISHED, WAITING, State
 
-__all__ = ["BATCH", "MICRO", "Tables", "among", "microseconds", "now", "tables", "unindexed"]
+__all__ = [
+    "BATCH",
+    "MICRO",
+    "UNTRANSLATED",
+    "Tables",
+    "among",
+    "microseconds",
+    "now",
+    "tables",
+    "unindexed",
+]
 
 #: How many rows one statement changes at most.
 BATCH: Final = 500
+
+#: The options of a statement that runs on a connection of the application. The outbox's tables are
+#: in one schema, although the application may have one for each tenant.
+UNTRANSLATED: Final[dict[str, Any]] = {"schema_translate_map": None}
 
 #: Microseconds in a second.
 MICRO: Final = 1_000_000
