@@ -12,11 +12,11 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from inspect import iscoroutinefunction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
+    from pathlib import Path
 
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session, SessionTransaction
@@ -74,6 +74,8 @@ def metadata_folder(dist: Distribution) -> Path | None:
     A distribution that another finder than Python's has found may have none.
     """
     path: Any = getattr(dist, "_path", None)
+    from pathlib import Path  # noqa: PLC0415 - it would double the time of `import aldis`
+
     return None if path is None else Path(str(path))
 
 

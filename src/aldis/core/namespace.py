@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final, Protocol, Self, overload
 from weakref import ref
 
@@ -183,7 +182,7 @@ class Namespace(dict[str, NamedSignal]):
         """
         found = self.get(name)
         if found is None:
-            closest = get_close_matches(name, self, n=1)
+            closest = _close_matches(name, self)
             hint = f"; did you mean {closest[0]!r}?" if closest else ""
             message = f"no signal is called {name!r}{hint}"
             raise UnknownNameError(message)
@@ -339,10 +338,16 @@ def _mismatches(found: Signal[..., Any]) -> list[str]:
     return problems
 
 
+def _close_matches(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
+    return get_close_matches(name, list(names), n=1, cutoff=cutoff)
+
+
 def _unsent(found: NamedSignal[..., Any], declared: list[str]) -> Finding:
     receivers = found._living_receivers()  # noqa: SLF001 - part of aldis.core
     who = ", ".join(describe(each) for each in receivers)
-    closest = get_close_matches(found.name, declared, n=1, cutoff=0.8)
+    closest = _close_matches(found.name, declared, cutoff=0.8)
     text = f"{who} listens to {found.name!r}, which no code declares or has sent"
     if closest:
         return Finding(found.name, f"{text}; did you mean {closest[0]!r}?", closest=closest[0])

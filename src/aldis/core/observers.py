@@ -6,7 +6,6 @@ takes the path in :mod:`aldis.core.slowpath`, which notifies every observer.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -17,7 +16,7 @@ from typing import Any, Final, Self
 
 from aldis._compat import set_variable
 from aldis.core._native import set_observed
-from aldis.core.process import ForkSafeLock
+from aldis.core.process import ForkSafeLock, log
 
 __all__ = [
     "NOT_OBSERVED",
@@ -36,8 +35,6 @@ __all__ = [
     "report_error",
     "take_send_id",
 ]
-
-_log = logging.getLogger("aldis")
 
 _observers: tuple[Observer, ...] = ()
 _current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
@@ -173,7 +170,7 @@ class Emission(_Timed):
 
 
 def _log_failure(observer: Observer) -> None:
-    _log.exception("aldis: the observer %r failed", observer)
+    log().exception("aldis: the observer %r failed", observer)
 
 
 class Call(_Timed):

@@ -17,7 +17,17 @@ from _thread import RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import ref
 
-__all__ = ["ForkSafeLock", "cached_property", "is_set", "lock_holders", "renew_lock_after_fork"]
+if TYPE_CHECKING:
+    from logging import Logger
+
+__all__ = [
+    "ForkSafeLock",
+    "cached_property",
+    "is_set",
+    "lock_holders",
+    "log",
+    "renew_lock_after_fork",
+]
 
 
 class _HasLock(Protocol):
@@ -86,6 +96,13 @@ else:
             if self.attrname not in values:
                 return values.setdefault(self.attrname, self.func(instance))
             return values[self.attrname]
+
+
+def log() -> Logger:
+    """Return the logger of aldis. An error is rare, and an import of ``logging`` takes time."""
+    from logging import getLogger  # noqa: PLC0415 - `import aldis` would take a third longer
+
+    return getLogger("aldis")
 
 
 _OFF: Final = frozenset({"", "0", "false", "no", "off"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from warnings import warn
 from weakref import WeakMethod, ref
 
-from aldis.core import slowpath, strict
+from aldis.core import observers, slowpath, strict
 from aldis.core._native import Emitter
 from aldis.core._typing import ConnectDecorator, P, R, Receiver
 from aldis.core.contract import Contract
@@ -359,6 +359,8 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
         propagates and the remaining receivers are not called.
         """
         send = self._prepare("asend", *args, payload=kwargs)
+        if not (observers.enabled or strict.is_strict() or self._routes.continue_on_error):
+            return await slowpath.await_unobserved(send)
         adapt, robust = slowpath.mixed, self.continue_on_error
         return slowpath.pairs(await slowpath.await_receivers(send, adapt=adapt, robust=robust))
 

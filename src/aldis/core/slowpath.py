@@ -6,7 +6,6 @@ end the send, and receivers that an overridden ``receivers_for`` returned.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from aldis.core import observers, strict
 from aldis.core._native import OutcomeFields, set_outcome_type
 from aldis.core.frames import hide_frames
+from aldis.core.process import log
 from aldis.core.receiver import describe, describe_signal, is_async, needs_send_id
 from aldis.errors import AsyncReceiverError
 
@@ -26,14 +26,13 @@ __all__ = [
     "Send",
     "Step",
     "await_receivers",
+    "await_unobserved",
     "call_receivers",
     "log_error",
     "mixed",
     "only_async",
     "pairs",
 ]
-
-_log = logging.getLogger("aldis")
 
 R = TypeVar("R")
 
@@ -239,6 +238,28 @@ def _absence(step: Step) -> str:
     return "dead" if step.live else "disconnected during this send"
 
 
+async def await_unobserved(send: Send) -> list[tuple[Any, Any]]:
+    """Call or await the receivers of an ``asend`` that no observer and no strict mode looks at."""
+    sender, payload, steps = send.sender, send.payload, send.steps
+    if any([step.receiver.info.needs_send_id for step in steps]):  # noqa: C419 - faster
+        return pairs(await await_receivers(send, adapt=mixed))
+    results: list[tuple[Any, Any]] = []
+    called: set[object] = set()
+    for step in steps:
+        record = step.receiver
+        pair = None if record.key in called else step.resolve()
+        if pair is None:
+            continue
+        called.add(record.key)
+        receiver, call = pair
+        facts = record.info
+        value = (mixed(facts, call) if facts.relays else call)(sender, **payload)
+        if facts.is_async or (value is not None and isinstance(value, Awaitable)):
+            value = await value
+        results.append((receiver, value))
+    return results
+
+
 async def await_receivers(
     send: Send, *, adapt: Callable[[Facts, Any], Callable[..., Any]], robust: bool = False
 ) -> list[Outcome[Any]]:
@@ -395,7 +416,7 @@ def _failed(signal: Any, receiver: Any, error: Exception) -> Outcome[Any]:
 def log_error(signal: Any, receiver: Any, error: Exception) -> None:
     """Log an error of a receiver that does not end the send."""
     names = describe(receiver), describe_signal(signal)
-    _log.error("receiver %s of %s raised", *names, exc_info=hide_frames(error))
+    log().error("receiver %s of %s raised", *names, exc_info=hide_frames(error))
 
 
 def _postpone(signal: Any, error: BaseException) -> BaseException:
