@@ -5,12 +5,18 @@ from pathlib import Path
 
 from flask import Flask
 
+from aldis.observe import TraceOption
 from examples.shop import database, receivers
 from examples.shop.views import bp
 
 
-def create_app(file: Path) -> Flask:
-    """Create a shop whose SQLite database is ``file``."""
+def create_app(file: Path, trace: TraceOption | None = None) -> Flask:
+    """Create a shop.
+
+    Args:
+        file: The SQLite database.
+        trace: Which requests to print; see :class:`aldis.flask.Aldis`.
+    """
     app = Flask("examples.shop")
     app.config.update(
         DATABASE=file,
@@ -18,7 +24,7 @@ def create_app(file: Path) -> Flask:
         SECRET_KEY=secrets.token_bytes(),
         SESSION_COOKIE_SAMESITE="Lax",
     )
-    database.prepare(app)
+    database.prepare(app, trace)
     receivers.connect_to(app)
     app.register_blueprint(bp)
     return app

@@ -18,10 +18,10 @@ from time import monotonic, sleep
 from werkzeug.serving import make_server
 
 from aldis.durable.types import UNFINISHED, DeliveryFilter, State
-from aldis.observe import trace
+from aldis.observe import TracedRequest, trace
 from examples.shop.app import create_app
 from examples.shop.backroom import LEASE, working
-from examples.shop.server import Traced, Visit, talk_quietly, warm_up
+from examples.shop.server import talk_quietly, warm_up
 from examples.shop.visitor import Visitor
 
 SLOW = 60.0  # seconds
@@ -97,17 +97,17 @@ def main() -> None:
     """Open the shop on a database file, with a printer that needs some seconds for a receipt."""
     talk_quietly()
     file, printer = Path(sys.argv[1]), float(sys.argv[2])
-    app = create_app(file)
-    app.config["PRINTER_SECONDS"] = printer
-    warm_up(app)
     paid = Event()
 
-    def show_payment(visit: Visit) -> None:
-        if visit.request == "POST /pay":
-            visit.print()
+    def show_payment(visit: TracedRequest) -> None:
+        if (visit.method, visit.path) == ("POST", "/pay"):
+            visit.trace.print(str(visit))
             paid.set()
 
-    server = make_server("127.0.0.1", 0, Traced(app, show_payment), threaded=True)
+    app = create_app(file, trace=show_payment)
+    app.config["PRINTER_SECONDS"] = printer
+    warm_up(app)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     Thread(target=server.serve_forever, daemon=True).start()
     print(f"{OPEN}http://{server.host}:{server.port}/", flush=True)
     store = app.extensions["aldis"].outbox.store

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from aldis.durable import Outbox
 from aldis.durable.store.sql.migrate import upgrade
 from aldis.flask import Aldis
+from aldis.observe import TraceOption
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 
@@ -43,14 +44,19 @@ def money(cents: int) -> Decimal:
     return Decimal(cents).scaleb(-2)
 
 
-def prepare(app: Flask) -> None:
-    """Create the tables of ``app`` if its database is new, and give the app an outbox."""
+def prepare(app: Flask, trace: TraceOption | None) -> None:
+    """Create the tables of ``app`` if its database is new, and give the app an outbox.
+
+    Args:
+        app: The app.
+        trace: Which requests to print; see :class:`aldis.flask.Aldis`.
+    """
     with closing(sqlite3.connect(app.config["DATABASE"])) as new:
         new.executescript(SCHEMA.read_text())
     engine = app.extensions["engine"] = create_engine(f"sqlite:///{app.config['DATABASE']}")
     upgrade(engine)  # the outbox's own tables; `aldis db upgrade` does the same
     # Immediate: of two customers who pay at the same moment, one waits.
-    Aldis(app, outbox=Outbox(session, engine=engine, immediate=True))
+    Aldis(app, outbox=Outbox(session, engine=engine, immediate=True), trace=trace)
     app.teardown_appcontext(_close_session)
 
 

@@ -11,8 +11,9 @@ from textwrap import fill
 from threading import Thread
 
 import aldis
+from aldis.observe import TracedRequest
 from examples.shop import crash
-from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
+from examples.shop.server import end_when_told, open_shop, talk_quietly
 from examples.shop.visitor import Page, Visitor
 
 
@@ -97,7 +98,7 @@ def engine() -> str:
 
 def visit_shop() -> bool:
     """Take every step and print its tree; return whether each answer was the expected one."""
-    visits: Queue[Visit] = Queue()
+    visits: Queue[TracedRequest] = Queue()
     visitor = Visitor()
     as_expected = True
     with open_shop(visits.put) as shop:
@@ -105,8 +106,9 @@ def visit_shop() -> bool:
         for number, step in enumerate(STEPS if shop.no_login else [*STEPS, LOGIN], 1):
             print(fill(f"{number}. {step.story}", 79))
             page = step.take(visitor, shop.address.rstrip("/"))
-            while not visits.empty():  # the server hands a visit over before it answers
-                visits.get().print()
+            while not visits.empty():  # aldis passes a request on before its answer ends
+                visit = visits.get()
+                visit.trace.print(str(visit))
             if page.status != step.answer or step.text not in page.text:
                 print(
                     f"The answer was {page.status}, but the demo expected {step.answer} {step.text}"

@@ -4,10 +4,9 @@ The tree of each request is printed after its answer.
 """
 
 import sys
-from threading import Lock
 
 from examples.shop.backroom import working
-from examples.shop.server import Visit, end_when_told, open_shop, talk_quietly
+from examples.shop.server import end_when_told, open_shop, talk_quietly
 
 WELCOME = """\
 The shop is open: {address}
@@ -24,22 +23,13 @@ Ctrl-C closes the shop.
 LOGIN = "a login with any name and password, or cancel it at the provider"
 NO_LOGIN = "no login, because {reason}"
 
-printing = Lock()
-
-
-def show(visit: Visit) -> None:
-    """Print the tree of one request; the lock keeps the trees of other threads out of it."""
-    with printing:
-        visit.print()
-        print(flush=True)
-
 
 def main() -> int:
     """Serve until interrupted, and return the exit code."""
     talk_quietly()
     end_when_told()
     try:
-        with open_shop(show) as shop:
+        with open_shop(trace=True) as shop:
             login = NO_LOGIN.format(reason=shop.no_login) if shop.no_login else LOGIN
             print(WELCOME.format(address=shop.address, login=login), flush=True)
             with working(shop.app):

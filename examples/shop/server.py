@@ -1,72 +1,27 @@
-"""The shop on a real WSGI server, which answers and traces each request on its own thread."""
+"""The shop on a real WSGI server, which answers each request on its own thread."""
 
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from traceback import extract_tb
-from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from aldis.errors import MissingExtraError
-from aldis.observe import Trace, trace
+from aldis.observe import TraceOption
 from examples.shop import database
 from examples.shop.app import create_app
 from examples.shop.provider import NoLoginError, open_provider
 
 HOSTS = ("127.0.0.1", "localhost")  # a visitor may type either of them
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One answered request, and the signals that were sent during it."""
-
-    request: str
-    status: str
-    seconds: float
-    seen: Trace
-
-    def print(self) -> None:
-        """Print the request, and below it the tree of its signals."""
-        self.seen.print(f"{self.request} -> {self.status}, {self.seconds * 1000:.1f} ms")
-
-
-class Traced:
-    """A WSGI middleware that traces each request and passes the visit to ``visited``.
-
-    The server answers requests on several threads at once, so a trace records only the signals of
-    its own request.
-    """
-
-    def __init__(self, app: WSGIApplication, visited: Callable[[Visit], None]) -> None:
-        self.app = app
-        self.visited = visited
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request on its thread of the server."""
-        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-        status = ""
-
-        def note_status(line: str, *rest: Any) -> Callable[[bytes], object]:
-            nonlocal status
-            status = line
-            return start_response(line, *rest)
-
-        started = perf_counter()
-        with trace(everywhere=False) as seen:
-            body = self.app(environ, note_status)
-        self.visited(Visit(request, status, perf_counter() - started, seen))
-        return body
 
 
 @dataclass(frozen=True)
@@ -84,20 +39,18 @@ class OpenShop:
 
 
 @contextmanager
-def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenShop]:
+def open_shop(trace: TraceOption, port: int = 0) -> Iterator[OpenShop]:
     """Create a new shop and its server on the loopback address.
 
     Args:
-        visited: The server's threads call it with each visit.
+        trace: Which requests to print; see :class:`aldis.flask.Aldis`.
         port: The port; 0 chooses a free one.
     """
     with ExitStack() as until_closed:
         folder = until_closed.enter_context(TemporaryDirectory(prefix="shop-"))
-        app = create_app(Path(folder, "shop.db"))
+        app = create_app(Path(folder, "shop.db"), trace)
         until_closed.callback(database.close, app)
-        server = until_closed.enter_context(
-            make_server("127.0.0.1", port, Traced(app, visited), threaded=True)
-        )
+        server = until_closed.enter_context(make_server("127.0.0.1", port, app, threaded=True))
         no_login = ""
         try:
             until_closed.enter_context(login_for(app, server.port))
@@ -108,8 +61,8 @@ def open_shop(visited: Callable[[Visit], None], port: int = 0) -> Iterator[OpenS
 
 
 def warm_up(app: Flask) -> None:
-    """Answer one untraced request, in which Flask and aldis initialise themselves."""
-    app.test_client().get("/")
+    """Answer one request, in which Flask and aldis initialise themselves."""
+    app.test_client().get("/static/warm-up")  # requests for static files are not traced
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from aldis._optional import loaded
 from aldis.core import is_strict, set_strict
@@ -17,6 +17,7 @@ from aldis.core.frames import hidden, hide_frames
 from aldis.core.sender import real_sender
 from aldis.core.signal import Signal
 from aldis.errors import OutboxError
+from aldis.observe._requests import RequestReport, TraceOption
 from aldis.receivers import once
 from aldis.transactions import register_provider, warn_forgotten
 
@@ -59,6 +60,8 @@ class BaseExtension(ABC, Generic[AppT]):
             are recorded in it, and ``after_commit`` waits for its session.
         strict: Whether strict mode is on. The default is ``app.config["ALDIS_STRICT"]`` if it is
             set, and otherwise ``app.debug``.
+        trace: Whether to print the signals of each request as a tree, to the standard error; see
+            :class:`aldis.flask.Aldis`.
 
     Raises:
         OutboxError: ``outbox`` is not an outbox, or the app has another one already.
@@ -73,6 +76,7 @@ class BaseExtension(ABC, Generic[AppT]):
         *,
         outbox: Outbox | None = None,
         strict: bool | None = None,
+        trace: TraceOption | None = None,
     ) -> None:
         if outbox is not None:
             from aldis.durable.outbox import check_outbox  # noqa: PLC0415 - SQLAlchemy is optional
@@ -80,6 +84,7 @@ class BaseExtension(ABC, Generic[AppT]):
             check_outbox(outbox, self._example)
         self.outbox: Outbox | None = outbox
         self._strict: bool | None = strict
+        self._trace: TraceOption | None = trace
         self._apps: WeakSet[Any] = WeakSet()
         if app is not None:
             self.init_app(app)
@@ -113,6 +118,7 @@ class BaseExtension(ABC, Generic[AppT]):
                 signal.connect(hidden(self._receiver(_hide_frames)), app, weak=False)
             if self.outbox is not None:
                 self._connect_outbox(app, self.outbox)
+            self._trace_requests(app)
         self._update_strict(app)
 
     # -- the framework ---------------------------------------------------------------------------
@@ -142,6 +148,16 @@ class BaseExtension(ABC, Generic[AppT]):
     def _current_outbox() -> Outbox | None:
         """Return the outbox of the current app."""
 
+    @staticmethod
+    @abstractmethod
+    def _own_signals() -> Iterable[Signal[..., Any]]:
+        """Return the signals of the framework."""
+
+    @staticmethod
+    @abstractmethod
+    def _wrap(app: AppT, report: RequestReport) -> None:
+        """Put a tracer around ``app``."""
+
     # -- what it does ----------------------------------------------------------------------------
 
     def _connect_outbox(self, app: AppT, outbox: Outbox) -> None:
@@ -165,6 +181,23 @@ class BaseExtension(ABC, Generic[AppT]):
 
         self._popped().connect(hidden(self._receiver(warn)), app, weak=False)
 
+    def _trace_requests(self, app: AppT) -> None:
+        """Print the tree of each request, if the settings of ``app`` ask for it."""
+        option = self._trace
+        if option is None:
+            option = app.config.get("ALDIS_TRACE")
+        if option is None or option is False or app in _traced_apps:
+            return
+        app_ref = ref(app)
+
+        def is_static(method: str, path: str) -> bool:
+            traced = app_ref()
+            return traced is not None and _is_static(traced, method, path)
+
+        names = {str(getattr(signal, "name", "")) for signal in self._own_signals()}
+        self._wrap(app, RequestReport(option, names, is_static))
+        _traced_apps.add(app)
+
     def _update_strict(self, app: AppT, **_: Any) -> None:
         """Turn strict mode on if the settings of ``app`` ask for it."""
         declare_loaded_signals()  # the app may have imported a library since init_app()
@@ -175,6 +208,19 @@ class BaseExtension(ABC, Generic[AppT]):
             wanted = app.debug
         if wanted and not is_strict():
             set_strict()
+
+
+#: The apps whose requests are printed, so that no request is printed twice.
+_traced_apps: WeakSet[Any] = WeakSet()
+
+
+def _is_static(app: App, method: str, path: str) -> bool:
+    """Tell whether a view for static files answers a request."""
+    try:
+        endpoint, _ = app.url_map.bind("localhost").match(path, method)
+    except Exception:  # noqa: BLE001 - no view, or a redirect; the app answers this itself
+        return False
+    return str(endpoint).rpartition(".")[2] == "static"
 
 
 def _hide_frames(_app: object, exception: BaseException, **_: Any) -> None:

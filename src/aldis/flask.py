@@ -16,6 +16,7 @@ from aldis._extension import BaseExtension, app_outbox
 from aldis._optional import needs
 from aldis.core import Signal, declare
 from aldis.core.frames import hidden
+from aldis.observe._requests import RequestReport, WsgiTracer
 from aldis.signals import Namespace, signals_available
 
 if signals_available:
@@ -137,9 +138,18 @@ class Aldis(BaseExtension["Flask"]):
             session.
         strict: Whether strict mode is on. The default is ``app.config["ALDIS_STRICT"]`` if it is
             set, and otherwise ``app.debug``.
+        trace: ``True`` prints the signals of each request as a tree, to the standard error. A path
+            such as ``"/pay"``, or a list of paths, prints only the requests to them and to the
+            paths below them; ``*`` stands for any characters. A callable gets each
+            :class:`aldis.observe.TracedRequest` instead. Requests for static files, and successful
+            requests that call no receiver, are left out. The default is
+            ``app.config["ALDIS_TRACE"]``. Every send is slower while a request is traced, so use it
+            for development.
 
     Raises:
         OutboxError: ``outbox`` is not an outbox, or the app has another one already.
+        TypeError: ``trace`` has another type.
+        ValueError: A path of ``trace`` does not begin with a slash.
     """
 
     _example = "Aldis(app, outbox=Outbox(db.session))"
@@ -155,6 +165,14 @@ class Aldis(BaseExtension["Flask"]):
     @staticmethod
     def _popped() -> Signal[..., Any]:
         return appcontext_popped
+
+    @staticmethod
+    def _own_signals() -> list[Signal[..., Any]]:
+        return [globals()[name] for name in __all__ if hasattr(globals()[name], "send_robust")]
+
+    @staticmethod
+    def _wrap(app: Flask, report: RequestReport) -> None:
+        app.wsgi_app = WsgiTracer(app.wsgi_app, report)  # type: ignore[method-assign]
 
     @staticmethod
     def _receiver(function: Callable[..., None]) -> Callable[..., Any]:

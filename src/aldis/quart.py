@@ -17,6 +17,7 @@ from aldis.blinker import install_as_blinker
 from aldis.core.frames import hidden
 from aldis.core.namespace import declare
 from aldis.core.signal import Signal
+from aldis.observe._requests import AsgiTracer, RequestReport
 
 install_as_blinker()
 
@@ -165,9 +166,18 @@ class Aldis(BaseExtension["Quart"]):
             are recorded in it, and ``after_commit`` waits for its session.
         strict: Whether strict mode is on. The default is ``app.config["ALDIS_STRICT"]`` if it is
             set, and otherwise ``app.debug``.
+        trace: ``True`` prints the signals of each request as a tree, to the standard error. A path
+            such as ``"/pay"``, or a list of paths, prints only the requests to them and to the
+            paths below them; ``*`` stands for any characters. A callable gets each
+            :class:`aldis.observe.TracedRequest` instead. Requests for static files, and successful
+            requests that call no receiver, are left out. The default is
+            ``app.config["ALDIS_TRACE"]``. Every send is slower while a request is traced, so use it
+            for development.
 
     Raises:
         OutboxError: ``outbox`` is not an outbox, or the app has another one already.
+        TypeError: ``trace`` has another type.
+        ValueError: A path of ``trace`` does not begin with a slash.
     """
 
     _example = "Aldis(app, outbox=Outbox(session))"
@@ -183,6 +193,14 @@ class Aldis(BaseExtension["Quart"]):
     @staticmethod
     def _popped() -> Signal[..., Any]:
         return appcontext_popped
+
+    @staticmethod
+    def _own_signals() -> list[Signal[..., Any]]:
+        return [globals()[name] for name in __all__ if hasattr(globals()[name], "send_robust")]
+
+    @staticmethod
+    def _wrap(app: Quart, report: RequestReport) -> None:
+        app.asgi_app = AsgiTracer(app.asgi_app, report)  # type: ignore[method-assign,assignment]
 
     @staticmethod
     def _receiver(function: Callable[..., None]) -> Callable[..., Any]:

@@ -11,9 +11,10 @@ A server with many threads records one request with ``trace(everywhere=False)`` 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from itertools import islice
@@ -208,7 +209,9 @@ class Trace(Observer):
     # -- printing ------------------------------------------------------------------------------
 
     def print(self, title: str | None = None, file: TextIO | None = None) -> None:
-        """Print the trees: in colour on a terminal if rich is installed, else as plain text.
+        """Print the trees in one write, in colour on a terminal.
+
+        Without rich, or if ``NO_COLOR`` is set, the text is plain.
 
         Args:
             title: A title such as the request. The trees become the branches of one tree.
@@ -216,22 +219,22 @@ class Trace(Observer):
                 is printed, as with the function ``print``.
         """
         file = file or sys.stdout
-        if file is None:
-            return
-        roots = self.roots
-        if file.isatty():
-            try:
-                from rich.console import Console, Group  # noqa: PLC0415 - rich is optional
-            except ModuleNotFoundError:
-                pass
-            else:
-                console = Console(file=file, highlight=False)
-                with console.capture() as drawn:
-                    console.print(Group(*rich_trees(roots, title)))
-                print(encodable(drawn.get(), file.encoding), end="", file=file)
-                return
-        text = "\n".join(text_lines(roots, title))
-        print(encodable(text, getattr(file, "encoding", None)), file=file)
+        if file is not None:
+            self.write(self.roots, title, file)
+
+    @staticmethod
+    def write(roots: Sequence[EmissionNode], title: str | None, file: TextIO) -> None:
+        """Write some trees to ``file`` in one write; see :meth:`print`.
+
+        Args:
+            roots: The trees.
+            title: The title, or ``None``.
+            file: The file.
+        """
+        text = _drawn_in_colour(roots, title, file) if _shows_colour(file) else None
+        if text is None:
+            text = "\n".join((*text_lines(roots, title), ""))
+        file.write(encodable(text, getattr(file, "encoding", None)))
 
     def __str__(self) -> str:
         return "\n".join(text_lines(self.roots))
@@ -259,6 +262,22 @@ def trace(limit: int = DEFAULT_LIMIT, *, everywhere: bool = True) -> Iterator[Tr
         stack.callback(detach, seen)  # first, because an interrupt may come before attach() returns
         attach(seen)
         yield seen
+
+
+def _shows_colour(file: TextIO) -> bool:
+    return file.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _drawn_in_colour(roots: Sequence[EmissionNode], title: str | None, file: TextIO) -> str | None:
+    """Return the trees with the codes of colours; ``None`` if rich is not installed."""
+    try:
+        from rich.console import Console, Group  # noqa: PLC0415 - rich is optional
+    except ModuleNotFoundError:
+        return None
+    console = Console(file=file, highlight=False)
+    with console.capture() as drawn:
+        console.print(Group(*rich_trees(roots, title)))
+    return drawn.get()
 
 
 #: The labels of functions, by the ids of their code. Each entry keeps its code, so an id is unique.
