@@ -97,10 +97,30 @@ def move() -> None:
         raise StandInError(unknown_release())
     for signal in signals:
         _rehearse(signal)
-    defaults = [names["default_namespace"] for names in copies]
+    defaults: list[Any] = [names["default_namespace"] for names in copies]
+    defaults.sort(key=lambda space: spaces.index(type(space)))  # the oldest first
     for names in copies:
         names.update(_aldis_signal=_aldis_signal, _aldis_init=_prepare, _aldis_named=_named)
         setattr(type(names["ANY"]), PROXY_ATTRIBUTE, lambda symbol: Symbol(symbol.name))
+    _change_classes(classes, spaces, functions)
+    # Again, because another thread may have made some before their classes changed.
+    modules, signals, owned = _instances(ModuleType, tuple(classes), tuple(spaces))
+    for space_class in spaces:
+        _rebase_namespace_classes(space_class)
+    for space in defaults:
+        _join_default_namespaces(space)
+    for space in owned:
+        if not any(space is each for each in defaults):
+            _move_namespace(space)
+    for signal in signals:
+        _aldis_signal(signal)
+    _replace_names(modules, classes, spaces, copies)
+
+
+def _change_classes(
+    classes: list[type[Any]], spaces: list[type[Any]], functions: list[Any]
+) -> None:
+    """Let blinker's classes, and the methods that programs hold, call aldis."""
     for signal_class in classes:
         _extend_signal_class(signal_class)
     for space_class in spaces:
@@ -108,15 +128,6 @@ def move() -> None:
     # Last, since other threads may send at this moment.
     for function in functions:
         function.__code__ = _BODIES[function.__code__.co_qualname].__code__
-    # Again, because another thread may have made some before their classes changed.
-    modules, signals, owned = _instances(ModuleType, tuple(classes), tuple(spaces))
-    for space_class in spaces:
-        _rebase_namespace_classes(space_class)
-    for space in owned:
-        _move_namespace(space, is_default=any(space is each for each in defaults))
-    for signal in signals:
-        _aldis_signal(signal)
-    _replace_names(modules, classes, spaces, copies)
 
 
 def unknown_release() -> str:
@@ -562,11 +573,8 @@ def _rebase_namespace_classes(blinkers: Any) -> None:
         each.__bases__ = tuple(Namespace if base is blinkers else base for base in each.__bases__)
 
 
-def _move_namespace(space: Any, *, is_default: bool) -> None:
+def _move_namespace(space: Any) -> None:
     """Give one of blinker's namespaces the class of aldis's, and list it with the others."""
-    if is_default:
-        _join_default_namespaces(space)
-        return
     if not isinstance(space, Namespace):
         space.__class__ = Namespace
     if "__module__" not in vars(space):  # another thread may have made it a moment ago
