@@ -362,6 +362,40 @@ class TestExplain:
             ended = shop.run(*SIGNALS, "explain", signal, "--sender", sender, "--app", "texts")
             assert f"Sent by '{sender}', it calls 1 of " in ended.stdout, ended.stderr
 
+    def test_a_sender_without_a_name_has_that_of_its_global(self, shop):
+        """Lists, reasons and trees show ``module:NAME`` instead of an address, or the type."""
+        shop.write(
+            "harbours.py",
+            """
+            from shop import *
+
+            class Harbour: ...
+
+            north = Harbour()
+            docked = shop.signal("docked")
+            places = [north, Harbour()]
+            [docked.connect(thank, place) for place in places]
+
+            @request_started.connect_via(app)
+            def arrive(sender, **extra):
+                docked.send(north, order_id=7)
+                docked.send(places[1], order_id=7)
+            """,
+        )
+        app = ("--app", "harbours")
+        listed = shop.run(*SIGNALS, "list", "docked", *app).stdout
+        assert "\n        for harbours:north, weak, robust\n" in listed
+        assert "\n        for <Harbour>, weak, robust\n" in listed
+        for sender in ("harbours:north", "harbours.north"):
+            explained = shop.run(*SIGNALS, "explain", "docked", *app, "-s", sender).stdout
+            assert "Sent by harbours:north, it calls 1 of 2 receivers:\n" in explained
+            assert "not called: it listens to <Harbour> only\n" in explained
+        traced = shop.run(*SIGNALS, "trace", "/", *app)
+        assert "sent by harbours:north (order_id)\n" in traced.stdout
+        assert "sent by <Harbour> (order_id)\n" in traced.stdout
+        for text in (listed, explained, traced.stdout):
+            assert "0x" not in text
+
     def test_a_number_that_is_none(self, shop):
         """The error for a wrong number explains how to write the text."""
         text = ask(shop, "explain", "order_paid", "--sender", "int:five", code=2)

@@ -203,7 +203,7 @@ class TestOtherApps:
         ready = "ready, " if knows_lifespan else ""
         assert re.fullmatch(
             r"POST /l%C3%A4mp\?much=1 -> 299, [\d.]+ ms\n"
-            rf"└─ lit  .* sent by <App at 0x\w+> \({ready}body\)  by asend\n"
+            rf"└─ lit  .* sent by lamp:app \({ready}body\)  by asend\n"
             r"   └─ hear  .*  async  lamp.py:\d+\n",
             ended.stdout,
         )

@@ -7,7 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,7 @@ import click
 from aldis.cli._output import INDENT, Report, Styled, local_name, relative_location
 from aldis.core import ANY, Contract, NamedSignal, Namespace, default_namespace, namespaces
 from aldis.core.explain import Row
+from aldis.core.frames import is_hidden
 from aldis.core.receiver import binder_of, name_of
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "labelled_namespaces",
     "matching_signals",
     "receivers_of",
+    "sender_text",
     "show_receivers",
     "show_signal",
     "signal_json",
@@ -37,6 +39,9 @@ __all__ = [
 
 #: The label of the default namespace.
 DEFAULT: Final = "aldis.default_namespace"
+
+#: A sender without a name, as ``describe_sender`` shows it.
+ADDRESS: Final = re.compile(r"<([^<>]+) at (0x[0-9a-f]+)>")
 
 
 class UnknownSignalError(click.ClickException):
@@ -132,6 +137,8 @@ def _receiver_names(signal: NamedSignal[..., Any]) -> set[str]:
     """Return the names under which users know the receivers of ``signal``."""
     names = set()
     for receiver in signal._living_receivers():  # noqa: SLF001 - part of aldis
+        if is_hidden(receiver):
+            continue
         names.add(local_name(name_of(receiver)))
         names.update(getattr(binder_of(receiver), "names", ()))  # of a durable receiver
     return names
@@ -281,7 +288,33 @@ def receivers_of(signal: NamedSignal[..., Any], sender: Any = ANY) -> list[Found
     plugins = _plugins_of(signal)
     if len(plugins) != len(rows):  # a receiver died between the two lines above
         plugins = [()] * len(rows)
-    return [FoundReceiver(row, names) for row, names in zip(rows, plugins, strict=True)]
+    return [
+        FoundReceiver(_without_addresses(row), names)
+        for row, names in zip(rows, plugins, strict=True)
+    ]
+
+
+def _without_addresses(row: Row) -> Row:
+    obstacle = None if row.obstacle is None else sender_text(row.obstacle)
+    return replace(row, sender=sender_text(row.sender), obstacle=obstacle)
+
+
+def sender_text(text: str) -> str:
+    """Return a text about a sender with ``module:NAME``, or its type, in place of an address.
+
+    Args:
+        text: A text with ``<Branch at 0x7f...>``, from a sender that lives and has no name.
+    """
+    return ADDRESS.sub(lambda match: _global_at(int(match[2], 16)) or f"<{match[1]}>", text)
+
+
+def _global_at(address: int) -> str | None:
+    """Return ``module:NAME`` of the global whose address this is, the main module's last."""
+    for name, module in sorted(sys.modules.items(), key=lambda each: each[0] == "__main__"):
+        for attribute, value in list(getattr(module, "__dict__", {}).items()):
+            if id(value) == address:
+                return f"{name}:{attribute}"
+    return None
 
 
 def _plugins_of(signal: NamedSignal[..., Any]) -> list[tuple[str, ...]]:

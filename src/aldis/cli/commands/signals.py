@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from itertools import groupby
 from typing import Any
@@ -19,6 +18,7 @@ from aldis.cli._signals import (
     known_signals,
     matching_signals,
     receivers_of,
+    sender_text,
     show_receivers,
     show_signal,
     signal_json,
@@ -163,7 +163,7 @@ def _find_sender(ctx: click.Context, text: str, app: Any, signal: NamedSignal[..
         return _number(value, text)
     known = _known_senders(signal)
     for sender in (*known, None):
-        if text in (sender, describe_sender(sender)):
+        if text in (sender, describe_sender(sender), sender_text(describe_sender(sender))):
             return sender
     if _is_text_signal(signal):
         return text
@@ -188,11 +188,7 @@ def _known_senders(signal: NamedSignal[..., Any]) -> list[Any]:
 
 def _is_text_signal(signal: NamedSignal[..., Any]) -> bool:
     """Tell whether the contract declares that the sender is a text."""
-    if signal.contract is None:
-        return False
-    function = signal.contract.function
-    sender = next(iter(inspect.signature(function).parameters.values()))
-    return sender.annotation in (str, "str")
+    return signal.contract is not None and signal.contract.sender_type is str
 
 
 def _sending_object(ctx: click.Context, text: str, known: list[Any]) -> Any:
@@ -211,7 +207,7 @@ def _sending_object(ctx: click.Context, text: str, known: list[Any]) -> Any:
 
 
 def _unknown_sender(text: str, why: str, known: list[Any]) -> click.BadParameter:
-    listened = sorted({describe_sender(sender) for sender in known})
+    listened = sorted({sender_text(describe_sender(sender)) for sender in known})
     hint = f". Receivers listen to {', '.join(listened)}" if listened else ""
     return click.BadParameter(
         f"there is no sender {text!r}{why}{hint}. Write module:NAME for an object, app for the "
@@ -243,7 +239,7 @@ def _explanation_json(
     return {
         "namespace": found.label,
         "signal": signal_json(found),
-        "sender": explanation.sender,
+        "sender": sender_text(explanation.sender),
         "notes": list(explanation.notes),
         "receivers": facts,
     }
@@ -260,8 +256,9 @@ def _show_explanation(
     if not receivers:
         report.line(("It has no receivers.", "yellow"))
         return
+    sender = sender_text(explanation.sender)
     report.line(
-        f"Sent by {explanation.sender}, it calls {running} of {count(len(receivers), 'receiver')}"
+        f"Sent by {sender}, it calls {running} of {count(len(receivers), 'receiver')}"
         + (", in this order:" if running > 1 else ":")
     )
     report.line()

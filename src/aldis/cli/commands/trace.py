@@ -11,9 +11,11 @@ import click
 from aldis.cli._app import AppError, describe_error, load_app
 from aldis.cli._options import signals_command
 from aldis.cli._output import app_prints_to_stderr, write_json, writing
+from aldis.cli._signals import sender_text
 
 if TYPE_CHECKING:
     from aldis.cli._request import Request, Result
+    from aldis.observe import EmissionNode
 
 __all__ = ["trace"]
 
@@ -70,6 +72,7 @@ def trace(
     if result.shutdown_error is not None:
         what = describe_error(result.shutdown_error)
         click.echo(f"The app answered, but failed to shut down.\n\n{what}", err=True)
+    _name_senders(result.trace.roots)
     if as_json:
         write_json("aldis-signals-trace/1", _json(sent, result))
         return
@@ -77,6 +80,15 @@ def trace(
         result.trace.print(title=f"{sent} -> {_outcome(result)}, {_milliseconds(result)} ms")
         if not result.trace.roots:
             print("No signal was sent.")
+
+
+def _name_senders(roots: list[EmissionNode]) -> None:
+    """Put the names of senders into the trees, where these have addresses."""
+    pending = [*roots]
+    while pending:
+        node = pending.pop()
+        node.sender = sender_text(node.sender)
+        pending += [each for call in node.calls for each in call.emissions]
 
 
 def _method_and_path(words: tuple[str, ...]) -> tuple[str, str]:
