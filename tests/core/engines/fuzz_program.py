@@ -625,10 +625,13 @@ def main() -> None:
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
     gc.disable()
-    gc.freeze()  # so that a collection looks at the program only
     say = partial(print, flush=True)
     say(json.dumps(aldis.COMPILED))
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
+        if number % 100 == 0:
+            gc.unfreeze()  # a program may have frozen its garbage
+            gc.collect()
+            gc.freeze()  # so that a collection looks at the program only
         say(json.dumps(run(int(line)), default=str))
 
 
