@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from socket import socketpair
 from threading import Thread
 from time import monotonic
@@ -81,6 +82,12 @@ TIMED_OUT: Final = -1
     show_default=True,
     help="How long running receivers may continue after the first signal.",
 )
+@click.option(
+    "--health-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Touch this file every second, as long as the worker can claim deliveries.",
+)
 @click.option("--name", metavar="TEXT", help="The worker's name; by default MACHINE:PROCESS.")
 @app_options
 @traceback_option
@@ -93,6 +100,7 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
     receivers: tuple[str, ...],
     lease: float,
     grace: float,
+    health_file: Path | None,
     name: str | None,
     traceback: bool,
 ) -> None:
@@ -105,6 +113,9 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
     \b
       aldis worker --app shop:app --concurrency 8
       aldis worker --outbox shop.db:outbox --receiver billing.receipt
+
+    Under systemd, use Type=notify and WatchdogSec=30: the worker reports its
+    start and, as long as it can claim deliveries, that it is alive.
 
     With both --app and --outbox, the app is imported for its receivers.
 
@@ -124,6 +135,8 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
         grace=grace,
         receivers=receivers or None,
         name=name,
+        health_file=health_file,
+        sd_notify=True,
     )
     heading = [f"worker {worker.name}: {target}, {concurrency} at a time"]
     heading += [f"  {_receiver_line(each)}" for each in _served(receivers)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ALIVE_FOR",
     "BATCH",
     "CHECK_EVERY",
     "CLAIM_AHEAD",
@@ -53,3 +54,7 @@ CONFLICT_SECONDS: Final = 30.0
 
 #: The longest pause, in seconds, before such a receiver is called again.
 MAX_CONFLICT_DELAY: Final = 0.5
+
+#: Seconds for which a worker counts as alive after its last claim. Without deliveries, it claims
+#: every few seconds.
+ALIVE_FOR: Final = 3 * RESCUE_EVERY

@@ -41,6 +41,7 @@ class Watchdog:
         heartbeat: The leases of the worker.
         lease: The duration of a lease, in seconds.
         running: Returns the receivers that are running.
+        report_health: Called regularly, as long as no renewal is overdue.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Watchdog:
         heartbeat: Heartbeat,
         lease: float,
         running: Callable[[], Iterable[Run]],
+        report_health: Callable[[], object],
     ) -> None:
         self._store = store
         self._heartbeat = heartbeat
         self._lease = lease
         self._running = running
+        self._report_health = report_health
         self._is_overdue = False
         self._logged: dict[int, float] = {}  # when a run is logged again, by the id of its job
         self._stopped_at: float | None = None
@@ -97,6 +100,8 @@ class Watchdog:
                 self._lease,
             )
         self._is_overdue = overdue > 0
+        if not self._is_overdue:
+            self._report_health()
         # After a third of the lease, a renewal fails in time for another one.
         limit = MIN_LIMIT if in_a_hurry else max(MIN_LIMIT, self._lease / 3)
         broken = self._heartbeat.break_stalled(limit)

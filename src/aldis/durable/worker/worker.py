@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,9 +32,11 @@ from aldis.durable.worker.attempt import (
     time_limit_error,
 )
 from aldis.durable.worker.executor import AsyncExecutor, Run, ThreadExecutor
+from aldis.durable.worker.health import HealthReport
 from aldis.durable.worker.heartbeat import Heartbeat
 from aldis.durable.worker.inflight import Counts, InFlight
 from aldis.durable.worker.limits import (
+    ALIVE_FOR,
     BATCH,
     CHECK_EVERY,
     CLAIM_AHEAD,
@@ -72,6 +75,11 @@ class Worker:
         grace: For how many seconds running receivers may continue after :meth:`stop`.
         receivers: The names of the receivers to serve. The default is all.
         name: The worker's name, for people. The default is the host name and the process id.
+        health_file: A file that the worker touches every second, as long as it renews its lease
+            and its claims succeed. Its age tells a supervisor whether the worker is alive. The
+            worker deletes it at its end.
+        sd_notify: Whether to notify systemd of the same, and of the worker's start and end, if
+            systemd asks for it (``Type=notify``, ``WatchdogSec=``).
 
     Raises:
         UnknownNameError: No receiver has one of the names.
@@ -91,6 +99,8 @@ class Worker:
         grace: float = 30.0,
         receivers: Sequence[str] | None = None,
         name: str | None = None,
+        health_file: str | os.PathLike[str] | None = None,
+        sd_notify: bool = False,
     ) -> None:
         check_outbox(outbox, "Worker(outbox)")
         if concurrency < 1:
@@ -106,6 +116,8 @@ class Worker:
         self._lease = lease
         self._grace = grace
         self._only = receivers
+        self._health_file = None if health_file is None else Path(health_file)
+        self._sd_notify = sd_notify
         self.name: str = name or f"{socket.gethostname()}:{os.getpid()}"
         self._stop = SafeEvent()
         self._loop: WorkerLoop | None = None
@@ -183,6 +195,7 @@ class Worker:
             concurrency=self._concurrency,
             lease=self._lease,
             name=self.name,
+            health=HealthReport(self._health_file, sd_notify=self._sd_notify),
         )
         try:
             yield loop
@@ -218,6 +231,7 @@ class WorkerLoop:
         on_result: Called with each result before it is saved.
         event_loop: The running event loop for async receivers. By default, they get one in a
             thread.
+        health: Reports that the worker is alive.
     """
 
     def __init__(  # noqa: PLR0913 - the worker and the tests' drain() need all of it
@@ -232,6 +246,7 @@ class WorkerLoop:
         one_by_one: bool = False,
         on_result: Callable[[AttemptResult], None] | None = None,
         event_loop: asyncio.AbstractEventLoop | None = None,
+        health: HealthReport | None = None,
     ) -> None:
         _refuse_green_threads(receivers)
         self._context = context
@@ -258,7 +273,11 @@ class WorkerLoop:
             on_result=on_result,
         )
         self._heartbeat = Heartbeat(self.store, name, lease, unbridged=context.store)
-        self._watchdog = Watchdog(context.store, self._heartbeat, lease, self._running)
+        self._watchdog = Watchdog(
+            context.store, self._heartbeat, lease, self._running, self._report_health
+        )
+        self._health = health
+        self._succeeded_at = 0.0  # when the last round succeeded
         self._notifier: Notifier | None = None
         self._rescued_at = 0.0
         self._reconnect_delay = 0.0
@@ -293,13 +312,21 @@ class WorkerLoop:
                         self._note_unavailable(error)
                         stop.wait(self._reconnect_delay)
                         continue
+                    self._succeeded_at = monotonic()
                     if seconds > 0 and not stop.is_set():
                         self._wait(seconds, notifier)
                 self._shut_down(grace)
         finally:
+            if self._health is not None:
+                self._health.close()
             opened, self._notifier = self._notifier, None
             if opened is not None:
                 opened.close()
+
+    def _report_health(self) -> None:
+        """Report that the worker is alive, if its last round succeeded a short time ago."""
+        if self._health is not None and monotonic() - self._succeeded_at < ALIVE_FOR:
+            self._health.report()
 
     def _running(self) -> list[Run]:
         """Return the receivers that are running."""
