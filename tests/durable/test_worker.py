@@ -23,7 +23,7 @@ from aldis.durable.receiver import forget_receiver
 from aldis.durable.types import DeliveryFilter, State
 from aldis.errors import UnknownNameError
 from tests.durable import support
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 from tests.durable.support import counts, order_paid, rows, write, written
 from tests.durable.working import SOON, run_all, send, until, working
 
@@ -34,7 +34,7 @@ class TestDelivery:
     @pytest.mark.parametrize("kind", ["sqlite", *databases.SERVER_KINDS])
     def test_calls_the_receiver_and_completes(self, kind, tmp_path):
         """The receiver gets the sender and the payload, and its write is committed."""
-        with getattr(databases, kind)(tmp_path) as engine:
+        with databases.engine_on(kind, tmp_path) as engine:
             support.create_tables(engine)
             outbox = Outbox(engine=engine)
 

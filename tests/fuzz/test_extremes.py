@@ -7,7 +7,7 @@ from aldis.durable import Outbox, durable
 from aldis.durable.store.sql.migrate import upgrade
 from aldis.durable.store.sql.tables import tables
 from aldis.durable.types import DeliveryFilter, State
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 from tests.durable.support import order_paid
 from tests.durable.working import SOON, send, until, working
 from tests.fuzz.test_rows import GOOD
@@ -32,7 +32,7 @@ EXTREMES = {
 @pytest.fixture(scope="module", params=["sqlite", *databases.SERVER_KINDS])
 def outbox(request, tmp_path_factory):
     """Give an outbox on a database with the tables."""
-    with getattr(databases, request.param)(tmp_path_factory.mktemp("database")) as engine:
+    with databases.engine_on(request.param, tmp_path_factory.mktemp("database")) as engine:
         upgrade(engine)
         yield Outbox(engine=engine)
 

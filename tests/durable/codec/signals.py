@@ -1,5 +1,7 @@
 """Helpers of the codec's tests: a signal with one argument, and a loader."""
 
+from decimal import Decimal
+
 from aldis import Namespace
 from aldis.durable.codec import PayloadCodec
 
@@ -46,3 +48,18 @@ def travel(value_type, value, **options):
     codec = codec_of(value_type, **options)
     _, arrived = codec.decode(codec.encode(None, {"value": value}), Rows())
     return arrived["value"]
+
+
+def typed(value):
+    """Return ``value`` with the types of all its parts, so that ``1`` is not ``True``."""
+    if isinstance(value, dict):
+        return dict, [(typed(key), typed(each)) for key, each in value.items()]
+    if isinstance(value, (list, tuple)):
+        return type(value), [typed(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return type(value), sorted(map(repr, map(typed, value)))
+    if isinstance(value, Decimal):
+        return Decimal, value.as_tuple()
+    if isinstance(value, float):
+        return float, value.hex()
+    return type(value), value

@@ -15,23 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aldis.errors import PayloadMismatchError
-from tests.durable.codec.kinds import (
-    Basket,
-    Card,
-    Cash,
-    Colour,
-    Customer,
-    Level,
-    Line,
-    Mode,
-    Numbers,
-    Options,
-    Pair,
-    Point,
-    Rights,
-    Shouted,
-    Tree,
-)
+from tests.durable.codec import kinds
 from tests.durable.codec.signals import Rows, codec_of
 
 KINDS = [
@@ -44,21 +28,21 @@ KINDS = [
     timedelta,
     Decimal | None,
     UUID,
-    Colour | None,
-    Level,
-    Rights,
-    Mode,
-    Line,
-    Basket,
-    Tree,
-    Shouted,
-    Point | int,
-    Cash | Card | int,
-    Pair,
-    Options,
-    Customer,
-    Numbers,
-    list[Line],
+    kinds.Colour | None,
+    kinds.Level,
+    kinds.Rights,
+    kinds.Mode,
+    kinds.Line,
+    kinds.Basket,
+    kinds.Tree,
+    kinds.Shouted,
+    kinds.Point | int,
+    kinds.Cash | kinds.Card | int,
+    kinds.Pair,
+    kinds.Options,
+    kinds.Customer,
+    kinds.Numbers,
+    list[kinds.Line],
     set[UUID],
     tuple[int, str],
     dict[str, int],
@@ -133,10 +117,10 @@ def test_any_json(index, value, sender):
 @pytest.mark.parametrize(
     ("kind", "raw", "message"),
     [
-        (Colour, "green", "argument 'value' is 'green', not a valid Colour"),
-        (Colour, 1, "argument 'value' is an integer, not a Colour"),
-        (Rights, 8, "argument 'value' is 8, not a valid Rights"),
-        (Mode, -(10**30), "argument 'value' is -10+, not a valid Mode"),
+        (kinds.Colour, "green", "argument 'value' is 'green', not a valid Colour"),
+        (kinds.Colour, 1, "argument 'value' is an integer, not a Colour"),
+        (kinds.Rights, 8, "argument 'value' is 8, not a valid Rights"),
+        (kinds.Mode, -(10**30), "argument 'value' is -10+, not a valid Mode"),
         (Literal["a"], "b", r"is 'b', not a valid Literal\['a'\]"),
         (dict[Unhashed, int], [[{"x": 1}, 1]], r"not a valid dict\[Unhashed, int\]"),
         (set[Unhashed], [{"x": 1}], r"not a valid set\[Unhashed\]"),
@@ -153,12 +137,12 @@ def test_any_json(index, value, sender):
             [10**10, 0, 0],
             "argument 'value' is \\[10000000000, 0, 0\\], not a valid timedelta",
         ),
-        (Line, {"sku": "a"}, "argument 'value' has no 'price', which is now required"),
-        (list[Line], [{"sku": 1}], r"argument 'value'\[0\]\.sku is an integer, not a str"),
-        (Customer, {}, "argument 'value' is not a valid Customer: 1 validation error"),
-        (Shouted, {"word": "ö"}, None),
+        (kinds.Line, {"sku": "a"}, "argument 'value' has no 'price', which is now required"),
+        (list[kinds.Line], [{"sku": 1}], r"argument 'value'\[0\]\.sku is an integer, not a str"),
+        (kinds.Customer, {}, "argument 'value' is not a valid Customer: 1 validation error"),
+        (kinds.Shouted, {"word": "ö"}, None),
         (tuple[int, int], [1], r"is \[1\], not a valid tuple\[int, int\]"),
-        (dict[Colour, int], {"x": 1}, r"argument 'value'\['x'\] is 'x', not a valid Colour"),
+        (dict[kinds.Colour, int], {"x": 1}, r"argument 'value'\['x'\] is 'x', not a valid Colour"),
         (list[int], [*range(12), "x", 13], r"argument 'value'\[12\] is a string, not an int"),
         (set[UUID], ["x"] * 9, r"argument 'value'\[0\] is 'x', not a valid UUID"),
         (dict[str, int], dict.fromkeys("abcdefgh", None), r"argument 'value'\['a'\] is null, not"),
@@ -169,7 +153,11 @@ def test_any_json(index, value, sender):
             [[1]] * 8 + [2],
             r"argument 'value'\[8\] is an integer, not a tuple",
         ),
-        (Cash | Card, {"type": "cheque"}, r"is {'type': 'cheque'}, not a valid Cash \| Card"),
+        (
+            kinds.Cash | kinds.Card,
+            {"type": "cheque"},
+            r"is {'type': 'cheque'}, not a valid Cash \| Card",
+        ),
     ],
 )
 def test_the_message_names_problem_and_place(kind, raw, message):
@@ -186,7 +174,7 @@ def test_text_that_is_nested_too_deeply():
     """A text that is nested too deeply is a mismatch, not a RecursionError."""
     raw = '{"name":"","children":[' * 300 + "]}" * 300
     with pytest.raises(PayloadMismatchError, match="argument 'value' is nested too deeply"):
-        codec_of(Tree).decode(f'{{"sender":null,"payload":{{"value":{raw}}}}}', Rows())
+        codec_of(kinds.Tree).decode(f'{{"sender":null,"payload":{{"value":{raw}}}}}', Rows())
 
 
 def test_a_constructor_that_refuses():

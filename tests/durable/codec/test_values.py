@@ -39,7 +39,7 @@ from tests.durable.codec.kinds import (
     Status,
     Tree,
 )
-from tests.durable.codec.signals import codec_of, travel
+from tests.durable.codec.signals import codec_of, travel, typed
 
 OrderId = NewType("OrderId", int)
 
@@ -109,21 +109,6 @@ CASES = {
     MutableSequence[str]: st.lists(texts, max_size=3),
     AbstractSet[str]: st.sets(texts, max_size=3) | st.frozensets(texts, max_size=3),
 }
-
-
-def typed(value):
-    """Return ``value`` with the types of all its parts, so that ``1`` is not ``True``."""
-    if isinstance(value, dict):
-        return dict, [(typed(key), typed(each)) for key, each in value.items()]
-    if isinstance(value, (list, tuple)):
-        return type(value), [typed(each) for each in value]
-    if isinstance(value, (set, frozenset)):
-        return type(value), sorted(map(repr, map(typed, value)))
-    if isinstance(value, Decimal):
-        return Decimal, value.as_tuple()
-    if isinstance(value, float):
-        return float, value.hex()
-    return type(value), value
 
 
 @pytest.mark.parametrize("kind", CASES, ids=str)

@@ -16,7 +16,7 @@ import pytest
 from tests.durable.kill.faults import binaries, faulty_connections, own_server
 from tests.durable.kill.fork_server import ForkServer
 from tests.durable.kill.stress import StressRun, engine_without_pool, prepare
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 
 KINDS = ("sqlite_wal", "postgresql", "mariadb")
 
@@ -79,7 +79,7 @@ def on_database(kind, how, rounds, seed):
         if how is stop:
             words, found = stop(rounds, folder, seed)
         else:
-            with getattr(databases, kind)(folder) as engine:
+            with databases.engine_on(kind, folder) as engine:
                 prepare(engine)
                 url = engine.url.render_as_string(hide_password=False)
                 words, found = how(engine, url, folder, rounds, seed)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.durable.kill.fork_server import ForkServer
 from tests.durable.kill.stress import prepare
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 
 DATABASES = ["sqlite_wal", *databases.SERVER_KINDS]
 
@@ -12,7 +12,7 @@ DATABASES = ["sqlite_wal", *databases.SERVER_KINDS]
 @pytest.fixture(params=DATABASES)
 def engine(request, tmp_path):
     """Provide an engine on a new database with all tables."""
-    with getattr(databases, request.param)(tmp_path) as engine:
+    with databases.engine_on(request.param, tmp_path) as engine:
         prepare(engine)
         yield engine
 

@@ -7,7 +7,7 @@ import pytest
 from aldis.durable import Outbox, durable
 from aldis.durable.types import State
 from tests.durable import support
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 from tests.durable.support import order_paid, rows
 from tests.durable.working import LIMIT, SOON, send, until, working
 
@@ -27,7 +27,7 @@ def test_a_completion_is_saved_at_once(tmp_path, monkeypatch):
         if order_id == 0:
             release.wait(3 * LIMIT)
 
-    with databases.postgresql(tmp_path) as engine:
+    with databases.engine_on("postgresql", tmp_path) as engine:
         support.create_tables(engine)
         outbox = Outbox(engine=engine)
         with working(outbox, concurrency=2):

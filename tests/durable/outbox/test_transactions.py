@@ -11,7 +11,7 @@ from aldis.errors import OutboxError
 from aldis.testing import MemoryStore
 from tests.durable import support
 from tests.durable.outbox.sending import send, sent
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 from tests.durable.support import order_paid, rows, write, written
 
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 @pytest.fixture(scope="module", params=["sqlite", *databases.SERVER_KINDS])
 def each_engine(request, tmp_path_factory):
     """Provide an engine on each kind of database, with the tables."""
-    with getattr(databases, request.param)(tmp_path_factory.mktemp("place")) as engine:
+    with databases.engine_on(request.param, tmp_path_factory.mktemp("place")) as engine:
         support.create_tables(engine)
         yield engine
 

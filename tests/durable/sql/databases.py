@@ -1,4 +1,4 @@
-"""Databases of their own for tests: a file of SQLite, or one on a server, dropped in the end."""
+"""Create new databases for tests: SQLite files, and databases on a server that are dropped."""
 
 from contextlib import contextmanager
 from uuid import uuid4
@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from aldis.durable.store.sql.connection import use_wal
 from tests.services import MARIADB, POSTGRESQL
 
 #: The service and the driver of each kind; "mysql" is another name for MariaDB.
@@ -21,8 +22,11 @@ KINDS = [
     *(pytest.param(kind, marks=pytest.mark.service) for kind in ("postgresql", "mariadb", "mysql")),
 ]
 
-#: Without "mysql", which is the same server by another of SQLAlchemy's names.
+#: Without "mysql", which is SQLAlchemy's other name for MariaDB.
 DATABASES = KINDS[:-1]
+
+#: The databases that need a server.
+SERVER_KINDS = DATABASES[1:]
 
 
 @contextmanager
@@ -44,6 +48,23 @@ def database(kind, folder):
         force = " WITH (FORCE)" if kind == "postgresql" else ""
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+
+
+@contextmanager
+def engine_on(kind, folder):
+    """Create a database and yield an engine with ten connections.
+
+    The kind "sqlite_wal" is SQLite with a write-ahead log.
+    """
+    dialect = kind.removesuffix("_wal")
+    # A busy machine can keep a writer waiting for longer than SQLite's default of five seconds.
+    options = {"connect_args": {"timeout": 60}} if dialect == "sqlite" else {}
+    with database(dialect, folder) as url:
+        engine = create_engine(url, pool_size=10, **options)
+        if kind == "sqlite_wal":
+            use_wal(engine)
+        yield engine
+        engine.dispose()
 
 
 def run(engine, *statements):

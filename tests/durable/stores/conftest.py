@@ -6,7 +6,7 @@ from sqlalchemy import MetaData, delete
 from aldis.durable.store.sql.migrate import upgrade
 from aldis.durable.store.sql.store import SqlStore
 from aldis.durable.store.sql.tables import tables
-from tests.durable.stores import databases
+from tests.durable.sql import databases
 
 KINDS = ["sqlite", "sqlite_wal", *databases.SERVER_KINDS]
 
@@ -14,8 +14,7 @@ KINDS = ["sqlite", "sqlite_wal", *databases.SERVER_KINDS]
 @pytest.fixture(scope="module", params=KINDS)
 def engine(request, tmp_path_factory):
     """Give an engine on a new database with the outbox's tables."""
-    make = getattr(databases, request.param)
-    with make(tmp_path_factory.mktemp("database")) as engine:
+    with databases.engine_on(request.param, tmp_path_factory.mktemp("database")) as engine:
         upgrade(engine)
         yield engine
 
