@@ -1,9 +1,10 @@
-"""The page on moving from Flask-Dance: its examples run, and what they make works."""
+"""The pages on logins: their examples run, and what they make works."""
 
 import re
 from pathlib import Path
 
 from aldis.oauth import oauth_authorized, oauth_error
+from aldis.testing.oauth import log_in
 from tests.oauth.apps import begin
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-from-flask-dance.md"
@@ -22,5 +23,32 @@ def test_the_examples_run_one_after_the_other(op):
     assert "/sorry" == answer.headers["Location"]
     assert [made["greet"], made["link"]] == list(oauth_authorized.receivers_for(made["work"]))
     assert [made["handle_error"]] == list(oauth_error.receivers_for(made["hub"]))
+    with made["app"].app_context():
+        made["db"].engine.dispose()
+
+
+GITHUB = PAGE.with_name("log-in-with-github.md")
+
+
+def test_the_examples_for_github_run_one_after_the_other(tmp_path, monkeypatch):
+    """The ten lines work alone; the rest adds users, and the page's own test passes."""
+    monkeypatch.setenv("FLASK_SECRET_KEY", "only for tests")
+    monkeypatch.setenv("FLASK_GITHUB_OAUTH_CLIENT_ID", "app")
+    monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path}/app.db")
+    blocks = re.findall(r"^```python\n(.*?)^```", GITHUB.read_text(), re.DOTALL | re.MULTILINE)
+    assert 4 == len(blocks)
+    alone, made = {"__name__": "the_page"}, {"__name__": "the_page"}
+    exec(compile(blocks[0], GITHUB.name, "exec"), alone)  # noqa: S102 - it is our own page
+    sent = begin(alone["app"].test_client(), path="/login/github")
+    assert ("app", "S256") == (sent["client_id"], sent["code_challenge_method"])
+    exec(compile("\n".join(blocks), GITHUB.name, "exec"), made)  # noqa: S102
+    made["test_hello"]()
+    client = made["app"].test_client()
+    canned = {"/user": {"login": "ada", "id": 7}}
+    for _ in range(2):
+        log_in(client, made["github"], responses=canned)
+        assert "You are user 1." == client.get("/account").text
+        client.get("/logout")
+        assert "/login/github?next=" in client.get("/account").location
     with made["app"].app_context():
         made["db"].engine.dispose()

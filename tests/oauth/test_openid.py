@@ -248,3 +248,21 @@ def test_each_login_has_secrets_of_its_own(site, recorded):
     kept = [each for each in browser.http.cookies if each.name.startswith("aldis_login_")]
     challenges = {_challenge(read_cookie(each.value)["s"]) for each in kept}
     assert challenges == {each["code_challenge"][0] for each in sent}
+
+
+def test_claims_logout_and_revocation(site):
+    """The certified provider gives the claims, ends its session, and revokes a token."""
+    shop = Shop(site)
+    blueprint = shop.blueprint
+    shop.app.add_url_rule("/claims", "claims", lambda: blueprint.session.userinfo())
+    shop.app.add_url_rule("/exit", "exit", lambda: blueprint.logout())
+    shop.app.add_url_rule("/revoke", "revoke", lambda: str(blueprint.revoke_token()))
+    browser = Browser()
+    browser.open(f"{shop.url}/login/op")
+    claims = browser.open(f"{shop.url}/claims").json()
+    assert ("ada", "ada@example.org") == (claims["sub"], claims["email"])
+    away = browser.open(f"{shop.url}/exit", until="/session/end")
+    assert "id_token_hint" in away.headers["Location"]
+    assert 200 == browser.open(away.headers["Location"]).status_code
+    browser.open(f"{shop.url}/login/op")
+    assert "None" == browser.open(f"{shop.url}/revoke").text

@@ -12,7 +12,8 @@ from http import HTTPStatus
 from typing import Any, Final, Literal, ParamSpec
 from urllib.parse import urlencode
 
-from flask import Blueprint, current_app, redirect, request, url_for
+import requests
+from flask import Blueprint, Flask, current_app, jsonify, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -59,6 +60,7 @@ EXTENSION: Final = "aldis.oauth"
 class _Registration:
     endpoint: str
     provider: Provider | None = None
+    replacement: Provider | None = None
 
 
 class OAuthBlueprint(Blueprint):
@@ -89,6 +91,9 @@ class OAuthBlueprint(Blueprint):
             It may be a list of issuers, or a function that returns the expected issuer for the
             claims of an id_token.
         jwks_uri: The URL of the issuer's keys, without a ``server_metadata_url``.
+        userinfo_url: The URL of the user's claims, without a ``server_metadata_url``.
+        logout_url: The provider's page that ends its session, without a ``server_metadata_url``.
+        revocation_url: The URL that revokes tokens, without a ``server_metadata_url``.
         authorization_url_params: Parameters to add to ``authorization_url``.
         token_url_params: Parameters to add to the request for an OAuth 2 token.
         refresh_params: Parameters to add to the request that refreshes a token.
@@ -149,6 +154,9 @@ class OAuthBlueprint(Blueprint):
         scope_separator: str = " ",
         issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None,
         jwks_uri: str | None = None,
+        userinfo_url: str | None = None,
+        logout_url: str | None = None,
+        revocation_url: str | None = None,
         authorization_url_params: Mapping[str, Any] | None = None,
         token_url_params: Mapping[str, Any] | None = None,
         refresh_params: Mapping[str, Any] | None = None,
@@ -189,6 +197,9 @@ class OAuthBlueprint(Blueprint):
             "scope_separator": scope_separator,
             "issuer": issuer,
             "jwks_uri": jwks_uri,
+            "userinfo_url": userinfo_url,
+            "logout_url": logout_url,
+            "revocation_url": revocation_url,
             "authorization_url_params": authorization_url_params or {},
             "token_url_params": token_url_params or {},
             "refresh_params": refresh_params or {},
@@ -273,14 +284,92 @@ class OAuthBlueprint(Blueprint):
     def lead_to_login(self) -> BaseResponse:
         """Return the response for a user who must log in to see the current page.
 
+        It is a redirect, or 401 with JSON for a script: a request of ``fetch``, or one that accepts
+        JSON rather than HTML.
+
         Call it in an error handler, for example for :class:`~aldis.errors.LoginExpiredError`.
         """
+        if _is_fetch():
+            # A script cannot show the provider's page, so it must know what to do.
+            begin, _ = self.urls()
+            body = jsonify(error="login_required", login_url=begin)
+            body.headers["WWW-Authenticate"] = f'OAuth realm="{self.name}"'
+            body.status_code = HTTPStatus.UNAUTHORIZED
+            return no_store(body)
         here = safe_next(current_path()) if request.method in ("GET", "HEAD") else None
         login = url_for(f"{self._registration().endpoint}.login", next=here)
         if _login_state.failed_recently(self.name, kind=UNUSABLE):
             # Another login would end like the last one, and the redirects would never end.
             return self._page("It left no token that could be used here.", login)
         return redirect(login)
+
+    def logout(self, redirect_uri: str | None = None) -> BaseResponse:
+        """Delete the user's token, and return the response that ends the provider's session, too.
+
+        Call Flask-Login's ``logout_user()`` as well, after it. If the provider has no page for a
+        logout, the response is a redirect to ``redirect_uri``, or to the home page.
+
+        Args:
+            redirect_uri: The absolute URL to which the provider sends the user back. The provider
+                must know it.
+        """
+        token = self.token
+        try:
+            page = self.provider.logout_url(token, redirect_uri)
+        except (LoginError, requests.RequestException):
+            # The provider is down. The user is logged out here in any case.
+            page = None
+        del self.token
+        return no_store(redirect(page or redirect_uri or self._target()))
+
+    def revoke_token(self) -> None:
+        """Revoke the user's token at the provider, and delete it. Without a token, do nothing.
+
+        The token is deleted even if the provider fails.
+
+        Raises:
+            LoginError: The provider refused.
+            OAuthSetupError: The URL of the endpoint is not known: give ``revocation_url`` to the
+                blueprint.
+            requests.RequestException: The provider could not be reached.
+        """
+        token = self.token
+        if token is None:
+            return
+        del self.token
+        self.provider.revoke(token)
+
+    def urls(self) -> tuple[str, str]:
+        """Return the URLs of the view that begins a login, and of the callback."""
+        endpoint = self._registration().endpoint
+        return url_for(f"{endpoint}.login"), url_for(f"{endpoint}.authorized")
+
+    def use_provider(self, app: Flask, make: Callable[[Settings], Provider] | None) -> None:
+        """Let ``app`` log in with another implementation of a provider, for tests.
+
+        Args:
+            app: An app with this blueprint.
+            make: Returns the implementation for the settings of this blueprint. ``None`` restores
+                the real one.
+        """
+        settings = Settings(client_id="test", **self._settings)
+        with app.app_context():
+            self._registration().replacement = None if make is None else make(settings)
+
+    def register(self, app: Any, options: dict[str, Any]) -> None:
+        """Register the blueprint.
+
+        Raises:
+            OAuthSetupError: The app is not a Flask app.
+        """
+        if not isinstance(app, Flask):
+            kind = type(app).__name__
+            message = (
+                f"aldis.oauth needs a Flask app, and {app.name!r} is a {kind} app. Quart is not "
+                "supported yet: run the logins in a Flask app, or use Authlib directly"
+            )
+            raise OAuthSetupError(message)
+        super().register(app, options)
 
     @property
     def provider(self) -> Provider:
@@ -290,6 +379,8 @@ class OAuthBlueprint(Blueprint):
             OAuthSetupError: The app's configuration has no client id.
         """
         registration = self._registration()
+        if registration.replacement is not None:
+            return registration.replacement
         client_id, secret = self._credentials()
         found = registration.provider
         if found is None or (found.settings.client_id, found.settings.client_secret) != (
@@ -407,9 +498,7 @@ class OAuthBlueprint(Blueprint):
         return self._fail(unknown_state(state), "state of the response", again=again)
 
     def _cookies(self) -> LoginCookies:
-        endpoint = self._registration().endpoint
-        login, callback = url_for(f"{endpoint}.login"), url_for(f"{endpoint}.authorized")
-        return LoginCookies(self.name, login, callback, self._cookie_samesite)
+        return LoginCookies(self.name, *self.urls(), self._cookie_samesite)
 
     def _record_success(self, *, usable: bool) -> None:
         _login_state.forget_failure(self.name)
@@ -540,6 +629,18 @@ def _lead_to_login_again(error: NotLoggedInError) -> BaseResponse:
     if not found:
         raise error
     return found[0].lead_to_login()
+
+
+def _is_fetch() -> bool:
+    """Return whether a script sent the request, and not a user who opens a page."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode is not None and mode != "navigate":
+        return True
+    if request.is_json or request.headers.get("X-Requested-With") == "XMLHttpRequest":
+        return True
+    accepted = request.accept_mimetypes
+    best = accepted.best_match(("text/html", "application/json"), default="text/html")
+    return best == "application/json" and accepted[best] > accepted["text/html"]
 
 
 def _implementation(settings: Settings) -> Provider:

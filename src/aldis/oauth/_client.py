@@ -157,6 +157,18 @@ class OAuthSession:
         """Send a DELETE; see :meth:`request`."""
         return self.request("DELETE", url, **kwargs)
 
+    def userinfo(self) -> dict[str, Any]:
+        """Fetch the claims of the current user from the provider's userinfo endpoint.
+
+        Raises:
+            LoginError: The response is not an object, or is about another user.
+            OAuthSetupError: The URL of the endpoint is not known: give ``userinfo_url`` to the
+                blueprint.
+            NotLoggedInError: The user has no token, or it has expired.
+            requests.RequestException: The provider could not be reached, or it refused the token.
+        """
+        return self._blueprint.provider.userinfo(self._valid_token())
+
     # -- the token -----------------------------------------------------------------------------
 
     def _valid_token(self) -> Token:

@@ -10,7 +10,7 @@ import requests
 from authlib.consts import default_user_agent  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth1Session  # type: ignore[import-untyped]
 
-from aldis.errors import LoginError
+from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._failures import Failure
 from aldis.oauth._http import ConnectionPool, GuardedSession, PooledAdapter
 from aldis.oauth._protocol import AuthorizationRequest, Settings, Token
@@ -127,6 +127,30 @@ class OAuth1Provider:
             LoginError: Always.
         """
         raise LoginError("refresh_unsupported", "OAuth 1 tokens cannot be refreshed")
+
+    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the protocol
+        """Raise an error: OAuth 1 defines no endpoint for the user's claims.
+
+        Raises:
+            OAuthSetupError: Always.
+        """
+        raise OAuthSetupError("OAuth 1 has no userinfo endpoint: call the provider's own API")
+
+    def logout_url(
+        self,
+        token: Mapping[str, Any] | None,  # noqa: ARG002 - the protocol
+        redirect_uri: str | None,  # noqa: ARG002
+    ) -> str | None:
+        """Return ``None``: OAuth 1 defines no logout."""
+        return None
+
+    def revoke(self, token: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
+        """Raise an error: OAuth 1 defines no revocation.
+
+        Raises:
+            OAuthSetupError: Always.
+        """
+        raise OAuthSetupError("OAuth 1 has no revocation: delete the token with `del bp.token`")
 
     def is_same_account(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:  # noqa: ARG002 - the protocol
         """Return ``False``: OAuth 1 tokens have no refresh token to keep."""

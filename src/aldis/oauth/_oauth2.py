@@ -14,7 +14,7 @@ import requests
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 from authlib.common.security import generate_token  # type: ignore[import-untyped]
 from authlib.consts import default_user_agent  # type: ignore[import-untyped]
-from authlib.integrations.base_client import BaseApp, OAuth2Mixin, OAuthError  # type: ignore[import-untyped]
+from authlib.integrations.base_client import BaseApp, OAuth2Mixin, OAuthError, OpenIDMixin  # type: ignore[import-untyped]
 from authlib.integrations.requests_client import OAuth2Session  # type: ignore[import-untyped]
 from authlib.oauth2.auth import TokenAuth  # type: ignore[import-untyped]
 from authlib.oauth2.rfc6749 import OAuth2Token  # type: ignore[import-untyped]
@@ -22,7 +22,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[im
 from joserfc.errors import InvalidClaimError
 
 from aldis._compat import forget_loaded_metadata
-from aldis.errors import LoginError
+from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._failures import ErrorText, Failure
 from aldis.oauth._http import MAX_RESPONSE_SIZE, ConnectionPool, GuardedSession, PooledAdapter
 from aldis.oauth._id_token import (
@@ -278,6 +278,78 @@ class OAuth2Provider:
             merged["scope"] = scopes(granted)
         return merged
 
+    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
+        """Fetch the claims of the user to whom ``token`` belongs.
+
+        Raises:
+            LoginError: The response is not an object, or is about another user.
+            OAuthSetupError: The URL of the endpoint is not known.
+            requests.RequestException: The provider could not be reached, or it refused the token.
+        """
+        url = self._endpoint("userinfo_url", "userinfo_endpoint")
+        with self._session(token=dict(token), leeway=NEVER) as client:
+            response = client.get(url, headers={"Accept": "application/json"})
+        response.raise_for_status()
+        try:
+            claims = response.json()
+        except ValueError:
+            claims = None
+        if not isinstance(claims, dict):
+            raise LoginError("userinfo_invalid", "the userinfo response is not a JSON object")
+        subject = subject_of(token.get("id_token"))
+        if subject is not None and claims.get("sub") != subject:
+            # OpenID Connect Core 5.3.2: the claims must not be used.
+            raise LoginError("userinfo_invalid", "the userinfo response is about another user")
+        return claims
+
+    def logout_url(self, token: Mapping[str, Any] | None, redirect_uri: str | None) -> str | None:
+        """Return the provider's page that ends its own session, or ``None`` without one.
+
+        Args:
+            token: The user's token; its id_token tells the provider who logs out.
+            redirect_uri: The URL to which the provider sends the user back. The provider must
+                know it.
+        """
+        metadata = self._app.load_server_metadata()
+        if self.settings.logout_url:
+            metadata["end_session_endpoint"] = self.settings.logout_url
+        if not metadata.get("end_session_endpoint"):
+            return None
+        made = self._app.create_logout_url(
+            post_logout_redirect_uri=redirect_uri,
+            id_token_hint=(token or {}).get("id_token"),
+            client_id=self.settings.client_id,
+        )
+        return str(made["url"])
+
+    def revoke(self, token: Mapping[str, Any]) -> None:
+        """Revoke the refresh token, or the access token without one (RFC 7009).
+
+        Raises:
+            LoginError: The provider refused.
+            OAuthSetupError: The URL of the endpoint is not known.
+            requests.RequestException: The provider could not be reached.
+        """
+        url = self._endpoint("revocation_url", "revocation_endpoint")
+        kind = "refresh_token" if token.get("refresh_token") else "access_token"
+        with self._session(token=dict(token)) as client:
+            # The client authenticates as at the token endpoint.
+            client.revocation_endpoint_auth_method = client.token_endpoint_auth_method
+            response = client.revoke_token(url, token=token[kind], token_type_hint=kind)
+        if not response.ok:
+            text = f"the provider refused to revoke the token (HTTP {response.status_code})"
+            raise LoginError("revocation_failed", text)
+
+    def _endpoint(self, setting: str, name: str) -> str:
+        found = getattr(self.settings, setting) or self._app.load_server_metadata().get(name)
+        if not found:
+            message = (
+                f"the provider {self.settings.name!r} has no {name}: give {setting}= to "
+                "OAuthBlueprint"
+            )
+            raise OAuthSetupError(message)
+        return str(found)
+
     def is_same_account(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Return whether the id_tokens of both tokens have the same subject.
 
@@ -353,7 +425,7 @@ def _encode_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -
     return uri, headers, body
 
 
-class _App(OAuth2Mixin, BaseApp):  # type: ignore[misc]
+class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
     """Authlib's client of one provider, without its connection to a web framework."""
 
     client_cls = _Session

@@ -38,6 +38,9 @@ class Settings:
     scope_separator: str = " "
     issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None
     jwks_uri: str | None = None
+    userinfo_url: str | None = None
+    logout_url: str | None = None
+    revocation_url: str | None = None
     authorization_url_params: Mapping[str, Any] = field(default_factory=dict)
     token_url_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     refresh_params: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -193,6 +196,18 @@ class Provider(Protocol):
 
     def refresh(self, token: Mapping[str, Any]) -> Token:
         """Fetch the token that replaces ``token``."""
+        ...
+
+    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
+        """Fetch the claims of the user to whom ``token`` belongs."""
+        ...
+
+    def logout_url(self, token: Mapping[str, Any] | None, redirect_uri: str | None) -> str | None:
+        """Return the provider's page that ends its own session, or ``None`` without one."""
+        ...
+
+    def revoke(self, token: Mapping[str, Any]) -> None:
+        """Tell the provider that ``token`` is not needed any more."""
         ...
 
     def is_same_account(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

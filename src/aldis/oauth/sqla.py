@@ -25,7 +25,7 @@ with needs("aldis.oauth.sqla", "oauth", sqlalchemy="SQLAlchemy"):
     )
     from sqlalchemy.types import TypeDecorator
 
-__all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText", "user_key"]
+__all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText"]
 
 Token = dict[str, Any]
 

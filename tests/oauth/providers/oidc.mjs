@@ -40,7 +40,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   ],
   claims: { openid: ["sub"], email: ["email"] },
   cookies: { keys: ["only for tests"] },
-  features: { devInteractions: { enabled: true } },
+  features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
   findAccount: (ctx, id) => ({
     accountId: id,
     claims: () => ({ sub: id, email: `${id}@example.org` }),
