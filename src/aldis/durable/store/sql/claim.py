@@ -62,7 +62,9 @@ __all__ = [
     "complete_unordered",
     "due",
     "fail",
+    "has_recorded_later",
     "release",
+    "repair_times",
     "take",
     "take_unordered",
 ]
@@ -133,15 +135,54 @@ class ClaimStatements:
 
 def due(
     connection: Connection, statements: ClaimStatements, receivers: Sequence[str]
-) -> list[DueReceiver]:
-    """Return which receivers have waiting deliveries, and when the first one is due."""
-    found = connection.execute(statements.first_due(tuple(receivers)))
-    return [
+) -> tuple[int | None, list[DueReceiver]]:
+    """Return which receivers have waiting deliveries, and when the first one is due.
+
+    The first value is the database's time. It is ``None`` if all receivers are paused.
+    """
+    found = connection.execute(statements.first_due(tuple(receivers))).all()
+    present = found[0][-1] if found else None
+    return present, [
         DueReceiver(name, (first - present) / MICRO, exclusive)
         for name, pending, quarantined, present in found
         for first, exclusive in ((pending, False), (quarantined, True))
         if isinstance(first, (int, float))  # a corrupt row of SQLite may have another type
     ]
+
+
+def recorded_later(tables: Tables, receivers: Sequence[str]) -> ColumnElement[bool]:
+    """Select the waiting deliveries that were recorded at a later time than the present one.
+
+    The database's clock was set back after they had been recorded.
+    """
+    rows = tables.deliveries
+    later = now() + MICRO  # a second, because the clocks of a cluster differ a little
+    return and_(
+        among(rows.c.state, (*WAITING, State.BLOCKED)),
+        rows.c.receiver.in_(receivers),
+        rows.c.due_at > later,
+        rows.c.created_at > later,
+    )
+
+
+def has_recorded_later(connection: Connection, tables: Tables, receivers: Sequence[str]) -> bool:
+    """Return whether :func:`repair_times` has anything to do."""
+    found = select(tables.deliveries.c.id).where(recorded_later(tables, receivers)).limit(1)
+    return connection.scalars(found).first() is not None
+
+
+def repair_times(connection: Connection, tables: Tables, receivers: Sequence[str]) -> int:
+    """Count the delays of deliveries from now on if the clock was set back; return their number."""
+    rows = tables.deliveries
+    return connection.execute(
+        update(rows)
+        .where(recorded_later(tables, receivers))
+        # MariaDB assigns one column after the other.
+        .ordered_values(
+            (rows.c.due_at, rows.c.due_at - rows.c.created_at + now()),
+            (rows.c.created_at, now()),
+        )
+    ).rowcount
 
 
 def take(

@@ -122,6 +122,8 @@ def unbegun(rows: Table) -> dict[str, Any]:
         "state": case((quarantined, int(State.QUARANTINED)), else_=int(State.PENDING)),
         "attempts": one_less(rows),
         "worker": None,
+        # It was due when it was claimed. The clock may have been set back since then.
+        "due_at": case((rows.c.due_at > now(), now()), else_=rows.c.due_at),
     }
 
 

@@ -6,9 +6,11 @@ This module chooses the transactions and wakes the workers. The modules beside i
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
+from time import monotonic
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, MetaData, Table, bindparam, insert, select
@@ -36,6 +38,8 @@ from aldis.durable.types import (
 from aldis.errors import OutboxError, PayloadError
 
 __all__ = ["SqlStore"]
+
+_log = logging.getLogger("aldis")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,6 +108,7 @@ class SqlStore:
         self._notifies = notify and self.kind == "postgresql"
         self._statements = claim.ClaimStatements(self.kind, self._tables)
         self._insert_statement = lru_cache(maxsize=2 * _FEW)(self._build_insert)
+        self._clock = _Clock()
         self._notifiers: list[Notifier] = []
         self._max_packet: int | None = None  # of MariaDB, in bytes, once it was needed
 
@@ -238,7 +243,22 @@ class SqlStore:
 
     def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
         """Return which receivers have waiting deliveries, and when the first one is due."""
-        return self._db.read(claim.due, self._statements, receivers) if receivers else []
+        if not receivers:
+            return []
+        present, found = self._db.read(claim.due, self._statements, receivers)
+        if (
+            present is not None
+            and self._clock.was_set_back(present)
+            and self._db.read(claim.has_recorded_later, self._tables, receivers)
+        ):
+            count = self._db.write(claim.repair_times, self._tables, receivers)
+            _log.warning(
+                "the clock of the database was set back: %d deliveries that were recorded before "
+                "count their delays from now on",
+                count,
+            )
+            _, found = self._db.read(claim.due, self._statements, receivers)
+        return found
 
     def claim(
         self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
@@ -411,6 +431,25 @@ def _refuse_translation(engine: Engine, schema: str | None) -> None:
             "outbox an engine without the map, Outbox(engine=engine)"
         )
         raise OutboxError(message)
+
+
+class _Clock:
+    """Compares the database's clock with the steady clock of this machine."""
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None  # how far the database's clock is ahead, in microseconds
+
+    def was_set_back(self, present: float) -> bool:
+        """Tell whether the database's clock was set back, by its present time.
+
+        At the first call, this is unknown and the answer is yes.
+        """
+        ahead = present - monotonic() * MICRO
+        before, self._ahead = self._ahead, ahead
+        if before is not None and ahead > before - MICRO:
+            self._ahead = max(before, ahead)
+            return False
+        return True
 
 
 def _batches(
