@@ -19,7 +19,7 @@ import sys
 import threading
 import warnings
 
-LIMIT = 30  # seconds until the program has hung
+LIMIT = 120  # seconds until the program has hung
 
 ROUNDS = 200
 

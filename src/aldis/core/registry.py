@@ -628,17 +628,20 @@ class Registry:
                 keep_alive += (plan, link.keep, link.resolver, record.info)
             if type(record) is not ReceiverRecord or type(source) is not SenderRecord:
                 keep_alive += (record(), source())
-            if self.version == version:
+            if link.ref is DISCONNECTED or self._remove(link, record, source, version):
                 break
-        if link.ref is not DISCONNECTED:
-            self._remove(link, record, source)
         if type(record) is HeldReceiver and not record.links:
             record.referent = None
         if not self.receivers:
             self._shrink()
 
-    def _remove(self, link: Connection, record: Any, source: Any) -> None:
-        """Remove a connection from the tables. The caller keeps alive what this releases."""
+    def _remove(self, link: Connection, record: Any, source: Any, version: int) -> bool:
+        """Remove a connection from the tables; return False if they changed since ``version``.
+
+        The caller keeps alive what this releases.
+        """
+        if self.version != version:  # a signal handler may run when this function begins
+            return False
         key, sender_key, plan = record.key, source.key, source.plan
         # Only stores from here on.
         self.version += 1
@@ -662,11 +665,12 @@ class Registry:
         source.plan = None
         if source is self.everyone:
             self.routes.everyone = None
-            return
+            return True
         if not source.links:
             del self.senders[sender_key]
         if plan is not None:
             self.routes.withdraw(sender_key)
+        return True
 
     def _shrink(self) -> None:
         # An emptied dict keeps its memory: 5 MB after 100,000 entries. Only clear() releases it.
