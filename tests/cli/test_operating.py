@@ -68,9 +68,9 @@ class TestNothingFound:
 
     def test_which_signal_was_meant(self, shop):
         """The note suggests a signal of the app's durable receivers."""
-        ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-paid")
+        ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-payed")
         expected = (
-            "There is no delivery at all with the signal 'order-paid'; did you mean 'order_paid'?"
+            "There is no delivery at all with the signal 'order-payed'; did you mean 'order_paid'?"
         )
         assert expected == ended.stdout.splitlines()[-1]
         known = shop.run(

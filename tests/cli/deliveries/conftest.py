@@ -7,8 +7,9 @@ from tests.durable.sql.databases import database
 
 
 @pytest.fixture(params=["sqlite"])
-def deliveries(request, tmp_path):
+def deliveries(request, tmp_path, monkeypatch):
     """Give a database, of SQLite unless a test says otherwise."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # it would change the tables
     with database(request.param, tmp_path) as url:
         deliveries = Deliveries(url)
         yield deliveries

@@ -93,7 +93,13 @@ class TestReplay:
                     "nothing was changed"
                 ),
             ),
-            ("one", "Invalid value for '[ID]...': 'one' is not a valid integer range."),
+            (
+                "one",
+                (
+                    "Invalid value for '[ID]...': 'one' is not a whole number from 1 to "
+                    "9,223,372,036,854,775,807."
+                ),
+            ),
             (
                 "--receiver billing.recipt",
                 "there is no durable receiver 'billing.recipt'; did you mean 'billing.receipt'?",
