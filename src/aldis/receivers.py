@@ -246,7 +246,7 @@ class AfterCommit(Delivered[P, R]):
         if session.in_transaction():
             call.defer(session)
         else:
-            from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - a program with a session has it
+            from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - SQLAlchemy is optional
 
             await greenlet_spawn(run_in_new_transaction, session, call)
 
@@ -330,7 +330,7 @@ class _QueuedAsyncCall(_QueuedCall):
     """The call of an async receiver, made where SQLAlchemy can await it."""
 
     def _call(self) -> None:
-        from sqlalchemy.util import await_only  # noqa: PLC0415 - a program with a session has it
+        from sqlalchemy.util import await_only  # noqa: PLC0415 - SQLAlchemy is optional
 
         await_only(self.__wrapped__(*self._args, **self._kwargs))
 

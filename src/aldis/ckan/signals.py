@@ -144,8 +144,8 @@ def _keep_docs() -> None:
 def _relay() -> None:
     """Relay signals of Flask and Flask-Login, as CKAN does."""
     with needs("aldis.ckan without CKAN", "ckan", flask="Flask", flask_login="Flask-Login"):
-        import flask  # noqa: PLC0415 - with CKAN, CKAN relays the signals
-        import flask_login as login  # type: ignore[import-untyped]  # noqa: PLC0415 - with CKAN, CKAN relays the signals
+        import flask  # noqa: PLC0415 - Flask is optional
+        import flask_login as login  # type: ignore[import-untyped]  # noqa: PLC0415 - Flask-Login is optional
     relays: list[tuple[Any, Signal[..., Any]]] = [
         (flask.request_started, request_started),
         (flask.request_finished, request_finished),

@@ -188,7 +188,7 @@ class Outbox:
             message = "this outbox keeps its deliveries outside a database, so it has no session"
             raise NoSessionError(message)
         elif self.engine.dialect.is_async:
-            from sqlalchemy.ext.asyncio import (  # noqa: PLC0415 - it needs greenlet
+            from sqlalchemy.ext.asyncio import (  # noqa: PLC0415 - greenlet is optional
                 AsyncEngine,
                 AsyncSession,
             )

@@ -214,7 +214,7 @@ def _user_digest() -> str | None:
     if manager is None:
         return None
     try:
-        from flask_login import current_user  # type: ignore[import-untyped]  # noqa: PLC0415 - it is optional
+        from flask_login import current_user  # type: ignore[import-untyped]  # noqa: PLC0415 - Flask-Login is optional
     except ImportError:
         # The app has another object of this name.
         return None

@@ -363,8 +363,8 @@ def listen_to_sessions() -> None:
     with _changing.lock:
         if _listening:
             return
-        from sqlalchemy import event  # noqa: PLC0415 - aldis works without SQLAlchemy
-        from sqlalchemy.orm import Session  # noqa: PLC0415 - aldis works without SQLAlchemy
+        from sqlalchemy import event  # noqa: PLC0415 - SQLAlchemy is optional
+        from sqlalchemy.orm import Session  # noqa: PLC0415 - SQLAlchemy is optional
 
         event.listen(Session, "before_commit", before_commit)
         # First in the list: the work of other listeners belongs to the next transaction.

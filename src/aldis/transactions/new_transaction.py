@@ -52,7 +52,7 @@ def _can_end(session: Session) -> bool:
         return False
     if not is_async_session(session):
         return True
-    from sqlalchemy.util.concurrency import in_greenlet  # noqa: PLC0415 - it needs greenlet
+    from sqlalchemy.util.concurrency import in_greenlet  # noqa: PLC0415 - SQLAlchemy is optional
 
     return in_greenlet()
 

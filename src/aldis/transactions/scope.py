@@ -115,9 +115,8 @@ def sync_counterpart(handle: Any) -> Session | Connection:
     Raises:
         NoSessionError: ``handle`` is not a session, or is a connection that needs ``await``.
     """
-    # Not at the top: who calls this has a session, and so has imported SQLAlchemy already.
-    from sqlalchemy.engine import Connection  # noqa: PLC0415 - aldis works without SQLAlchemy
-    from sqlalchemy.orm import Session  # noqa: PLC0415 - aldis works without SQLAlchemy
+    from sqlalchemy.engine import Connection  # noqa: PLC0415 - SQLAlchemy is optional
+    from sqlalchemy.orm import Session  # noqa: PLC0415 - SQLAlchemy is optional
 
     resolve_proxy = getattr(handle, "_get_current_object", None)
     if resolve_proxy is not None:

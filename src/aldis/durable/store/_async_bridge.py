@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from sqlalchemy.util import greenlet_spawn
+
 from aldis.durable.store.base import Store
 
 __all__ = ["bridge", "call_in_greenlet", "has_async_engine", "own_connections"]
@@ -26,8 +28,6 @@ def has_async_engine(store: Store) -> bool:
 
 async def call_in_greenlet(function: Callable[..., T], *args: Any) -> T:
     """Call a function that uses an async engine as if the engine were sync."""
-    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415 - only async engines need greenlet
-
     result: T = await greenlet_spawn(function, *args)
     return result
 
