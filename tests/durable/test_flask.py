@@ -155,31 +155,31 @@ class TestRequests:
     def test_the_app_as_sender(self, shop):
         """The app as the sender becomes the worker's app."""
         started = aldis.Namespace().define(_started)
-        heard = []
+        received = []
 
         @started.connect
         @durable("ops.started")
         def note(sender, **extra):
-            heard.append(sender)
+            received.append(sender)
 
         with shop.app.app_context():
             started.send(current_app)
             assert 1 == drain().done
-        assert [shop.app] == heard
+        assert [shop.app] == received
 
     def test_an_async_receiver(self, shop):
         """An async receiver has the app's context."""
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("billing.wait")
         async def wait(sender, *, order_id, **extra):
-            heard.append(current_app.name)
+            received.append(current_app.name)
             current_delivery().session.get(shop.Order, order_id).receipts += 1
 
         shop.app.test_client().post("/pay/7")
         assert 1 == drain(app=shop.app).done
-        assert (["shop"], 1) == (heard, shop.receipts(7))
+        assert (["shop"], 1) == (received, shop.receipts(7))
 
 
 def _started(sender: Flask, /) -> None:
@@ -203,7 +203,7 @@ class TestContexts:
         assert len(torn_down) >= requests + 2
         assert before == len(shop.db.session.registry.registry)
 
-    def test_what_a_receiver_leaves_is_not_there_for_the_next(self, shop):
+    def test_each_delivery_has_a_new_session(self, shop):
         """Each delivery has a new session, also after a failed one."""
         seen = []
 

@@ -71,16 +71,16 @@ def test_a_worker_reconnects(network, uses_session, caplog):
 def test_receivers_that_wait_for_the_database(network):
     """Receivers in the middle of a statement get the error of a lost connection."""
     proxy, url, direct = network
-    begun = []
+    started = []
 
     @order_paid.connect
     @durable("test.receipt", retry=AGAIN)
     def receipt(sender, *, order_id, **extra):
         session = current_delivery().session
         session.execute(text("SELECT 1"))
-        begun.append(order_id)
-        until(lambda: len(begun) >= 4)
-        if len(begun) == 4:
+        started.append(order_id)
+        until(lambda: len(started) >= 4)
+        if len(started) == 4:
             time.sleep(0.5)  # until the packets are dropped
         write(session, str(order_id))
 
@@ -88,7 +88,7 @@ def test_receivers_that_wait_for_the_database(network):
     sending = Outbox(engine=direct)
     with working(Outbox(engine=engine), lease=LEASE, concurrency=4):
         send(sending, 1, 2, 3, 4)
-        until(lambda: len(begun) == 4)
+        until(lambda: len(started) == 4)
         proxy.drop()
         until(is_done(sending, 4))
     assert ["1", "2", "3", "4"] == sorted(written(direct))

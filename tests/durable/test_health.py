@@ -52,11 +52,11 @@ def test_systemd(outbox, tmp_path, monkeypatch, prompt, is_abstract):
         systemd.settimeout(20)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if is_abstract else name)
         with working(outbox, sd_notify=True):
-            heard = [systemd.recv(100).decode() for _ in range(3)]
-        while heard[-1] == "WATCHDOG=1":
-            heard.append(systemd.recv(100).decode())
-    assert ["READY=1\nWATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"] == heard[:3]
-    assert "STOPPING=1" == heard[-1]
+            received = [systemd.recv(100).decode() for _ in range(3)]
+        while received[-1] == "WATCHDOG=1":
+            received.append(systemd.recv(100).decode())
+    assert ["READY=1\nWATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"] == received[:3]
+    assert "STOPPING=1" == received[-1]
 
 
 def test_a_file_that_cannot_be_written(outbox, tmp_path, prompt, caplog):

@@ -21,7 +21,7 @@ def blocks(page):
 
 
 def test_the_examples_of_receivers_run(tmp_path, monkeypatch, aldis_clean):
-    """Put together they are a program; what it has recorded is delivered."""
+    """The examples of the guide together are a program that delivers its sends."""
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "durable_receivers"}
     for code in blocks("durable-receivers.md"):

@@ -22,7 +22,7 @@ COUNT = sized(20, 200)
     sys.gettrace() is not None,  # which takes locks that an interrupt leaves locked
     reason="a tracer's own code would be interrupted, too",
 )
-def test_whatever_ends_at_its_limit_is_written_down_once(outbox):
+def test_a_delivery_that_ends_at_its_limit_is_recorded_once(outbox):
     """A delivery that ends while it is interrupted is neither lost nor done twice."""
     often = Retry(attempts=100, first_delay=0.0, max_delay=0.0)
 

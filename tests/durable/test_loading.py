@@ -151,7 +151,7 @@ def test_a_receiver_that_commits_the_session_of_the_instance(tmp_path):
 
 
 def test_an_upgrade_that_uses_the_session(tmp_path):
-    """What it writes is committed together with the completion, and not before."""
+    """The writes of ``upgrade`` are committed together with the completion."""
 
     def upgrade(payload):
         current_delivery().session.add(Order(state="upgraded"))

@@ -50,7 +50,7 @@ class TestArguments:
         with pytest.raises(TypeError, match="seconds must be a finite number, 0 or greater"):
             RetryLater(seconds="5s")
 
-    def test_one_name_for_several(self, outbox):
+    def test_text_instead_of_a_list_of_names(self, outbox):
         """Text in place of a list of names is refused."""
         words = r"receivers= must be a list of names, such as \['test.receipt'\], not text"
         with pytest.raises(TypeError, match=words):
@@ -59,7 +59,7 @@ class TestArguments:
             Worker(outbox, receivers="test.receipt").drain()
 
 
-class TestWhoseSession:
+class TestSessionOfTheOutbox:
     def test_a_session_class(self):
         """A session class is refused, because it makes a new session at each call."""
         with pytest.raises(OutboxError, match="a class makes a new one at each call; give it a"):
@@ -95,7 +95,7 @@ class TestNothingWouldRun:
             ):
                 durable("test.receipt")(each)
 
-    def test_a_coroutine_that_nobody_awaits(self, outbox):
+    def test_a_sync_receiver_that_returns_a_coroutine(self, outbox):
         """A sync receiver that returns a coroutine has failed."""
 
         async def write(order_id):

@@ -18,13 +18,13 @@ def test_a_snapshot_that_is_older_than_the_next_delivery(kind, tmp_path, monkeyp
     """A receiver that read before the next delivery was recorded frees it nevertheless."""
     # Without the search for gaps in the order, which would repair it after seconds.
     monkeypatch.setattr("aldis.durable.worker.worker.RESCUE_EVERY", 1000.0)
-    heard = []
+    received = []
 
     @order_paid.connect
-    @durable("test.books", key=lambda sender, **_: "one")
+    @durable("test.bookkeeping", key=lambda sender, **_: "one")
     def books(sender, *, order_id):
         current_delivery().session.execute(text("SELECT count(*) FROM notes")).all()
-        heard.append(order_id)
+        received.append(order_id)
         if order_id < 5:
             send(sending, order_id + 1)
             until(lambda: rows(sending, State.BLOCKED))
@@ -37,4 +37,4 @@ def test_a_snapshot_that_is_older_than_the_next_delivery(kind, tmp_path, monkeyp
             send(sending, 1)
             until(lambda: len(rows(sending, State.DONE)) == 5)
         engine.dispose()
-    assert [1, 2, 3, 4, 5] == heard
+    assert [1, 2, 3, 4, 5] == received

@@ -82,19 +82,19 @@ def server(request, tmp_path):
 @pytest.mark.parametrize("uses_session", [False, True], ids=["plain", "session"])
 def test_a_read_only_window(server, uses_session, caplog):
     """Every delivery runs after the window, also those that were sent before and within it."""
-    heard = set()
+    received = set()
 
     @order_paid.connect
     @durable("test.receipt", retry=PATIENT)
     def receipt(sender, *, order_id, **extra):
         if uses_session:
             write(current_delivery().session, str(order_id))
-        heard.add(order_id)
+        received.add(order_id)
 
     outbox, sending = Outbox(engine=server.workers), Outbox(engine=server.senders)
     with working(outbox, lease=3):
         send(sending, 1)
-        until(lambda: heard == {1})
+        until(lambda: received == {1})
         server.fail_over()
         send(sending, *range(2, 8))
         until(lambda: "read-only" in caplog.text)

@@ -193,18 +193,18 @@ class TestRefusals:
 
     def test_a_staticmethod(self, outbox):
         """A static method can be durable, with ``staticmethod`` as the outer decorator."""
-        heard = []
+        received = []
 
         class Shop:
             @staticmethod
             @durable("test.receipt")
             def receipt(sender, *, order_id):
-                heard.append(order_id)
+                received.append(order_id)
 
         order_paid.connect(Shop.receipt)
         order_paid.send("harbour", order_id=7)
         drain(outbox)
-        assert [7] == heard
+        assert [7] == received
 
     @pytest.mark.parametrize("other", [robust, once, after_commit, durable("test.other")])
     def test_two_deliveries(self, other):
@@ -242,7 +242,7 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"at least 1|number"):
             Retry(**options)
 
-    def test_what_cannot_travel_is_refused_at_connect(self):
+    def test_a_value_that_cannot_be_encoded_is_refused_at_connect(self):
         """``connect`` refuses a contract with a value that cannot be encoded."""
         signal = aldis.Namespace().define(lambda_sent)
         with pytest.raises(PayloadTypeError, match="payload="):
@@ -287,7 +287,7 @@ class TestRecorded:
         first, second = rows(outbox)
         assert first.emission_id == second.emission_id != ""
 
-    def test_what_a_receiver_sends_has_it_as_cause(self, outbox):
+    def test_a_send_in_a_receiver_names_its_delivery_as_the_cause(self, outbox):
         """A delivery names the delivery whose receiver sent the signal."""
         keys = []
 
@@ -308,16 +308,16 @@ class TestRecorded:
     @pytest.mark.parametrize(("key", "recorded"), [("a", "a"), (7, "7"), (None, None)])
     def test_a_key(self, outbox, key, recorded):
         """An ordering key is recorded as text, or as null."""
-        order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
+        order_paid.connect(durable("test.bookkeeping", key=lambda sender, **_: key)(receive))
         order_paid.send("harbour", order_id=7)
         assert [recorded] == [row.order_key for row in rows(outbox)]
 
     @pytest.mark.parametrize(
         ("key", "why"), [(True, "text, a whole number or None"), ("a" * 191, "190")]
     )
-    def test_what_is_no_key(self, outbox, key, why):
+    def test_an_invalid_key(self, outbox, key, why):
         """Another type of key, or a too long one, is refused and nothing is recorded."""
-        order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
+        order_paid.connect(durable("test.bookkeeping", key=lambda sender, **_: key)(receive))
         with pytest.raises(PayloadError, match=why):
             order_paid.send("harbour", order_id=7)
         assert [] == rows(outbox)
@@ -325,14 +325,16 @@ class TestRecorded:
     @pytest.mark.parametrize("key", ["a\0b", "\ud800"])
     def test_a_key_that_no_database_stores(self, outbox, key):
         """NUL and lone surrogates are refused at the send, not at the commit."""
-        order_paid.connect(durable("test.books", key=lambda sender, **_: key)(receive))
-        with pytest.raises(PayloadError, match=r"key= of durable receiver 'test.books' returned"):
+        order_paid.connect(durable("test.bookkeeping", key=lambda sender, **_: key)(receive))
+        with pytest.raises(
+            PayloadError, match=r"key= of durable receiver 'test.bookkeeping' returned"
+        ):
             order_paid.send("harbour", order_id=7)
         assert [] == rows(outbox)
 
     def test_calls_without_a_send(self, outbox):
         """Each call of ``receivers_for`` has another idempotency key, also inside of a send."""
-        order_paid.connect(durable("test.books")(receive))
+        order_paid.connect(durable("test.bookkeeping")(receive))
 
         def call_all():
             for order_id in (1, 2):
@@ -361,7 +363,7 @@ class TestRecorded:
 
     def test_a_projection(self, outbox):
         """The values that ``payload=`` returns are recorded and passed to the receiver."""
-        heard = []
+        received = []
 
         @dataclass
         class Parcel:
@@ -370,11 +372,11 @@ class TestRecorded:
         @order_paid.connect
         @durable("test.parcel", payload=lambda sender, *, order_id: {"number": order_id * 10})
         def pack(sender, *, number: int):
-            heard.append((sender, number))
+            received.append((sender, number))
 
         order_paid.send("harbour", order_id=7)
         drain(outbox)
-        assert [("harbour", 70)] == heard
+        assert [("harbour", 70)] == received
 
     def test_a_payload_that_breaks_the_contract(self, outbox):
         """A send with a wrong type is refused."""

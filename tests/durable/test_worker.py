@@ -60,18 +60,18 @@ class TestDelivery:
 
     def test_takes_what_comes_while_it_runs(self, outbox, engine):
         """A commit wakes a waiting worker."""
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("test.receipt")
         def receipt(sender, *, order_id):
-            heard.append(order_id)
+            received.append(order_id)
 
         with working(outbox):
             send(outbox, 7)
-            until(lambda: heard == [7])
+            until(lambda: received == [7])
             send(outbox, 8)
-            until(lambda: heard == [7, 8])
+            until(lambda: received == [7, 8])
 
     def test_a_delay(self, outbox):
         """A delayed delivery does not run before its time."""
@@ -100,7 +100,7 @@ class TestDelivery:
 
     def test_an_alias(self, outbox):
         """A receiver runs the deliveries that were recorded under its alias."""
-        heard = []
+        received = []
         old = order_paid.connect(durable("test.mail")(lambda sender, **extra: None))
         send(outbox, 7)
         order_paid.disconnect(old)
@@ -109,29 +109,29 @@ class TestDelivery:
         @order_paid.connect
         @durable("test.receipt", aliases=["test.mail"])
         def receipt(sender, *, order_id):
-            heard.append((order_id, current_delivery().receiver))
+            received.append((order_id, current_delivery().receiver))
 
         run_all(outbox)
-        assert [(7, "test.mail")] == heard
+        assert [(7, "test.mail")] == received
 
     def test_pause_and_resume(self, outbox):
         """The deliveries of a paused receiver wait; those of other receivers run."""
-        heard = []
+        received = []
         for name in "ab":
 
             @order_paid.connect
             @durable(f"test.{name}")
             def receive(sender, *, order_id, name=name):
-                heard.append((name, order_id))
+                received.append((name, order_id))
 
         with working(outbox):
             outbox.store.pause("test.a")
             send(outbox, 7)
-            until(lambda: ("b", 7) in heard)
+            until(lambda: ("b", 7) in received)
             time.sleep(0.2)
-            assert [("b", 7)] == heard
+            assert [("b", 7)] == received
             outbox.store.resume("test.a")
-            until(lambda: ("a", 7) in heard)
+            until(lambda: ("a", 7) in received)
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR1")
     def test_a_signal_handler_can_stop_it(self, outbox, receipt):
@@ -231,13 +231,13 @@ class TestFailure:
 
     def test_a_dead_letter_that_is_replayed(self, outbox):
         """A replayed dead letter has all its attempts again."""
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("test.receipt", retry=Retry(attempts=1))
         def receipt(sender, **extra):
-            heard.append(current_delivery().attempt)
-            if len(heard) == 1:
+            received.append(current_delivery().attempt)
+            if len(received) == 1:
                 raise ConnectionError
 
         send(outbox, 7)
@@ -245,7 +245,7 @@ class TestFailure:
         assert {"dead": 1} == counts(outbox)
         assert [1] == list(outbox.store.replay(DeliveryFilter(receiver="test.receipt")))
         run_all(outbox)
-        assert ({"done": 1}, [1, 1]) == (counts(outbox), heard)
+        assert ({"done": 1}, [1, 1]) == (counts(outbox), received)
 
     def test_give_up(self, outbox):
         """``GiveUp`` makes a dead letter at the first attempt, with its reason."""
@@ -262,33 +262,33 @@ class TestFailure:
 
     def test_retry_later(self, outbox, caplog):
         """``RetryLater`` does not count as an attempt and logs no error."""
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("test.busy", retry=Retry(attempts=1))
         def busy(sender, **extra):
-            heard.append(current_delivery().attempt)
-            if len(heard) < 4:
+            received.append(current_delivery().attempt)
+            if len(received) < 4:
                 raise RetryLater("closed on Sundays", seconds=0.01)
 
         send(outbox, 7)
         worker = run_all(outbox)
-        assert ([1, 1, 1, 1], {"done": 1}) == (heard, counts(outbox))
+        assert ([1, 1, 1, 1], {"done": 1}) == (received, counts(outbox))
         assert (1, 0, []) == (worker.done, worker.failed, caplog.records)
 
     def test_exit(self, outbox):
         """A receiver that calls ``sys.exit`` does not end the worker."""
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("test.leave", retry=Retry(attempts=1))
         def leave(sender, *, order_id):
-            heard.append(order_id)
+            received.append(order_id)
             sys.exit(3)
 
         send(outbox, 7, 8)
         run_all(outbox)
-        assert [7, 8] == sorted(heard)
+        assert [7, 8] == sorted(received)
         assert ["SystemExit: 3"] * 2 == [row.reason for row in rows(outbox)]
 
     def test_something_awaited_was_cancelled(self, outbox):
@@ -325,37 +325,37 @@ class TestFailure:
 class TestKeys:
     def test_are_kept_in_order(self, outbox):
         """Deliveries with one key run one after the other, beside those with other keys."""
-        heard = []
+        received = []
 
         @order_paid.connect
-        @durable("test.books", key=lambda sender, **extra: sender, retry=SOON)
+        @durable("test.bookkeeping", key=lambda sender, **extra: sender, retry=SOON)
         def enter(sender, *, order_id):
-            heard.append((sender, order_id))
+            received.append((sender, order_id))
             if order_id == 1 and current_delivery().attempt == 1:
                 raise ConnectionError
 
         send(outbox, 1, 2, 3, sender="harbour")
         send(outbox, 1001, 1002, sender="market")
         run_all(outbox)
-        assert [1, 1, 2, 3] == [order_id for sender, order_id in heard if sender == "harbour"]
-        assert [1001, 1002] == [order_id for sender, order_id in heard if sender == "market"]
+        assert [1, 1, 2, 3] == [order_id for sender, order_id in received if sender == "harbour"]
+        assert [1001, 1002] == [order_id for sender, order_id in received if sender == "market"]
 
     def test_a_dead_letter_blocks_its_key_alone(self, outbox):
         """A dead letter blocks only its key, until it is discarded or replayed."""
-        heard = []
+        received = []
 
         @order_paid.connect
-        @durable("test.books", key=lambda sender, **extra: sender, retry=Retry(attempts=1))
+        @durable("test.bookkeeping", key=lambda sender, **extra: sender, retry=Retry(attempts=1))
         def enter(sender, *, order_id):
             if order_id == 1:
                 raise ConnectionError
-            heard.append(order_id)
+            received.append(order_id)
 
         send(outbox, 1, 2, sender="harbour")
         send(outbox, 3, sender="market")
         with working(outbox):
-            until(lambda: heard == [3] and counts(outbox).get("dead"))
+            until(lambda: received == [3] and counts(outbox).get("dead"))
             time.sleep(0.2)
-            assert [3] == heard
+            assert [3] == received
             list(outbox.store.discard(DeliveryFilter(states=[State.DEAD])))
-            until(lambda: heard == [3, 2])
+            until(lambda: received == [3, 2])

@@ -80,16 +80,16 @@ class TestTimeLimits:
         with pytest.raises(ReceiverError, match=r"gevent has patched the threads.*remove timeout="):
             Worker(outbox).run()
 
-    def test_one_that_cannot_be_interrupted_does_not_complete(self, outbox, engine):
+    def test_a_receiver_that_cannot_be_interrupted_does_not_complete(self, outbox, engine):
         """A thread that returns after its time limit cannot complete the delivery."""
         release = threading.Event()
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("test.stuck", timeout=0.2, retry=Retry(attempts=2, first_delay=0.01))
         def stuck(sender, **extra):
             delivery = current_delivery()
-            heard.append(delivery.attempt)
+            received.append(delivery.attempt)
             session = delivery.session
             if delivery.attempt == 1:
                 release.wait(2)  # in C, where no interruption arrives
@@ -100,7 +100,7 @@ class TestTimeLimits:
             until(lambda: counts(outbox) == {"done": 1})
             release.set()
             time.sleep(0.3)
-        assert ([1, 2], ["attempt 2"]) == (heard, written(engine))
+        assert ([1, 2], ["attempt 2"]) == (received, written(engine))
 
     def test_an_async_receiver_is_cancelled(self, outbox):
         """An async receiver is cancelled where it awaits."""
@@ -258,7 +258,7 @@ class TestTheSession:
         assert ([], {"done": 1}) == (written(engine), counts(outbox))
         assert [1] == [row.attempts for row in rows(outbox)]
 
-    def test_what_it_sends_is_recorded_with_it(self, outbox, engine):
+    def test_a_send_is_recorded_in_the_transaction_of_the_receiver(self, outbox, engine):
         """A send in the receiver's transaction is rolled back with it and counted once."""
 
         @order_paid.connect
@@ -302,7 +302,7 @@ class TestPayloads:
 
     def test_of_a_contract_that_has_changed(self, outbox):
         """An outdated payload is retried, so that the next release can upgrade it."""
-        heard = []
+        received = []
 
         @order_paid.connect
         @durable("test.receipt")
@@ -321,10 +321,10 @@ class TestPayloads:
         @order_paid.connect
         @durable("test.receipt", upgrade=lambda payload: {"order_id": payload["number"]})
         def upgraded(sender, *, order_id):
-            heard.append(order_id)
+            received.append(order_id)
 
         run_all(outbox)
-        assert [7] == heard
+        assert [7] == received
 
     def test_of_a_signal_it_is_not_connected_to_any_more(self, outbox):
         """A delivery of a disconnected signal fails with the reason, and is retried."""

@@ -171,7 +171,7 @@ def probe(sender, *, token, what, **extra):
     """Do the action of a scenario."""
     from flask import current_app
 
-    note("begun", token, os.getpid())
+    note("started", token, os.getpid())
     kind, _, argument = what.partition(" ")
     if kind == "exit":
         os._exit(3)

@@ -41,13 +41,13 @@ class Scenario:
         (self._folder / "gate").touch()
 
     def runs(self, name):
-        """Return the tokens that have ``"begun"`` or ``"ended"``, each with its process id."""
+        """Return the tokens that have ``"started"`` or ``"ended"``, each with its process id."""
         file = self._folder / name
         lines = file.read_text().splitlines() if file.exists() else []
         return [(token, int(pid)) for token, pid in (line.split() for line in lines)]
 
     def has(self, name, token, pid):
-        """Tell whether a receiver has begun or ended in a process."""
+        """Tell whether a receiver has started or ended in a process."""
         return (token, pid) in self.runs(name)
 
     def rows(self):

@@ -61,7 +61,7 @@ def test_end_without_a_database(fork_server, engine, url, tmp_path):
         scenario = Scenario(fork_server, behind, engine, tmp_path)
         worker = scenario.worker()
         scenario.send(("one", "sleep 1.0"))
-        scenario.until(lambda: scenario.has("begun", "one", worker))
+        scenario.until(lambda: scenario.has("started", "one", worker))
         with faults.away():
             time.sleep(0.2)
             scenario.end(worker)

@@ -28,11 +28,11 @@ class TestFrozen:
             pytest.skip("the frozen transaction holds SQLite's only write lock")
         first = scenario.worker(lease=LEASE)
         scenario.send(("one", f"{kind} gate"))
-        scenario.until(lambda: scenario.has("begun", "one", first))
+        scenario.until(lambda: scenario.has("started", "one", first))
         scenario.fork_server.send(first, signal.SIGSTOP)
         time.sleep(LEASE)
         second = scenario.worker(lease=LEASE)
-        scenario.until(lambda: scenario.has("begun", "one", second))
+        scenario.until(lambda: scenario.has("started", "one", second))
         scenario.open_gate()
         scenario.until(lambda: scenario.states() == {State.DONE: 1})
         (done,) = scenario.rows()
@@ -85,7 +85,7 @@ class TestPoison:
 
 
 class TestEnd:
-    def test_what_runs_finishes(self, scenario):
+    def test_a_running_receiver_finishes(self, scenario):
         """After SIGTERM, the running receiver finishes, and other deliveries are released."""
         worker = scenario.worker(concurrency=1)
         scenario.send(*((f"before-{number}", "nothing") for number in range(20)))
@@ -93,7 +93,7 @@ class TestEnd:
         scenario.send(
             ("long", "sleep 1.0"), *((f"next-{number}", "nothing") for number in range(20))
         )
-        scenario.until(lambda: scenario.has("begun", "long", worker))
+        scenario.until(lambda: scenario.has("started", "long", worker))
         scenario.end(worker)
 
         rest = [row for row in scenario.rows() if row.state != State.DONE]
@@ -108,11 +108,11 @@ class TestEnd:
         assert [1] == sorted({row.attempts for row in scenario.rows()})
         assert {1} == set(Counter(token for token, _ in scenario.runs("ended")).values())
 
-    def test_what_does_not_return(self, scenario):
+    def test_a_receiver_that_does_not_return(self, scenario):
         """A receiver that runs longer than the grace period is released without an attempt."""
         worker = scenario.worker(grace=0.5)
         scenario.send(("long", "sleep 30"))
-        scenario.until(lambda: scenario.has("begun", "long", worker))
+        scenario.until(lambda: scenario.has("started", "long", worker))
         scenario.end(worker)
         (row,) = scenario.rows()
         assert (State.PENDING, 0, 0, None) == (

@@ -1,4 +1,4 @@
-"""Data and setups that a database accepts only in part: the send says so, not the commit."""
+"""Data that a database accepts only in part raises an error at the send, not at the commit."""
 
 import pytest
 from sqlalchemy import create_engine, text

@@ -62,7 +62,7 @@ class TestTheDriversTransactions:
         session.rollback()
         session.remove()
 
-    def test_one_that_begins_by_itself_is_left_alone(self, file):
+    def test_an_engine_that_emits_begin_stays_unchanged(self, file):
         """An engine that already emits BEGIN stays unchanged."""
         with databases.sqlite(file) as engine:
             outbox = Outbox(engine=engine)

@@ -43,14 +43,14 @@ def server_url(request, tmp_path):
 
 
 def test_missing_tables(url):
-    """The error says how to create the tables."""
+    """The error names the command that creates the tables."""
     error = asked(url)
     assert isinstance(error, SchemaError)
     assert "create them with 'aldis db upgrade'" in str(error)
 
 
 def test_missing_column(url):
-    """The error says how to upgrade the tables."""
+    """The error names the command that upgrades the tables."""
     engine = create_engine(url)
     create_tables(engine)
     run(engine, "ALTER TABLE aldis_deliveries DROP COLUMN traceparent")

@@ -1,4 +1,4 @@
-"""What an operator changes from another process reaches workers at once; wrong names are told."""
+"""Changes of an operator wake the workers of other processes, and wrong names are errors."""
 
 import logging
 import sqlite3
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("aldis_clean")
 
 LEASE = "1" * 32
 
-#: Seconds in which a worker hears of news. By itself, what it sleeps with looks after 5 only.
+#: The most seconds until a worker wakes up. Without a notification, it polls after 5 seconds.
 SOON = 1.5
 
 
 @pytest.fixture
 def url(tmp_path):
-    """Give a database of PostgreSQL, with the tables."""
+    """Give a PostgreSQL database with the tables."""
     with database("postgresql", tmp_path) as url:
         with connected(url) as engine:
             create_tables(engine)
@@ -37,7 +37,7 @@ def url(tmp_path):
 
 @contextmanager
 def connected(url):
-    """Give an engine of one's own."""
+    """Give a new engine."""
     engine = create_engine(url)
     yield engine
     engine.dispose()
@@ -45,7 +45,7 @@ def connected(url):
 
 @pytest.mark.service
 class TestWaking:
-    """Workers sleep; an operator, whose process is another one, wakes them."""
+    """An operator in another process wakes the workers that wait."""
 
     @pytest.fixture
     def outbox(self, url):
@@ -55,7 +55,7 @@ class TestWaking:
 
     @pytest.fixture
     def operator(self, url):
-        """Give the operator's store, which knows no worker."""
+        """Give the operator's store."""
         with connected(url) as engine:
             store = SqlStore(engine)
             store.register_worker(LEASE, "quay-1", 600)
@@ -63,52 +63,52 @@ class TestWaking:
 
     @pytest.fixture
     def notifier(self, outbox):
-        """Give what a worker sleeps with, and that has heard of all there was."""
+        """Give the notifier that a worker waits with."""
         notifier = outbox.store.notifier()
         yield notifier
         notifier.close()
 
     def test_a_replay(self, notifier, operator):
-        """A dead letter that is replayed is told."""
-        bury(operator)
-        assert slept(notifier, lambda: list(operator.replay(DeliveryFilter()))) < SOON
+        """The replay of a dead letter wakes the workers."""
+        add_dead(operator)
+        assert seconds_waited(notifier, lambda: list(operator.replay(DeliveryFilter()))) < SOON
 
     def test_a_resume(self, notifier, operator):
-        """A receiver that is let go on is told."""
+        """Resuming a receiver wakes the workers."""
         operator.pause("test.receipt")
-        assert slept(notifier, lambda: operator.resume("test.receipt")) < SOON
+        assert seconds_waited(notifier, lambda: operator.resume("test.receipt")) < SOON
 
-    def test_a_discarded_one_frees_the_next(self, notifier, operator):
-        """Discarding a dead letter tells the workers that the delivery behind it is pending."""
-        bury(operator, order_key="7")
+    def test_a_discarded_delivery_unblocks_the_next(self, notifier, operator):
+        """Discarding a dead letter wakes the workers for the delivery that it blocked."""
+        add_dead(operator, order_key="7")
         add_blocked(operator, order_key="7")
-        assert slept(notifier, lambda: list(operator.discard(DEAD))) < SOON
+        assert seconds_waited(notifier, lambda: list(operator.discard(DEAD))) < SOON
 
-    def test_what_changes_nothing(self, notifier, operator):
-        """It is not told."""
-        bury(operator)
+    def test_a_command_without_effect(self, notifier, operator):
+        """A command that changes nothing wakes no worker."""
+        add_dead(operator)
 
         def change():
             assert not operator.resume("test.receipt")
             assert [] == list(operator.replay(DeliveryFilter(receiver="test.other")))
             assert [] == list(operator.discard(DeliveryFilter(receiver="test.other")))
 
-        assert slept(notifier, change, seconds=0.5) >= 0.5
+        assert seconds_waited(notifier, change, seconds=0.5) >= 0.5
 
-    def test_a_store_that_is_not_to_notify(self, notifier, operator):
-        """It tells nobody."""
+    def test_a_store_without_notifications(self, notifier, operator):
+        """A store with ``notify=False`` does not wake workers of other processes."""
         quiet = SqlStore(operator.engine, notify=False)
-        bury(operator)
+        add_dead(operator)
         operator.pause("test.receipt")
 
         def change():
             assert [1] == list(quiet.replay(DeliveryFilter()))
             assert quiet.resume("test.receipt")
 
-        assert slept(notifier, change, seconds=0.5) >= 0.5
+        assert seconds_waited(notifier, change, seconds=0.5) >= 0.5
 
     def test_a_worker(self, outbox, operator):
-        """It begins what is replayed, and what is let go on, about at once."""
+        """A worker starts replayed and resumed deliveries at once."""
         ran, repaired = Event(), Event()
 
         @order_paid.connect
@@ -157,16 +157,16 @@ def add_blocked(store, **facts):
     assert 1 == store.count(DeliveryFilter(states=[State.BLOCKED]))
 
 
-def bury(store, **facts):
-    """Make a dead letter."""
+def add_dead(store, **facts):
+    """Record a dead letter."""
     add(store, **facts)
     (claimed,) = store.claim(LEASE, "test.receipt", 1, ordered=False)
     store.fail(claimed, AttemptFailure("LookupError", ""))
 
 
-def slept(notifier, change, seconds=4):
-    """Return for how long a notifier waits, at most, after a change."""
-    notifier.wait(0)  # begins to listen
+def seconds_waited(notifier, change, seconds=4):
+    """Return how many seconds a notifier waits after a change."""
+    notifier.wait(0)  # starts to listen
     notifier.wait(0.2)  # takes in what came before
     change()
     began = time.monotonic()
@@ -175,57 +175,57 @@ def slept(notifier, change, seconds=4):
 
 
 class TestWithinAProcess:
-    """A worker in the operator's own process need not be told by the database."""
+    """A worker in the operator's process is woken without the database."""
 
     @pytest.mark.service
-    def test_it_is_woken(self, url):
-        """Replaying, resuming and discarding wake those that wait with the same store."""
+    def test_changes_wake_the_notifier(self, url):
+        """Replay, resume and discard wake the notifiers of the same store."""
         with connected(url) as engine:
             store = SqlStore(engine, notify=False)
             store.register_worker(LEASE, "quay-1", 600)
-            bury(store, order_key="7")
+            add_dead(store, order_key="7")
             add_blocked(store, order_key="7")
             store.pause("test.receipt")
             notifier = store.notifier()
             try:
-                assert slept(notifier, lambda: store.resume("test.receipt")) < SOON
-                assert slept(notifier, lambda: list(store.discard(DEAD))) < SOON
-                assert slept(notifier, lambda: list(store.replay(DeliveryFilter()))) < SOON
+                assert seconds_waited(notifier, lambda: store.resume("test.receipt")) < SOON
+                assert seconds_waited(notifier, lambda: list(store.discard(DEAD))) < SOON
+                assert seconds_waited(notifier, lambda: list(store.replay(DeliveryFilter()))) < SOON
             finally:
                 notifier.close()
 
 
 class TestUnknownNames:
-    """Who gives a wrong name is told which there are."""
+    """The error about an unknown receiver names the known ones."""
 
     def test_the_closest(self):
-        """The one that is nearly it is asked for."""
+        """The error suggests a receiver with a similar name."""
         expected = "there is no durable receiver 'test.recipt'; did you mean 'test.receipt'?"
         assert expected == unknown_receiver("test.recipt", ["test.receipt", "other"])
 
     def test_all_of_a_few(self):
-        """Up to five are named when none is close, in order."""
+        """Without a similar name, up to five receivers are named in alphabetical order."""
         expected = "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e'"
         assert expected == unknown_receiver("nope", "edcba")
 
     def test_some_of_many(self):
-        """Of more, it is said how many more there are."""
+        """Of more than five receivers, the error gives the number of the others."""
         expected = (
             "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e' and 2 more"
         )
         assert expected == unknown_receiver("nope", "gfedcba")
 
     def test_none(self):
-        """Where there is nobody, that is said."""
+        """Without any receiver, the error states that."""
         expected = "there is no durable receiver 'nope'; there is none at all"
         assert expected == unknown_receiver("nope", [])
 
-    def test_names_that_nobody_has_written(self):
-        """A name from a database gives no orders to a terminal."""
+    def test_names_with_control_characters(self):
+        """Control characters in a recorded name do not reach the terminal."""
         assert "\x1b" not in unknown_receiver("nope", ["\x1b[2J"])
 
     def test_a_worker(self, tmp_path):
-        """A worker that is to serve a receiver that is not there says who is, of all it knows."""
+        """A worker for an unknown receiver raises an error that names the known ones."""
         order_paid.connect(durable("test.receipt")(lambda sender, **extra: None))
         with connected(f"sqlite:///{tmp_path}/shop.db") as engine:
             create_tables(engine)
@@ -234,7 +234,7 @@ class TestUnknownNames:
 
 
 def test_a_database_that_goes_away_and_comes_back(file, receipt, caplog):
-    """Both are said once, so that who reads the log knows that it is over."""
+    """The outage and its end are logged once each."""
     caplog.set_level(logging.INFO, "aldis")
     engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0.05})
     other = sqlite3.connect(file, isolation_level=None)

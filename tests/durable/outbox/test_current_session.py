@@ -12,7 +12,7 @@ from tests.durable.outbox.sending import send, sent
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
 
-class TestWhoseSession:
+class TestCurrentSession:
     def test_a_sessionmaker_is_refused(self, engine):
         """A sessionmaker is refused, because it makes a new session at each call."""
         for maker in (
@@ -46,7 +46,7 @@ class TestWhoseSession:
         with pytest.raises(NoSessionError, match="there is no current session"), outbox.using():
             send(7)
 
-    def test_nobodys(self, receipt):
+    def test_without_an_outbox(self, receipt):
         """A send without a session raises an error with the remedy."""
         with pytest.raises(NoSessionError, match="there is no current app with an outbox"):
             send(7)
@@ -58,7 +58,7 @@ class TestWhoseSession:
         with pytest.raises(NoSessionError, match=why), outbox.using():
             send(7)
 
-    def test_what_is_no_session(self, engine, receipt):
+    def test_an_object_that_is_not_a_session(self, engine, receipt):
         """``using`` refuses an object that is not a session."""
         outbox = Outbox(engine=engine)
         with (
@@ -67,7 +67,7 @@ class TestWhoseSession:
         ):
             pass
 
-    def test_the_innermost(self, engine, tmp_path, receipt):
+    def test_nested_sessions(self, engine, tmp_path, receipt):
         """In nested blocks, the innermost session is used, then the outer one again."""
         with support.sqlite(tmp_path / "other.db") as other:
             first, second = Outbox(engine=engine), Outbox(engine=other)

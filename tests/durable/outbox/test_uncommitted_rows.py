@@ -1,4 +1,4 @@
-"""What is recorded in a transaction that nobody commits."""
+"""Deliveries that are recorded in a transaction that is never committed."""
 
 import gc
 import logging
@@ -16,7 +16,7 @@ from tests.durable.support import notes, rows, write
 pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
 
 
-class TestTheRowNobodyCommits:
+class TestUncommittedRow:
     def lose(self, engine):
         """Send in a transaction that reading began, and close the session."""
         outbox = Outbox(engine=engine)
