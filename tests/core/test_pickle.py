@@ -125,6 +125,15 @@ class TestIdleSignals:
         made.is_muted = False
         assert signal.is_muted
 
+    def test_a_copy_takes_over_no_internal_state(self):
+        """The state of a copy has the attributes that code outside has set, and no others."""
+        signal = aldis.Signal()
+        signal.send()
+        signal.connect(again)
+        signal.disconnect(again)
+        assert signal.receiver_connected
+        assert {} == signal.__reduce__()[2]
+
     def test_an_open_block_does_not_mute_the_copy(self):
         """A copy that is made in a block of ``muted`` is not muted."""
         signal = aldis.Signal()

@@ -709,6 +709,7 @@ class Subscription:
 #: The attributes that a copy of a signal does not take over as they are.
 _NOT_COPIED: Final = frozenset(
     {
+        "_checked",
         "_muted_or_overridden",
         "_muting",
         "_muting_before",
