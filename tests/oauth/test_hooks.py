@@ -142,6 +142,14 @@ def test_a_function_makes_the_client_secret(op, recorded):
     assert "oauth-error" not in recorded.names()
 
 
+def test_a_secret_that_a_function_made_is_in_no_error(op, recorded):
+    """The provider repeats it in its error."""
+    app, _ = app_with(op, scope="email", client_secret=lambda: "made-by-a-function")
+    op.says("/token", {"error": "bad", "error_description": "not made-by-a-function"}, 400)
+    log_in(app.test_client(), op)
+    assert "not [removed]" == recorded.only("oauth-error")["error_description"]
+
+
 @pytest.mark.parametrize("client", ["app", "id with spaces", "a:b", "z\u00eb"])
 @pytest.mark.parametrize("secret", ["plain", "p+w/d&q= 7:%", "\u2603"])
 def test_basic_authentication_is_form_encoded(op, client, secret):

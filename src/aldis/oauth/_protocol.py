@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote_plus, urljoin
 
 import requests
@@ -17,6 +17,9 @@ from aldis.oauth._http import MAX_RESPONSE_SIZE
 __all__ = ["AuthorizationRequest", "Provider", "Settings", "Token", "scopes"]
 
 Token = dict[str, Any]
+
+#: The number of earlier secrets of a function that are still removed from errors.
+KEPT_SECRETS: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class Settings:
     pkce: bool = True
     timeout: float = 10.0
     max_response_size: int = MAX_RESPONSE_SIZE
+    made_secrets: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         missing = self._missing()
@@ -93,21 +97,25 @@ class Settings:
     @property
     def secret(self) -> str | None:
         """The client's secret. A function makes it anew."""
-        return self.client_secret() if callable(self.client_secret) else self.client_secret
+        if not callable(self.client_secret):
+            return self.client_secret
+        made = self.client_secret()
+        # The error of a call that runs may contain one of the last secrets.
+        self.made_secrets[:] = [*self.made_secrets[-KEPT_SECRETS:], made]
+        return made
 
     @property
     def secrets(self) -> list[str]:
-        """The client's secret, alone and in the form of the Authorization header.
-
-        A secret that a function makes is not known here.
-        """
-        if not isinstance(self.client_secret, str) or not self.client_secret:
-            return []
-        pairs = (
-            f"{self.client_id}:{self.client_secret}",
-            f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}",
-        )
-        return [self.client_secret, *(b64encode(pair.encode()).decode() for pair in pairs)]
+        """The client's secret, alone and in the form of the Authorization header."""
+        known = self.made_secrets if callable(self.client_secret) else [self.client_secret]
+        found = []
+        for secret in filter(None, known):
+            pairs = (
+                f"{self.client_id}:{secret}",
+                f"{quote_plus(self.client_id)}:{quote_plus(secret)}",
+            )
+            found += [secret, *(b64encode(pair.encode()).decode() for pair in pairs)]
+        return found
 
     def resolve(self, url: str) -> str:
         """Return ``url`` as an absolute URL. A relative one is relative to ``base_url``."""
