@@ -285,6 +285,7 @@ class Recorder:
     def __call__(self, sender: Any, /, **payload: Any) -> None:
         """Record a send in the caller's transaction."""
         receiver = self._receiver
+        name = receiver.name
         provider, handle = current_scope()
         outer = running.get()
         call = observed_call(receiver)
@@ -292,8 +293,8 @@ class Recorder:
         provider.record(
             handle,
             make(
-                emission_id=take_send_id(receiver.name),
-                receiver=receiver.name,
+                emission_id=take_send_id(name),
+                receiver=name,
                 signal=self._signal,
                 payload=self._codec.encode(sender, payload),
                 order_key=receiver.order_key(sender, payload),
