@@ -11,9 +11,8 @@ from time import monotonic
 from aldis.durable._event import SafeEvent
 from aldis.durable.store import Store
 from aldis.durable.store._async_bridge import own_connections
-from aldis.durable.worker.watchdog import break_stalled
 
-__all__ = ["Heartbeat"]
+__all__ = ["Heartbeat", "break_stalled"]
 
 _log = logging.getLogger("aldis")
 
@@ -128,3 +127,9 @@ class Heartbeat:
         if self._current == lease:
             self._current = None
         return False
+
+
+def break_stalled(store: Store, seconds: float) -> int:
+    """Break the connections on which a worker's statement takes longer than ``seconds``."""
+    breaks: Callable[[float], int] | None = getattr(store, "break_stalled", None)
+    return 0 if breaks is None else breaks(seconds)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from aldis.durable._event import SafeEvent
 from aldis.durable.store import Store
+from aldis.durable.worker.heartbeat import Heartbeat, break_stalled
 
 if TYPE_CHECKING:
     from aldis.durable.worker.executor import Run
-    from aldis.durable.worker.heartbeat import Heartbeat
 
-__all__ = ["Watchdog", "break_stalled"]
+__all__ = ["Watchdog"]
 
 _log = logging.getLogger("aldis")
 
@@ -132,9 +132,3 @@ class Watchdog:
         present = {id(run.job) for run in runs}
         for gone in [each for each in self._logged if each not in present]:
             del self._logged[gone]
-
-
-def break_stalled(store: Store, seconds: float) -> int:
-    """Break the connections on which a worker's statement takes longer than ``seconds``."""
-    breaks: Callable[[float], int] | None = getattr(store, "break_stalled", None)
-    return 0 if breaks is None else breaks(seconds)
