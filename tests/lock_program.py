@@ -257,9 +257,10 @@ class Stop:
         self.points = 0
         self._position = position
         self._call = call
+        self._hook = self._profile  # Python does not keep it alive while it runs
 
     def __enter__(self):
-        sys.setprofile(self._profile)
+        sys.setprofile(self._hook)
         return self
 
     def __exit__(self, *error):
@@ -271,7 +272,7 @@ class Stop:
         if self.points == self._position:
             sys.setprofile(None)
             self._call()
-            sys.setprofile(self._profile)
+            sys.setprofile(self._hook)
         self.points += 1
 
 
