@@ -6,10 +6,7 @@ this word, pytest warns that it cannot rewrite the assertions of this module, wh
 
 from __future__ import annotations
 
-import os
-import sys
-
-from aldis.blinker import install_as_blinker
+from aldis.blinker import install_as_blinker, install_under_aldis_run
 from aldis.core import (
     ANY,
     COMPILED,
@@ -24,7 +21,6 @@ from aldis.core import (
     set_strict,
     signal,
 )
-from aldis.errors import StandInError
 from aldis.version import __version__
 
 __all__ = [
@@ -44,10 +40,4 @@ __all__ = [
     "signal",
 ]
 
-# `aldis run` has started this Python. Another `sitecustomize`, or an option such as -I, may hide
-# the one that imports aldis first.
-if os.environ.get("ALDIS_RUN_PREFIX") == sys.prefix:
-    try:
-        install_as_blinker()
-    except StandInError as _error:
-        sys.stderr.write(f"aldis run: {_error}\n")
+install_under_aldis_run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -11,8 +12,9 @@ from aldis.core.inspection import ANY_ID, make_id, make_ref
 from aldis.core.namespace import NamedSignal, Namespace, _SignalMaker, default_namespace, signal
 from aldis.core.sender import ANY, Symbol
 from aldis.core.signal import Signal
+from aldis.errors import StandInError
 
-__all__ = ["COMPATIBLE_VERSION", "install_as_blinker", "stands_in"]
+__all__ = ["COMPATIBLE_VERSION", "install_as_blinker", "install_under_aldis_run", "stands_in"]
 
 #: The release of blinker whose API aldis has.
 COMPATIBLE_VERSION: Final = "1.9.0"
@@ -69,6 +71,18 @@ def install_as_blinker() -> None:
         installed = _Finder()
         sys.meta_path.insert(0, installed)
     sys.modules.update(installed.modules)
+
+
+def install_under_aldis_run() -> None:
+    """Put aldis in blinker's place if ``aldis run`` has started this Python.
+
+    Another ``sitecustomize``, or an option such as -I, may hide the one that imports aldis first.
+    """
+    if os.environ.get("ALDIS_RUN_PREFIX") == sys.prefix:
+        try:
+            install_as_blinker()
+        except StandInError as error:
+            sys.stderr.write(f"aldis run: {error}\n")
 
 
 def stands_in() -> bool:

@@ -16,15 +16,13 @@ from tests.processes import LIMIT
 
 PACKAGE = Path(aldis.__file__).parent
 
-#: The modules that a program imports. Those find all others.
-IMPORTED = [
-    *sorted(f"aldis.{path.stem}" for path in PACKAGE.glob("[a-z]*") if path.name != "py.typed"),
-    "aldis.oauth.linking",
-    "aldis.oauth.sqla",
-    "aldis.testing.plugin",
-    "aldis.testing.oauth_storage",
-    "aldis.testing.store",
-]
+#: The modules that a program imports by their names. Those find all others.
+IMPORTED = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for pattern in ("[a-z]*", "oauth/[a-z]*", "testing/[a-z]*")
+    for path in PACKAGE.glob(pattern)
+    if path.name != "py.typed"
+)
 
 #: Not imported by a program: ``python -m aldis``, the files of ``aldis run`` for Python's start,
 #: and an entry point of Flask.
