@@ -77,8 +77,8 @@ class TestDemo:
     def test_goes_to_the_provider_and_back(self, trees):
         """The login takes three requests to the shop: away, back with a code, and home."""
         assert [
-            "GET /login/lighthouse -> 302 FOUND, TIME",
-            "GET /login/lighthouse/authorized -> 302 FOUND, TIME",
+            "GET /login/lighthouse -> 302 Found, TIME",
+            "GET /login/lighthouse/authorized -> 302 Found, TIME",
             "GET / -> 200 OK, TIME",
         ] == [lines[0] for lines in trees]
 
