@@ -118,7 +118,7 @@ class Emission(_Timed):
     observers: tuple[Observer, ...]
 
     def __init__(self, signal: Any, sender: Any, payload: dict[str, Any], how: str) -> None:
-        self.spans = {}
+        self.spans: dict[Observer, Any] = {}
         self.finished = None
         self.error = None
         self.signal = signal
@@ -128,7 +128,7 @@ class Emission(_Timed):
         self.cause = _current.get()
         self.muted = signal.is_muted
         self.observers = _observers
-        self.started = perf_counter_ns()
+        self.started: int = perf_counter_ns()
 
     def notify(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
         """Call the method ``event`` of each observer. If one raises, the error is logged."""
@@ -203,7 +203,7 @@ class Call(_Timed):
     def __init__(
         self, emission: Emission, receiver: Any, *, is_async: bool, state: str = "called"
     ) -> None:
-        self.spans = {}
+        self.spans: dict[Observer, Any] = {}
         self.finished = None
         self.error = None
         self.state = state
@@ -211,7 +211,7 @@ class Call(_Timed):
         self.emission = emission
         self.receiver = receiver
         self.is_async = is_async
-        self.started = perf_counter_ns()
+        self.started: int = perf_counter_ns()
 
     def __enter__(self) -> Self:
         # The outer call is the cause of the emission, unless the delivery mode calls the receiver
@@ -223,7 +223,7 @@ class Call(_Timed):
                     observer.call_started(self)
                 except Exception:  # noqa: BLE001 - see notify
                     _log_failure(observer)
-            self.started: int = perf_counter_ns()
+            self.started = perf_counter_ns()
             set_variable(_current, self)
         except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
             self.__exit__(type(error), error, error.__traceback__)

@@ -65,8 +65,8 @@ class ResolvingRef(ref[Any]):
     __slots__ = ("resolver",)
     resolver: Any
 
-    __eq__ = object.__eq__  # the object may not be comparable and hashable
-    __hash__ = object.__hash__
+    __eq__: Any = object.__eq__  # the object may not be comparable and hashable
+    __hash__: Any = object.__hash__
 
     def __call__(self) -> Any:
         """Return the receiver, or ``None`` if it is dead."""

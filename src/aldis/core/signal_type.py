@@ -77,8 +77,8 @@ class SignalType(_Meta):
     """The class of :class:`Signal <aldis.core.signal.Signal>`."""
 
     # A subclass of ABCMeta asks its registry of virtual subclasses. Signals have none.
-    __instancecheck__ = type.__instancecheck__
-    __subclasscheck__ = type.__subclasscheck__
+    __instancecheck__: Any = type.__instancecheck__
+    __subclasscheck__: Any = type.__subclasscheck__
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _IN_PYTHON and value is _IN_PYTHON[name]:

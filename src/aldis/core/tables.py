@@ -104,8 +104,8 @@ class _Table(_Dict):
         self.update(other)
         return self
 
-    __ne__ = object.__ne__
-    fromkeys = dict.fromkeys  # of a table, a plain dict
+    __ne__: Any = object.__ne__
+    fromkeys: Any = dict.fromkeys  # of a table, a plain dict
 
     def __copy__(self) -> dict[Any, Any]:
         return self.copy()

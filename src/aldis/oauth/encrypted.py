@@ -49,7 +49,7 @@ class EncryptedStorage:
         self._fernet: MultiFernet = MultiFernet([Fernet(key) for key in listed])
         if callable(getattr(storage, "refresh_lock", None)):
             # Only a storage with a lock has this attribute.
-            self.refresh_lock = self._refresh_lock
+            self.refresh_lock: Any = self._refresh_lock
 
     def get(self, blueprint: Any) -> Token | None:
         """Return the current user's token, or ``None``.

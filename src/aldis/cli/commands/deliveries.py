@@ -261,16 +261,18 @@ def _dead_columns(delivery: Delivery, now: datetime, _labels: dict[str, str]) ->
     }
 
 
-list_pending = _list_command(
+list_pending: click.Command = _list_command(
     "pending",
     "List deliveries that wait for their time, for a worker, or behind their key.",
     ("PENDING", "QUARANTINED", "BLOCKED"),
     _pending_columns,
 )
-list_running = _list_command(
+list_running: click.Command = _list_command(
     "running", "List deliveries that workers run now.", ("RUNNING",), _running_columns
 )
-list_dead = _list_command("dead", "List dead letters and their errors.", ("DEAD",), _dead_columns)
+list_dead: click.Command = _list_command(
+    "dead", "List dead letters and their errors.", ("DEAD",), _dead_columns
+)
 
 
 # -- show ------------------------------------------------------------------------------------------
