@@ -55,7 +55,8 @@ class TestDecorated:
     @pytest.mark.parametrize("decorate", [after_commit, after_commit(session=Session())])
     def test_an_object_that_is_not_callable_is_refused(self, decorate):
         """The decorator refuses an object that is not callable."""
-        with pytest.raises(ReceiverError, match=exactly("a receiver must be callable, not int: 7")):
+        text = "a receiver must be callable, not int 7; write @after_commit above the function"
+        with pytest.raises(ReceiverError, match=exactly(text)):
             decorate(7)
 
     def test_an_object_that_is_not_a_session_is_refused(self):

@@ -13,12 +13,8 @@ FORBIDDEN_CALLS = {"__import__", "compile", "eval", "exec"}
 
 #: Every import of a module by a name that is built at run time, and the origin of the name.
 IMPORTS_BY_NAME = {
-    ("ckan/namespaces.py", "'ckan.lib.signals'"): "a constant: there may be no CKAN",
-    ("ckan/plugin.py", "'ckan.plugins'"): "a constant: the same",
-    ("ckan/signals.py", "'flask'"): "a constant: it is optional",
-    ("ckan/signals.py", "'flask_login'"): "a constant: the same",
-    ("cli/_app.py", "module_name"): "what the user gave as --app, or in the environment",
-    ("core/_native.py", "'aldis.core._dispatch'"): "a constant: it may not be compiled",
+    ("_extension.py", "module"): "one of the constants there",
+    ("cli/_app.py", "module_name"): "--app, or the variable in the environment",
     ("durable/_old_names.py", "_MOVED[self.__name__]"): "one of the constants there",
     ("testing/__init__.py", "_HOMES[name]"): "one of the constants there",
 }

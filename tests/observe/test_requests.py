@@ -18,7 +18,7 @@ from aldis.core import observers
 from aldis.observe import TracedRequest
 from tests.servers.running import HOST, on_hypercorn, werkzeug
 
-pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
+pytestmark = pytest.mark.usefixtures("no_relays", "lenient")
 
 shop = aldis.Namespace()
 order_paid = shop.signal("order_paid")
@@ -92,10 +92,10 @@ class TestWhatIsPrinted:
         app.test_client().get(path).close()
         assert "" == capsys.readouterr().err
 
-    def test_a_failure_is_printed_even_if_it_is_empty(self, capsys):
+    def test_a_failure_is_printed_even_if_it_is_empty(self, capsys, monkeypatch):
         """The first line tells the outcome."""
         app = make_app(trace=True)
-        app.logger.disabled = True
+        monkeypatch.setattr(app.logger, "disabled", True)  # all apps of this name have one logger
         client = app.test_client()
         client.get("/nowhere").close()
         client.get("/fail").close()

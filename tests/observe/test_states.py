@@ -18,7 +18,7 @@ from aldis.receivers import after_commit, robust
 from aldis.testing import MemoryStore
 from tests.durable.support import in_memory, order_paid, rows
 
-pytestmark = pytest.mark.usefixtures("aldis_clean", "lenient")
+pytestmark = pytest.mark.usefixtures("no_relays", "lenient")
 
 
 @pytest.fixture

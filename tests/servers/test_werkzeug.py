@@ -33,11 +33,11 @@ ROUNDS = 15
 
 
 @pytest.fixture
-def app():
+def app(monkeypatch):
     """Return an application whose requests wait for each other, so that they overlap."""
     app = flask.Flask("shop")
     app.secret_key = "for flashing"  # noqa: S105 - signs nothing but this test's cookies
-    app.logger.disabled = True
+    monkeypatch.setattr(app.logger, "disabled", True)  # all apps of this name have one logger
     together = threading.Barrier(4)
 
     @app.before_request
@@ -90,11 +90,11 @@ class Listener:
 
     def requests(self):
         """Split the records of each thread into requests."""
-        for heard in self.by_thread.values():
+        for calls in self.by_thread.values():
             # The context is pushed right before.
-            starts = [at - 1 for at, call in enumerate(heard) if call[0] == "request_started"]
+            starts = [at - 1 for at, call in enumerate(calls) if call[0] == "request_started"]
             for start, end in zip(starts, [*starts[1:], None], strict=True):
-                yield heard[start:end]
+                yield calls[start:end]
 
 
 class TestConcurrentRequests:
@@ -102,11 +102,15 @@ class TestConcurrentRequests:
         """Each page, error and stream sends its signals in order, for the right request."""
         listener, stranger = Listener(app), flask.Flask("other")
         paths = [f"/{kind}/{number}" for number in range(ROUNDS) for kind in ORDER]
-        heard_elsewhere = []
+        elsewhere = []
+
+        def receive_elsewhere(sender, **payload):
+            elsewhere.append(sender)
+
         with ExitStack() as stack:
             for name, signal in SIGNALS.items():
                 stack.enter_context(signal.connected_to(listener.receiver(name), app))
-                stack.enter_context(signal.connected_to(heard_elsewhere.append, stranger))
+                stack.enter_context(signal.connected_to(receive_elsewhere, stranger))
             port = stack.enter_context(werkzeug(app))
             answers = get_all(port, paths)
         assert {path: STATUS[kind_of(path)] for path in paths} == {
@@ -123,7 +127,7 @@ class TestConcurrentRequests:
             # In the context of a request, a receiver sees only this request.
             assert {path} == {seen for _, seen, _ in request if seen is not None}
         assert {app} == listener.senders
-        assert [] == heard_elsewhere
+        assert [] == elsewhere
         assert len(paths) == sum(1 for _ in listener.requests())
 
 
