@@ -1,0 +1,11 @@
+"""Fixtures for the tests of traces."""
+
+import flask
+import pytest
+
+
+@pytest.fixture
+def no_relays(aldis_clean):
+    """Disconnect the relays of ``aldis.ckan``, which other tests of this process may import."""
+    flask.request_started.receivers.clear()
+    flask.request_finished.receivers.clear()
