@@ -574,7 +574,7 @@ def _rebase_namespace_classes(blinkers: Any) -> None:
 
 
 def _move_namespace(space: Any) -> None:
-    """Give one of blinker's namespaces the class of aldis's, and list it with the others."""
+    """Give a namespace of blinker an aldis class, and list it with the others."""
     if not isinstance(space, Namespace):
         space.__class__ = Namespace
     if "__module__" not in vars(space):  # another thread may have made it a moment ago

@@ -35,7 +35,7 @@ def is_hidden(receiver: Any) -> bool:
 def hide_frames(error: E) -> E:
     """Remove the frames of aldis from the tracebacks of ``error``, its causes and its parts.
 
-    A traceback that consists of aldis's frames alone stays as it is.
+    A traceback that has only frames of aldis does not change.
     """
     for each in _with_causes(error):
         each.__traceback__ = _without_own_frames(each.__traceback__)

@@ -467,7 +467,7 @@ class Registry:
         return None if link is None or link.owned_weakly(owner) is None else link
 
     def undo(self, link: Connection) -> None:
-        """Undo ``link``, whoever owns it."""
+        """Undo ``link``, with any owner."""
         keep_alive: list[object] = []
         with self.lock:
             self._drop(link, keep_alive)

@@ -191,7 +191,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             sender: See :meth:`connect`.
         """
         if self._is_replaced("connect", _connect) or self._is_replaced("disconnect", _disconnect):
-            # As on blinker, whoever replaces the two methods sees every connection.
+            # As on blinker, a replacement of the two methods sees every connection.
             try:
                 self.connect(receiver, sender=sender, weak=False)
                 yield None

@@ -12,7 +12,7 @@ class SafeEvent:
     """An event as in ``threading``, without a lock.
 
     ``threading.Event`` holds a lock while it is set, cleared or waited for. If a ``__del__`` or a
-    signal handler sets it in such a moment of its own thread, the thread hangs. So does the child
+    signal handler sets it in such a moment, its thread hangs. So does the child
     of a fork that happened in such a moment of another thread.
     """
 

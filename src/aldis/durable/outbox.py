@@ -247,7 +247,7 @@ class Outbox:
         _ = self.store
 
     def drop_connections(self) -> None:
-        """Use none of the pool's connections for a new transaction: their server is read-only.
+        """Replace all connections of the pool, because their server is read-only.
 
         The call is in the engine's event loop if the engine is async.
         """

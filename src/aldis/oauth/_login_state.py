@@ -241,7 +241,7 @@ def collect_rollbacks() -> Generator[None]:
         set_variable(_SAME_ACCOUNT, value=False)
         yield
     except BaseException:
-        # A receiver raised an error of its own, so the login ends with a 500.
+        # A receiver raised another error, so the login ends with a 500.
         rollback()
         raise
     finally:

@@ -279,7 +279,7 @@ class OAuth2Provider:
         return merged
 
     def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
-        """Fetch the claims of the user to whom ``token`` belongs.
+        """Fetch the claims of the user who has ``token``.
 
         Raises:
             LoginError: The response is not an object, or is about another user.
@@ -478,7 +478,7 @@ def _is_web_address(url: object) -> bool:
 
 
 def _is_metadata(name: str) -> bool:
-    """Return whether a name of the provider's metadata is of use, or Authlib's own."""
+    """Return whether aldis uses this name of the metadata."""
     known = ("issuer", "jwks", "jwks_uri", "_loaded_at")
     return name in known or name.endswith(("_endpoint", "_supported"))
 

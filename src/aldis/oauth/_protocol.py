@@ -207,7 +207,7 @@ class Provider(Protocol):
         ...
 
     def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
-        """Fetch the claims of the user to whom ``token`` belongs."""
+        """Fetch the claims of the user who has ``token``."""
         ...
 
     def logout_url(self, token: Mapping[str, Any] | None, redirect_uri: str | None) -> str | None:

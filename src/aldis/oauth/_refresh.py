@@ -24,7 +24,7 @@ Token = dict[str, Any]
 #: browser sends its cookies when a request starts, so running requests go on with old cookies.
 KEEP_SECONDS: Final = 300.0
 
-#: Errors of the application's own settings. They say nothing about the user's login.
+#: Errors of the app's settings. The user's login may still be valid.
 CLIENT_ERRORS: Final = frozenset(
     {
         "invalid_client",

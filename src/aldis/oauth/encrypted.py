@@ -37,7 +37,7 @@ class EncryptedStorage:
             of the database.
 
     Raises:
-        ValueError: There is no key, or one is not a key of Fernet.
+        ValueError: A key is missing, or is not a key of Fernet.
     """
 
     def __init__(self, storage: TokenStorage, keys: str | bytes | Sequence[str | bytes]) -> None:

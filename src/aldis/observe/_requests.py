@@ -34,7 +34,7 @@ class TracedRequest:
     Attributes:
         method: The method; ``WEBSOCKET`` for a websocket.
         path: The path, without the query.
-        status: The HTTP status. ``None`` means that there was no answer.
+        status: The HTTP status. ``None`` means that no answer was sent.
         error: The exception that the app raised instead of answering, as text, or ``None``.
         seconds: The duration, including the body of the response.
         trace: The signals.
@@ -182,7 +182,7 @@ def _matches(path: str, pattern: str) -> bool:
 class WsgiTracer:
     """A WSGI middleware that traces each request.
 
-    A trace records the signals of its own request only, although the server answers several
+    A trace records the signals of one request only, although the server answers several
     requests at once.
 
     Args:

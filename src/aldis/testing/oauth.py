@@ -129,7 +129,7 @@ class _CannedAdapter(BaseAdapter):
         return found
 
     def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing, because no connection is open."""
 
 
 def _as_response(content: Any) -> requests.Response:

@@ -87,7 +87,7 @@ class MemoryStore:
     def _exclusive(self) -> Iterator[None]:
         """Run an operation alone, and then add the new deliveries.
 
-        A ``__del__`` or a signal handler may send in the middle of an operation of its own thread.
+        A ``__del__`` or a signal handler may send in the middle of an operation in the same thread.
         The operation adds that delivery at its end.
         """
         lock = self._changing.lock

@@ -71,7 +71,7 @@ _PROBLEMS: Final[dict[str | int, Problem]] = {
 }
 
 _MESSAGES: Final[dict[Problem, str]] = {
-    Problem.CONFLICT: "another transaction was always in the way of the outbox's one",
+    Problem.CONFLICT: "other transactions conflicted with each attempt of the outbox",
     Problem.READ_ONLY: "the outbox's database is read-only",
     Problem.FULL: "the outbox's database is full",
     Problem.DENIED: (
@@ -96,7 +96,7 @@ _SQLITE_LOCKED: Final = (
     "longer timeout, or begin them with BEGIN IMMEDIATE (Outbox(immediate=True))"
 )
 
-#: The result code of SQLite's errors that have no code of their own.
+#: The result code of SQLite's errors without a special code.
 _SQLITE_ERROR: Final = 1
 
 
