@@ -80,8 +80,8 @@ MUTANTS: Final = (
     Mutant(
         "True is the number 1",
         "core/sender.py",
-        "    if isinstance(sender, int) and kind is not bool:\n",
-        "    if isinstance(sender, int):\n",
+        "    if issubclass(kind, int) and kind is not bool:\n",
+        "    if issubclass(kind, int):\n",
     ),
     Mutant(
         "a number is another object's id",
@@ -128,15 +128,16 @@ MUTANTS: Final = (
     Mutant(
         "connected_to disconnects the receiver altogether",
         "core/signal.py",
-        "        with self.subscribe(receiver, sender, weak=False):\n            yield None\n",
-        "        with self.subscribe(receiver, sender, weak=False):\n            yield None\n"
-        "        self.disconnect(receiver)\n",
+        "            if link is not None:\n"
+        "                self._cancel(registry, link, owner)\n\n    def",
+        "            self.disconnect(receiver)\n\n    def",
     ),
     Mutant(
         "connected_to leaves its connection behind",
         "core/signal.py",
-        "        with self.subscribe(receiver, sender, weak=False):\n            yield None\n",
-        "        self.subscribe(receiver, sender, weak=False)\n        yield None\n",
+        "            if link is not None:\n"
+        "                self._cancel(registry, link, owner)\n\n    def",
+        "            pass\n\n    def",
     ),
     Mutant(
         "the end of one owner ends the connection of another owner",
@@ -172,8 +173,8 @@ MUTANTS: Final = (
     Mutant(
         "an inner muted unmutes",
         "core/muting.py",
-        "            self._muted = max(0, self._muted + everywhere)\n",
-        "            self._muted = max(0, everywhere)\n",
+        "            self._muting -= {block}\n",
+        "            self._muting = frozenset()\n",
     ),
     Mutant(
         "a proxy is a sender of its own",
@@ -189,12 +190,10 @@ MUTANTS: Final = (
     ),
     Mutant(
         "send_robust stops at the first error",
-        "core/slowpath.py",
-        "                        raise\n                    "
-        "outcomes.append(_failed(signal, receiver, error))\n                else:\n",
-        "                        raise\n                    "
-        "outcomes.append(_failed(signal, receiver, error))\n                    break\n"
-        "                else:\n",
+        "core/dispatch.py",
+        "                outcomes.append(_outcome_type(receiver, None, failure))\n",
+        "                outcomes.append(_outcome_type(receiver, None, failure))\n"
+        "                break\n",
     ),
     Mutant(
         "a meta-receiver that raises does not undo the connection",
@@ -223,8 +222,8 @@ MUTANTS: Final = (
     Mutant(
         "once is claimed after the call",
         "receivers.py",
-        "        if not self._lock.acquire(blocking=False):\n            return False\n",
-        "",
+        "            self._left.pop()  # one step",
+        "            self._left[-1]  # one step",
     ),
     Mutant(
         "a stale plan of a sender is used",
