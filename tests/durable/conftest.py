@@ -1,5 +1,8 @@
 """Fixtures for durable receivers: databases with the tables, and an outbox."""
 
+import gc
+import warnings
+
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -46,6 +49,18 @@ async def async_engine(request):
             await connection.run_sync(support.create_tables)
         yield engine
         await engine.dispose()
+
+
+@pytest.fixture
+def dropped_connections():
+    """Collect the connections that a worker dropped, without psycopg's warning about them.
+
+    A connection without an answer cannot be closed properly. The garbage collector closes it.
+    """
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ from tests.durable.sql.databases import database
 from tests.durable.support import create_tables, order_paid, rows, write, written
 from tests.durable.working import LIMIT, send, until, working
 
-pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.usefixtures("aldis_clean")]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("dropped_connections", "aldis_clean"),
+]
 
 #: Seconds. The worker notices a connection without an answer after two of them.
 LEASE = 3

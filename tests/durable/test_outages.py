@@ -10,7 +10,11 @@ from tests.durable.sql.databases import database
 from tests.durable.support import create_tables, order_paid, rows, write, written
 from tests.durable.working import send, until, working
 
-pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.usefixtures("aldis_clean")]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("dropped_connections", "aldis_clean"),
+]
 
 #: Retries that need no time.
 PATIENT = Retry(attempts=50, first_delay=0.05, max_delay=0.2)

@@ -286,7 +286,7 @@ def test_a_logged_traceback_has_no_frame_of_aldis(how, session, caplog):
 
 def test_flask_logs_a_traceback_without_frames_of_aldis(caplog):
     """The traceback of a 500 leads from the view to the receiver."""
-    app = flask.Flask("shop")
+    app = flask.Flask("failing shop")  # with a logger that no other test uses
     Aldis(app)
     signal = aldis.Signal()
 
