@@ -5,6 +5,7 @@ import aldis.as_blinker
 
 # isort: split
 
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,15 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(3600))
+
+
+def pytest_collection_finish():
+    """Leave the modules and the collected tests out of later garbage collections.
+
+    They are hundreds of thousands of objects, and many tests collect garbage.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

@@ -64,6 +64,8 @@ class TestUndoes:
             assert not signal.receivers
         finally:
             gc.unfreeze()
+            gc.collect()
+            gc.freeze()  # as before; see tests/conftest.py
 
     @pytest.mark.parametrize("kept", [True, False])
     def test_another_table_of_receivers(self, signal, kept):

@@ -31,8 +31,5 @@ def unraised(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def small_heap():
-    """Freeze the objects that exist before the test, so that the collector is fast."""
+    """Collect the garbage of earlier tests, so that the collector is fast."""
     gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
