@@ -14,6 +14,8 @@ import pytest
 import aldis
 from tests.processes import LIMIT
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(aldis.__file__).parent
 
 #: The modules that a program imports by their names. Those find all others.

@@ -6,6 +6,8 @@ import pytest
 
 from tests.core.support import run_python
 
+pytestmark = pytest.mark.slow
+
 CASES = [
     ("aldis.flask", "flask", "flask"),
     ("aldis.flask_login", "flask_login", "oauth"),

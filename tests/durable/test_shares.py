@@ -14,7 +14,7 @@ from aldis.testing import MemoryStore
 from tests.durable.support import counts, order_paid, receipt_sent, rows
 from tests.durable.working import is_settled, send, until, working
 
-pytestmark = pytest.mark.usefixtures("aldis_clean")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("aldis_clean")]
 
 
 def send_receipts(outbox, *order_ids):

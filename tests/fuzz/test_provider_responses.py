@@ -11,6 +11,8 @@ from aldis.oauth import MemoryStorage
 from tests.oauth.apps import CALLBACK, app_with, begin
 from tests.oauth.providers.scripted import scripted
 
+pytestmark = pytest.mark.slow
+
 METADATA = "/.well-known/openid-configuration"
 
 names = st.sampled_from(

@@ -14,6 +14,8 @@ from aldis.durable.types import DeliveryFilter, State
 from tests.durable.support import create_tables, order_paid
 from tests.durable.working import SOON, send, until, working
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("fuzz.receipt", "fuzz.parcel")
 
 #: The columns without types, so that SQLAlchemy does not convert the values.

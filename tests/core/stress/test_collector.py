@@ -15,6 +15,8 @@ from tests.core.stress.table_checks import (
     interrupt_everywhere,
 )
 
+pytestmark = pytest.mark.stress
+
 
 class Sender:
     pass
