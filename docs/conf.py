@@ -38,7 +38,7 @@ nitpicky = True
 #: Other projects. Sphinx would have to fetch their inventories, and a build fetches nothing.
 OTHER_PROJECTS: Final = (
     "abc|asyncio|collections|contextlib|contextvars|datetime|decimal|enum|functools|importlib",
-    "inspect|logging|threading|types|typing|unittest|weakref",
+    "inspect|logging|os|threading|types|typing|unittest|weakref",
     "alembic|authlib|blinker|ckan|flask|flask_login|jinja2|pluggy|pytest|quart|requests|rich",
     "sqlalchemy|starlette|werkzeug",
 )
@@ -57,12 +57,16 @@ nitpick_ignore = [
     ("py:attr", "session"),
     # Bases that users never use directly, and types in the annotations of properties.
     ("py:class", "aldis.core._dispatch.Emitter"),
+    ("py:class", "aldis.core._dispatch.OutcomeFields"),
+    ("py:class", "aldis.core.dispatch.OutcomeFields"),
     ("py:class", "aldis.core.dispatch.Emitter"),
     ("py:class", "aldis.core.inspection.Inspection"),
     ("py:class", "aldis.core.muting.Muting"),
     ("py:class", "aldis.core.observers._Timed"),
     ("py:class", "aldis.core.registry.Connection"),
     ("py:class", "aldis.core.registry.Registry"),
+    ("py:class", "aldis.core.tables._Table"),
+    ("py:class", "aldis.core.tables.SavedReceivers"),
     ("py:class", "aldis.ckan.plugin.Plugin"),
     ("py:class", "aldis.durable.store.memory._Notifier"),
     ("py:class", "aldis.durable.outbox._Recorder"),
@@ -71,6 +75,7 @@ nitpick_ignore = [
     ("py:class", "aldis._extension.BaseExtension"),
     ("py:class", "aldis.oauth._client._Blueprint"),
     ("py:class", "aldis.oauth._protocol.Provider"),
+    ("py:class", "aldis.oauth._protocol.Settings"),
     ("py:class", "aldis.receivers.after_commit"),
     ("py:class", "aldis.durable.codec.PayloadCodec"),
     ("py:class", "aldis.durable.store.sql.tables.Tables"),

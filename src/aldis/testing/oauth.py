@@ -56,7 +56,7 @@ def log_in(
         error: An error code. With it, the provider refuses the login.
 
     Returns:
-        The response of the callback: a redirect, or the Response of a receiver.
+        The response of the callback. It is a redirect, or the Response of a receiver.
     """
     claims = dict(userinfo or {"sub": "test-user"})
     issued = {"access_token": "test-token", "token_type": "Bearer", **(token or {})}
