@@ -188,7 +188,7 @@ TRICKLES = {
 def test_the_timeout_is_for_the_whole_call(op, recorded, head, body):
     """A provider that sends a byte again and again does not hold the call."""
     with trickling(head, body) as url:
-        app, _ = app_with(op, token_url=f"{url}/token", timeout=0.3)
+        app, _ = app_with(op, token_url=f"{url}/token", timeout=1)
         client = app.test_client()
         sent = begin(client, op)
         ended = threading.Event()
