@@ -271,11 +271,11 @@ def _wait(worker: Worker, events: _Events, grace: float) -> tuple[bool, bool]:
             _print_stderr("the worker's deliveries run again once its lease has expired")
             return signals > 1, False
         end = monotonic() + RELEASE_TIME + (grace if signals == 1 else 0.0)
-        if signals == 1:
-            name = signal.Signals(number).name
-            _print_stderr(f"{name}: waiting for running receivers; a second signal does not wait")
         with suppress(OSError):  # the worker has just ended
             worker.stop()
+        if signals == 1:  # from this line on, no other receiver begins
+            name = signal.Signals(number).name
+            _print_stderr(f"{name}: waiting for running receivers; a second signal does not wait")
 
 
 class _Events:
