@@ -29,7 +29,7 @@ endef
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help demo demo-serve test check test-python-engine test-all nightly lint types docs bench bench-durable \
-	downstream downstream-ckan kill mutants sanitize fuzz extras coverage clean
+	downstream downstream-ckan kill mutants sanitize fuzz extras coverage sdist test-sdist clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -107,6 +107,15 @@ coverage: $(VENV)/.test  ## run all tests that are not slow: they must cover the
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+sdist: $(VENV)/.release  ## build the source distribution in dist
+	rm -f dist/aldis-*.tar.gz
+	$(BIN)/python -m build --sdist --no-isolation
+
+test-sdist: sdist  ## run `make test` in the unpacked source distribution
+	rm -rf build/sdist && mkdir -p build/sdist
+	tar -xzf dist/aldis-*.tar.gz --strip-components=1 -C build/sdist
+	$(MAKE) -C build/sdist test
+
 clean:  ## remove everything that make created
 	rm -rf $(VENV) build dist docs/_build src/*.egg-info htmlcov .coverage .coverage.*
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -141,5 +150,8 @@ $(VENV)/.docs: $(VENV)/.made $(INPUTS)
 
 $(VENV)/.bench: $(VENV)/.made $(INPUTS)
 	$(call install,bench)
+
+$(VENV)/.release: $(VENV)/.made $(INPUTS)
+	$(call install,release)
 
 comma := ,

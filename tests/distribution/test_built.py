@@ -25,14 +25,14 @@ SAFE = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 STARTUP = "aldis/cli/startup/sitecustomize.py"
 
 
-def build(kind, tree, dist):
+def build(kind, tree, dist, **environ):
     """Build an sdist or a wheel of ``tree``, without an index."""
-    subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", BUILD.format(kind, str(dist))],
         capture_output=True,
-        check=True,
+        check=not environ,
         cwd=tree,
-        env={**os.environ, "ALDIS_NO_EXTENSIONS": "1"},
+        env={**os.environ, **(environ or {"ALDIS_NO_EXTENSIONS": "1"})},
         timeout=LIMIT,
     )
 
@@ -43,11 +43,12 @@ def sdist(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
     tree = folder / "tree"
     tree.mkdir()
-    for name in ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"):
-        shutil.copyfile(ROOT / name, tree / name)
-    left = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
-    shutil.copytree(ROOT / "src", tree / "src", ignore=left)
-    shutil.copytree(ROOT / "tests", tree / "tests", ignore=left)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, tree / path.name)
+    left = shutil.ignore_patterns("__pycache__", "*.egg-info", "_build")
+    for name in (".ci", ".github", "benchmarks", "docs", "examples", "src", "tests", "tools"):
+        shutil.copytree(ROOT / name, tree / name, ignore=left)
     build("sdist", tree, folder)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
@@ -83,9 +84,28 @@ def test_the_sdist_has_the_files_for_the_build(sdist):
     assert set() == {name for name in needed if not (sdist / name).is_file()}
 
 
-def test_the_sdist_has_no_tests(sdist):
-    """The sdist has no tests, because a part of them would not work."""
-    assert [] == [path for path in sdist.rglob("test_*.py") if "src" not in path.parts]
+def test_the_sdist_has_the_files_for_the_tests(sdist):
+    """The sdist has the tests and the files that they need, so that ``make test`` passes in it."""
+    needed = {"Makefile", "constraints.txt", "CHANGELOG.md", "tools/announce.py"}
+    needed |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
+    assert set() == {name for name in needed if not (sdist / name).is_file()}
+
+
+def test_the_sdist_has_nothing_that_a_build_or_a_run_leaves(sdist):
+    """The sdist has no compiled file, no database and no cache."""
+    left = {".pyc", ".so", ".pyd", ".o", ".db", ".log"}
+    assert [] == [path for path in sdist.rglob("*") if path.suffix in left]
+    assert [] == [*sdist.rglob("__pycache__")]
+
+
+@pytest.mark.parametrize("required", ["0", "1"])
+def test_a_released_wheel_needs_a_compiler(sdist, required, tmp_path):
+    """If the compiler fails, the build fails only if ALDIS_REQUIRE_EXTENSIONS is set."""
+    tree = tmp_path / "tree"
+    shutil.copytree(sdist, tree)
+    ended = build("wheel", tree, tmp_path, CC="false", ALDIS_REQUIRE_EXTENSIONS=required)
+    assert (required == "0") == (ended.returncode == 0)
+    assert (required == "0") == bool([*tmp_path.glob("*.whl")])
 
 
 def test_the_wheel_has_every_module(wheel):
@@ -124,4 +144,4 @@ def test_every_extra_is_installed_alone_somewhere():
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
     alone = {each.extras[0] for each in ENVIRONMENTS if len(each.extras) == 1}
-    assert set(extras) - {"test", "dev", "docs", "bench"} == alone
+    assert set(extras) - {"test", "dev", "docs", "bench", "release"} == alone
