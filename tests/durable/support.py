@@ -6,7 +6,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, 
 from sqlalchemy.pool import StaticPool
 
 import aldis
-from aldis.durable import tables
+from aldis.durable import Outbox, tables
 from aldis.durable.types import DeliveryFilter, State
 
 metadata = MetaData()
@@ -77,3 +77,8 @@ def counts(outbox):
     """Return the number of deliveries in each state."""
     found = [row.state for row in rows(outbox)]
     return {state.label: found.count(state) for state in State if state in found}
+
+
+def outbox_on(engine):
+    """Return an outbox without a session."""
+    return Outbox(engine=engine)

@@ -32,7 +32,7 @@ def test_heartbeats_need_no_connection_of_the_pool(tmp_path):
     send(outbox, 1)
     with working(outbox, lease=1.5):
         until(lambda: ran)
-        until(lambda: look.store.rescue() or is_settled(look))
+        until(lambda: look.store.rescue().deliveries or is_settled(look))
     assert ran == [1]
     assert [row.lost_workers for row in rows(look)] == [0]
     assert counts(look) == {"done": 1}

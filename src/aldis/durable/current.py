@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from aldis._compat import set_variable
+from aldis.core.text import printable
 from aldis.durable._old_names import warn_renamed
 from aldis.durable.store import Store
 from aldis.durable.types import ClaimedDelivery
@@ -195,8 +196,8 @@ class CurrentDelivery:
 def lease_lost(claimed: ClaimedDelivery) -> str:
     """Build the message for a delivery that the worker no longer has."""
     return (
-        f"the worker no longer has delivery {claimed.id} ({claimed.receiver}), because its lease "
-        "ran out or the attempt took too long; nothing of this attempt is committed"
+        f"the worker no longer has delivery {claimed.id} ({printable(claimed.receiver)}), because "
+        "its lease ran out or the attempt took too long; nothing of this attempt is committed"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -13,6 +12,7 @@ from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, sessionmaker
 
 from aldis.core.process import cached_property
+from aldis.durable._log import get_logger
 from aldis.durable.current import running
 from aldis.durable.store import Store
 from aldis.durable.store.sql.connection import (
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "check_outbox"]
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 _NOT_FOR_SYNC: Final = "the outbox has async sessions, which only an async receiver can use"
 

@@ -24,8 +24,10 @@ __all__ = [
     "Delivery",
     "DeliveryFilter",
     "DueReceiver",
+    "LostWorker",
     "NewDelivery",
     "ReceiverStats",
+    "RescueResult",
     "State",
 ]
 
@@ -283,3 +285,31 @@ class ReceiverStats:
     counts: dict[State, int]
     oldest: float | None
     paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LostWorker:
+    """A worker whose lease has run out.
+
+    Attributes:
+        name: The worker's name.
+        deliveries: How many deliveries it had.
+    """
+
+    name: str
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class RescueResult:
+    """The deliveries that were taken from lost workers.
+
+    Attributes:
+        deliveries: How many deliveries were taken.
+        workers: The workers whose leases have run out.
+        dead: Those of the deliveries that are dead letters now.
+    """
+
+    deliveries: int = 0
+    workers: tuple[LostWorker, ...] = ()
+    dead: tuple[Delivery, ...] = ()

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from aldis._optional import loaded
 from aldis.core.sender import real_sender
+from aldis.core.text import printable
 from aldis.durable import Outbox, Retry
 from aldis.durable.outbox import check_outbox
 from aldis.durable.receiver import served_receivers
@@ -220,7 +221,6 @@ class _Draining:
             target.app,
             target.app_context,
             backoff=Retry.longest_delay,  # or a failed delivery could be due again at once
-            keep_errors=True,
         )
         self._loop = WorkerLoop(
             context,
@@ -232,6 +232,7 @@ class _Draining:
             one_by_one=True,
             on_result=self._collect,
             event_loop=event_loop,
+            patience=LEASE,
         )
         self._store = store
         self._later = later
@@ -284,8 +285,9 @@ class _Draining:
             self._postponed[job.claimed.id] += 1
         elif result.error is not None:
             result.error.add_note(
-                f"{job.claimed.receiver}: delivery {job.claimed.id} of {job.claimed.signal}, "
-                f"attempt {job.claimed.attempt} of {job.receiver.retry.attempts}; it {outcome}"
+                f"{printable(job.claimed.receiver)}: delivery {job.claimed.id} of "
+                f"{printable(job.claimed.signal)}, attempt {job.claimed.attempt} of "
+                f"{job.receiver.retry.attempts}; it {outcome}"
             )
             drained.errors.append(result.error)
 

@@ -267,7 +267,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.heartbeat(worker, 0.001)
         sleep(0.005)
         lost = [row for row in self.having("running") if row.worker == worker]
-        assert len(lost) == self.store.rescue()
+        assert len(lost) == self.store.rescue().deliveries
         assert not self.store.heartbeat(worker, NEVER)
         for row in lost:
             row.lost += 1

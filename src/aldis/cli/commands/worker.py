@@ -325,11 +325,19 @@ def _exit_now(code: int) -> None:
 
 
 class _LineFormatter(logging.Formatter):
-    """Escapes the control characters in messages, which may contain values of the tables."""
+    """Keeps control characters out of the lines, and indents what is not a line of the log.
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        """Return the line of a record; a traceback comes after it."""
-        return "\n".join(printable(line) for line in super().formatMessage(record).split("\n"))
+    A failed attempt is one line, because `aldis deliveries show` shows its traceback.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, and its indented traceback if that is not saved."""
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        first, *more = self.formatMessage(record).split("\n")
+        if record.exc_info and not getattr(record, "traceback_is_saved", False):
+            more += self.formatException(record.exc_info).split("\n")
+        return "\n  ".join(printable(line) for line in (first, *more))
 
 
 def _log_to_stderr() -> None:

@@ -18,6 +18,7 @@ from aldis.durable.types import (
     DueReceiver,
     NewDelivery,
     ReceiverStats,
+    RescueResult,
 )
 
 __all__ = ["Notifier", "Store"]
@@ -79,8 +80,8 @@ class Store(Protocol):
         The deliveries are pending again, and the attempts do not count.
         """
 
-    def rescue(self) -> int:
-        """Take the deliveries of every worker whose lease has expired; return their number.
+    def rescue(self) -> RescueResult:
+        """Take the deliveries of every worker whose lease has expired.
 
         The ``lost_workers`` of each delivery goes up by one. At first the delivery is pending again
         and the attempt does not count, because it may not have begun. After

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from _thread import RLock
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -25,9 +25,11 @@ from aldis.durable.types import (
     Delivery,
     DeliveryFilter,
     DueReceiver,
+    LostWorker,
     NewDelivery,
     ObservedDelivery,
     ReceiverStats,
+    RescueResult,
     State,
 )
 from aldis.transactions import buffer_of
@@ -57,6 +59,7 @@ class MemoryStore:
         self._new: deque[NewDelivery] = deque()
         self._rows = _Rows(clock, self._wake)
         self._leases: dict[str, datetime] = {}
+        self._names: dict[str, str] = {}  # of the workers, by lease
         self._paused: set[str] = set()
         self._notifiers: list[_Notifier] = []
 
@@ -110,9 +113,10 @@ class MemoryStore:
         """Do nothing: memory has no connections."""
         return nullcontext()
 
-    def register_worker(self, worker: str, name: str, lease: float) -> None:  # noqa: ARG002 - no operator sees the name here
+    def register_worker(self, worker: str, name: str, lease: float) -> None:
         """Begin a lease."""
         with self._exclusive():
+            self._names[worker] = name
             self._leases[worker] = self._clock() + timedelta(seconds=lease)
 
     def heartbeat(self, worker: str, lease: float) -> bool:
@@ -127,16 +131,20 @@ class MemoryStore:
         """End a lease and release its deliveries; return their number."""
         with self._exclusive():
             self._leases.pop(worker, None)
+            self._names.pop(worker, None)
             held = [row for row in self._rows.running.values() if row.worker == worker]
             for row in held:
                 self._release(row, counts=False)
             return len(held)
 
-    def rescue(self) -> int:
-        """Take the deliveries of every worker whose lease has expired; return their number."""
+    def rescue(self) -> RescueResult:
+        """Take the deliveries of every worker whose lease has expired."""
         with self._exclusive():
             now = self._clock()
-            self._leases = {worker: end for worker, end in self._leases.items() if end > now}
+            held = Counter(row.worker for row in self._rows.running.values())
+            expired = [worker for worker, end in self._leases.items() if end <= now]
+            for worker in expired:
+                del self._leases[worker]
             lost = [row for row in self._rows.running.values() if row.worker not in self._leases]
             for row in lost:
                 row.lost_workers += 1
@@ -146,7 +154,9 @@ class MemoryStore:
                     self._rows.set(row, State.DEAD)
                 else:
                     self._release(row, counts=row.lost_workers >= QUARANTINE_AFTER)
-            return len(lost)
+            workers = tuple(LostWorker(self._names.pop(each), held[each]) for each in expired)
+            dead = tuple(row.delivery() for row in lost if row.state is State.DEAD)
+            return RescueResult(len(lost), workers, dead)
 
     def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
         """Return which receivers have waiting deliveries, and when the first one is due."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from aldis.core import observers
 from aldis.core.frames import hide_frames
 from aldis.core.receiver import describe
+from aldis.durable._log import delivery_fields, get_logger
 from aldis.durable.current import CurrentDelivery, delivering, lease_lost
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable
@@ -55,7 +55,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 #: The problems after which a new transaction of the receiver can succeed at once.
 _CONFLICTS: Final = (Problem.CONFLICT, Problem.LOCKED)
@@ -89,8 +89,6 @@ class RunContext:
             ``app.app_context``.
         backoff: Returns the seconds to wait after a failed attempt, given the receiver's ``Retry``
             and the number of the attempt.
-        keep_errors: Whether :attr:`AttemptResult.error` is set. An error keeps the frames of the
-            receiver alive, so only tests set it.
     """
 
     outbox: Outbox
@@ -98,7 +96,6 @@ class RunContext:
     app: Any = None
     app_context: Callable[[], AbstractContextManager[Any]] = nullcontext
     backoff: Callable[[Retry, int], float] = Retry.delay
-    keep_errors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,7 @@ class AttemptResult:
         completed: Whether the completion is already committed, with the receiver's session.
         started: Whether the receiver was called.
         seconds: The duration of the attempt.
-        error: The exception, if :attr:`RunContext.keep_errors` is set.
+        error: The exception. It keeps the frames of the receiver alive until it is reported.
     """
 
     job: Job
@@ -226,6 +223,7 @@ class _Conflicts:
             claimed.id,
             claimed.receiver,
             _one_line(error),
+            extra=delivery_fields(claimed, claimed.attempt),
         )
         self._count += 1
         longest = min(MAX_CONFLICT_DELAY, 0.01 * 2**self._count)
@@ -400,18 +398,19 @@ def _note_error(result: AttemptResult, error: BaseException, context: RunContext
     """Set the failure of an attempt that raised ``error``."""
     hide_frames(error)
     claimed = result.job.claimed
-    if context.keep_errors:
-        result.error = error
+    result.error = error
     if result.completed:
         _log.error(
             "durable receiver %s raised after it had committed delivery %d; it is not retried",
             claimed.receiver,
             claimed.id,
             exc_info=error,
+            extra=delivery_fields(claimed, claimed.attempt),
         )
         return
     if isinstance(error, LeaseLostError):
-        _log.warning("%s", lease_lost(claimed))
+        fields = delivery_fields(claimed, claimed.attempt)
+        _log.warning("%s", lease_lost(claimed), extra=fields)
     result.failure = failure_for(result.job, error, context)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import Context
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -304,6 +304,10 @@ class AsyncExecutor:
         """Call a sync function that uses an async engine, in the event loop."""
         call = call_in_greenlet(function)
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the event loop, from another thread, and return its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def stop(self) -> None:
         """Start no more jobs. Jobs that have not started are reported as such."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from aldis.durable._log import get_logger
+
 __all__ = ["HealthReport"]
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 #: The shortest time, in seconds, between two reports.
 REPORT_EVERY = 1.0

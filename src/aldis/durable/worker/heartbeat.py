@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from threading import Thread
 from time import monotonic
 
 from aldis.durable._event import SafeEvent
+from aldis.durable._log import get_logger
 from aldis.durable.store import Store
 from aldis.durable.store._async_bridge import own_connections
 
 __all__ = ["Heartbeat", "break_stalled"]
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 
 class Heartbeat:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import cast
 
 from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
@@ -15,8 +15,6 @@ from aldis.durable.worker.limits import BATCH, CLAIM_AHEAD, COMPLETE_WITHIN
 from aldis.errors import OutboxError
 
 __all__ = ["Counts", "InFlight"]
-
-_log = logging.getLogger("aldis")
 
 
 @dataclass(slots=True)
@@ -40,6 +38,7 @@ class InFlight:
         concurrency: The number of threads.
         claim_ahead: The longest average duration of a receiver that is claimed in advance.
         on_result: Called with each result before it is saved.
+        on_failure: Called with each failed attempt after it was saved.
 
     Attributes:
         results: Results that are not processed yet. ``None`` only wakes the loop.
@@ -58,11 +57,13 @@ class InFlight:
         *,
         claim_ahead: float = CLAIM_AHEAD,
         on_result: Callable[[AttemptResult], None] | None = None,
+        on_failure: Callable[[AttemptResult], None] | None = None,
     ) -> None:
         self._store = store
         self._counts = counts
         self._claim_ahead = claim_ahead
         self._on_result = on_result
+        self._on_failure = on_failure
         self.results: deque[AttemptResult | None] = deque()
         self.jobs: dict[int, Job] = {}
         self.completed: list[ClaimedDelivery] = []
@@ -73,7 +74,7 @@ class InFlight:
         self._completed_since = 0.0
         self._not_started: list[ClaimedDelivery] = []
         self._blocking: list[ClaimedDelivery] = []  # completed, and their keys are not unblocked
-        self._failed: list[tuple[Job, AttemptFailure]] = []
+        self._failed: list[AttemptResult] = []
         self._average: dict[str, float] = {}  # seconds, by receiver
 
     def expected_seconds(self, receiver: str) -> float | None:
@@ -118,11 +119,14 @@ class InFlight:
             self._counts.given_back += self._store.release(self._not_started)
             self._not_started.clear()
         while self._failed:
-            job, failure = self._failed[-1]
-            is_held = self._store.fail(job.claimed, failure)
+            result = self._failed[-1]
+            failure = cast("AttemptFailure", result.failure)
+            is_held = self._store.fail(result.job.claimed, failure)
             self._failed.pop()
             if is_held and failure.counts:  # otherwise another worker decides
-                self._note_failure(job, failure)
+                self._counts.failed += 1
+                if self._on_failure is not None:
+                    self._on_failure(result)
         if self.completed and (everything or self._is_batch_complete(received=received)):
             completed, self.completed = self.completed, []
             try:
@@ -161,7 +165,7 @@ class InFlight:
             self._on_result(result)
         self._update_average(claimed.receiver, result.seconds)
         if result.failure is not None:
-            self._failed.append((result.job, result.failure))
+            self._failed.append(result)
             return True
         self._counts.done += 1
         if result.completed:
@@ -189,27 +193,3 @@ class InFlight:
         self._by_lease[lease] -= 1
         if self._by_lease[lease] <= 0:
             del self._by_lease[lease]
-
-    def _note_failure(self, job: Job, failure: AttemptFailure) -> None:
-        claimed = job.claimed
-        self._counts.failed += 1
-        if failure.retry_in is None:
-            _log.error(
-                "delivery %d of %s (%s) is a dead letter after attempt %d: %s",
-                claimed.id,
-                claimed.signal,
-                claimed.receiver,
-                claimed.attempt,
-                failure.reason,
-            )
-        else:
-            _log.warning(
-                "delivery %d of %s (%s) failed at attempt %d of %d, next in %.1f s: %s",
-                claimed.id,
-                claimed.signal,
-                claimed.receiver,
-                claimed.attempt,
-                job.receiver.retry.attempts,
-                failure.retry_in,
-                failure.reason,
-            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from aldis.durable._event import SafeEvent
+from aldis.durable._log import Lines, delivery_fields, get_logger
 from aldis.durable.store import Store
 from aldis.durable.worker.heartbeat import Heartbeat, break_stalled
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchdog"]
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 #: Seconds between two looks at the worker.
 LOOK_EVERY = 0.5
@@ -127,7 +127,8 @@ class Watchdog:
                 run.job.receiver.name,
                 now - run.since,
                 run.job.claimed.id,
-                run.stack(),
+                Lines(run.stack()),
+                extra=delivery_fields(run.job.claimed, run.job.claimed.attempt),
             )
         present = {id(run.job) for run in runs}
         for gone in [each for each in self._logged if each not in present]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -18,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from aldis._compat import max_overflow
 from aldis.core.receiver import describe
 from aldis.durable._event import SafeEvent
+from aldis.durable._log import get_logger
 from aldis.durable.outbox import Outbox, check_outbox
 from aldis.durable.receiver import Durable, all_receivers, receivers_by_name, served_receivers
 from aldis.durable.store import Notifier, Store
@@ -46,6 +46,7 @@ from aldis.durable.worker.limits import (
     RESCUE_EVERY,
     SUBMIT_SECONDS,
 )
+from aldis.durable.worker.reporter import CLOSE_SECONDS, Reporter
 from aldis.durable.worker.watchdog import Watchdog
 from aldis.errors import OutboxError, ReceiverError
 
@@ -53,7 +54,7 @@ __all__ = ["Worker", "WorkerLoop"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 
 class Worker:
@@ -232,6 +233,7 @@ class WorkerLoop:
         event_loop: The running event loop for async receivers. By default, they get one in a
             thread.
         health: Reports that the worker is alive.
+        patience: For how many seconds :meth:`close` waits for the receivers of failure signals.
     """
 
     def __init__(  # noqa: PLR0913 - the worker and the tests' drain() need all of it
@@ -247,6 +249,7 @@ class WorkerLoop:
         on_result: Callable[[AttemptResult], None] | None = None,
         event_loop: asyncio.AbstractEventLoop | None = None,
         health: HealthReport | None = None,
+        patience: float = CLOSE_SECONDS,
     ) -> None:
         _refuse_green_threads(receivers)
         self._context = context
@@ -265,12 +268,15 @@ class WorkerLoop:
             if is_async_engine:
                 self.store = bridge(context.store, self._async.call)
         self._threads = ThreadExecutor(concurrency, context, self._report)
+        run_coroutine = None if self._async is None else self._async.run_coroutine
+        self._reporter = Reporter(context, self.store, run_coroutine, patience=patience)
         self._in_flight = InFlight(
             self.store,
             counts,
             concurrency,
             claim_ahead=0.0 if one_by_one else CLAIM_AHEAD,
             on_result=on_result,
+            on_failure=self._reporter.attempt_failed,
         )
         self._heartbeat = Heartbeat(self.store, name, lease, unbridged=context.store)
         self._watchdog = Watchdog(
@@ -403,9 +409,7 @@ class WorkerLoop:
     def _rescue(self) -> None:
         """Take over the deliveries of lost workers, and repair the order of keys."""
         rescued = self.store.rescue()
-        if rescued:
-            count = "1 delivery" if rescued == 1 else f"{rescued} deliveries"
-            _log.warning("%s of lost workers will be delivered again", count)
+        self._reporter.workers_lost(rescued)
         if any(each.key is not None for each in self._receivers.values()):
             self.store.repair_order()
 
@@ -560,7 +564,7 @@ class WorkerLoop:
                         job,
                         failure_for(job, error, self._context),
                         seconds=job.receiver.timeout or 0.0,
-                        error=error if self._context.keep_errors else None,
+                        error=error,
                     )
                 )
 
@@ -599,6 +603,7 @@ class WorkerLoop:
                 "the database does not answer, so other workers wait until the leases run out: %s",
                 error,
             )
+        self._reporter.close()  # async receivers of its signals need the event loop
         if self._async is not None:
             self._async.close()
 

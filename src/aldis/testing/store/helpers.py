@@ -58,7 +58,7 @@ class Clock:
         """Let a lease expire and rescue its deliveries; return their number."""
         store.heartbeat(worker, 0.01)
         self.later(0.05)
-        return store.rescue()
+        return store.rescue().deliveries
 
 
 def new(name: str, *, receiver: str = RECEIVER, **more: Any) -> NewDelivery:

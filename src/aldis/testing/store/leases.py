@@ -38,7 +38,7 @@ class LeaseTests(Clock):
         worker = register_worker(store)
         claim(store, worker)
         assert 2 == self.lose(store, worker)
-        assert 0 == store.rescue()
+        assert 0 == store.rescue().deliveries
         seen = delivery(store, "a")
         assert (State.PENDING, 0, 1, None) == (
             seen.state,
@@ -84,7 +84,7 @@ class LeaseTests(Clock):
         (claimed,) = claim(store, worker)
         assert store.heartbeat(worker, self.delay + 60.0)
         self.later(self.delay + 0.1)
-        assert 0 == store.rescue()
+        assert 0 == store.rescue().deliveries
         assert 1 == store.complete([claimed])
 
     def test_a_late_heartbeat_renews_the_lease(self, store: Store) -> None:
@@ -95,7 +95,7 @@ class LeaseTests(Clock):
         store.heartbeat(worker, 0.01)
         self.later(0.05)
         assert store.heartbeat(worker, 60.0)
-        assert 0 == store.rescue()
+        assert 0 == store.rescue().deliveries
         assert 1 == store.complete([claimed])
 
     def test_a_rescued_lease_is_over(self, store: Store) -> None:
@@ -106,6 +106,32 @@ class LeaseTests(Clock):
         assert not store.heartbeat(worker, 60.0)
         assert [] == claim(store, worker)
         assert not store.heartbeat(uuid4().hex, 60.0)
+
+    def test_a_rescue_names_the_lost_workers(self, store: Store) -> None:
+        """A rescue returns each lost worker once, with the number of its deliveries."""
+        add(store, "a", "b")
+        worker, idle = register_worker(store), register_worker(store)
+        claim(store, worker)
+        for lease in (worker, idle):
+            store.heartbeat(lease, 0.01)
+        self.later(0.05)
+        rescued = store.rescue()
+        assert [("a test", 0), ("a test", 2)] == sorted(
+            (each.name, each.deliveries) for each in rescued.workers
+        )
+        assert (2, ()) == (rescued.deliveries, rescued.dead)
+        assert () == store.rescue().workers
+
+    def test_a_rescue_returns_the_dead_letters(self, store: Store) -> None:
+        """A rescue returns the deliveries that became dead letters, and no others."""
+        add(store, "a")
+        for lost in range(DEAD_AFTER):
+            worker = register_worker(store)
+            assert claim(store, worker, exclusive=lost >= QUARANTINE_AFTER)
+            store.heartbeat(worker, 0.01)
+            self.later(0.05)
+            dead = store.rescue().dead
+            assert (["a"] if lost == DEAD_AFTER - 1 else []) == names(dead)
 
     def test_a_rescue_ends_empty_leases(self, store: Store) -> None:
         """A rescue ends an expired lease that holds no delivery."""

@@ -7,7 +7,6 @@ undo it. So the engine runs BEGIN itself, as SQLAlchemy's documentation of the d
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from random import uniform
@@ -21,6 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis._compat import connections_of
+from aldis.durable._log import get_logger
 from aldis.durable.store.sql.errors import (
     Problem,
     explained,
@@ -47,7 +47,7 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 #: The databases that can keep deliveries: SQLAlchemy's names, and the names of their kinds here.
 _KINDS: Final = {

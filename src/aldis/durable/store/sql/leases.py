@@ -15,16 +15,28 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
     update,
 )
 
+from aldis.durable.store.sql.corrupt_rows import as_delivery
 from aldis.durable.store.sql.tables import BATCH, Tables, microseconds, now
-from aldis.durable.types import DEAD_AFTER, QUARANTINE_AFTER, State
+from aldis.durable.types import DEAD_AFTER, QUARANTINE_AFTER, LostWorker, RescueResult, State
 
-__all__ = ["begin", "end", "one_less", "one_more", "renew", "rescue", "rescue_needed", "unbegun"]
+__all__ = [
+    "begin",
+    "end",
+    "end_expired",
+    "one_less",
+    "one_more",
+    "renew",
+    "rescue",
+    "rescue_needed",
+    "unbegun",
+]
 
 #: The largest number that the counting columns can store on every database.
 LARGEST: Final = 2**31 - 1
@@ -68,10 +80,28 @@ def rescue_needed(connection: Connection, tables: Tables) -> bool:
     return bool(connection.scalar(select(or_(expired, exists().where(_has_no_lease(tables))))))
 
 
-def rescue(connection: Connection, tables: Tables) -> int:
-    """End the expired leases and take one batch of their deliveries; return its size."""
+def end_expired(connection: Connection, tables: Tables) -> tuple[LostWorker, ...]:
+    """End the expired leases; return whose they were."""
     rows, workers = tables.deliveries, tables.workers
-    connection.execute(delete(workers).where(workers.c.expires_at < now()))
+    held = (
+        select(func.count())
+        .where(rows.c.worker == workers.c.id, rows.c.state == State.RUNNING)
+        .scalar_subquery()
+    )
+    expired = connection.execute(
+        select(workers.c.id, workers.c.name, held)
+        .where(workers.c.expires_at < now())
+        .with_for_update(of=workers, skip_locked=True)
+    ).all()
+    if expired:
+        ids = [lease for lease, *_ in expired]
+        connection.execute(delete(workers).where(workers.c.id.in_(ids)))
+    return tuple(LostWorker(str(name), count) for _, name, count in expired)
+
+
+def rescue(connection: Connection, tables: Tables) -> RescueResult | None:
+    """Take one batch of the deliveries without a lease; return ``None`` if there are none."""
+    rows = tables.deliveries
     ids = connection.scalars(
         select(rows.c.id)
         .where(_has_no_lease(tables))
@@ -79,7 +109,7 @@ def rescue(connection: Connection, tables: Tables) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     if not ids:
-        return 0
+        return None
     lost = case((rows.c.lost < DEAD_AFTER, rows.c.lost + 1), else_=DEAD_AFTER)
     is_dead = lost >= DEAD_AFTER
     is_quarantined = lost >= QUARANTINE_AFTER
@@ -102,7 +132,10 @@ def rescue(connection: Connection, tables: Tables) -> int:
             (rows.c.lost, lost),
         )
     )
-    return len(ids)
+    dead = connection.execute(
+        select(rows).where(rows.c.id.in_(ids), rows.c.state == State.DEAD)
+    ).mappings()
+    return RescueResult(len(ids), dead=tuple(as_delivery(dict(row)) for row in dead))
 
 
 def _has_no_lease(tables: Tables) -> ColumnElement[bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,12 +14,13 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.exc import SQLAlchemyError
 
 from aldis.durable._event import SafeEvent
+from aldis.durable._log import get_logger
 from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql.connection import Database
 
 __all__ = ["PollNotifier", "PostgresNotifier", "SqliteNotifier", "make_notifier", "notify"]
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 #: Seconds between two checks of an SQLite file. A check takes microseconds.
 GLANCE: Final = 0.01

@@ -6,7 +6,6 @@ This module chooses the transactions and wakes the workers. The modules beside i
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
+from aldis.durable._log import get_logger
 from aldis.durable.store.base import Notifier
 from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
 from aldis.durable.store.sql.connection import Database, connection_of
@@ -33,13 +33,14 @@ from aldis.durable.types import (
     NewDelivery,
     ObservedDelivery,
     ReceiverStats,
+    RescueResult,
     State,
 )
 from aldis.errors import OutboxError, PayloadError
 
 __all__ = ["SqlStore"]
 
-_log = logging.getLogger("aldis")
+_log = get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -234,12 +235,18 @@ class SqlStore:
         """End a lease and release its deliveries; return their number."""
         return self._db.write(leases.end, self._tables, worker)
 
-    def rescue(self) -> int:
-        """Take the deliveries of every worker whose lease has expired; return their number."""
+    def rescue(self) -> RescueResult:
+        """Take the deliveries of every worker whose lease has expired."""
         # A transaction that writes waits for other writers and for the disk, so this reads first.
         if not self._db.read(leases.rescue_needed, self._tables):
-            return 0
-        return sum(iter(lambda: self._db.write(leases.rescue, self._tables), 0))
+            return RescueResult()
+        workers = self._db.write(leases.end_expired, self._tables)
+        count = 0
+        dead: list[Delivery] = []
+        while batch := self._db.write(leases.rescue, self._tables):
+            count += batch.deliveries
+            dead += batch.dead
+        return RescueResult(count, workers, tuple(dead))
 
     def due(self, receivers: Sequence[str]) -> list[DueReceiver]:
         """Return which receivers have waiting deliveries, and when the first one is due."""
