@@ -28,4 +28,4 @@ def test_every_extra_of_users_is_listed():
     text = (DOCS / "how-to" / "index.md").read_text(encoding="utf-8")
     table = text.partition("| extra | for |\n|---|---|\n")[2].partition("\n\n")[0]
     named = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]
-    assert {"test", "dev", "docs", "bench"} == EXTRAS - set(chain.from_iterable(named))
+    assert {"test", "dev", "docs", "bench", "release"} == EXTRAS - set(chain.from_iterable(named))
