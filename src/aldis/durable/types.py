@@ -258,6 +258,9 @@ class DeliveryFilter:
         error: Text in the last error; upper and lower case are equal.
         since: The delivery was recorded at this time or later.
         until: The delivery was recorded before this time.
+        order_key: The ordering key.
+        after_id: The delivery's number is greater than this one.
+        before_id: The delivery's number is less than this one.
     """
 
     ids: Sequence[int] | None = None
@@ -268,6 +271,9 @@ class DeliveryFilter:
     error: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    order_key: str | None = None
+    after_id: int | None = None
+    before_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tests.durable.sql.databases import KINDS, database, run
 
 ALL = list(migrate.REVISIONS)
 NEWEST = ALL[-1]
-OURS = ("aldis_deliveries", "aldis_paused", "aldis_workers")
+OURS = ("aldis_audit", "aldis_deliveries", "aldis_paused", "aldis_workers")
 
 
 def table_names(engine):
@@ -89,7 +89,7 @@ class TestUpgrade:
         others = MetaData()
         tables(others, "two_")
         others.create_all(engine)
-        for name in ("deliveries", "workers", "paused"):
+        for name in ("deliveries", "workers", "paused", "audit"):
             assert described(engine, "two_", name) == described(engine, "one_", name)
 
     def test_any_prefix(self, engine):
@@ -360,9 +360,9 @@ class TestTablesOfTheApp:
         with pytest.raises(SchemaError) as raised:
             migrate.upgrade(made)
         assert (
-            "aldis_deliveries, aldis_paused, aldis_workers already exists, and `aldis db upgrade` "
-            "did not create it: upgrade tables of your own migrations with a migration; for other "
-            "tables of that name, choose another prefix"
+            "aldis_audit, aldis_deliveries, aldis_paused, aldis_workers already exists, and "
+            "`aldis db upgrade` did not create it: upgrade tables of your own migrations "
+            "with a migration; for other tables of that name, choose another prefix"
         ) == str(raised.value)
         assert set(OURS) == table_names(made)
 

@@ -458,6 +458,9 @@ class _StoredDelivery:
             and (where.error is None or where.error.lower() in self.error.lower())
             and (where.since is None or self.created_at >= where.since)
             and (where.until is None or self.created_at < where.until)
+            and where.order_key in {None, self.order_key}
+            and (where.after_id is None or self.id > where.after_id)
+            and (where.before_id is None or self.id < where.before_id)
         )
 
     @property

@@ -104,6 +104,19 @@ class OperatorTests(Clock):
                 text
             )
 
+    def test_filters_for_pages(self, store: Store) -> None:
+        """Filters choose an ordering key and a range of ids."""
+        add(store, "a", "b", "c", order_key="tea")
+        a, _, c = (delivery(store, each) for each in "abc")
+        for expected, where in (
+            ("abc", DeliveryFilter(order_key="tea")),
+            ("", DeliveryFilter(order_key="Tea")),
+            ("bc", DeliveryFilter(after_id=a.id)),
+            ("ab", DeliveryFilter(before_id=c.id)),
+            ("b", DeliveryFilter(after_id=a.id, before_id=c.id)),
+        ):
+            assert expected == "".join(names(store.find(where, limit=10))), where
+
     def test_filter_by_time(self, store: Store) -> None:
         """``since`` includes its time and ``until`` excludes it, in any time zone."""
         for each in "abc":

@@ -218,6 +218,7 @@ def _selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
         (receiver, where.receiver),
         (rows.c.signal, where.signal),
         (rows.c.emission_id, where.emission_id),
+        (rows.c.order_key, where.order_key),
     ):
         if value is not None:
             conditions.append(column == value)
@@ -230,6 +231,10 @@ def _selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
         conditions.append(rows.c.created_at >= _from_datetime(where.since))
     if where.until is not None:
         conditions.append(rows.c.created_at < _from_datetime(where.until))
+    if where.after_id is not None:
+        conditions.append(rows.c.id > where.after_id)
+    if where.before_id is not None:
+        conditions.append(rows.c.id < where.before_id)
     return and_(*conditions)
 
 

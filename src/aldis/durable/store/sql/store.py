@@ -23,7 +23,7 @@ from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
 from aldis.durable.store.sql.connection import Database, connection_of
 from aldis.durable.store.sql.errors import translated
 from aldis.durable.store.sql.notify import make_notifier, notify
-from aldis.durable.store.sql.tables import BATCH, MICRO, UNTRANSLATED, now, tables
+from aldis.durable.store.sql.tables import BATCH, MICRO, UNTRANSLATED, Tables, now, tables
 from aldis.durable.types import (
     AttemptFailure,
     ClaimedDelivery,
@@ -350,6 +350,24 @@ class SqlStore:
             notifier.wake()
 
     # -- operators -------------------------------------------------------------------------------
+
+    def read(
+        self,
+        work: Callable[Concatenate[Connection, Tables, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call ``work(connection, tables, ...)`` with a connection for reading."""
+        return self._db.read(work, self._tables, *args, **kwargs)
+
+    def write(
+        self,
+        work: Callable[Concatenate[Connection, Tables, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call ``work(connection, tables, ...)`` in a transaction and commit it."""
+        return self._db.write(work, self._tables, *args, **kwargs)
 
     def stats(self) -> list[ReceiverStats]:
         """Count the deliveries of each receiver that has any or is paused, sorted by name."""

@@ -125,6 +125,7 @@ class Tables:
     deliveries: Table
     workers: Table
     paused: Table
+    audit: Table
 
     @property
     def ready_index(self) -> str:
@@ -151,10 +152,17 @@ def tables(metadata: MetaData, prefix: str = "aldis_") -> Tables:
     if f"{name}deliveries" in metadata.tables:
         return Tables(
             prefix,
-            *(metadata.tables[f"{name}{each}"] for each in ("deliveries", "workers", "paused")),
+            *(
+                metadata.tables[f"{name}{each}"]
+                for each in ("deliveries", "workers", "paused", "audit")
+            ),
         )
     return Tables(
-        prefix, _deliveries(metadata, prefix), _workers(metadata, prefix), _paused(metadata, prefix)
+        prefix,
+        _deliveries(metadata, prefix),
+        _workers(metadata, prefix),
+        _paused(metadata, prefix),
+        _audit(metadata, prefix),
     )
 
 
@@ -240,5 +248,20 @@ def _paused(metadata: MetaData, prefix: str) -> Table:
         metadata,
         Column("receiver", _Name, primary_key=True),
         Column("since", BigInteger, nullable=False, server_default=now()),
+        **_OPTIONS,
+    )
+
+
+def _audit(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}audit",
+        metadata,
+        Column("id", _Number, primary_key=True, autoincrement=True),
+        Column("at", BigInteger, nullable=False, server_default=now()),
+        Column("user_name", String(255), nullable=False),
+        Column("action", String(32), nullable=False),
+        Column("target", _Long, nullable=False),
+        Column("changed", BigInteger),
+        Column("token", String(64), unique=True),
         **_OPTIONS,
     )

@@ -9,9 +9,13 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from aldis.durable.store.sql.migrations.versions import revision_0001, revision_0002
+from aldis.durable.store.sql.migrations.versions import (
+    revision_0001,
+    revision_0002,
+    revision_0003,
+)
 
 __all__ = ["MODULES"]
 
 #: The modules of the revisions.
-MODULES: Final[tuple[ModuleType, ...]] = (revision_0001, revision_0002)
+MODULES: Final[tuple[ModuleType, ...]] = (revision_0001, revision_0002, revision_0003)
