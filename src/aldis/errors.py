@@ -73,7 +73,7 @@ class SignalPickleError(AldisError, TypeError):
 
 
 class UnknownNameError(AldisError, LookupError):
-    """No signal of the namespace, or no durable receiver, has this name."""
+    """No signal of the namespace, no durable receiver, or no preset of a provider has this name."""
 
 
 class InvalidNameError(AldisError, ValueError):

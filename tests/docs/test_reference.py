@@ -33,6 +33,7 @@ PUBLIC = [
     "aldis.flask_login",
     "aldis.oauth",
     "aldis.oauth.linking",
+    "aldis.oauth.providers",
     "aldis.oauth.sqla",
     "aldis.observe",
     "aldis.plugins",

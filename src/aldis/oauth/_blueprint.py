@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, Final, Literal, ParamSpec
+from inspect import signature
+from typing import Any, Final, Literal, ParamSpec, Self
 from urllib.parse import urlencode
 
 import requests
@@ -44,6 +45,7 @@ from aldis.oauth._responses import (
     safe_next,
 )
 from aldis.oauth._storage import SessionStorage, TokenStorage
+from aldis.oauth.providers import Preset, find_preset
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error
 
 __all__ = ["OAuthBlueprint"]
@@ -77,13 +79,16 @@ class OAuthBlueprint(Blueprint):
             ``<NAME>_OAUTH_CLIENT_ID`` in the app's configuration.
         client_secret: The secret of this application at the provider. The default is
             ``<NAME>_OAUTH_CLIENT_SECRET`` in the app's configuration. A public client has none. A
-            function returns the secret for each call; Apple's is a JWT that expires.
+            function returns the secret for each call.
+        secret_maker: A function that makes the secret for each call from the client id and the
+            client secret. Apple's is a JWT that a private key signs.
         server_metadata_url: The URL of the metadata of an OpenID Connect provider. With it, the
             endpoints are not needed.
         authorization_url: The page of the provider to which users are sent.
         token_url: The token endpoint of OAuth 2, or the access token URL of OAuth 1.
         request_token_url: The request token URL of OAuth 1.0a. It selects that protocol.
-        base_url: The base of the relative URLs that :attr:`session` accepts.
+        base_url: The base of the relative URLs that :attr:`session` accepts. It may be a function
+            that returns it for the user's token.
         scope: The requested scopes, as a list or separated by spaces. With ``openid``, an id_token
             is required and checked; receivers find its claims in ``token["userinfo"]``.
         scope_separator: The text between the scopes in the provider's URL.
@@ -92,6 +97,15 @@ class OAuthBlueprint(Blueprint):
             claims of an id_token.
         jwks_uri: The URL of the issuer's keys, without a ``server_metadata_url``.
         userinfo_url: The URL of the user's claims, without a ``server_metadata_url``.
+        userinfo_subject: The place of the user's id in the response of ``userinfo_url``, such as
+            ``"id"`` or ``"data.0.id"``. ``session.userinfo()`` then has it as the text ``sub``.
+        userinfo_options: Options of the call to ``userinfo_url``, as for
+            :func:`requests.request`, such as ``method``.
+        userinfo_in_id_token: Whether ``session.userinfo()`` returns the claims of the id_token,
+            for a provider without a URL for them.
+        callback_claims: A function that returns claims for the parameters of the provider's
+            response to the callback. They are in ``token["userinfo"]``. They are not signed, so
+            the id_token's claims come before them.
         logout_url: The provider's page that ends its session, without a ``server_metadata_url``.
         revocation_url: The URL that revokes tokens, without a ``server_metadata_url``.
         authorization_url_params: Parameters to add to ``authorization_url``.
@@ -145,16 +159,21 @@ class OAuthBlueprint(Blueprint):
         client_id: str | None = None,
         client_secret: str | Callable[[], str] | None = None,
         *,
+        secret_maker: Callable[[str, str | None], str] | None = None,
         server_metadata_url: str | None = None,
         authorization_url: str | None = None,
         token_url: str | None = None,
         request_token_url: str | None = None,
-        base_url: str | None = None,
+        base_url: str | Callable[[Mapping[str, Any]], str | None] | None = None,
         scope: str | Sequence[str] = (),
         scope_separator: str = " ",
         issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None,
         jwks_uri: str | None = None,
         userinfo_url: str | None = None,
+        userinfo_subject: str | None = None,
+        userinfo_options: Mapping[str, Any] | None = None,
+        userinfo_in_id_token: bool = False,
+        callback_claims: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None,
         logout_url: str | None = None,
         revocation_url: str | None = None,
         authorization_url_params: Mapping[str, Any] | None = None,
@@ -188,6 +207,7 @@ class OAuthBlueprint(Blueprint):
         self._client_secret: str | Callable[[], str] | None = client_secret
         self._settings: dict[str, Any] = {
             "name": name,
+            "secret_maker": secret_maker,
             "server_metadata_url": server_metadata_url,
             "authorization_url": authorization_url,
             "token_url": token_url,
@@ -198,6 +218,10 @@ class OAuthBlueprint(Blueprint):
             "issuer": issuer,
             "jwks_uri": jwks_uri,
             "userinfo_url": userinfo_url,
+            "userinfo_subject": userinfo_subject,
+            "userinfo_options": userinfo_options or {},
+            "userinfo_in_id_token": userinfo_in_id_token,
+            "callback_claims": callback_claims,
             "logout_url": logout_url,
             "revocation_url": revocation_url,
             "authorization_url_params": authorization_url_params or {},
@@ -238,6 +262,46 @@ class OAuthBlueprint(Blueprint):
         self.add_url_rule(authorized, "authorized", self.authorized, methods=["GET", "POST"])
         self.add_url_rule(f"{login.rstrip('/')}/failed", "failed", self.failed)
         self.record(self._note_registration)
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: Preset | str,
+        name: str | None = None,
+        import_name: str = __name__,
+        *,
+        offline: bool = False,
+        **settings: Any,
+    ) -> Self:
+        """Create a blueprint for a provider of :mod:`aldis.oauth.providers`.
+
+        ::
+
+            github = OAuthBlueprint.from_preset("github", scope="user:email")
+
+        Args:
+            preset: The preset, or its name.
+            name: The name of the blueprint. The default is the name of the preset.
+            import_name: As for :class:`flask.Blueprint`.
+            offline: Whether to ask for a refresh token, for calls without the user.
+            **settings: The parameters of the preset, such as ``domain``, and arguments of this
+                class. They override the preset's, except that mappings are added to its mappings,
+                and a ``compliance_fix`` runs after its own.
+
+        Raises:
+            OAuthSetupError: A parameter is missing or wrong, the provider issues no refresh
+                tokens, or an argument is unknown.
+            UnknownNameError: There is no such preset.
+        """
+        chosen = find_preset(preset) if isinstance(preset, str) else preset
+        known = dict.fromkeys(
+            argument
+            for each in cls.__mro__
+            if "__init__" in vars(each)
+            for argument in signature(vars(each)["__init__"]).parameters
+        )
+        arguments = chosen.with_settings(settings, offline=offline, known=known)
+        return cls(name or chosen.name, import_name, **arguments)
 
     # -- for the application -------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ class OAuthSession:
         kwargs.setdefault("timeout", provider.settings.timeout)
         repeatable = method.upper() in REPEATABLE
         with provider.client(token, pooled=repeatable) as client:
-            send = partial(client.request, method, provider.settings.resolve(url), **kwargs)
+            send = partial(client.request, method, provider.settings.resolve(url, token), **kwargs)
             try:
                 return send()
             except requests.ConnectionError as error:

@@ -22,7 +22,14 @@ from joserfc.jws import JWSRegistry, extract_compact
 from aldis.core.process import ForkSafeLock
 from aldis.errors import LoginError
 
-__all__ = ["ASYMMETRIC", "IssuerKeys", "check_auth_time", "subject_of", "verified_claims"]
+__all__ = [
+    "ASYMMETRIC",
+    "IssuerKeys",
+    "check_auth_time",
+    "claims_of",
+    "subject_of",
+    "verified_claims",
+]
 
 Key = RSAKey | ECKey | OKPKey | OctKey
 
@@ -152,12 +159,17 @@ def check_auth_time(claims: Mapping[str, Any], max_age: float, leeway: float) ->
 
 def subject_of(id_token: object) -> Any:
     """Return the subject of an id_token that was checked before, or ``None``."""
+    return claims_of(id_token).get("sub")
+
+
+def claims_of(id_token: object) -> dict[str, Any]:
+    """Return the claims of an id_token that was checked before. Without one, they are empty."""
     try:
         claims = extract_compact(str(id_token).encode()).payload
         found = json.loads(claims)
     except (JoseError, ValueError):
-        return None
-    return found.get("sub") if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _usable_keys(document: Any) -> Iterable[Key]:

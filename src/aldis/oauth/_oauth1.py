@@ -14,6 +14,7 @@ from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._failures import Failure
 from aldis.oauth._http import ConnectionPool, GuardedSession, PooledAdapter
 from aldis.oauth._protocol import AuthorizationRequest, Settings, Token
+from aldis.oauth._userinfo import claims_in
 
 __all__ = ["OAuth1Provider", "RefusedError"]
 
@@ -128,13 +129,25 @@ class OAuth1Provider:
         """
         raise LoginError("refresh_unsupported", "OAuth 1 tokens cannot be refreshed")
 
-    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the protocol
-        """Raise an error: OAuth 1 defines no endpoint for the user's claims.
+    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
+        """Fetch the claims of the user who has ``token``. OAuth 1 defines no endpoint for them.
 
         Raises:
-            OAuthSetupError: Always.
+            LoginError: The response is not an object, or has no id of the user.
+            OAuthSetupError: The blueprint has no ``userinfo_url``.
+            requests.RequestException: The provider could not be reached, or it refused the token.
         """
-        raise OAuthSetupError("OAuth 1 has no userinfo endpoint: call the provider's own API")
+        settings = self.settings
+        if not settings.userinfo_url:
+            message = (
+                f"the provider {settings.name!r} has no userinfo_url: OAuth 1 defines none, so "
+                "give the URL of the provider's own API to OAuthBlueprint"
+            )
+            raise OAuthSetupError(message)
+        options = {"method": "GET", "timeout": settings.timeout, **settings.userinfo_options}
+        with self.client(token) as client:
+            response = client.request(url=settings.userinfo_url, **options)
+        return claims_in(response, settings.userinfo_subject)
 
     def logout_url(
         self,
@@ -157,11 +170,12 @@ class OAuth1Provider:
         return False
 
     def _session(self, adapter: PooledAdapter | None = None, **options: Any) -> _Session:
-        made = _Session(
-            self.settings.client_id,
-            self.settings.secret,
-            **{**self.settings.client_options, **options},
-        )
+        known = {**self.settings.client_options, **options}
+        secret = self.settings.secret
+        if known.get("signature_method") == "RSA-SHA1":
+            # The secret of such a client is its private key.
+            known.setdefault("rsa_key", secret)
+        made = _Session(self.settings.client_id, secret, **known)
         made.guard(self.settings.max_response_size, adapter)
         made.headers["User-Agent"] = self.settings.user_agent or default_user_agent
         made.headers.update(self.settings.headers)

@@ -29,11 +29,13 @@ from aldis.oauth._id_token import (
     ASYMMETRIC,
     IssuerKeys,
     check_auth_time,
+    claims_of,
     subject_of,
     verified_claims,
 )
 from aldis.oauth._protocol import AuthorizationRequest, Settings, Token, scopes
 from aldis.oauth._refresh import RejectedError, is_rejection
+from aldis.oauth._userinfo import claims_in, error_in
 
 __all__ = ["OAuth2Provider"]
 
@@ -155,7 +157,9 @@ class OAuth2Provider:
         granted = token.get("scope")
         token["scope"] = list(self.settings.scope) if granted is None else scopes(granted)
         if "openid" in self.settings.scope:
-            token["userinfo"] = self._checked_claims(token, request)
+            added = self.settings.callback_claims
+            unsigned = added(args) if added else {}
+            token["userinfo"] = {**unsigned, **self._checked_claims(token, request)}
         return token
 
     def _checked_claims(self, token: Token, request: AuthorizationRequest) -> dict[str, Any]:
@@ -286,16 +290,15 @@ class OAuth2Provider:
             OAuthSetupError: The URL of the endpoint is not known.
             requests.RequestException: The provider could not be reached, or it refused the token.
         """
+        settings = self.settings
+        if settings.userinfo_in_id_token:
+            return _claims_at_login(token)
         url = self._endpoint("userinfo_url", "userinfo_endpoint")
+        headers = {"Accept": "application/json", **settings.headers}
+        options = {"method": "GET", "headers": headers, **settings.userinfo_options}
         with self._session(token=dict(token), leeway=NEVER) as client:
-            response = client.get(url, headers={"Accept": "application/json"})
-        response.raise_for_status()
-        try:
-            claims = response.json()
-        except ValueError:
-            claims = None
-        if not isinstance(claims, dict):
-            raise LoginError("userinfo_invalid", "the userinfo response is not a JSON object")
+            response = client.request(url=url, **options)
+        claims = claims_in(response, settings.userinfo_subject)
         subject = subject_of(token.get("id_token"))
         if subject is not None and claims.get("sub") != subject:
             # OpenID Connect Core 5.3.2: the claims must not be used.
@@ -392,8 +395,9 @@ class _Session(GuardedSession, OAuth2Session):  # type: ignore[misc]
     def parse_response_token(self, resp: requests.Response) -> Token:
         """Return the token in a response: an object in JSON, or a form."""
         fields = _fields(resp)
-        if fields.get("error"):
-            raise OAuthError(fields["error"], fields.get("error_description"))
+        error = error_in(fields)
+        if error and (fields.get("error") or not fields.get("access_token")):
+            raise OAuthError(*error)
         if "expires" in fields:
             # Facebook's old name.
             fields.setdefault("expires_in", fields["expires"])
@@ -494,6 +498,13 @@ def _without_token_in_errors() -> Generator[None]:
         text = f"the provider gave an unusable answer ({type(error).__name__})"
         # Without a cause, because such errors show the unusable value.
         raise LoginError("provider_error", text) from None
+
+
+def _claims_at_login(token: Mapping[str, Any]) -> dict[str, Any]:
+    claims = claims_of(token.get("id_token"))
+    if not claims:
+        raise LoginError("userinfo_invalid", "the token has no id_token with the user's claims")
+    return claims
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -32,16 +32,21 @@ class Settings:
     name: str
     client_id: str
     client_secret: str | Callable[[], str] | None = field(default=None, repr=False)
+    secret_maker: Callable[[str, str | None], str] | None = None
     server_metadata_url: str | None = None
     authorization_url: str | None = None
     token_url: str | None = None
     request_token_url: str | None = None
-    base_url: str | None = None
+    base_url: str | Callable[[Mapping[str, Any]], str | None] | None = None
     scope: Sequence[str] = ()
     scope_separator: str = " "
     issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None
     jwks_uri: str | None = None
     userinfo_url: str | None = None
+    userinfo_subject: str | None = None
+    userinfo_options: Mapping[str, Any] = field(default_factory=dict)
+    userinfo_in_id_token: bool = False
+    callback_claims: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None
     logout_url: str | None = None
     revocation_url: str | None = None
     authorization_url_params: Mapping[str, Any] = field(default_factory=dict)
@@ -97,29 +102,40 @@ class Settings:
     @property
     def secret(self) -> str | None:
         """The client's secret. A function makes it anew."""
-        if not callable(self.client_secret):
-            return self.client_secret
-        made = self.client_secret()
-        # The error of a call that runs may contain one of the last secrets.
-        self.made_secrets[:] = [*self.made_secrets[-KEPT_SECRETS:], made]
+        configured = self.client_secret() if callable(self.client_secret) else self.client_secret
+        made = self.secret_maker(self.client_id, configured) if self.secret_maker else configured
+        if made and made != self.client_secret and made not in self.made_secrets:
+            # The error of a call that runs may contain one of the last secrets.
+            self.made_secrets[:] = [*self.made_secrets[-KEPT_SECRETS:], made]
         return made
 
     @property
     def secrets(self) -> list[str]:
-        """The client's secret, alone and in the form of the Authorization header."""
-        known = self.made_secrets if callable(self.client_secret) else [self.client_secret]
+        """The secrets that are sent, alone and in the form of the Authorization header."""
+        # A private key is never sent.
+        signs = self.secret_maker or self.client_options.get("signature_method") == "RSA-SHA1"
+        fixed = None if signs or callable(self.client_secret) else self.client_secret
+        method = self.client_options.get("token_endpoint_auth_method")
         found = []
-        for secret in filter(None, known):
-            pairs = (
-                f"{self.client_id}:{secret}",
-                f"{quote_plus(self.client_id)}:{quote_plus(secret)}",
-            )
-            found += [secret, *(b64encode(pair.encode()).decode() for pair in pairs)]
+        for secret in filter(None, [*self.made_secrets, fixed]):
+            found.append(secret)
+            if method != "client_secret_post":
+                pairs = (
+                    f"{self.client_id}:{secret}",
+                    f"{quote_plus(self.client_id)}:{quote_plus(secret)}",
+                )
+                found += [b64encode(pair.encode()).decode() for pair in pairs]
         return found
 
-    def resolve(self, url: str) -> str:
-        """Return ``url`` as an absolute URL. A relative one is relative to ``base_url``."""
-        return urljoin(self.base_url, url) if self.base_url else url
+    def resolve(self, url: str, token: Mapping[str, Any]) -> str:
+        """Return ``url`` as an absolute URL. A relative one is relative to ``base_url``.
+
+        Args:
+            url: The URL.
+            token: The token of the user for whom the provider is called.
+        """
+        base = self.base_url(token) if callable(self.base_url) else self.base_url
+        return urljoin(base, url) if base else url
 
 
 @dataclass(frozen=True, slots=True)

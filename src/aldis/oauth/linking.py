@@ -63,8 +63,9 @@ class UserLinker:
         create_user: Returns a new user for a blueprint and a token. It does not add the user to the
             session.
         subject: Returns the account's id at the provider for a blueprint and a token. The default
-            is the id_token's ``sub``. Without OpenID Connect, pass a function that asks the
-            provider through ``blueprint.session``. If it raises an error, the login fails.
+            is the ``sub`` of the id_token or, with the setting ``userinfo_subject``, of
+            ``blueprint.session.userinfo()``. Without both, pass a function that asks the provider
+            through ``blueprint.session``. If it raises an error, the login fails.
         remember: As for Flask-Login's ``login_user``.
 
     Raises:
@@ -83,9 +84,7 @@ class UserLinker:
         self.model: type[Any] = model
         self.session: Session | scoped_session[Any] = session
         self.create_user: Callable[[OAuthBlueprint, Token], Any] = create_user
-        self.subject: Callable[[OAuthBlueprint, Token], str | int | None] = (
-            subject or _subject_of_id_token
-        )
+        self.subject: Callable[[OAuthBlueprint, Token], str | int | None] = subject or _subject
         _check_signature(self.subject)
         self.remember: bool = remember
 
@@ -235,6 +234,8 @@ def _second_account() -> LoginError:
     return LoginError("account_differs", "this user has another account at the provider")
 
 
-def _subject_of_id_token(blueprint: OAuthBlueprint, token: Token) -> str | None:  # noqa: ARG001 - the signature of `subject`
+def _subject(blueprint: OAuthBlueprint, token: Token) -> str | None:
     found: str | None = token.get("userinfo", {}).get("sub")
+    if found is None and blueprint.provider.settings.userinfo_subject:
+        found = blueprint.session.userinfo()["sub"]
     return found

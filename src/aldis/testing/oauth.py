@@ -83,7 +83,11 @@ class _FakeProvider(OAuth2Provider):
 
     def __init__(self, settings: Settings, token: Token, responses: Mapping[str, Any]) -> None:
         known: dict[str, Any] = {"authorization_url": _PAGE, "token_url": _PAGE, "jwks_uri": _PAGE}
-        unused: dict[str, Any] = {"server_metadata_url": None, "request_token_url": None}
+        unused: dict[str, Any] = {
+            "server_metadata_url": None,
+            "request_token_url": None,
+            "secret_maker": None,
+        }
         super().__init__(replace(settings, issuer="test", **known, **unused))
         self._token = token
         self._responses = responses

@@ -17,6 +17,9 @@ SECRET = "the-consumer-secret-that-nobody-may-see"  # noqa: S105 - of a provider
 
 
 class _Client(ClientMixin):
+    def __init__(self, rsa_key):
+        self.rsa_key = rsa_key
+
     def get_default_redirect_uri(self):
         return None
 
@@ -24,7 +27,7 @@ class _Client(ClientMixin):
         return SECRET
 
     def get_rsa_public_key(self):
-        return None
+        return self.rsa_key
 
 
 class _Credential(TemporaryCredential):
@@ -32,9 +35,20 @@ class _Credential(TemporaryCredential):
         return self.get("user_id")
 
 
-def provider_app():
-    """Return the provider: whoever is named by ``?user=`` in the cookie logs in."""
+PATHS = {"request": "/request", "access": "/access", "authorize": "/authorize", "me": "/me"}
+
+
+def provider_app(paths=PATHS, *, me=None, rsa_key=None):
+    """Return the provider: whoever is named by ``?user=`` in the cookie logs in.
+
+    Args:
+        paths: The paths of its endpoints.
+        me: The response of the API. The default is the user's name.
+        rsa_key: The public key of the client. With it, signatures need RSA-SHA1.
+    """
     app = Flask("provider")
+    method = "RSA-SHA1" if rsa_key else "HMAC-SHA1"
+    app.config["OAUTH1_SUPPORTED_SIGNATURE_METHODS"] = [method]
     pending, granted, nonces = {}, {}, set()
 
     def seen(nonce, timestamp, client_id, token):
@@ -55,7 +69,7 @@ def provider_app():
         return entry
 
     def client(client_id):
-        return _Client() if client_id == "app" else None
+        return _Client(rsa_key) if client_id == "app" else None
 
     server = AuthorizationServer(app, query_client=client)
     for name, hook in {
@@ -70,11 +84,11 @@ def provider_app():
     protected = ResourceProtector(app, client, lambda _, token: granted.get(token), seen)
 
     app.add_url_rule(
-        "/request", "request", server.create_temporary_credentials_response, methods=["POST"]
+        paths["request"], "request", server.create_temporary_credentials_response, methods=["POST"]
     )
-    app.add_url_rule("/access", "access", server.create_token_response, methods=["POST"])
+    app.add_url_rule(paths["access"], "access", server.create_token_response, methods=["POST"])
 
-    @app.get("/authorize")
+    @app.get(paths["authorize"])
     def authorize():
         if request.args.get("declines"):
             return redirect(
@@ -83,10 +97,10 @@ def provider_app():
         server.check_authorization_request()
         return server.create_authorization_response(None, request.cookies.get("user", "ada"))
 
-    @app.get("/me")
+    @app.get(paths["me"])
     @protected()
-    def me():
-        return jsonify(name=current_credential["user_id"])
+    def user():
+        return jsonify(me or {"name": current_credential["user_id"]})
 
     return app
 
