@@ -13,5 +13,5 @@ exec "$(dirname "$0")/sanitized.sh" "$python" \
     --ignore=tests/core/stress/test_churn.py \
     --ignore=tests/core/engines/test_leaks.py \
     --ignore=tests/core/engines/test_interpreters.py \
-    --deselect=tests/core/test_plans.py::test_a_stranger_at_a_dead_senders_address_hears_nothing \
-    --deselect=tests/core/stress/test_collector.py::test_a_stranger_is_no_dead_sender_while_it_is_swept
+    --deselect=tests/core/test_plans.py::test_an_object_at_the_address_of_a_dead_sender_does_not_use_its_plan \
+    --deselect=tests/core/stress/test_collector.py::test_an_object_at_the_address_of_a_removed_sender_has_no_receivers

@@ -1,9 +1,9 @@
-"""Fixtures of the core tests. They use the public API only, so that both engines can take them."""
+"""Fixtures of the core tests. They use the public API only, so they work with both engines."""
 
 import pytest
 
 import aldis
-from tests.core.support import Turn, libraries, load_blinker
+from tests.core.support import FirstOrLaterSend, libraries, load_blinker
 
 
 @pytest.fixture
@@ -13,9 +13,9 @@ def signal():
 
 
 @pytest.fixture(params=[False, True], ids=["first send", "later send"])
-def turn(request):
-    """Say in which send of a signal the receivers shall do something."""
-    return Turn(request.param)
+def timing(request):
+    """Give a sender of signals for a test that acts in the first send or in a later one."""
+    return FirstOrLaterSend(request.param)
 
 
 @pytest.fixture
@@ -31,5 +31,5 @@ def always_lenient(lenient):
 
 @pytest.fixture(params=libraries(AssertionError, pytest.fail.Exception))
 def library(request):
-    """Give aldis, and then blinker 1.9.0, which must fail the test: the proof that it can fail."""
+    """Give aldis and then blinker 1.9.0. blinker must fail the test: this proves the test."""
     return aldis if request.param == "aldis" else load_blinker()

@@ -16,7 +16,7 @@ import aldis
 
 
 def line_of(function):
-    """Write where a function stands, as aldis's messages do."""
+    """Return the location of a function as aldis's messages show it."""
     code = function.__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
 
@@ -70,13 +70,13 @@ def load_blinker():
 
 
 def libraries(*errors):
-    """Return the parameters of a defect's test: blinker must fail it by one of ``errors``."""
+    """Return the libraries for the test of a defect. blinker must fail it with ``errors``."""
     fails = pytest.mark.xfail(reason="blinker 1.9.0 has this defect", strict=True, raises=errors)
     return ["aldis", pytest.param("blinker", marks=fails)]
 
 
 def blinker_raises(*errors):
-    """Say that blinker fails the test by raising one of ``errors`` instead of by an assertion."""
+    """Expect blinker to fail the test with one of ``errors`` instead of an assertion."""
     return pytest.mark.parametrize("library", libraries(*errors), indirect=True)
 
 
@@ -100,16 +100,16 @@ class Recorder:
 
 
 def resend(signal, sender=None, /, **payload):
-    """Send three times, by the rules and then by the bare call loop: all have to answer alike."""
+    """Send three times, first by the slow path and then by the call loop, with equal results."""
     first, *others = [signal.send(sender, **payload) for _ in range(3)]
     assert [first, first] == others
     return first
 
 
-class Turn:
-    """Whether a test acts in the first send of a signal or in a later one.
+class FirstOrLaterSend:
+    """Sends a signal for a test that acts in the first send or in a later one.
 
-    The first send after a change goes by the rules; later ones go through the bare call loop.
+    The first send after a change takes the slow path. Later sends run in the call loop.
     """
 
     def __init__(self, warm):
@@ -117,7 +117,7 @@ class Turn:
         self.now = True
 
     def send(self, signal, sender=None):
-        """Send, after a few idle sends if a later send is meant."""
+        """Send. If the test acts in a later send, send a few times before."""
         if self.warm:
             self.now = False
             signal.send(sender)

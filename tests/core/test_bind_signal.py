@@ -14,7 +14,7 @@ from aldis.errors import ReceiverError
 from tests.core.support import Recorder, collect, exactly, line_of, resend
 
 
-class weakly:  # noqa: N801 - decorators are written in lower case
+class weakly:  # noqa: N801 - a decorator has a name in lower case
     """A delivery mode whose callable is a bound method of the receiver."""
 
     def __init__(self, function):
@@ -39,7 +39,7 @@ class weakly:  # noqa: N801 - decorators are written in lower case
         return "delivered", self.function(*args, **payload)
 
 
-class strongly(weakly):  # noqa: N801 - the same
+class strongly(weakly):  # noqa: N801 - a decorator has a name in lower case
     """A delivery mode whose callable is another object."""
 
     def __bind_signal__(self, signal):
@@ -53,17 +53,17 @@ def receive(sender, **extra):
     return sender
 
 
-class TestWhatIsCalled:
+class TestCallableOfADeliveryMode:
     @pytest.mark.parametrize("delivery", [weakly, strongly])
-    def test_what_the_type_answers_is_called_instead(self, signal, delivery):
+    def test_send_calls_the_callable_of_bind_signal(self, signal, delivery):
         """``send`` calls the callable of ``__bind_signal__`` and names the receiver."""
         receiver = delivery(receive)
         signal.connect(receiver)
         assert [(receiver, ("delivered", "north"))] == resend(signal, "north")
         assert "north" == receiver("north")
 
-    def test_it_is_asked_once_for_each_signal(self, signal):
-        """Senders, sends and repeated connects share one answer."""
+    def test_bind_signal_is_called_once_for_each_signal(self, signal):
+        """Senders, sends and repeated connects share one callable."""
         receiver, other = weakly(receive), aldis.Signal()
         for sender in ("north", "south"):
             signal.connect(receiver, sender)
@@ -72,28 +72,28 @@ class TestWhatIsCalled:
         signal.send("north")
         assert [signal, other] == receiver.asked
 
-    def test_it_is_asked_anew_after_a_full_disconnect(self, signal):
-        """A receiver that comes back is asked again."""
+    def test_bind_signal_is_called_again_after_a_full_disconnect(self, signal):
+        """A receiver that is connected again gets a new callable."""
         receiver = weakly(receive)
         for _ in range(2):
             signal.connect(receiver)
             signal.disconnect(receiver)
         assert [signal, signal] == receiver.asked
 
-    def test_an_attribute_of_the_instance_does_not_count(self, signal):
+    def test_an_attribute_of_the_instance_is_ignored(self, signal):
         """The method is looked up on the type, as ``__get__`` is."""
         receiver = Recorder(7)
         receiver.__bind_signal__ = lambda signal: None
         signal.connect(receiver)
         assert [(receiver, 7)] == resend(signal)
 
-    def test_a_mock_has_no_delivery(self, signal):
-        """A mock, which has every attribute, is called as it is."""
+    def test_a_mock_has_no_delivery_mode(self, signal):
+        """A signal calls a mock directly, although a mock has every attribute."""
         mock = MagicMock(return_value=7)
         signal.connect(mock)
         assert [(mock, 7)] == resend(signal)
 
-    async def test_an_async_delivery_is_async(self, signal):
+    async def test_a_receiver_with_an_async_callable_is_async(self, signal):
         """The callable decides whether the call is async, not the receiver."""
 
         class Later(weakly):
@@ -106,7 +106,7 @@ class TestWhatIsCalled:
             signal.send()
         assert [(receiver, "delivered")] == await signal.asend()
 
-    def test_the_protocol_can_be_checked(self):
+    def test_isinstance_recognises_the_protocol(self):
         """``isinstance`` with ``SupportsBindSignal`` recognises a receiver with a delivery mode."""
         assert isinstance(weakly(receive), SupportsBindSignal)
         assert not isinstance(receive, SupportsBindSignal)
@@ -114,7 +114,7 @@ class TestWhatIsCalled:
 
 class TestMethods:
     class Post:
-        """Has methods with delivery modes."""
+        """A class whose methods have delivery modes."""
 
         @weakly
         def by_method(self, sender, **extra):
@@ -127,7 +127,7 @@ class TestMethods:
             return self, sender
 
     @pytest.mark.parametrize("name", ["by_method", "by_function"])
-    def test_the_object_of_a_method_comes_before_the_sender(self, signal, name):
+    def test_the_callable_of_a_method_gets_the_object_and_the_sender(self, signal, name):
         """On a method, the callable gets the object and the sender."""
         post = self.Post()
         receiver = getattr(post, name)
@@ -142,7 +142,7 @@ class TestMethods:
         signal.disconnect(first.by_method)
         assert [second.by_method] == [receiver for receiver, _ in signal.send()]
 
-    def test_a_weak_method_ends_with_its_object(self, signal):
+    def test_a_weak_method_is_disconnected_when_its_object_dies(self, signal):
         """If the callable is the receiver's own method, the signal holds the object weakly."""
         post = self.Post()
         signal.connect(post.by_method)
@@ -151,7 +151,7 @@ class TestMethods:
 
 
 class TestStrength:
-    def test_by_its_own_method_it_is_held_weakly(self, signal):
+    def test_a_receiver_whose_callable_is_its_method_is_held_weakly(self, signal):
         """The receiver dies with its last reference."""
         receiver = weakly(receive)
         signal.connect(receiver)
@@ -160,7 +160,7 @@ class TestStrength:
         assert alive() is None
         assert [] == resend(signal)
 
-    def test_by_anything_else_it_is_held_strongly(self, signal):
+    def test_a_receiver_with_any_other_callable_is_held_strongly(self, signal):
         """The receiver stays until it is disconnected, even with ``weak=True``."""
         receiver = strongly(receive)
         signal.connect(receiver, weak=True)
@@ -172,7 +172,7 @@ class TestStrength:
         collect()
         assert alive() is None
 
-    def test_a_cycle_through_the_answer_is_collected_with_the_signal(self):
+    def test_a_cycle_through_the_callable_is_collected_with_the_signal(self):
         """A strong delivery mode does not keep the signal alive."""
         signal = aldis.Signal()
         signal.connect(strongly(receive))
@@ -184,7 +184,7 @@ class TestStrength:
 
 class TestReceiversFor:
     @pytest.mark.parametrize("delivery", [weakly, strongly])
-    def test_it_yields_what_is_called_with_the_receiver_in_wrapped(self, signal, delivery):
+    def test_a_yielded_callable_has_the_receiver_in_wrapped(self, signal, delivery):
         """``receivers_for`` yields the callable, and its ``__wrapped__`` is the receiver."""
         receiver = delivery(receive)
         signal.connect(receiver)
@@ -192,7 +192,7 @@ class TestReceiversFor:
         assert ("delivered", "north") == call("north")
         assert receiver is call.__wrapped__
 
-    def test_an_answer_with_its_own_wrapped_is_yielded_as_it_is(self, signal):
+    def test_a_callable_that_has_wrapped_already_is_yielded_unchanged(self, signal):
         """A callable with ``functools.wraps`` is yielded unchanged."""
 
         @wraps(receive)
@@ -207,8 +207,8 @@ class TestReceiversFor:
         assert [answer] == list(signal.receivers_for("north"))
 
 
-class TestHiddenDeliveries:
-    def test_wraps_over_a_delivery_is_refused(self, signal):
+class TestHiddenDeliveryModes:
+    def test_a_wrapper_of_a_delivery_mode_is_refused(self, signal):
         """The error for a wrapper that hides a delivery mode names its location and the remedy."""
 
         @wraps(strongly(receive))
@@ -224,7 +224,7 @@ class TestHiddenDeliveries:
         assert isinstance(raised.value, TypeError)
         assert not signal.receivers
 
-    def test_a_partial_of_a_delivery_is_refused(self, signal):
+    def test_a_partial_of_a_delivery_mode_is_refused(self, signal):
         """A partial around a delivery mode is refused at any depth."""
         with pytest.raises(ReceiverError, match="put the weakly decorator outermost"):
             signal.connect(partial(partial(weakly(receive), depth=3), colour="red"))
@@ -240,7 +240,7 @@ class TestHiddenDeliveries:
         with pytest.raises(ReceiverError, match="put the weakly decorator outermost"):
             signal.connect(Post().method)
 
-    def test_two_deliveries_are_refused(self, signal):
+    def test_two_delivery_modes_are_refused(self, signal):
         """Two delivery modes around each other are refused."""
         text = (
             f"receive ({line_of(receive)}) has two delivery modes, strongly around weakly; a "
@@ -249,7 +249,7 @@ class TestHiddenDeliveries:
         with pytest.raises(ReceiverError, match=exactly(text)):
             signal.connect(strongly(weakly(receive)))
 
-    def test_a_plain_wrapper_is_no_matter(self, signal):
+    def test_a_wrapper_of_a_plain_function_is_accepted(self, signal):
         """``functools.wraps`` over a plain function is a receiver like any other."""
 
         @wraps(receive)
@@ -259,7 +259,7 @@ class TestHiddenDeliveries:
         signal.connect(wrapper)
         assert [(wrapper, "wrapped")] == resend(signal)
 
-    def test_a_circle_of_wrappers_ends(self, signal):
+    def test_a_function_that_wraps_itself_is_accepted(self, signal):
         """A function that claims to wrap itself can be connected."""
 
         def circular(sender):
@@ -270,7 +270,7 @@ class TestHiddenDeliveries:
         assert signal.explain().rows[0].runs
         assert [(circular, 7)] == resend(signal)
 
-    def test_an_answer_that_cannot_be_called_is_refused(self, signal):
+    def test_bind_signal_must_return_a_callable(self, signal):
         """The message names the receiver, its type and what it returned."""
 
         class Broken(weakly):

@@ -13,8 +13,8 @@ def fail(sender, **extra):
 
 
 class TestCancelling:
-    async def test_cancelling_interrupts_one_receiver_only(self, signal):
-        """A cancelled task still calls the rest, and is cancelled then, whatever was raised."""
+    async def test_continue_on_error_continues_after_a_cancellation(self, signal):
+        """The task calls the remaining receivers and then is cancelled, despite other errors."""
         heard = []
 
         async def wait_for_ever(sender):
@@ -35,7 +35,7 @@ class TestCancelling:
         assert ["north"] == heard
         assert task.cancelled()
 
-    async def test_cancelling_ends_any_other_send(self, signal):
+    async def test_a_cancellation_ends_every_other_send(self, signal):
         """Without ``continue_on_error``, a cancelled send calls no later receiver."""
         later = Recorder()
 

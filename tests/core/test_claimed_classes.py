@@ -27,7 +27,7 @@ class Claims:
 
 
 class Raises:
-    """Raises when it is asked for its class."""
+    """Raises an error when code reads its ``__class__``."""
 
     @property
     def __class__(self):
@@ -40,7 +40,7 @@ class Raises:
 
 
 class RaisesEverything:
-    """Raises when it is asked for any attribute, and cannot be hashed or compared."""
+    """Raises an error when code reads any attribute, hashes it or compares it."""
 
     __hash__ = None
 
@@ -82,7 +82,7 @@ SENDERS = {
 
 class TestSenders:
     @pytest.mark.parametrize("make", SENDERS.values(), ids=SENDERS.keys())
-    def test_a_sender_counts_by_its_identity(self, signal, make):
+    def test_a_sender_is_matched_by_its_identity(self, signal, make):
         """The type of a sender decides, not its ``__class__``."""
         sender, other = make(), make()
         signal.connect(receive, sender)
@@ -98,8 +98,8 @@ class TestSenders:
         assert [] == resend(signal, sender)
 
     @pytest.mark.parametrize("make", SENDERS.values(), ids=SENDERS.keys())
-    async def test_a_sender_of_a_signal_without_receivers_of_its_own(self, signal, make):
-        """Every method that sends takes it, and passes it on."""
+    async def test_receivers_of_any_sender_get_the_sender(self, signal, make):
+        """Every method that sends accepts the sender and passes it on."""
         heard, sender = Recorder(), make()
         signal.connect(heard)
         resend(signal, sender)
@@ -109,8 +109,8 @@ class TestSenders:
 
     @pytest.mark.parametrize("value", ["north", 7, 0, -1, 2**70, ""])
     @pytest.mark.parametrize("kind", ["proxy", "subclass", "enum", "unhashable"])
-    def test_a_sender_that_is_a_value(self, signal, kind, value):
-        """A proxy of a str or int, and an instance of a subclass, is the value."""
+    def test_a_proxy_or_subclass_of_a_value_is_matched_by_the_value(self, signal, kind, value):
+        """A proxy of a str or int, and an instance of a subclass, count as the plain value."""
         base = type(value)
         enum = StrEnum if base is str else IntEnum
         sender = {
@@ -125,13 +125,13 @@ class TestSenders:
         signal.disconnect(receive, value)
         assert [] == resend(signal, sender)
 
-    def test_an_unhashable_text(self, signal):
-        """A subclass of str without a hash and with an ``__eq__`` that raises is the plain text."""
+    def test_an_unhashable_str_is_matched_by_its_text(self, signal):
+        """A str without a hash whose ``__eq__`` raises counts as the plain text."""
         signal.connect(receive, Unhashable("north"))
         assert [(receive, "received")] == resend(signal, "north")
 
     @pytest.mark.parametrize("make", [*SENDERS.values()][:9], ids=[*SENDERS.keys()][:9])
-    def test_a_registered_sender(self, make):
+    def test_a_sender_that_claims_to_be_a_str_can_be_registered(self, make):
         """An object that claims to be a str can get a name for durable receivers."""
         register_sender(f"claims {id(make)}", make())
 
@@ -150,8 +150,8 @@ RECEIVERS = {
 
 class TestReceivers:
     @pytest.mark.parametrize("make", RECEIVERS.values(), ids=RECEIVERS.keys())
-    def test_a_receiver_is_called(self, signal, make):
-        """A receiver whose class claims something is connected and called as any object."""
+    def test_a_receiver_with_a_claimed_class_is_called(self, signal, make):
+        """A receiver with a false ``__class__`` is connected and called like any object."""
         receiver = make()
         signal.connect(receiver)
         assert ["received"] == [value for _, value in resend(signal, "north")]
@@ -159,8 +159,8 @@ class TestReceivers:
         signal.disconnect(receiver)
         assert [] == resend(signal, "north")
 
-    def test_a_receiver_of_a_signal_with_a_contract(self, shop):
-        """A receiver without a readable signature counts as fitting."""
+    def test_a_receiver_without_a_readable_signature_fits_a_contract(self, shop):
+        """A contract accepts a receiver whose signature cannot be read."""
 
         @shop.define
         def paid(sender, /, *, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Connecting and disconnecting: accepted and refused receivers, and the errors."""
+"""Tests of ``connect`` and ``disconnect``: accepted and refused receivers, and the errors."""
 
 from functools import partial
 from operator import itemgetter
@@ -16,33 +16,33 @@ def receive(sender, **extra):
     return sender
 
 
-class TestWhatConnectReturns:
+class TestReturnValueAndOptions:
     def test_connect_returns_the_receiver(self, signal):
         """``connect`` is a decorator that leaves the function as it is."""
         assert receive is signal.connect(receive)
 
     def test_a_decorator_with_arguments_returns_the_receiver(self, signal):
-        """So are ``connect(sender=x)`` and ``connect_via(x)``."""
+        """``connect(sender=x)`` and ``connect_via(x)`` leave the function as it is."""
         assert receive is signal.connect(sender="north", weak=False)(receive)
         assert receive is signal.connect_via("south")(receive)
         assert [(receive, "north")] == resend(signal, "north")
         assert [(receive, "south")] == resend(signal, "south")
 
     @pytest.mark.parametrize(("weak", "heard"), [(None, 1), (0, 1), ("yes", 0), (2, 0)])
-    def test_weak_is_whatever_is_true(self, signal, weak, heard):
+    def test_weak_may_be_any_true_or_false_value(self, signal, weak, heard):
         """As in blinker, ``weak`` may be anything that is true or false."""
         signal.connect(lambda sender: sender, weak=weak)
         assert heard == len(signal.send("north"))
 
-    def test_options_may_be_unpacked(self, signal):
-        """``connect(**options)`` takes CKAN's way of writing a subscription."""
+    def test_connect_takes_unpacked_options(self, signal):
+        """``connect(**options)`` accepts a subscription in the form that CKAN uses."""
         options = {"receiver": receive, "sender": "north"}
         signal.connect(**options, weak=False)
         signal.disconnect(**options)
         assert [] == resend(signal, "north")
 
 
-class TestWhatCanReceive:
+class TestAcceptedReceivers:
     def test_methods_of_one_object_are_one_receiver(self, signal):
         """Each look-up of a bound method gives an equal receiver."""
         recorder = Recorder()
@@ -90,7 +90,7 @@ class TestWhatCanReceive:
         assert [Post, "north"] == [value for _, value in signal.send("north")]
 
     def test_a_partial_can_receive(self, signal):
-        """A partial is a receiver of its own, apart from its function."""
+        """A partial and its function are two receivers."""
         receiver = partial(receive, colour="red")
         signal.connect(receiver)
         signal.connect(receive)
@@ -112,7 +112,7 @@ class TestWhatCanReceive:
         signal.send("north")
         assert ([], ["north"]) == (first.senders, second.senders)
 
-    def test_a_list_method_is_told_by_its_list_and_name(self, signal):
+    def test_a_list_method_is_identified_by_its_list_and_name(self, signal):
         """``append`` of two lists, and two methods of one, are different receivers."""
         first, second = [], []
         for receiver in (first.append, second.append, first.remove):
@@ -123,7 +123,7 @@ class TestWhatCanReceive:
         assert (["north"], []) == (first, second)
 
     def test_a_slot_wrapper_method_can_receive(self, signal):
-        """A bound special method of a built-in is matched like any method."""
+        """A bound special method of a built-in type is matched like any method."""
         colours = {"red"}
         signal.connect(colours.__contains__, weak=False)
         assert [True] == [value for _, value in signal.send("red")]
@@ -134,7 +134,7 @@ class TestWhatCanReceive:
         "mock", [Mock(return_value=7), MagicMock(return_value=7), MagicMock(spec=receive)]
     )
     def test_mocks_are_called(self, signal, mock):
-        """A mock is a sync receiver, with a spec or without."""
+        """A mock is a sync receiver, with and without a spec."""
         signal.connect(mock)
         assert [(mock, mock.return_value)] == signal.send("north", depth=3)
         mock.assert_called_once_with("north", depth=3)
@@ -153,7 +153,7 @@ async def _wait(sender):
     """Be awaited."""
 
 
-class TestWhatIsRefused:
+class TestRefusedReceivers:
     @pytest.mark.parametrize("how", ["connect", "subscribe"])
     @pytest.mark.parametrize(
         ("receiver", "what", "sender"),
@@ -166,7 +166,7 @@ class TestWhatIsRefused:
             (object(), "object", "sender"),
         ],
     )
-    def test_an_object_that_is_not_callable(self, signal, receiver, what, sender, how):
+    def test_an_object_that_is_not_callable_is_refused(self, signal, receiver, what, sender, how):
         """The message names the type, shows a short object, and names ``connect_via``."""
         text = (
             f"a receiver must be callable, not {what}; if this is the sender, write "
@@ -183,7 +183,7 @@ class TestWhatIsRefused:
             ("".join, "str.join", "str"),
         ],
     )
-    def test_what_cannot_be_weakly_referenced(self, signal, receiver, name, kind):
+    def test_a_receiver_without_weak_references_is_refused(self, signal, receiver, name, kind):
         """The message names the receiver, the type without weak references, and the remedy."""
         text = (
             f"{name} cannot be weakly referenced (its {kind} allows no weak references); "
@@ -192,7 +192,7 @@ class TestWhatIsRefused:
         with pytest.raises(ReceiverError, match=exactly(text)):
             signal.connect(receiver)
 
-    def test_an_object_with_slots(self, signal):
+    def test_an_object_with_slots_needs_weak_false(self, signal):
         """A slotted callable can be connected strongly only."""
 
         class Slotted:
@@ -208,43 +208,43 @@ class TestWhatIsRefused:
         assert [(receiver, "north")] == resend(signal, "north")
 
     @pytest.mark.parametrize("receiver", [itemgetter(0), str.upper, [].append])
-    def test_what_is_strong_already_cannot_be_made_weak(self, signal, receiver):
+    def test_connecting_a_strong_receiver_weakly_is_refused(self, signal, receiver):
         """Connecting again with ``weak=True`` is refused and changes nothing."""
         signal.connect(receiver, weak=False)
         with pytest.raises(TypeError):
             signal.connect(receiver, weak=True)
         assert 1 == len(signal.receivers)
 
-    def test_errors_are_the_builtin_ones_too(self):
+    def test_errors_are_subclasses_of_the_builtin_errors(self):
         """Code that catches blinker's TypeError catches aldis's."""
         assert issubclass(ReceiverError, TypeError)
         assert issubclass(ReceiverError, AldisError)
 
 
 class TestDisconnect:
-    def test_without_a_sender_it_means_all(self, signal):
+    def test_without_a_sender_all_connections_end(self, signal):
         """``disconnect(f)`` undoes the connections for every sender."""
         for sender in (aldis.ANY, "north", 7, Sender):
             signal.connect(receive, sender)
         signal.disconnect(receive)
         assert not signal.receivers
 
-    def test_with_a_sender_it_means_that_one(self, signal):
-        """The connections for other senders stay, and the one for any."""
+    def test_with_a_sender_only_its_connection_ends(self, signal):
+        """The connections for other senders and for any sender stay."""
         for sender in (aldis.ANY, "north", "south"):
             signal.connect(receive, sender)
         signal.disconnect(receive, "north")
         assert {0: {id(receive)}, "south": {id(receive)}} == signal._by_sender
 
     @pytest.mark.parametrize("receiver", [receive, 7, None, [].append, {}])
-    def test_of_a_stranger_is_no_error(self, signal, receiver):
+    def test_a_receiver_that_is_not_connected_is_ignored(self, signal, receiver):
         """Disconnecting an object that is not connected does nothing."""
         signal.disconnect(receiver)
         signal.disconnect(receiver, "north")
         assert {} == signal._by_receiver
 
     def test_a_second_time_does_nothing(self, signal):
-        """Only the first ``disconnect`` is announced."""
+        """``receiver_disconnected`` is sent for the first ``disconnect`` only."""
         heard = Recorder()
         signal.connect(receive, "north")
         signal.receiver_disconnected.connect(heard)
@@ -254,15 +254,15 @@ class TestDisconnect:
 
 
 class TestMetaSignals:
-    def test_they_are_made_when_asked_for(self, signal):
-        """A signal makes a meta-signal at the first look-up and keeps it."""
+    def test_a_meta_signal_is_made_at_the_first_access(self, signal):
+        """A signal makes a meta-signal at the first access and keeps it."""
         signal.connect(receive)
         assert set() == {"receiver_connected", "receiver_disconnected"} & vars(signal).keys()
         assert signal.receiver_connected is signal.receiver_connected
         assert signal.receiver_disconnected is signal.receiver_disconnected
 
-    def test_connecting_is_announced_with_its_arguments(self, signal):
-        """``receiver_connected`` carries the receiver, its sender and its strength."""
+    def test_receiver_connected_has_the_arguments_of_connect(self, signal):
+        """``receiver_connected`` has the receiver, its sender and ``weak``."""
         heard = Recorder()
         signal.receiver_connected.connect(heard)
         signal.connect(receive, "north", weak=False)
@@ -274,7 +274,7 @@ class TestMetaSignals:
             {"receiver": receive, "sender": aldis.ANY, "weak": False},
         ] == heard.payloads
 
-    def test_a_death_is_not_announced(self, signal):
+    def test_the_death_of_a_receiver_sends_no_signal(self, signal):
         """``receiver_disconnected`` is not sent when a receiver dies."""
         heard = Recorder()
         signal.receiver_disconnected.connect(heard)
@@ -283,9 +283,9 @@ class TestMetaSignals:
         assert [] == heard.senders
 
 
-class TestAccessories:
-    def test_a_doc_belongs_to_the_signal(self):
-        """``doc`` is the signal's docstring; without one it has its class's."""
+class TestAttributes:
+    def test_doc_is_the_docstring_of_the_signal(self):
+        """``doc`` becomes the signal's docstring. Without ``doc``, it is the class's docstring."""
         assert "Sent when lit." == aldis.Signal("Sent when lit.").__doc__
         assert aldis.Signal.__doc__ == aldis.Signal().__doc__
         assert (True, False) == (aldis.Signal("x").documented, aldis.Signal().documented)
@@ -294,7 +294,7 @@ class TestAccessories:
         """``signal.ANY`` is ``ANY``."""
         assert aldis.ANY is signal.ANY
 
-    def test_a_named_signal_shows_its_name(self):
+    def test_repr_and_str_show_the_name(self):
         """The representation and the text have the name, and no address."""
         assert "<NamedSignal 'lit'>" == repr(aldis.NamedSignal("lit"))
         assert "lit" == str(aldis.NamedSignal("lit"))
@@ -305,7 +305,7 @@ class TestAccessories:
         del signal.colour
         assert not hasattr(signal, "colour")
 
-    def test_clear_state_disconnects_everybody(self, signal):
+    def test_clear_state_disconnects_every_receiver(self, signal):
         """``_clear_state`` disconnects every receiver."""
         signal.connect(receive)
         signal.connect(receive, "north", weak=False)

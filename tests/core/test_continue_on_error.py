@@ -1,4 +1,4 @@
-"""Signals that call the remaining receivers after one raised."""
+"""Signals that call the remaining receivers after a receiver raised."""
 
 import logging
 from unittest.mock import create_autospec
@@ -19,14 +19,14 @@ def interrupt(sender):
     try:
         [].pop()
     except IndexError:
-        raise KeyboardInterrupt  # noqa: B904 - the chain is what is looked at
+        raise KeyboardInterrupt  # noqa: B904 - the test looks at the chain of contexts
 
 
 class RaisingHandler(logging.Handler):
-    """Raises every logged error, as tests of applications do."""
+    """A log handler that raises every logged error, as tests of applications do."""
 
     def emit(self, record):
-        """Raise it."""
+        """Raise the logged error."""
         raise record.exc_info[1]
 
 
@@ -49,13 +49,13 @@ def contexts(error):
 
 
 class TestErrors:
-    def test_a_worse_error_keeps_the_whole_chain(self, signal):
-        """The context of a worse error has its own cause, and then the first error."""
+    def test_the_context_of_a_keyboard_interrupt_ends_with_the_first_error(self, signal):
+        """The context of the interrupt has its own cause, and then the first error."""
         signal.continue_on_error = True
         signal.send("north")
         signal.connect(fail)
         signal.connect(interrupt)
-        signal.has_receivers_for("north")  # from here on the call loop walks by itself
+        signal.has_receivers_for("north")  # the next send runs in the call loop
         with pytest.raises(KeyboardInterrupt) as caught:
             signal.send("north")
         assert [IndexError, ValueError] == contexts(caught.value)
@@ -65,7 +65,7 @@ class TestErrors:
         signal.continue_on_error = True
         signal.send("north")
         signal.connect(fail)
-        signal.has_receivers_for("north")  # as above
+        signal.has_receivers_for("north")  # the next send runs in the call loop
         with pytest.raises(ValueError, match="lamp out") as caught:
             signal.send("north")
         assert [] == contexts(caught.value)
@@ -91,12 +91,12 @@ class TestASubclass:
                 signal.send("north")
         return later.senders
 
-    def test_can_ask_for_it(self, alarm):
-        """A class attribute applies to all signals of the class."""
+    def test_a_class_attribute_turns_it_on(self, alarm):
+        """``continue_on_error`` of a class applies to all its signals."""
         assert ["north", "north"] == self.send_twice(alarm)
 
-    def test_is_asked_again_when_its_signal_no_longer_says_otherwise(self, alarm):
-        """A signal may differ from its class until its own attribute is deleted."""
+    def test_an_attribute_of_the_signal_overrides_the_class_until_it_is_deleted(self, alarm):
+        """A signal uses its own attribute, and the attribute of its class after a deletion."""
         alarm.continue_on_error = False
         assert [] == self.send_twice(alarm)
         del alarm.continue_on_error
@@ -104,7 +104,7 @@ class TestASubclass:
 
 
 class TestTheOldName:
-    def test_warns(self, signal):
+    def test_the_old_name_warns(self, signal):
         """``every_receiver_runs`` still works, with a DeprecationWarning."""
         with pytest.warns(DeprecationWarning, match="now called continue_on_error"):
             signal.every_receiver_runs = True
@@ -115,7 +115,7 @@ class TestTheOldName:
             del signal.every_receiver_runs
         assert not signal.continue_on_error
 
-    def test_warns_in_a_subclass(self):
+    def test_the_old_name_in_a_subclass_warns(self):
         """A subclass that sets the old attribute gets the new one."""
         with pytest.warns(DeprecationWarning, match="now called continue_on_error"):
 
@@ -124,14 +124,14 @@ class TestTheOldName:
 
         assert Alarm().continue_on_error
 
-    def test_does_not_disturb_mock(self, signal):
+    def test_create_autospec_causes_no_warning(self, signal):
         """``create_autospec`` reads every attribute of a signal without a warning."""
         create_autospec(signal).send("north")
         create_autospec(aldis.Signal)
 
 
 def test_a_signal_initialized_anew_by_a_receiver(signal):
-    """The current send continues as it began. Afterwards no receiver is connected."""
+    """The running send is not changed. After it, no receiver is connected."""
     others = []
 
     class Lamp:
@@ -145,9 +145,9 @@ def test_a_signal_initialized_anew_by_a_receiver(signal):
     def start_anew(sender):
         signal.__init__()
         lamps.clear()
-        others.extend(aldis.Signal() for _ in range(50))  # which take the memory that was let go
+        others.extend(aldis.Signal() for _ in range(50))  # these reuse the released memory
 
     signal.connect(lamps[0].light)
-    signal.has_receivers_for("north")  # from here on the call loop walks by itself
+    signal.has_receivers_for("north")  # the next send runs in the call loop
     assert [(start_anew, None)] == signal.send("north")
     assert [[]] * 51 == [each.send("north") for each in (signal, *others)]

@@ -1,4 +1,4 @@
-"""Contracts: functions declare them, and ``connect`` checks receivers against them."""
+"""Contracts. A function declares one, and ``connect`` checks receivers against it."""
 
 import functools
 import warnings
@@ -27,7 +27,7 @@ def order_paid(shop):
 
 class TestDefine:
     def test_the_function_is_the_contract(self, shop, order_paid):
-        """Its name is the signal's, its docstring the doc, its arguments the payload."""
+        """The signal gets the function's name, docstring and arguments."""
         assert shop["order_paid"] is order_paid
         assert isinstance(order_paid, aldis.NamedSignal)
         assert "Sent once an order is paid." == order_paid.__doc__
@@ -36,7 +36,7 @@ class TestDefine:
         assert {"order_id": int, "total": Decimal, "note": str} == order_paid.contract.types
         assert DECLARED == str(order_paid.contract)
 
-    def test_another_name(self, shop):
+    def test_define_takes_another_name(self, shop):
         """``define(name=...)`` gives the signal another name than the function's."""
 
         @shop.define(name="order-paid")
@@ -62,12 +62,12 @@ class TestDefine:
         order_paid.send("till", order_id=7)
         assert [("till", {"order_id": 7})] == received
 
-    def test_with_and_without_the_slash_is_one_contract(self, shop):
+    def test_contracts_with_and_without_the_slash_are_equal(self, shop):
         """A module that is loaded again with the slash declares the same contract."""
         shop.define(_function("def f(sender, *, a): ..."))
         shop.define(_function("def f(sender, /, *, a): ..."))
 
-    def test_with_empty_parentheses(self, shop):
+    def test_define_with_empty_parentheses(self, shop):
         """``@shop.define()`` is ``@shop.define``."""
 
         @shop.define()
@@ -75,15 +75,15 @@ class TestDefine:
 
         assert shop["order_paid"] is order_paid
 
-    def test_without_a_docstring(self, shop):
-        """A contract without a docstring leaves the signal undocumented."""
+    def test_a_contract_without_a_docstring(self, shop):
+        """A signal whose contract has no docstring has no documentation."""
 
         @shop.define
         def order_paid(sender, /) -> None: ...
 
         assert not order_paid.documented
 
-    def test_a_signal_that_exists_gets_the_contract(self, shop):
+    def test_an_existing_signal_gets_the_contract(self, shop):
         """``define`` returns the signal that ``signal`` returned before."""
         early = shop.signal("order_paid", "Early.")
 
@@ -94,7 +94,7 @@ class TestDefine:
         assert "Early." == order_paid.__doc__
 
     def test_the_function_is_never_called(self, shop):
-        """Its body does not run, not even when the signal is sent."""
+        """The body of the contract's function does not run, even when the signal is sent."""
 
         @shop.define
         def order_paid(sender, /) -> None:
@@ -103,8 +103,8 @@ class TestDefine:
         order_paid.connect(lambda sender: 7, weak=False)
         assert [7] == [value for _, value in order_paid.send()]
 
-    def test_the_same_contract_again_is_fine(self, shop):
-        """A module that is loaded twice declares its signals twice."""
+    def test_a_contract_can_be_declared_twice(self, shop):
+        """A module that is loaded twice declares its signals twice without an error."""
 
         def declare():
             @shop.define
@@ -115,7 +115,7 @@ class TestDefine:
         assert declare() is declare()
 
     def test_a_different_contract_is_refused(self, shop, order_paid):
-        """The message shows both contracts and where they stand."""
+        """The message shows both contracts and their locations."""
 
         def other(sender, /, *, order_id: str) -> None: ...
 
@@ -129,7 +129,7 @@ class TestDefine:
         assert isinstance(raised.value, TypeError)
         assert DECLARED == str(order_paid.contract)
 
-    def test_types_that_cannot_be_resolved_are_left_out(self, shop):
+    def test_an_unknown_type_in_an_annotation_is_ignored(self, shop):
         """An annotation that cannot be resolved is not an error."""
 
         @shop.define
@@ -137,7 +137,7 @@ class TestDefine:
 
         assert {} == order_paid.contract.types
 
-    def test_nor_are_annotations_that_are_no_python(self, shop):
+    def test_an_annotation_in_plain_text_is_ignored(self, shop):
         """An annotation that is plain text is left out of the types."""
 
         @shop.define
@@ -148,11 +148,11 @@ class TestDefine:
 
 def _function(source):
     scope = {}
-    exec(source, scope)  # noqa: S102 - parameters are the test's data
+    exec(source, scope)  # noqa: S102 - the test's parameters are source code
     return scope["f"]
 
 
-class TestWhatCannotBeAContract:
+class TestRefusedContracts:
     @pytest.mark.parametrize(
         ("source", "problem"),
         [
@@ -179,7 +179,7 @@ class TestWhatCannotBeAContract:
             ),
         ],
     )
-    def test_a_function_of_another_shape(self, shop, source, problem):
+    def test_a_function_with_unsuitable_parameters_is_refused(self, shop, source, problem):
         """The message names the function, its location and the remedy. No signal is made."""
         function = _function(source)
         text = f"f ({line_of(function)}) cannot be a signal's contract: {problem}"
@@ -198,8 +198,8 @@ class TestWhatCannotBeAContract:
             (print, "an object of type builtin_function_or_method"),
         ],
     )
-    def test_an_object_that_is_not_a_function(self, shop, thing, what):
-        """Only a function declared with ``def`` has a name and parameters to go by."""
+    def test_an_object_that_is_not_a_function_is_refused(self, shop, thing, what):
+        """Only a function declared with ``def`` has the needed name and parameters."""
         text = f"a contract is declared by a function, def {EXAMPLE}, not by {what}"
         with pytest.raises(ContractError, match=exactly(text)):
             shop.define(thing)
@@ -245,8 +245,8 @@ MISFITTING = {
 
 class TestReceivers:
     @pytest.mark.parametrize("source", FITTING)
-    def test_one_that_fits_is_connected_and_called(self, order_paid, source):
-        """A receiver that takes the payload, with the optional argument and without it."""
+    def test_a_receiver_that_fits_is_connected_and_called(self, order_paid, source):
+        """A receiver fits if it takes the payload with and without the optional argument."""
         receiver = _function(source)
         order_paid.connect(receiver)
         if not source.startswith("async"):
@@ -254,7 +254,7 @@ class TestReceivers:
             order_paid.send("shop", order_id=7, total=Decimal(3), note="thanks")
 
     @pytest.mark.parametrize(("source", "problem"), MISFITTING.items())
-    def test_one_that_does_not_fit_is_refused(self, order_paid, source, problem):
+    def test_a_receiver_that_does_not_fit_is_refused(self, order_paid, source, problem):
         """The message names the receiver with its line, the contract, the argument, the remedy."""
         receiver = _function(source)
         text = f"receiver f ({line_of(receiver)}) does not fit {DECLARED}: {problem}"
@@ -270,37 +270,37 @@ class TestReceivers:
         assert not order_paid.receivers
 
     @pytest.mark.parametrize("source", MISFITTING)
-    def test_what_is_refused_could_indeed_not_be_called(self, source):
-        """Each receiver of the test above raises TypeError at a send that its contract allows."""
+    def test_a_send_could_not_call_a_refused_receiver(self, source):
+        """Each refused receiver raises TypeError at a send that the contract allows."""
         receiver = _function(source)
         sends = [{"order_id": 7, "total": 3}, {"order_id": 7, "total": 3, "note": ""}]
         with pytest.raises(TypeError):
             [receiver("shop", **payload) for payload in sends]
 
-    def test_methods_partials_and_objects_are_looked_into(self, order_paid):
-        """Bound arguments do not count as missing, and an object has its ``__call__``'s."""
+    def test_bound_arguments_of_methods_and_partials_are_known(self, order_paid):
+        """Bound arguments do not count as missing. An object has the parameters of ``__call__``."""
 
-        class Books:
+        class Accounts:
             def method(self, sender, order_id, **extra):
                 """Receive."""
 
             def __call__(self, sender):
-                """Receive too little."""
+                """Receive the sender only."""
 
         def colourful(colour, sender, **extra):
             """Receive."""
 
-        books = Books()
+        books = Accounts()
         order_paid.connect(books.method)
         order_paid.connect(functools.partial(colourful, "red"), weak=False)
-        place = line_of(Books.__call__)
+        place = line_of(Accounts.__call__)
         with pytest.raises(
-            ContractError, match=exactly_starts(f"{Books.__qualname__} object ({place})")
+            ContractError, match=starts_exactly(f"{Accounts.__qualname__} object ({place})")
         ):
             order_paid.connect(books)
 
-    def test_a_delivery_is_checked_by_its_function(self, order_paid):
-        """A decorated receiver has to fit like a plain one."""
+    def test_a_receiver_with_a_delivery_mode_is_checked_by_its_function(self, order_paid):
+        """A decorated receiver must fit the contract like a plain receiver."""
         from aldis.receivers import robust
 
         @robust
@@ -309,18 +309,18 @@ class TestReceivers:
         with pytest.raises(ContractError, match="it does not take 'total', 'note'"):
             order_paid.connect(receiver)
 
-    def test_one_without_a_signature_is_trusted(self, order_paid):
+    def test_a_receiver_without_a_signature_is_accepted(self, order_paid):
         """A receiver without a readable signature is accepted."""
         order_paid.connect(dict)
         assert [dict] == list(order_paid.receivers_for("shop"))
 
-    def test_another_signal_fits(self, order_paid, shop):
-        """A relay takes every payload."""
+    def test_the_send_of_another_signal_fits(self, order_paid, shop):
+        """A signal's ``send`` takes every payload."""
         order_paid.connect(shop.signal("other").send)
         assert 1 == len(order_paid.receivers)
 
-    def test_an_open_contract_needs_receivers_that_take_more(self, shop):
-        """With ``**extra`` in the contract, a receiver has to have one too."""
+    def test_an_open_contract_needs_receivers_with_extra(self, shop):
+        """If the contract has ``**extra``, a receiver must have ``**extra`` too."""
 
         @shop.define
         def order_paid(sender, /, *, order_id: int, **extra: object) -> None: ...
@@ -333,13 +333,13 @@ class TestReceivers:
             order_paid.connect(lambda sender, order_id: None)
 
 
-def exactly_starts(text):
-    """Match a message that goes on."""
+def starts_exactly(text):
+    """Return a pattern for the beginning of a message about a receiver."""
     return exactly(f"receiver {text} does not fit {DECLARED}: ")[:-1]
 
 
 def _misfit(sender):
-    """Take too little."""
+    """Take the sender only."""
 
 
 def _entered(manager):
@@ -359,7 +359,7 @@ class TestAdvisory:
         ],
         ids=["connect", "connect(sender=)", "connect_via", "subscribe", "connected_to"],
     )
-    def test_a_misfit_is_warned_about_and_connected(self, shop, connect):
+    def test_a_receiver_that_does_not_fit_is_connected_with_a_warning(self, shop, connect):
         """The warning has the text of the error and the line that connects."""
 
         @shop.define(advisory=True)
@@ -377,8 +377,8 @@ class TestAdvisory:
 
 
 class TestLateDefinition:
-    def test_receivers_that_do_not_fit_are_warned_about(self, shop):
-        """A definition that comes after its receivers warns at its line, and is not broken."""
+    def test_a_late_definition_warns_about_receivers_that_do_not_fit(self, shop):
+        """A definition after its receivers warns at its own line and works."""
         early = shop.signal("order_paid")
         early.connect(_misfit)
         with pytest.warns(ContractWarning) as caught:
@@ -394,8 +394,8 @@ class TestLateDefinition:
         assert __file__ == caught[0].filename
         assert [_misfit] == list(order_paid.receivers_for("shop"))
 
-    def test_receivers_that_fit_are_not(self, shop):
-        """A late definition that everybody keeps is silent."""
+    def test_a_late_definition_that_all_receivers_fit_causes_no_warning(self, shop):
+        """A late definition causes no warning if every receiver fits."""
         shop.signal("order_paid").connect(Recorder(), weak=False)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -424,8 +424,8 @@ class TestTheSender:
             ("Unknown", 7, True),
         ],
     )
-    def test_connect_refuses_a_sender_that_never_sends(self, shop, declared, sender, fits):
-        """It raises ContractError, or warns if the contract is advisory."""
+    def test_connect_refuses_a_sender_of_another_type(self, shop, declared, sender, fits):
+        """``connect`` raises ContractError, or warns if the contract is advisory."""
 
         def paid(sender, /): ...
 
@@ -452,7 +452,7 @@ class TestTheSender:
         (finding,) = shop.check()
         assert "would never be called for the sender" in finding.problem
 
-    def test_one_annotation_of_type_checkers_hides_no_other(self, shop):
+    def test_an_unresolvable_annotation_does_not_disable_the_check_of_the_sender(self, shop):
         """A type that only type checkers import does not switch off the check of the sender."""
 
         def paid(sender, /, *, order): ...
@@ -462,8 +462,8 @@ class TestTheSender:
         with pytest.raises(ContractError, match="connect it for a sender of type Decimal"):
             signal.connect(lambda sender, order: None, "harbour")
 
-    def test_the_error_tells_an_instance_from_its_class(self, shop):
-        """A class as sender is a frequent mistake."""
+    def test_a_class_as_the_sender_gets_a_message_of_its_own(self, shop):
+        """The message explains a frequent mistake: the class is given instead of an instance."""
 
         def paid(sender: Decimal, /): ...
 

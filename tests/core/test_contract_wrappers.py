@@ -8,8 +8,8 @@ from aldis.errors import ContractError
 
 
 class TestWrappers:
-    def test_a_wrapper_that_could_not_be_called_is_refused(self, shop):
-        """It is the wrapper that a send calls, whatever signature it claims."""
+    def test_a_wrapper_that_a_send_could_not_call_is_refused(self, shop):
+        """A send calls the wrapper, so the real parameters of the wrapper count."""
 
         @shop.define
         def lit(sender, /, *, shelf: int) -> None: ...
@@ -24,7 +24,7 @@ class TestWrappers:
         with pytest.raises(ContractError, match="it does not take 'shelf'"):
             lit.connect(outer)
 
-    def test_a_wrapper_that_hands_everything_on_is_looked_through(self, shop):
+    def test_a_wrapper_that_passes_everything_on_is_checked_by_its_function(self, shop):
         """Behind ``*args, **kwargs``, the signature of the wrapped function counts."""
 
         @shop.define

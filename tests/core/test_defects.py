@@ -1,6 +1,6 @@
-"""Each defect of blinker 1.9.0 in who is connected to what, and what aldis does instead.
+"""The defects of blinker 1.9.0 in its connections, and the behaviour of aldis.
 
-Every test runs twice, on aldis and on blinker itself, and blinker has to fail it.
+Each test runs twice, on aldis and on blinker. blinker must fail it.
 """
 
 import gc
@@ -32,30 +32,30 @@ class TestSendersThatAreNumbers:
         signal.disconnect(receive, sender=0)
         assert [(receive, "north")] == signal.send("north")
 
-    def test_a_number_never_meets_the_object_with_that_id(self, library):
-        """A receiver for the int ``id(x)`` does not hear ``x``."""
+    def test_a_number_is_not_the_object_with_that_id(self, library):
+        """A receiver for the int ``id(x)`` is not called for ``x``."""
         signal, sender = library.Signal(), Sender()
         signal.connect(receive, sender=id(sender))
         assert [] == signal.send(sender)
 
     def test_true_is_not_one(self, library):
-        """A receiver for 1 does not hear ``True``."""
+        """A receiver for 1 is not called for ``True``."""
         signal = library.Signal()
         signal.connect(receive, sender=1)
         assert [] == signal.send(True)
 
 
 class TestSendersWithoutWeakReferences:
-    def test_a_freed_id_never_delivers_to_a_stranger(self, library):
+    def test_a_reused_id_does_not_reach_the_receiver_of_a_dead_sender(self, library):
         """A list with the id of a dead sender does not reach the dead sender's receiver."""
         signal = library.Signal()
-        strangers = 0
+        misled = 0
         for _ in range(50):
             sender = []
             signal.connect(receive, sender)
             del sender
-            strangers += bool(signal.send([]))
-        assert 0 == strangers
+            misled += bool(signal.send([]))
+        assert 0 == misled
 
     @blinker_raises(TypeError)
     def test_an_unhashable_str_is_a_sender_like_its_plain_value(self, library):
@@ -70,8 +70,8 @@ class TestSendersWithoutWeakReferences:
         assert [(receive, "north")] == signal.send("north")
 
 
-class TestWhatIsLeftBehind:
-    def test_nobody_is_left_for_a_sender_after_its_receiver_went(self, library):
+class TestReleasedConnections:
+    def test_a_sender_has_no_receivers_after_its_only_receiver_was_disconnected(self, library):
         """``has_receivers_for`` is false after a scoped disconnect."""
         signal, sender = library.Signal(), Sender()
         signal.connect(receive, sender)
@@ -79,14 +79,14 @@ class TestWhatIsLeftBehind:
         signal.disconnect(receive, sender)
         assert not signal.has_receivers_for(sender)
 
-    def test_disconnecting_a_stranger_leaves_nothing(self, library):
-        """Disconnecting an unknown pair leaves no trace."""
+    def test_disconnecting_an_unknown_receiver_adds_no_entry(self, library):
+        """Disconnecting a receiver and a sender that are not connected adds no entry to a table."""
         signal = library.Signal()
         signal.disconnect(receive, Sender())
         assert {} == dict(signal._by_sender)
         assert {} == dict(signal._by_receiver)
 
-    def test_disconnecting_a_stranger_is_not_announced(self, library):
+    def test_disconnecting_an_unknown_receiver_sends_no_signal(self, library):
         """``receiver_disconnected`` is only sent when something was disconnected."""
         signal, heard = library.Signal(), Recorder()
         signal.receiver_disconnected.connect(heard)
@@ -94,7 +94,7 @@ class TestWhatIsLeftBehind:
         assert [] == heard.senders
 
     def test_a_scoped_disconnect_releases_a_strong_receiver(self, library):
-        """The last connection of a strong receiver takes the receiver along."""
+        """A strong receiver is released when its last connection ends."""
         signal, receiver = library.Signal(), Recorder()
         signal.connect(receiver, "north", weak=False)
         signal.disconnect(receiver, "north")
@@ -111,7 +111,7 @@ class TestWhatIsLeftBehind:
         assert 0 == len(signal.receivers)
         assert alive() is None
 
-    def test_senders_that_come_and_go_leave_nothing(self, library):
+    def test_short_lived_senders_do_not_grow_the_tables(self, library):
         """A hundred ``str`` senders, connected and disconnected, do not grow the tables."""
         signal = library.Signal()
         for number in range(100):
@@ -133,7 +133,7 @@ class TestWhatIsLeftBehind:
 
 
 class TestConnectedTo:
-    def test_leaving_keeps_earlier_connections(self, library):
+    def test_the_end_of_a_block_keeps_earlier_connections(self, library):
         """``connected_to`` for one sender leaves the connection for another alone."""
         signal = library.Signal()
         signal.connect(receive, "north")
@@ -142,7 +142,7 @@ class TestConnectedTo:
         assert [(receive, "north")] == signal.send("north")
 
     def test_nested_blocks_are_independent(self, library):
-        """An inner block with an equal receiver leaves the outer block connected."""
+        """The end of an inner block with an equal receiver keeps the outer connection."""
         signal = library.Signal()
         with signal.connected_to(receive, "north"):
             with signal.connected_to(receive, "south"):
@@ -158,8 +158,8 @@ class TestConnectedTo:
         first.__exit__(None, None, None)
         assert [(receive, "north")] == signal.send("north")
 
-    def test_the_sender_that_was_let_go_is_announced(self, library):
-        """``receiver_disconnected`` names the block's sender, not any."""
+    def test_receiver_disconnected_names_the_sender_of_the_block(self, library):
+        """``receiver_disconnected`` has the sender of the block, not ``ANY``."""
         signal, heard = library.Signal(), Recorder()
         signal.receiver_disconnected.connect(heard)
         with signal.connected_to(receive, "north"):
@@ -193,7 +193,7 @@ class TestConnecting:
         assert [] == signal.send("south")
 
     def test_a_strong_method_of_a_list_is_one_receiver(self, library):
-        """A builtin method that is connected twice is called once and can be disconnected."""
+        """A built-in method that is connected twice is called once and can be disconnected."""
         signal, heard = library.Signal(), []
         signal.connect(heard.append, weak=False)
         signal.connect(heard.append, weak=False)
@@ -203,7 +203,7 @@ class TestConnecting:
         assert ["north"] == heard
 
     @pytest.mark.parametrize("receiver", [str.upper, [].append], ids=["slot", "list"])
-    def test_what_cannot_be_held_weakly_says_what_to_do(self, library, receiver):
+    def test_the_error_without_weak_references_names_the_remedy(self, library, receiver):
         """The error for a receiver without weak references names ``weak=False``."""
         with pytest.raises(TypeError, match="weak=False"):
             library.Signal().connect(receiver)

@@ -1,6 +1,6 @@
-"""Each defect of blinker 1.9.0 in sending, muting and threads, and what aldis does instead.
+"""The defects of blinker 1.9.0 in sends, muting and threads, and the behaviour of aldis.
 
-Every test runs twice, on aldis and on blinker itself, and blinker has to fail it.
+Each test runs twice, on aldis and on blinker. blinker must fail it.
 """
 
 import copy
@@ -39,16 +39,16 @@ class TestOrder:
         signal.connect(first, "north")
         signal.connect(second)
         signal.connect(third, "north")
-        # Whatever the hashes of blinker's sets make of these three, one of the turns is wrong.
-        turns = [signal.send("north")]
+        # blinker's sets order these three by hash. At least one of the rounds has a wrong order.
+        rounds = [signal.send("north")]
         signal.disconnect(first)
         signal.connect(first, "north")
-        turns.append(signal.send("north"))
-        order = [[receiver for receiver, _ in turn] for turn in turns]
+        rounds.append(signal.send("north"))
+        order = [[receiver for receiver, _ in results] for results in rounds]
         assert [[first, second, third], [second, third, first]] == order
 
     def test_a_receiver_disconnected_by_an_earlier_one_is_skipped(self, library):
-        """A scoped disconnect during a send counts at once, as a full one does."""
+        """A disconnect for one sender takes effect during the send, as a full disconnect does."""
         signal, later = library.Signal(), Recorder()
         senders = ["north"] * 8
         receivers = [Recorder() for _ in senders]
@@ -78,7 +78,7 @@ class TestSyncAndAsync:
     def test_an_async_receiver_is_refused_before_any_receiver_ran(self, library):
         """``send`` raises before the first receiver when a later one is async."""
         heard = Recorder()
-        # Often enough that no order of blinker's sets saves it.
+        # blinker's sets have a random order: in one of 20 signals, the sync receiver comes first.
         for number in range(20):
             signal = library.Signal()
             receivers = [partial(heard, number=number), make_async()]
@@ -89,7 +89,7 @@ class TestSyncAndAsync:
         assert [] == heard.payloads
 
     @blinker_raises(RuntimeError)
-    async def test_an_object_with_an_async_call_is_async(self, library):
+    async def test_an_object_with_an_async_call_method_is_async(self, library):
         """``send_async`` awaits an object whose ``__call__`` is a coroutine function."""
 
         class Receiver:
@@ -101,7 +101,7 @@ class TestSyncAndAsync:
         assert [(receiver, "north")] == await signal.send_async("north")
 
     @blinker_raises(RuntimeError)
-    def test_a_mock_of_a_function_is_called_as_the_function(self, library):
+    def test_a_mock_of_a_sync_function_is_sync(self, library):
         """``MagicMock(spec=function)`` does not count as async."""
         signal, mock = library.Signal(), MagicMock(spec=receive, return_value=7)
         signal.connect(mock)
@@ -120,7 +120,7 @@ class TestSyncAndAsync:
         near.send("north", _async_wrapper=lambda function: heard.append)
         assert ["north"] == heard
 
-    def test_whether_a_receiver_is_async_is_decided_once(self, library):
+    def test_connect_decides_whether_a_receiver_is_async(self, library):
         """A send does not call ``inspect.iscoroutinefunction``."""
         signal, asked = library.Signal(), []
         signal.connect(receive)
@@ -164,8 +164,8 @@ class TestMuting:
 
 class TestErrors:
     @blinker_raises(AttributeError)
-    def test_a_robust_send_calls_everybody(self, library):
-        """``send_robust`` goes on after an error and returns it."""
+    def test_a_robust_send_calls_every_receiver(self, library):
+        """``send_robust`` continues after an error and returns the error."""
         signal, error = library.Signal(), ValueError("lamp out")
 
         @signal.connect
@@ -183,26 +183,26 @@ class TestPickling:
         """Unpickling a named signal of an importable namespace returns that signal."""
         signal = library.signal("test-defects-pickled")
         signal.connect(receive)
-        assert signal is pickle.loads(pickle.dumps(signal))  # noqa: S301 - made on this line
+        assert signal is pickle.loads(pickle.dumps(signal))  # noqa: S301 - the test pickles the signal itself
 
     def test_a_copy_of_a_named_signal_is_the_signal(self, library):
-        """``copy.copy`` and ``deepcopy`` give the signal itself: state is never shared by two."""
+        """``copy.copy`` and ``deepcopy`` return the signal, so two signals share no state."""
         signal = library.signal("test-defects-copied")
         assert signal is copy.copy(signal)
         assert signal is copy.deepcopy(signal)
 
-    def test_a_nameless_signal_with_receivers_refuses_to_be_copied(self, library):
-        """A copy would share the receivers, so there is none."""
+    def test_an_unnamed_signal_with_receivers_cannot_be_copied(self, library):
+        """A copy would share the receivers, so ``copy`` raises an error."""
         signal = library.Signal()
         signal.connect(receive)
         with pytest.raises(TypeError, match="cannot be copied or pickled"):
             copy.copy(signal)
 
 
-class TestReceiversThatDieUnheard:
+class TestReceiversThatDieBeforeTheirFirstCall:
     @pytest.mark.parametrize("kind", ["lambda", "partial", "method"])
-    def test_strict_mode_says_who_died(self, library, kind, strict):
-        """A weakly connected temporary that was never called is reported with its place."""
+    def test_strict_mode_reports_the_dead_receiver(self, library, kind, strict):
+        """Strict mode reports the location of a weak receiver that died before its first call."""
         signal = library.Signal()
         signal.connect(
             {
@@ -226,8 +226,8 @@ def frequent_switches():
 
 @pytest.mark.usefixtures("frequent_switches")
 class TestThreads:
-    def test_a_name_gives_one_signal_on_two_threads(self, library):
-        """``Namespace.signal`` called at once with one name gives one object."""
+    def test_two_threads_get_one_signal_for_a_name(self, library):
+        """Simultaneous calls of ``Namespace.signal`` with one name return one object."""
         found, deadline = [], monotonic() + 4
         for number in range(20_000):
             namespace, barrier, pair = library.Namespace(), Barrier(2), []
@@ -247,7 +247,7 @@ class TestThreads:
         assert all(found)
 
     def test_tables_change_while_they_are_used(self, library):
-        """Two threads connect and disconnect for ever new senders without an error."""
+        """Two threads connect and disconnect new senders again and again without an error."""
         signal, errors, deadline = library.Signal(), [], monotonic() + 0.5
 
         def churn():
@@ -260,7 +260,7 @@ class TestThreads:
                     for receiver in receivers:
                         signal.disconnect(receiver)
                     signal._cleanup_bookkeeping()
-                except Exception as error:  # noqa: BLE001 - any is a failure
+                except Exception as error:  # noqa: BLE001 - the test fails with any error
                     errors.append(error)
 
         threads = [Thread(target=churn) for _ in range(3)]

@@ -23,7 +23,7 @@ def sturdy(sender, **extra):
 
 
 class TestRows:
-    def test_the_facts_of_a_subscription(self, shop):
+    def test_a_row_describes_a_subscription(self, shop):
         """A row has the receiver's name, location, sender, strength, delivery mode and kind."""
         paid = shop.signal("paid")
         paid.connect(receive, "north")
@@ -41,8 +41,8 @@ class TestRows:
         assert [False, True, False] == [row.is_async for row in rows]
         assert [True, True, True] == [row.runs for row in rows]
 
-    def test_who_listens_to_another_sender_does_not_run(self, signal):
-        """The obstacle names the sender that the receiver waits for."""
+    def test_a_receiver_of_another_sender_does_not_run(self, signal):
+        """The obstacle names the sender that the receiver is connected for."""
         signal.connect(receive, "north")
         [row] = signal.explain("south").rows
         assert not row.runs
@@ -50,7 +50,7 @@ class TestRows:
         assert signal.explain("north").rows[0].runs
 
     def test_a_second_connection_of_the_same_receiver_does_not_run(self, signal):
-        """A receiver of this sender and of any is called by the earlier of the two."""
+        """A receiver of this sender and of any sender is called by its earlier connection."""
         signal.connect(receive)
         signal.connect(receive, "north")
         assert [None, "an earlier connection calls it, and a send calls each receiver once"] == [
@@ -61,8 +61,8 @@ class TestRows:
         ]
         assert [None, None] == [row.obstacle for row in signal.explain().rows]
 
-    def test_it_agrees_with_what_send_does(self, signal):
-        """Those that run are those that a send calls, in its order."""
+    def test_the_rows_that_run_are_the_receivers_that_send_calls(self, signal):
+        """The rows that run name the receivers that a send calls, in the order of the calls."""
         receivers = [Recorder() for _ in range(6)]
         for number, receiver in enumerate(receivers):
             signal.connect(receiver, ["north", aldis.ANY, "south"][number % 3])
@@ -71,12 +71,12 @@ class TestRows:
         assert explained == [receiver in called for receiver in receivers]
 
     def test_built_in_receivers_have_no_source(self, signal):
-        """A receiver that is written in C has no location."""
+        """A receiver in C has no location."""
         signal.connect([].append, weak=False)
         [row] = signal.explain().rows
         assert ("list.append", None, "strong") == (row.receiver, row.location, row.strength)
 
-    def test_a_method_with_a_delivery(self, signal):
+    def test_a_method_with_a_delivery_mode(self, signal):
         """A row of a decorated method shows its delivery mode."""
 
         class Post:
@@ -102,12 +102,12 @@ class TestSenders:
             (aldis.NamedSignal("lit"), "<NamedSignal 'lit'>"),
         ],
     )
-    def test_in_words(self, signal, sender, words):
-        """A sender is described shortly, by its name where it has one."""
+    def test_a_sender_has_a_short_description(self, signal, sender, words):
+        """The description is the sender's name, if it has one."""
         assert words == signal.explain(sender).sender
 
-    def test_without_running_its_code(self, signal):
-        """A sender's ``__repr__`` is not called, and a property that fails does no harm."""
+    def test_no_code_of_a_sender_runs(self, signal):
+        """``explain`` does not call a sender's ``__repr__`` and ignores a property that raises."""
 
         class Difficult:
             def __repr__(self):
@@ -122,8 +122,8 @@ class TestSenders:
 
 
 class TestText:
-    def test_in_full(self, shop):
-        """The text numbers the receivers that run and gives the reason for the others."""
+    def test_the_whole_text(self, shop):
+        """The text numbers the receivers that run and explains why the others do not run."""
         paid = shop.signal("paid")
         paid.connect(receive, "north")
         paid.connect(wait, "south")
@@ -136,8 +136,8 @@ paid, sent by 'north':
   2. list.append (no source) for any sender, strong, plain"""
         assert expected == str(paid.explain("north"))
 
-    def test_of_nobody(self, signal):
-        """The text of a signal without receivers mentions it."""
+    def test_a_signal_without_receivers(self, signal):
+        """The text states that no receiver is connected."""
         assert "an unnamed signal, sent by any sender:\n  no receiver is connected" == str(
             signal.explain()
         )

@@ -23,13 +23,13 @@ class TestSignals:
         assert {"paid": paid} == shop
         assert isinstance(shop, dict)
 
-    def test_the_first_doc_counts(self, shop):
-        """A doc is kept, also when it comes later than the signal."""
+    def test_a_signal_keeps_its_first_doc(self, shop):
+        """A signal keeps its first doc, even if the doc is given after the signal was made."""
         shop.signal("paid")
         assert "Sent." == shop.signal("paid", doc="Sent.").__doc__
         assert "Sent." == shop.signal("paid", doc="Another.").__doc__
 
-    def test_a_function_is_no_name(self, shop):
+    def test_a_function_as_the_name_is_refused(self, shop):
         """``@shop.signal`` on a function raises an error that names ``define``."""
         text = (
             f"a signal's name is text, not receive ({line_of(receive)}); a function declares a "
@@ -39,7 +39,7 @@ class TestSignals:
             shop.signal(receive)
         assert {} == shop
 
-    def test_two_namespaces_are_apart(self, shop):
+    def test_two_namespaces_share_no_signal(self, shop):
         """Two namespaces have different signals for one name."""
         assert shop.signal("paid") is not aldis.Namespace().signal("paid")
 
@@ -49,8 +49,8 @@ class TestSignals:
         assert aldis.default_namespace["test-namespace"] is paid
         assert paid.namespace is aldis.default_namespace
 
-    def test_living_namespaces_are_listed(self):
-        """``namespaces`` gives those that are alive, oldest first, the default one too."""
+    def test_namespaces_returns_the_living_namespaces(self):
+        """``namespaces`` returns the living ones with the default namespace, oldest first."""
         first, second = aldis.Namespace(), aldis.Namespace()
         living = aldis.namespaces()
         assert [id(first), id(second)] == [id(each) for each in living[-2:]]
@@ -59,7 +59,7 @@ class TestSignals:
         gc.collect()
         assert first is aldis.namespaces()[-1]
 
-    def test_it_prints_itself(self, shop):
+    def test_repr(self, shop):
         """The ``repr`` shows the module and the names of the signals."""
         assert f"<Namespace {shop.__module__}.?: empty>" == repr(shop)
         shop.signal("paid")
@@ -71,15 +71,15 @@ class TestSignals:
 
 
 class TestFind:
-    def test_it_gives_what_is_there(self, shop):
+    def test_it_returns_an_existing_signal(self, shop):
         """``find`` returns the signal of the name."""
         assert shop.signal("paid") is shop.find("paid")
 
     @pytest.mark.parametrize(
         ("name", "hint"), [("order-payd", "; did you mean 'order-paid'?"), ("xyz", "")]
     )
-    def test_it_never_makes_one(self, shop, name, hint):
-        """An unknown name is an error that names the closest, if there is one."""
+    def test_it_never_makes_a_signal(self, shop, name, hint):
+        """An unknown name raises an error with the closest known name, if a name is close."""
         shop.signal("order-paid")
         with pytest.raises(
             UnknownNameError, match=exactly(f"no signal is called {name!r}{hint}")
@@ -91,7 +91,7 @@ class TestFind:
 
 
 class TestCheck:
-    def test_nothing_to_find(self, shop):
+    def test_a_correct_namespace_has_no_findings(self, shop):
         """Signals with a doc, with a contract or without receivers cause no finding."""
         shop.signal("paid", "Sent when paid.").connect(receive)
         shop.signal("unheard")
@@ -114,7 +114,7 @@ class TestCheck:
         assert aldis.core.Finding("order-payed", text, closest="order-paid") == finding
         assert f"finding: {text}" == str(finding)
 
-    def test_any_other_name_is_a_remark(self, shop):
+    def test_an_unknown_name_without_a_close_one_is_a_remark(self, shop):
         """The sender may be an optional dependency that is not installed."""
         shop.signal("order-paid", "Sent when paid.")
         lamps, other = shop.signal("lamps-lit"), Recorder()
@@ -137,7 +137,7 @@ class TestCheck:
         getattr(payed, send)("south")
         assert [] == shop.check()
 
-    def test_it_is_known_also_if_the_sender_asked_first(self, shop):
+    def test_a_signal_is_known_if_the_sender_checked_for_receivers_first(self, shop):
         """A send after a check with ``has_receivers_for`` counts as sent."""
         shop.signal("order-paid", "Sent when paid.")
         payed = shop.signal("order-payed")
@@ -161,11 +161,11 @@ class TestCheck:
         assert ("order_paid", False) == (finding.signal, finding.remark)
         assert finding.problem.endswith("it does not take 'order_id'; add **extra")
 
-    def test_a_global_of_its_module_is_declared(self, monkeypatch):
-        """Flask's and most extensions' signals have no doc, but stand beside their namespace."""
+    def test_a_signal_that_is_a_global_of_its_module_is_declared(self, monkeypatch):
+        """The signals of Flask and its extensions have no doc, but are globals of a module."""
         module = ModuleType("lamps")
         monkeypatch.setitem(sys.modules, "lamps", module)
-        exec(  # noqa: S102 - a module is made of code
+        exec(  # noqa: S102 - the test makes a module from source code
             "import aldis\nshop = aldis.Namespace()\norder_paid = shop.signal('order-paid')",
             vars(module),
         )
@@ -174,8 +174,8 @@ class TestCheck:
         module.shop.signal("order-payed").connect(receive)
         assert ["order-paid"] == [each.closest for each in module.shop.check()]
 
-    def test_a_weak_receiver_that_died_unheard_is_a_finding(self, shop):
-        """In strict mode, which notes where such receivers come from; looking changes nothing."""
+    def test_a_weak_receiver_that_died_before_its_first_call_is_a_finding(self, shop):
+        """Strict mode records the receiver's location. A check does not remove the record."""
         before = aldis.set_strict()
         try:
             shop.signal("paid", "Sent when paid.").connect(lambda sender: None)

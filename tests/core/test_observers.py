@@ -73,9 +73,9 @@ def fail(sender, **extra):
     raise ValueError("lamp out")
 
 
-class TestWhatIsTold:
-    def test_a_send_from_beginning_to_end(self, signal, log):
-        """Each call stands between the beginning and the end of its send."""
+class TestNotifications:
+    def test_the_notifications_of_a_send_are_in_order(self, signal, log):
+        """The calls are notified between the beginning and the end of their send."""
         signal.connect(receive)
         assert [(receive, "north")] == signal.send("north", depth=3)
         assert [
@@ -85,8 +85,8 @@ class TestWhatIsTold:
             ("sent", "north"),
         ] == log.events
 
-    def test_the_facts_of_an_emission(self, signal, log):
-        """An emission knows its signal, sender, payload, method, times and error."""
+    def test_an_emission_describes_the_send(self, signal, log):
+        """An emission has its signal, sender, payload, method, times and error."""
         signal.send("north", depth=3)
         [emission] = log.emissions
         assert (signal, "north", {"depth": 3}, "send") == (
@@ -98,7 +98,7 @@ class TestWhatIsTold:
         assert emission.finished - emission.started == emission.elapsed
         assert (None, None, False) == (emission.error, emission.cause, emission.muted)
 
-    def test_the_facts_of_a_call(self, signal, log):
+    def test_a_call_describes_the_receiver(self, signal, log):
         """A call has its emission, its receiver and its error."""
         signal.connect(fail)
         with pytest.raises(ValueError, match="lamp out"):
@@ -109,21 +109,21 @@ class TestWhatIsTold:
         assert call.error is emission.error
         assert 0 <= call.elapsed <= emission.elapsed
 
-    def test_a_call_that_runs_has_a_time_so_far(self, signal, log):
-        """``elapsed`` grows until the end."""
+    def test_elapsed_grows_while_a_call_runs(self, signal, log):
+        """``elapsed`` of a call grows until the call ends."""
         seen = []
         signal.connect(lambda sender: seen.append(current_call().elapsed), weak=False)
         signal.send()
         assert seen[0] <= log.calls[0].elapsed
 
     @pytest.mark.parametrize("how", ["send", "send_robust"])
-    def test_how_it_was_sent(self, signal, log, how):
+    def test_an_emission_has_the_name_of_the_method(self, signal, log, how):
         """An emission has the name of the method that sent."""
         getattr(signal, how)("north")
         assert [how] == [emission.how for emission in log.emissions]
 
     @pytest.mark.parametrize("how", ["send_async", "asend", "asend_robust"])
-    async def test_how_it_was_sent_async(self, signal, log, how):
+    async def test_an_emission_has_the_name_of_the_async_method(self, signal, log, how):
         """An emission of an async method has its name, and its calls are marked as async."""
 
         @signal.connect
@@ -141,13 +141,13 @@ class TestWhatIsTold:
         assert ([True], []) == ([each.muted for each in log.emissions], log.calls)
 
     async def test_a_muted_async_send(self, signal, log):
-        """So is an async one."""
+        """An emission of an async send of a muted signal is marked as muted."""
         with signal.muted():
             await signal.asend()
         assert [True] == [each.muted for each in log.emissions]
 
-    def test_who_was_skipped(self, signal, log):
-        """A receiver that is skipped is reported with the reason."""
+    def test_a_skipped_receiver_is_reported_with_the_reason(self, signal, log):
+        """The reason is that the receiver was disconnected or has died."""
         kept = [Recorder(), Recorder()]
 
         def first(sender):
@@ -161,8 +161,8 @@ class TestWhatIsTold:
         skipped = [fact for event, fact in log.events if event == "skipped"]
         assert ["disconnected during this send", "dead"] == skipped
 
-    def test_the_cause_of_a_send_inside_a_receiver(self, signal, log):
-        """A send made by a receiver knows the call that caused it; the next one has none."""
+    def test_a_send_inside_a_receiver_has_a_cause(self, signal, log):
+        """The emission of a receiver's send has the receiver's call. The next send has no cause."""
         inner = aldis.Signal()
 
         def relay(sender):
@@ -177,7 +177,7 @@ class TestWhatIsTold:
         assert current_call() is None
 
     async def test_the_cause_reaches_the_tasks_of_a_receiver(self, signal, log):
-        """A task that a receiver starts sends on the receiver's behalf."""
+        """A send of a task that a receiver started has the receiver's call as its cause."""
         inner = aldis.Signal()
 
         @signal.connect
@@ -189,26 +189,26 @@ class TestWhatIsTold:
 
 
 class TestAttaching:
-    def test_twice_is_once(self, signal, log):
+    def test_attaching_twice_notifies_once(self, signal, log):
         """An observer that is attached twice is notified once."""
         attach(log)
         signal.send()
         assert 1 == len(log.emissions)
 
-    def test_until_it_is_detached(self, signal, log):
+    def test_detach_ends_the_notifications(self, signal, log):
         """After ``detach`` an observer gets no notification. A second ``detach`` does nothing."""
         detach(log)
         detach(log)
         signal.send()
         assert [] == log.events
 
-    def test_of_a_send_under_way_the_end_is_heard(self, signal, log):
-        """An observer that a receiver detaches still sees the end of the send."""
+    def test_an_observer_that_is_detached_during_a_send_sees_the_end(self, signal, log):
+        """An observer that a receiver detaches is notified of the end of the send."""
         signal.connect(lambda sender: detach(log), weak=False)
         signal.send("north")
         assert ("sent", "north") == log.events[-1]
 
-    def test_a_send_under_way_is_not_joined(self, signal):
+    def test_an_observer_that_is_attached_during_a_send_waits_for_the_next(self, signal):
         """An observer that a receiver attaches is notified from the next send on."""
         late = Log()
         signal.connect(lambda sender: attach(late), weak=False)
@@ -237,9 +237,9 @@ class TestAttaching:
             assert 1 == len(signal.send())
 
 
-class TestHarmlessness:
+class TestIsolation:
     def test_an_observer_that_raises_is_logged_and_left_out(self, signal, log, caplog):
-        """The send goes on, and other observers hear all of it."""
+        """The send continues, and other observers get every notification."""
 
         class Broken(Observer):
             def emission_started(self, emission):
@@ -256,8 +256,8 @@ class TestHarmlessness:
             r.getMessage() for r in caplog.records
         }
 
-    def test_results_are_those_of_an_unobserved_send(self, signal):
-        """Watching changes neither results nor order."""
+    def test_an_observer_does_not_change_the_results(self, signal):
+        """A send with an observer has the results and the order of a send without one."""
         for number in range(3):
             signal.connect(Recorder(number), [aldis.ANY, "north", "south"][number], weak=False)
         alone = signal.send("north")

@@ -1,4 +1,4 @@
-"""Mocks, patches and introspection work on signals as they work on those of blinker."""
+"""Mocks, patches and introspection work on aldis's signals as on blinker's."""
 
 import doctest
 import functools
@@ -31,13 +31,13 @@ def values(results):
 
 @pytest.fixture(params=["aldis", "blinker"])
 def lib(request):
-    """Give aldis and blinker, which must agree."""
+    """Give aldis and blinker. Both must behave alike."""
     return aldis if request.param == "aldis" else load_blinker()
 
 
 @pytest.fixture
 def signals(lib):
-    """Give signals of each kind that have a receiver, and have sent already."""
+    """Give signals of each kind. Each has a receiver and has been sent."""
 
     class Sub(lib.Signal):
         """A subclass."""
@@ -52,7 +52,7 @@ def signals(lib):
 
 
 class TestPatchingTheClass:
-    """A patch of the class reaches the signals that exist and new ones, and ends with its block."""
+    """A patch of the class applies to existing and new signals, and ends with its block."""
 
     def _after(self, lib, signals):
         for each in [*signals, lib.Signal(), lib.Namespace().signal("later")]:
@@ -82,7 +82,7 @@ class TestPatchingTheClass:
 
     @pytest.mark.parametrize("name", ["send", "connect", "disconnect", "receivers_for"])
     def test_any_method_with_a_mock(self, lib, signals, name):
-        """A mock without a spec takes the place of a method."""
+        """A mock without a spec can replace a method."""
         with patch.object(lib.Signal, name, return_value=[]) as method:
             for each in signals:
                 assert [] == getattr(each, name)("north")
@@ -108,7 +108,7 @@ class TestPatchingTheClass:
         self._after(lib, signals)
 
     def test_receivers_for_of_a_subclass(self, lib, signals):
-        """A patch of a subclass reaches its signals only."""
+        """A patch of a subclass applies to its signals only."""
         paid = signals[1]
         with patch.object(lib.NamedSignal, "receivers_for", return_value=[]):
             assert [] == paid.send("north")
@@ -170,7 +170,7 @@ class TestPatchingTheClass:
         assert [receive] * 3 == seen
 
     def test_wrapt(self, lib, signals):
-        """A wrapper with ``__get__``, as that of wrapt, wraps the method of the class."""
+        """A wrapper with ``__get__``, like wrapt's, wraps the method of the class."""
 
         class FunctionWrapper:
             def __init__(self, wrapped, wrapper):
@@ -203,7 +203,7 @@ class TestPatchingASignal:
     @pytest.mark.parametrize("name", ["send", "connect", "receivers_for", "has_receivers_for"])
     @pytest.mark.parametrize("autospec", [True, None])
     def test_a_method(self, lib, signals, name, autospec):
-        """A patch of one signal reaches this signal only, and ends with its block."""
+        """A patch of one signal applies to this signal only, and ends with its block."""
         one, other, _ = signals
         with patch.object(one, name, autospec=autospec, return_value=[]) as method:
             assert [] == getattr(one, name)("north")
@@ -258,7 +258,7 @@ class TestMocks:
 
     @pytest.mark.parametrize("kind", [Mock, MagicMock])
     def test_wraps(self, lib, kind):
-        """A mock that wraps a signal passes on what is called."""
+        """A mock that wraps a signal passes calls on to it."""
         signal = lib.Signal()
         mock = kind(wraps=signal)
         mock.connect(receive)
@@ -282,11 +282,11 @@ class TestMocks:
         mock.assert_called_once_with("north", number=7)
 
     @in_c_only
-    def test_the_bound_send_of_the_c_engine(self):
+    def test_an_autospec_cannot_check_the_bound_send_of_the_c_engine(self):
         """An autospec of a *signal* cannot check the arguments of ``send`` in the C engine.
 
-        mock asks whether the attribute is a function or method of Python. For the fastest call, it
-        is a method of C. Use an autospec of the class.
+        mock checks whether the attribute is a function or method of Python. In the C engine, it
+        is a method of C, because that is the fastest call. Use an autospec of the class.
         """
         mock = create_autospec(Signal())
         mock.send("north", "south")
@@ -323,7 +323,7 @@ class TestIntrospection:
         assert isinstance(typing.get_type_hints(method), dict)
         assert inspect.getdoc(method)
         assert name == method.__name__
-        assert method is pickle.loads(pickle.dumps(method))  # noqa: S301 - made on this line
+        assert method is pickle.loads(pickle.dumps(method))  # noqa: S301 - the test pickles the method itself
         assert method is functools.wraps(method)(lambda: None).__wrapped__
 
     @pytest.mark.parametrize("name", METHODS)
@@ -336,7 +336,7 @@ class TestIntrospection:
         assert callable(functools.wraps(method)(lambda: None))
 
     def test_the_signature_of_send(self, lib):
-        """``send`` has the parameters of blinker's."""
+        """``send`` has the parameters of blinker's ``send``."""
         for send in (lib.Signal.send, lib.Signal().send):
             parameters = list(inspect.signature(send).parameters.values())
             kinds = [(each.name, each.kind.name, each.default) for each in parameters]
@@ -347,7 +347,7 @@ class TestIntrospection:
             ] == [each for each in kinds if each[0] != "self"]
 
     def test_the_class(self):
-        """The class has a source, a file, a module and the usual facts."""
+        """The class has a source, a file, a module and the usual attributes."""
         assert inspect.getsource(Signal).startswith("class Signal(")
         assert inspect.getfile(Signal).endswith("signal.py")
         assert inspect.getmodule(Signal) is sys.modules["aldis.core.signal"]
@@ -400,7 +400,7 @@ class TestSubclasses:
         assert not isinstance(Sender(), Signal)
         assert issubclass(Full, Signal)
 
-    def test_a_class_that_takes_send_from_the_class(self):
+    def test_a_subclass_may_use_send_of_signal(self):
         """A class body and an assignment may use ``Signal.send``."""
 
         class Silent(Signal):

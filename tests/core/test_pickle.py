@@ -1,4 +1,7 @@
-"""Pickling and copying: signals of importable namespaces are found again, idle ones made anew."""
+"""Pickling and copying. A signal of an importable namespace is found pickle_and_unpickle.
+
+A copy of another signal is a new signal. It needs a signal without receivers.
+"""
 
 import copy
 import dataclasses
@@ -20,21 +23,21 @@ def put_out(sender, /, *, depth: int) -> None:
     """Sent when a lamp goes out."""
 
 
-def again(thing):
+def pickle_and_unpickle(thing):
     """Pickle and unpickle."""
-    return pickle.loads(pickle.dumps(thing))  # noqa: S301 - made by this process
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301 - the test pickles the object itself
 
 
-class TestWhatPickles:
+class TestPickling:
     @pytest.mark.parametrize("thing", [lit, put_out, lamps, aldis.signal("test-pickle")])
-    def test_to_itself(self, thing):
+    def test_a_named_signal_pickles_to_itself(self, thing):
         """Unpickling named signals and their namespaces returns the original objects."""
-        assert thing is again(thing)
+        assert thing is pickle_and_unpickle(thing)
         assert thing is copy.copy(thing)
         assert thing is copy.deepcopy(thing)
 
-    def test_in_another_process(self, tmp_path):
-        """Another process that can import the namespace finds its own signal."""
+    def test_another_process_finds_its_own_signal(self, tmp_path):
+        """A process that can import the namespace unpickles its own signal."""
         (tmp_path / "harbour.py").write_text(
             "import aldis\nharbour_signals = aldis.Namespace()\n", encoding="utf-8"
         )
@@ -49,19 +52,19 @@ class TestWhatPickles:
             "print(signal.name, signal is harbour.harbour_signals['lit'])"
         )
 
-    def test_inside_other_things(self):
+    def test_a_structure_with_a_signal_can_be_copied(self):
         """A structure that holds a signal can be copied deeply."""
         assert {"signal": lit} == copy.deepcopy({"signal": lit})
 
-    def test_outcomes_pickle(self):
+    def test_outcomes_can_be_pickled(self):
         """The outcomes of a robust send can be pickled."""
-        outcome = aldis.Outcome(again, 7)
-        assert outcome == again(outcome)
+        outcome = aldis.Outcome(pickle_and_unpickle, 7)
+        assert outcome == pickle_and_unpickle(outcome)
 
 
 def copies(thing):
     """Return the copies of ``thing`` that each way of copying makes."""
-    return [again(thing), copy.copy(thing), copy.deepcopy(thing)]
+    return [pickle_and_unpickle(thing), copy.copy(thing), copy.deepcopy(thing)]
 
 
 class Lamp(aldis.Signal):
@@ -78,7 +81,7 @@ class Lamp(aldis.Signal):
 
 @dataclasses.dataclass
 class Owner:
-    """An object that owns a signal, as programs with blinker have."""
+    """An object that owns a signal, as in programs that use blinker."""
 
     name: str
     changed: aldis.Signal = dataclasses.field(default_factory=aldis.Signal)
@@ -89,16 +92,16 @@ class TestIdleSignals:
 
     @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
     def test_an_anonymous_signal(self, take):
-        """The copy has the doc and works by itself."""
+        """The copy has the doc and works independently."""
         signal = aldis.Signal("Sent now and then.")
         made = copies(signal)[take]
         assert aldis.Signal is type(made)
         assert made is not signal
         assert "Sent now and then." == made.__doc__
-        made.connect(again)
+        made.connect(pickle_and_unpickle)
         assert not signal.receivers
         with made.connected_to(lambda sender: 7, "north"):
-            made.disconnect(again)
+            made.disconnect(pickle_and_unpickle)
             assert [7] == [value for _, value in made.send("north")]
 
     @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
@@ -129,8 +132,8 @@ class TestIdleSignals:
         """The state of a copy has the attributes that code outside has set, and no others."""
         signal = aldis.Signal()
         signal.send()
-        signal.connect(again)
-        signal.disconnect(again)
+        signal.connect(pickle_and_unpickle)
+        signal.disconnect(pickle_and_unpickle)
         assert signal.receiver_connected
         assert {} == signal.__reduce__()[2]
 
@@ -142,21 +145,21 @@ class TestIdleSignals:
         assert not made.is_muted
 
     @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
-    def test_after_its_receivers_have_gone(self, take):
-        """A signal is idle again when its receivers are dead or disconnected."""
+    def test_a_signal_whose_receivers_have_gone(self, take):
+        """A signal can be copied after its receivers have died or are disconnected."""
         signal = aldis.Signal()
         signal.connect(lambda sender: None)
-        signal.connect(again)
-        signal.receiver_connected.connect(again)
-        signal.receiver_connected.disconnect(again)
-        signal.disconnect(again)
+        signal.connect(pickle_and_unpickle)
+        signal.receiver_connected.connect(pickle_and_unpickle)
+        signal.receiver_connected.disconnect(pickle_and_unpickle)
+        signal.disconnect(pickle_and_unpickle)
         assert not copies(signal)[take].receivers
 
     @pytest.mark.parametrize(
         "signal", [aldis.NamedSignal("lone", "A doc."), aldis.Namespace().signal("local", "A doc.")]
     )
     @pytest.mark.parametrize("take", range(3), ids=["pickle", "copy", "deepcopy"])
-    def test_a_named_signal_without_a_home(self, signal, take):
+    def test_a_named_signal_that_cannot_be_imported(self, signal, take):
         """The copy has the name and belongs to no namespace."""
         made = copies(signal)[take]
         assert made is not signal
@@ -164,7 +167,7 @@ class TestIdleSignals:
         assert repr(signal) == repr(made)
 
     @pytest.mark.parametrize("take", [0, 2], ids=["pickle", "deepcopy"])
-    def test_a_namespace_without_a_home(self, take):
+    def test_a_namespace_that_cannot_be_imported(self, take):
         """The copy has new signals, which belong to it."""
         namespace = aldis.Namespace()
         namespace.note = "text"
@@ -178,7 +181,7 @@ class TestIdleSignals:
         assert made in aldis.core.namespaces()
 
     def test_a_shallow_copy_of_a_namespace(self):
-        """A shallow copy of a namespace has the same signals, as on blinker."""
+        """A shallow copy of a namespace shares its signals, as on blinker."""
         namespace = aldis.Namespace()
         signal = namespace.signal("paid")
         made = copy.copy(namespace)
@@ -202,7 +205,7 @@ class TestIdleSignals:
         owner = Owner("harbour")
         assert owner.changed is not dataclasses.asdict(owner)["changed"]
         assert isinstance(copy.deepcopy(owner).changed, aldis.Signal)
-        assert isinstance(again(owner).changed, aldis.Signal)
+        assert isinstance(pickle_and_unpickle(owner).changed, aldis.Signal)
 
     def test_a_model_of_pydantic(self):
         """A deep copy of a model has a new signal."""
@@ -216,8 +219,8 @@ class TestIdleSignals:
         assert made.changed is not model.changed
         assert "Sent now and then." == made.changed.__doc__
 
-    def test_a_structure_keeps_its_shape(self):
-        """One signal in two places is one new signal in two places."""
+    def test_a_signal_in_two_places_is_copied_once(self):
+        """Two places with one signal get one new signal."""
         signal = aldis.Signal()
         one, other = copy.deepcopy([signal, signal])
         assert one is other
@@ -238,11 +241,12 @@ class TestSignalsInUse:
         """The message names a receiver and the remedy."""
         name = getattr(signal, "name", "an unnamed signal")
         text = (
-            f"{name} cannot be copied or pickled while receivers are connected: again "
-            f"({line_of(again)}) listens to it and 1 more; disconnect them first, or make the "
-            "signal with Namespace.signal in a namespace that is a module's global"
+            f"{name} cannot be copied or pickled while receivers are connected: "
+            f"pickle_and_unpickle ({line_of(pickle_and_unpickle)}) listens to it and 1 more; "
+            "disconnect them first, or make the signal with Namespace.signal in a "
+            "namespace that is a module's global"
         )
-        signal.connect(again, weak=weak)
+        signal.connect(pickle_and_unpickle, weak=weak)
         signal.connect(copies, "north")
         try:
             with pytest.raises(SignalPickleError, match=exactly(text)) as raised:
@@ -252,13 +256,13 @@ class TestSignalsInUse:
         assert isinstance(raised.value, TypeError)
 
     def test_a_signal_whose_connections_are_observed(self):
-        """A receiver of ``receiver_connected`` counts."""
+        """A receiver of ``receiver_connected`` counts as a receiver."""
         signal = aldis.Signal()
-        signal.receiver_connected.connect(again)
+        signal.receiver_connected.connect(pickle_and_unpickle)
         with pytest.raises(SignalPickleError, match="listens to its receiver_connected"):
             copy.deepcopy(signal)
 
     def test_a_signal_that_can_be_found_again(self):
-        """A signal of an importable namespace is its own copy, with its receivers."""
-        with lit.connected_to(again):
+        """A copy of a signal of an importable namespace is the signal with its receivers."""
+        with lit.connected_to(pickle_and_unpickle):
             assert [lit] * 3 == copies(lit)

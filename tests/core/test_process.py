@@ -23,14 +23,14 @@ def test_a_variable_turns_nothing_on(monkeypatch, value):
     assert not is_set("ALDIS_TEST")
 
 
-def test_a_variable_that_is_not_there_turns_nothing_on(monkeypatch):
+def test_a_missing_variable_turns_nothing_on(monkeypatch):
     """A missing variable switches nothing on."""
     monkeypatch.delenv("ALDIS_TEST", raising=False)
     assert not is_set("ALDIS_TEST")
 
 
 def test_a_platform_without_fork():
-    """Python on Windows has no ``os.register_at_fork``. Signals work there."""
+    """Signals work without ``os.register_at_fork``, as on Windows."""
     code = """
 import os
 del os.register_at_fork

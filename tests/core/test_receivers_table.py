@@ -1,4 +1,4 @@
-"""``signal.receivers`` as a dict that fixtures of tests empty, save and restore, as on blinker."""
+"""Test fixtures can empty, save and restore the dict ``signal.receivers``, as on blinker."""
 
 import copy
 import gc
@@ -36,7 +36,7 @@ def values(results):
 
 
 def send(signal, sender=None):
-    """Send twice: by the rules and by the call loop. Return the values."""
+    """Send twice, by the slow path and in the call loop, and return the values."""
     once, again = values(signal.send(sender)), values(signal.send(sender))
     assert once == again
     return once
@@ -58,7 +58,7 @@ def connected(signal, north):
     return signal
 
 
-def is_as_before(signal, north):
+def assert_as_before(signal, north):
     """Assert that the signal has the connections of the fixture ``connected``."""
     assert {id(first), id(second)} == set(signal.receivers)
     assert {"first", "second"} == set(send(signal, north))
@@ -125,7 +125,7 @@ class TestSavingAndRestoring:
         connected.connect(Recorder("other"), weak=False)
         empty(connected.receivers)
         fill(connected.receivers, saved)
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     def test_a_saved_copy_restores_the_order(self, signal):
         """Receivers run in their old order, although they have several connections."""
@@ -140,13 +140,13 @@ class TestSavingAndRestoring:
             signal.receivers.update(saved)
             assert ["second", "first", "third"] == send(signal, "north")
 
-    def test_a_copy_restores_what_was_disconnected(self, connected, north):
-        """``copy()`` knows the senders, even if ``disconnect`` or ``_clear_state`` forgot them."""
+    def test_a_copy_restores_disconnected_receivers(self, connected, north):
+        """``copy()`` keeps the senders, even after ``disconnect`` or ``_clear_state``."""
         saved = connected.receivers.copy()
         connected.disconnect(first)
         connected._clear_state()
         connected.receivers.update(saved)
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     def test_mock_patch_dict(self, connected, north):
         """``patch.dict(signal.receivers, clear=True)`` empties the table for a while."""
@@ -154,7 +154,7 @@ class TestSavingAndRestoring:
             assert [] == send(connected, north)
             connected.connect(Recorder("patched"), weak=False)
             assert ["patched"] == send(connected, north)
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     @pytest.mark.parametrize("replacement", [{}, {id(first): first}], ids=["empty", "another"])
     def test_mock_patch_object(self, connected, north, replacement):
@@ -165,14 +165,14 @@ class TestSavingAndRestoring:
             connected.connect(Recorder("patched"), weak=False)
             assert ["patched"] == send(connected, north)[-1:]
         assert table is connected.receivers
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     def test_monkeypatch(self, connected, north, monkeypatch):
         """Pytest's ``monkeypatch.setattr`` replaces the table for a while."""
         with monkeypatch.context() as patching:
             patching.setattr(connected, "receivers", {})
             assert [] == send(connected, north)
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     @pytest.mark.parametrize("save", SAVES.values(), ids=SAVES.keys())
     def test_assigning_a_saved_copy(self, connected, north, save):
@@ -182,12 +182,12 @@ class TestSavingAndRestoring:
         assert not connected.receivers
         connected.connect(Recorder("other"), weak=False)
         connected.receivers = saved
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     def test_assigning_the_table_itself(self, connected, north):
         """``signal.receivers = signal.receivers`` changes nothing."""
         connected.receivers = connected.receivers
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     def test_settings_stay_with_another_table(self, connected):
         """A signal with another table continues after errors and is muted as before."""
@@ -214,7 +214,7 @@ class TestSavingAndRestoring:
         assert [] == list(signal.receivers)
 
     def test_another_object_at_the_address_of_a_removed_receiver(self, signal):
-        """It does not get the senders of the receiver that was removed."""
+        """A new object at that address does not get the senders of the removed receiver."""
         for _ in range(50):
             receiver = Recorder()
             signal.connect(receiver, "north")
@@ -227,10 +227,10 @@ class TestSavingAndRestoring:
                     signal.receivers[key] = each
                     assert [None] == send(signal, "south")
                     return
-        pytest.skip("no object came to the address")
+        pytest.skip("no new object got the address")
 
     def test_handles_work_after_a_restoration(self, connected, north):
-        """A subscription and a block of ``connected_to`` end their own restored connection."""
+        """A subscription and a ``connected_to`` block end their connection after a restoration."""
         receiver = Recorder("mine")
         handle = connected.subscribe(receiver, "south")
         with connected.connected_to(receiver, north):
@@ -243,7 +243,7 @@ class TestSavingAndRestoring:
         assert "mine" not in send(connected, north)
         assert "mine" in send(connected, "south")
         handle.cancel()
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
     def test_handles_of_a_replaced_table(self, connected, north):
         """A handle of a table that was replaced acts on that table."""
@@ -252,9 +252,9 @@ class TestSavingAndRestoring:
         connected.receivers = {}
         handle.cancel()
         connected.receivers = table
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
-    def test_what_is_removed_is_not_kept(self, signal):
+    def test_removed_receivers_use_no_memory(self, signal):
         """The memory of removed receivers does not grow."""
         for _ in range(500):
             signal.connect(Recorder(), Sender(), weak=False)
@@ -272,7 +272,7 @@ class TestSavingAndRestoring:
         gc.collect()
         assert died() is None
 
-    def test_disconnecting_what_was_removed(self, signal):
+    def test_disconnecting_a_removed_receiver(self, signal):
         """A receiver that was removed and disconnected is not connected for that sender again."""
         signal.connect(first, "north")
         signal.connect(first, "south")
@@ -312,7 +312,7 @@ class TestValues:
         assert signal.has_receivers_for("north")
         assert not signal.has_receivers_for("south")
 
-    def test_a_method_of_blinkers_kind(self, signal):
+    def test_a_weak_method_is_a_weak_method_object(self, signal):
         """The value of a weak method is a WeakMethod, as on blinker."""
         receiver = Recorder()
         signal.connect(receiver.__call__)
@@ -326,7 +326,7 @@ class TestValues:
         assert [True, False] == [row.strength == "strong" for row in signal.explain().rows]
 
     def test_changing_the_strength(self, connected):
-        """A value in place of another changes the strength only."""
+        """A new value for a connected receiver changes its strength only."""
         receiver = Recorder("mine")
         connected.connect(receiver, "north", weak=False)
         key = id(receiver)
@@ -344,7 +344,7 @@ class TestValues:
             signal.receivers["first"] = first
 
     def test_a_value_that_is_not_callable(self, signal):
-        """A receiver must be callable here, too."""
+        """A value that is not callable is refused."""
         with pytest.raises(ReceiverError):
             signal.receivers[7] = "first"
 
@@ -393,7 +393,7 @@ class TestDictSurface:
         assert "x" == table.pop(7, "x")
 
     def test_pop_and_popitem(self, connected):
-        """They return the values; ``popitem`` takes the last receiver."""
+        """``pop`` and ``popitem`` return the values. ``popitem`` removes the last receiver."""
         assert (id(second), second) == connected.receivers.popitem()
         assert first is connected.receivers.pop(id(first))
         assert [] == send(connected, "south")
@@ -442,10 +442,10 @@ class TestDisconnectByKey:
         assert {"first", "second"} == set(send(connected, "south"))
 
     @pytest.mark.parametrize("key", [7, "first", (1, 2), None, ref(Recorder), True, ([], 1)])
-    def test_what_is_no_key(self, connected, north, key):
-        """Everything else that is not connected is ignored."""
+    def test_an_unknown_key_is_ignored(self, connected, north, key):
+        """``disconnect`` ignores a value that is not a key and not a receiver."""
         connected.disconnect(key)
-        is_as_before(connected, north)
+        assert_as_before(connected, north)
 
 
 class TestPrivateTables:
@@ -465,13 +465,13 @@ class TestPrivateTables:
         assert [] == send(connected, north)
 
     def test_weak_senders(self, connected, north):
-        """It has the senders that allow weak references."""
+        """``_weak_senders`` has the senders that allow weak references."""
         assert [(id(north), north)] == [
             (key, value()) for key, value in connected._weak_senders.items()
         ]
 
     def test_by_sender(self, connected, north):
-        """Removing a sender disconnects its receivers; a missing one has an empty set."""
+        """Removing a sender disconnects its receivers. A missing sender has an empty set."""
         assert {0: {id(second)}, id(north): {id(first)}, "south": {id(first)}} == (
             connected._by_sender
         )
@@ -486,7 +486,7 @@ class TestPrivateTables:
             del connected._by_sender["south"]
 
     def test_buckets(self, connected, north):
-        """Removing an identifier from a set disconnects; adding one raises."""
+        """Removing an identifier from a set disconnects. Adding an identifier raises."""
         connected._by_sender[id(north)].discard(id(first))
         connected._by_sender[id(north)].discard(7)
         assert ["second"] == send(connected, north)

@@ -39,7 +39,7 @@ class TestReceivers:
         assert [id(receive), (id(Recorder.__call__), id(other))] == list(signal.receivers)
 
     def test_look_up_by_identifier(self, signal):
-        """A receiver is found under its identifier; another is a KeyError."""
+        """A receiver is found under its identifier. Another identifier raises KeyError."""
         signal.connect(receive, weak=False)
         view = signal.receivers
         assert receive is view[id(receive)]
@@ -48,8 +48,8 @@ class TestReceivers:
         with pytest.raises(KeyError):
             view["nobody"]
 
-    def test_the_dead_do_not_count(self, signal):
-        """A receiver that died is in no view."""
+    def test_dead_receivers_are_not_in_a_view(self, signal):
+        """No view contains a receiver that died."""
         receiver = Recorder()
         signal.connect(receiver)
         view, key = signal.receivers, id(receiver)
@@ -59,7 +59,7 @@ class TestReceivers:
         with pytest.raises(KeyError):
             view[key]
 
-    def test_clear_disconnects_everybody(self, signal):
+    def test_clear_disconnects_every_receiver(self, signal):
         """``signal.receivers.clear()``, which test fixtures call, disconnects every receiver."""
         signal.connect(receive)
         signal.connect(receive, "north", weak=False)
@@ -67,13 +67,13 @@ class TestReceivers:
         assert [] == signal.send("north")
         assert not signal.receivers
 
-    def test_it_prints_itself(self, signal):
+    def test_repr(self, signal):
         """The representation shows identifiers and receivers."""
         signal.connect(receive, weak=False)
         assert f"<receivers: {{{id(receive)}: {receive!r}}}>" == repr(signal.receivers)
 
-    def test_a_look_does_not_stumble_over_a_death(self, signal):
-        """Receivers that die while the values are walked do no harm."""
+    def test_a_receiver_may_die_during_an_iteration(self, signal):
+        """An iteration over the values continues after receivers died."""
         receivers = [Recorder() for _ in range(3)]
         for receiver in receivers:
             signal.connect(receiver)
@@ -87,7 +87,7 @@ class TestReceivers:
 
 class TestTables:
     def test_by_sender(self, signal):
-        """From a sender's identifier to the identifiers of its receivers."""
+        """``_by_sender`` maps a sender's identifier to the identifiers of its receivers."""
         sender, other = Sender(), Recorder()
         for each in (aldis.ANY, "north", 7, sender):
             signal.connect(receive, each)
@@ -100,14 +100,14 @@ class TestTables:
         } == signal._by_sender
 
     def test_by_receiver(self, signal):
-        """From a receiver's identifier to the identifiers of its senders."""
+        """``_by_receiver`` maps a receiver's identifier to the identifiers of its senders."""
         sender = Sender()
         for each in (aldis.ANY, "north", sender):
             signal.connect(receive, each)
         assert {id(receive): {0, "north", id(sender)}} == signal._by_receiver
 
     def test_set_class_can_be_patched_at_run_time(self, signal, monkeypatch):
-        """The tables are made of ``set_class``, as Pelican sets it on the class."""
+        """The tables use ``set_class``, which Pelican sets on the class."""
 
         class Ordered(UserDict):
             def add(self, item):

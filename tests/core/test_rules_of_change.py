@@ -1,4 +1,4 @@
-"""The rules of dispatch, one class each: exact undo, threads, failures, async, views."""
+"""The rules of dispatch about exact undo, threads, failures, async and views."""
 
 import asyncio
 import gc
@@ -17,14 +17,14 @@ def receive(sender, **extra):
 
 
 class TestRule5ExactUndo:
-    def test_connected_to_undoes_exactly_what_it_did(self, signal):
+    def test_connected_to_undoes_only_its_own_connection(self, signal):
         """A connection that existed before the block exists after it."""
         signal.connect(receive, "north")
         with signal.connected_to(receive, "north"):
             assert [(receive, "north")] == signal.send("north")
         assert [(receive, "north")] == signal.send("north")
 
-    def test_connected_to_undoes_its_strength_too(self, signal):
+    def test_connected_to_restores_the_strength(self, signal):
         """A receiver that was weakly connected before is weak again after the block."""
         receiver = Recorder()
         signal.connect(receiver)
@@ -34,17 +34,17 @@ class TestRule5ExactUndo:
         assert not signal.receivers
 
     def test_connected_to_undoes_after_an_error(self, signal):
-        """The block's end counts, whichever way it is left."""
+        """The block undoes its connection even if an error ends the block."""
         with pytest.raises(ValueError, match="lamp"), signal.connected_to(receive):
             raise ValueError("lamp")
         assert [] == signal.send()
 
-    def test_connected_to_holds_its_receiver(self, signal):
+    def test_connected_to_keeps_its_receiver_alive(self, signal):
         """A lambda lives for the length of the block."""
         with signal.connected_to(lambda sender: 7):
             assert [7] == [value for _, value in signal.send()]
 
-    def test_muted_nests(self, signal):
+    def test_muted_blocks_nest(self, signal):
         """Only the end of the outermost block unmutes."""
         signal.connect(receive)
         with signal.muted(), signal.muted():
@@ -53,8 +53,8 @@ class TestRule5ExactUndo:
 
 
 class TestRule6AnyThreadAnyTime:
-    def test_nothing_is_lost_between_threads(self, signal):
-        """Connections made on four threads at once are all there."""
+    def test_no_connection_of_concurrent_threads_is_lost(self, signal):
+        """All connections that four threads make at once exist afterwards."""
         receivers = [[Recorder() for _ in range(100)] for _ in range(4)]
 
         def connect(mine):
@@ -68,8 +68,8 @@ class TestRule6AnyThreadAnyTime:
             thread.join()
         assert 400 == len(signal.send())
 
-    def test_connect_disconnect_send_and_death_meet(self, signal):
-        """Threads that do all of these see no error, and an uninvolved receiver gets each send."""
+    def test_threads_connect_disconnect_send_and_drop_receivers_at_once(self, signal):
+        """The threads see no error, and each send calls the receiver that stays connected."""
         bystander, errors, sends = Recorder(), [], []
         signal.connect(bystander)
         done = Event()
@@ -78,7 +78,7 @@ class TestRule6AnyThreadAnyTime:
             try:
                 while not done.is_set():
                     work()
-            except Exception as error:  # noqa: BLE001 - any is a failure
+            except Exception as error:  # noqa: BLE001 - the test fails with any error
                 errors.append(error)
 
         def churn():
@@ -106,10 +106,10 @@ class TestRule6AnyThreadAnyTime:
         assert [] == errors
         assert len(sends) == len(bystander.senders)
 
-    def test_a_finaliser_may_disconnect_while_others_connect(self, signal):
-        """A ``__del__`` that disconnects, run by the collector inside ``connect``, is harmless."""
+    def test_a_finaliser_may_disconnect_during_a_connect(self, signal):
+        """A ``__del__`` that the collector runs inside ``connect`` may disconnect."""
 
-        class Selfish(Recorder):
+        class DisconnectsAtItsEnd(Recorder):
             def __init__(self):
                 super().__init__()
                 self.me = self
@@ -122,14 +122,14 @@ class TestRule6AnyThreadAnyTime:
         gc.set_threshold(1)
         try:
             for _ in range(50):
-                Selfish()
+                DisconnectsAtItsEnd()
         finally:
             gc.set_threshold(*threshold)
         collect()
         assert not signal.receivers
 
-    def test_a_death_inside_a_connect_does_not_deadlock(self, signal):
-        """A finaliser that connects from another thread is not locked out by a weak reference."""
+    def test_the_death_of_a_receiver_during_a_connect_causes_no_deadlock(self, signal):
+        """A finaliser that connects in another thread gets the lock."""
 
         class Dying:
             def __del__(self):
@@ -171,8 +171,8 @@ class TestRule6AnyThreadAnyTime:
         )
         assert "from the child\nreceivers 1" == printed
 
-    def test_inspection_counts_only_what_is_alive(self, signal):
-        """``receivers``, ``has_receivers_for`` and ``explain`` do not count the dead."""
+    def test_inspection_ignores_dead_receivers(self, signal):
+        """``receivers``, ``has_receivers_for`` and ``explain`` ignore dead receivers."""
         receiver = Recorder()
         signal.connect(receiver, "north")
         del receiver
@@ -185,7 +185,7 @@ class Broken:
     """A delivery mode whose ``__bind_signal__`` raises."""
 
     def __call__(self, sender):
-        """Be called never."""
+        """Do nothing: ``connect`` fails before."""
 
     def __bind_signal__(self, signal):
         raise ValueError("no lamp")
@@ -198,7 +198,7 @@ class TestRule7FailedConnect:
         ids=["not callable", "no weak references", "broken delivery"],
     )
     def test_a_failed_connect_changes_nothing(self, signal, receiver, error):
-        """A receiver that is refused leaves no trace."""
+        """A refused receiver adds no entry to a table."""
         with pytest.raises(error):
             signal.connect(receiver, "north")
         assert 0 == len(signal.receivers)
@@ -222,7 +222,7 @@ class TestRule7FailedConnect:
         assert [(receive, "north")] == signal.send("north")
 
     def test_a_meta_receiver_that_refuses_restores_the_strength(self, signal):
-        """Refusing a second ``connect`` leaves the first one as it was."""
+        """A refused second ``connect`` does not change the first connection."""
         receiver = Recorder()
         signal.connect(receiver, weak=False)
 
@@ -237,8 +237,8 @@ class TestRule7FailedConnect:
 
 
 class TestRule8Async:
-    def test_sync_or_async_is_decided_at_connect(self, signal):
-        """A receiver that is marked as async after ``connect`` is still called as sync."""
+    def test_connect_decides_between_sync_and_async(self, signal):
+        """A receiver that is marked as async after ``connect`` is called as a sync receiver."""
 
         def receiver(sender):
             return 7
@@ -248,7 +248,7 @@ class TestRule8Async:
         assert [(receiver, 7)] == signal.send()
 
     def test_an_async_receiver_stops_a_sync_send_before_it_begins(self, signal):
-        """No receiver runs when one of them would have to be awaited."""
+        """If one receiver is async, ``send`` runs no receiver."""
         first = Recorder()
 
         async def later(sender):
@@ -260,8 +260,8 @@ class TestRule8Async:
             signal.send()
         assert [] == first.senders
 
-    def test_an_overridden_receivers_for_is_asked_each_time(self, signal):
-        """A send checks the callables of an overridden ``receivers_for`` at each send."""
+    def test_send_checks_the_callables_of_an_overridden_receivers_for(self, signal):
+        """If an overridden ``receivers_for`` yields an async callable, ``send`` raises."""
 
         async def chosen(sender):
             return sender
@@ -274,7 +274,7 @@ class TestRule8Async:
 
 class TestRule9Views:
     def test_receivers_is_live_sized_and_truthy(self, signal):
-        """One view shows later connections too."""
+        """A view that was taken before a connection shows the connection."""
         view = signal.receivers
         assert not view
         signal.connect(receive)
@@ -284,7 +284,7 @@ class TestRule9Views:
         assert not view
 
     def test_a_strong_receiver_that_holds_its_sender_keeps_both(self, signal):
-        """A cycle through the signal is the user's to break, as documented."""
+        """The user must break a cycle through the signal, as the documentation explains."""
         sender = Sender()
         alive = ref(sender)
         signal.connect(lambda sent_by, kept=sender: kept, sender, weak=False)

@@ -1,4 +1,4 @@
-"""The rules of dispatch, one class each: order, snapshot, senders, weakness."""
+"""The rules of dispatch about order, snapshots, senders and weak references."""
 
 import gc
 from enum import IntEnum, StrEnum
@@ -33,7 +33,7 @@ class TestRule1Order:
         assert [second, fourth] == receivers_of(resend(signal, "south"))
 
     def test_connecting_again_keeps_the_place(self, signal):
-        """A receiver that is connected again stays where it was."""
+        """A receiver that is connected again keeps its place in the order."""
         first, second = Recorder(), Recorder()
         signal.connect(first)
         signal.connect(second)
@@ -41,7 +41,7 @@ class TestRule1Order:
         assert [first, second] == receivers_of(resend(signal))
 
     def test_connecting_after_a_disconnect_takes_the_last_place(self, signal):
-        """A receiver that was disconnected and connected anew runs last."""
+        """A receiver that was disconnected and connected again runs last."""
         first, second = Recorder(), Recorder()
         signal.connect(first)
         signal.connect(second)
@@ -63,98 +63,100 @@ class TestRule2Snapshot:
     @pytest.mark.parametrize("scope", [aldis.ANY, "north"], ids=["all", "scoped"])
     @pytest.mark.parametrize("weak", [True, False])
     @pytest.mark.parametrize("sender", [aldis.ANY, "north"], ids=["for any", "for north"])
-    def test_one_disconnected_meanwhile_is_skipped(self, signal, turn, sender, weak, scope):
-        """A receiver that an earlier one disconnected is not called any more."""
+    def test_a_receiver_disconnected_during_the_send_is_skipped(
+        self, signal, timing, sender, weak, scope
+    ):
+        """A send does not call a receiver that an earlier receiver has disconnected."""
         later = Recorder()
 
         def first(sent_by):
-            if turn.now:
+            if timing.now:
                 signal.disconnect(later, scope if sender is not aldis.ANY else aldis.ANY)
 
         signal.connect(first)
         signal.connect(later, sender, weak=weak)
-        assert [first] == receivers_of(turn.send(signal, "north"))
+        assert [first] == receivers_of(timing.send(signal, "north"))
 
     @pytest.mark.parametrize("weak", [True, False])
-    def test_a_method_disconnected_meanwhile_is_skipped(self, signal, turn, weak):
-        """A bound method that was disconnected during the send is not called."""
+    def test_a_method_disconnected_during_the_send_is_skipped(self, signal, timing, weak):
+        """A send does not call a bound method that an earlier receiver has disconnected."""
         later = Recorder()
 
         def first(sender):
-            if turn.now:
+            if timing.now:
                 signal.disconnect(later.__call__)
 
         signal.connect(first)
         signal.connect(later.__call__, weak=weak)
-        assert [first] == receivers_of(turn.send(signal))
+        assert [first] == receivers_of(timing.send(signal))
 
-    def test_a_list_method_disconnected_meanwhile_is_skipped(self, signal, turn):
-        """And for a method of a built-in."""
+    def test_a_list_method_disconnected_during_the_send_is_skipped(self, signal, timing):
+        """A send does not call a method of a list that an earlier receiver has disconnected."""
         heard = []
 
         def first(sender):
             heard.clear()
-            if turn.now:
+            if timing.now:
                 signal.disconnect(heard.append)
 
         signal.connect(first)
         signal.connect(heard.append, weak=False)
-        assert [first] == receivers_of(turn.send(signal))
+        assert [first] == receivers_of(timing.send(signal))
         assert [] == heard
 
     @pytest.mark.parametrize("method", [False, True])
-    def test_one_that_died_meanwhile_is_skipped(self, signal, turn, method):
-        """A receiver whose last reference an earlier one dropped is not called."""
+    def test_a_receiver_that_died_during_the_send_is_skipped(self, signal, timing, method):
+        """A send does not call a receiver whose last reference an earlier receiver has dropped."""
         kept = [Recorder()]
 
         def first(sender):
-            if turn.now:
+            if timing.now:
                 kept.clear()
 
         signal.connect(first)
         signal.connect(kept[0].__call__ if method else kept[0])
-        assert [first] == receivers_of(turn.send(signal))
+        assert [first] == receivers_of(timing.send(signal))
 
     @pytest.mark.parametrize("sender", [aldis.ANY, "north"], ids=["for any", "for north"])
-    def test_one_connected_meanwhile_waits_for_the_next_send(self, signal, turn, sender):
-        """A receiver that an earlier one connected is called from the next send on."""
+    def test_a_receiver_connected_during_the_send_waits_for_the_next(self, signal, timing, sender):
+        """A receiver that an earlier receiver connects is called from the next send on."""
         late = Recorder()
 
         def first(sent_by):
-            if turn.now:
+            if timing.now:
                 signal.connect(late, sender)
 
         signal.connect(first)
-        assert [first] == receivers_of(turn.send(signal, "north"))
+        assert [first] == receivers_of(timing.send(signal, "north"))
         assert [first, late] == receivers_of(signal.send("north"))
 
-    def test_one_connected_anew_meanwhile_waits_for_the_next_send(self, signal, turn):
+    def test_a_receiver_connected_again_during_the_send_waits_for_the_next(self, signal, timing):
         """Disconnecting and connecting during a send makes a new subscription."""
         later = Recorder()
 
         def first(sender):
-            if turn.now:
+            if timing.now:
                 signal.disconnect(later)
                 signal.connect(later)
 
         signal.connect(first)
         signal.connect(later)
-        assert [first] == receivers_of(turn.send(signal))
+        assert [first] == receivers_of(timing.send(signal))
 
-    def test_muting_meanwhile_waits_for_the_next_send(self, signal, turn):
-        """A send that has begun is not muted by its receivers."""
+    def test_muting_during_the_send_waits_for_the_next(self, signal, timing):
+        """A receiver cannot mute the running send."""
         later = Recorder()
 
         def first(sender):
-            signal.is_muted = turn.now
+            signal.is_muted = timing.now
 
         signal.connect(first)
         signal.connect(later)
-        assert [first, later] == receivers_of(turn.send(signal))
+        assert [first, later] == receivers_of(timing.send(signal))
         assert [] == signal.send()
 
     def test_a_receiver_may_send_the_same_signal(self, signal):
-        """A send inside a receiver is a send of its own."""
+        """A receiver may send its own signal. That send is independent."""
         heard = []
 
         def again(sender):
@@ -176,7 +178,7 @@ class Level(IntEnum):
 
 
 class TestRule3Senders:
-    def test_objects_are_told_apart_by_identity(self, signal):
+    def test_objects_are_matched_by_identity(self, signal):
         """Two equal objects are two senders."""
         one, equal = [1], [1]
         signal.connect(receive, one)
@@ -196,8 +198,8 @@ class TestRule3Senders:
             (True, True),
         ],
     )
-    def test_values_that_meet(self, signal, connected, sent):
-        """``str`` and ``int``, enums of them included, are matched by their plain value."""
+    def test_values_that_match(self, signal, connected, sent):
+        """``str``, ``int`` and their enums are matched by their plain value."""
         signal.connect(receive, connected)
         assert [(receive, sent)] == resend(signal, sent)
 
@@ -205,13 +207,13 @@ class TestRule3Senders:
         ("connected", "sent"),
         [(1, True), (True, 1), (0, False), (False, 0), (0, None), (1, 1.0), ("1", 1), (b"a", "a")],
     )
-    def test_values_that_never_meet(self, signal, connected, sent):
-        """A ``bool`` does not count as an ``int``, and other types have separate key spaces."""
+    def test_values_that_do_not_match(self, signal, connected, sent):
+        """A ``bool`` does not match an ``int``, and values of different types do not match."""
         signal.connect(receive, connected)
         assert [] == resend(signal, sent)
 
     def test_an_overridden_hash_changes_nothing(self, signal):
-        """A subclass of ``str`` or ``int`` counts by its value, without its ``__eq__``."""
+        """A subclass of ``str`` or ``int`` is matched by its value, without its ``__eq__``."""
 
         class Text(str):
             __slots__ = ()
@@ -234,14 +236,14 @@ class TestRule3Senders:
         assert 1 == len(signal.send("north"))
         assert 1 == len(signal.send(7))
 
-    def test_no_sender_is_a_sender_of_its_own(self, signal):
-        """A send without sender is a send from ``None``."""
+    def test_a_send_without_a_sender_is_a_send_from_none(self, signal):
+        """A send without a sender calls the receivers of the sender ``None``."""
         signal.connect(receive, None)
         assert [(receive, None)] == resend(signal)
         assert [] == resend(signal, "north")
 
-    def test_a_sender_without_weak_references_is_held_until_it_is_disconnected(self, signal):
-        """A slotted object lives as long as its connection, so that its id cannot be reused."""
+    def test_a_sender_without_weak_references_is_kept_until_the_disconnect(self, signal):
+        """A connection keeps a slotted sender alive, so no other object gets its id."""
         dropped = []
 
         class Slotted:
@@ -257,8 +259,8 @@ class TestRule3Senders:
         signal.disconnect(receive)
         assert [True] == dropped
 
-    def test_a_dead_sender_takes_its_connections_along(self, signal):
-        """A dead sender has no receivers, and another object may get its id."""
+    def test_the_connections_of_a_dead_sender_end(self, signal):
+        """Another object that gets the id of a dead sender has no receivers."""
         sender = Sender()
         signal.connect(receive, sender)
         del sender
@@ -267,25 +269,25 @@ class TestRule3Senders:
 
 
 class TestRule4Weakness:
-    def test_weak_by_default(self, signal):
+    def test_a_receiver_is_held_weakly_by_default(self, signal):
         """A receiver without another reference dies."""
         signal.connect(Recorder())
         assert [] == resend(signal)
         assert 0 == len(signal.receivers)
 
-    def test_strong_on_demand(self, signal):
+    def test_weak_false_holds_a_receiver_strongly(self, signal):
         """``weak=False`` keeps the receiver."""
         signal.connect(Recorder(), weak=False)
         assert 1 == len(signal.send())
 
     @pytest.mark.parametrize("decorate", ["connect_via", "connect"])
     def test_decorators_differ_in_strength(self, signal, decorate):
-        """``connect_via`` holds strongly, as in blinker; ``connect(sender=x)`` weakly."""
+        """``connect_via`` holds strongly, as in blinker. ``connect(sender=x)`` holds weakly."""
         getattr(signal, decorate)(sender="north")(lambda sender: None)
         assert (1 if decorate == "connect_via" else 0) == len(signal.send("north"))
 
     def test_a_method_lives_as_long_as_its_object(self, signal):
-        """A weak bound method is called while its object is alive, and no longer."""
+        """A weak bound method is called as long as its object is alive."""
         recorder = Recorder()
         signal.connect(recorder.__call__)
         signal.send("north")
@@ -295,15 +297,15 @@ class TestRule4Weakness:
         assert alive() is None
         assert [] == resend(signal, "south")
 
-    def test_a_method_ends_with_its_function(self, signal):
-        """A bound method whose function was dropped is disconnected."""
+    def test_a_method_whose_function_was_dropped_is_disconnected(self, signal):
+        """A bound method is disconnected when its class no longer refers to the function."""
         sender = Sender()
         signal.connect(MethodType(lambda self, sent_by: None, sender))
         assert [] == resend(signal)
         assert not signal.receivers
 
     def test_each_subscription_has_its_own_strength(self, signal):
-        """The strong connection goes, and with it the receiver that was weak elsewhere."""
+        """After the strong connection has ended, the weak one does not keep the receiver alive."""
         receiver = Recorder()
         signal.connect(receiver, "north", weak=False)
         signal.connect(receiver, "south")
@@ -320,8 +322,8 @@ class TestRule4Weakness:
         assert [] == resend(signal)
 
     @pytest.mark.parametrize("part", ["receiver", "object sender", "str sender", "method"])
-    def test_churn_leaves_nothing_behind(self, signal, part):
-        """Connections that come and go do not grow any table."""
+    def test_short_lived_connections_do_not_grow_the_tables(self, signal, part):
+        """No table grows when connections begin and end."""
         keep = Recorder()
         for number in range(200):
             if part == "receiver":
@@ -337,8 +339,8 @@ class TestRule4Weakness:
         registry = signal._registry
         assert ({}, {}, 0) == (registry.receivers, registry.senders, len(registry.dead))
 
-    def test_a_signal_takes_along_what_only_it_held(self):
-        """A strong receiver is freed with its signal, without the collector."""
+    def test_a_dead_signal_releases_its_strong_receivers(self):
+        """A strong receiver is freed with its signal, without the garbage collector."""
         gc.disable()
         try:
             signal, receiver = aldis.Signal(), Recorder()

@@ -1,4 +1,4 @@
-"""Sending to sync receivers: results, errors, relays, overridden receivers_for."""
+"""Sends to sync receivers: results, errors, relays, overridden ``receivers_for``."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ async def wait(sender, **extra):
 
 
 class TestSend:
-    def test_pairs_of_receiver_and_value(self, signal):
+    def test_send_returns_pairs_of_receiver_and_value(self, signal):
         """``send`` returns the value of each receiver, in order."""
         first, second = Recorder(1), Recorder(2)
         signal.connect(first)
@@ -38,19 +38,19 @@ class TestSend:
         assert ["north"] * 3 == first.senders
         assert [{"depth": 3}] * 3 == second.payloads
 
-    def test_to_nobody_returns_nothing(self, signal):
-        """A send without receivers returns a new empty list each time."""
+    def test_a_send_without_receivers_returns_an_empty_list(self, signal):
+        """Each send without receivers returns a new empty list."""
         assert [] == resend(signal, "north", depth=3)
         assert signal.send() is not signal.send()
 
     def test_sender_is_positional_only(self, signal):
-        """The payload may have an argument called ``self`` or ``sender``'s like."""
+        """The payload may have arguments called ``self`` and ``sender``."""
         signal.connect(lambda source, /, **payload: payload, weak=False)
         payload = {"self": 1, "sender": 2}
         assert [payload] == [value for _, value in signal.send("north", **payload)]
 
     def test_an_error_propagates_and_ends_the_send(self, signal):
-        """An exception of a receiver reaches the sender, and later receivers are not called."""
+        """An exception of a receiver reaches the caller of ``send``, and no later receiver runs."""
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
@@ -71,7 +71,7 @@ class TestSend:
         assert isinstance(raised.value, RuntimeError)
 
     def test_a_wrapper_makes_async_receivers_sync(self, signal):
-        """``_async_wrapper`` is used for the async receivers, and for them only."""
+        """``send`` uses ``_async_wrapper`` for the async receivers only."""
         wrapped = []
 
         def wrapper(function):
@@ -84,14 +84,14 @@ class TestSend:
         assert [(receive, "north"), (wait, ("wrapped", "north", {"depth": 3}))] == results
         assert [wait] == wrapped
 
-    def test_a_receiver_without_a_source_is_named_alone(self, signal):
-        """The error for a receiver without source has no location."""
+    def test_the_error_has_no_location_for_a_receiver_in_c(self, signal):
+        """The error for a receiver without a source file shows only the name."""
         signal.connect([].append, weak=False)
         with pytest.raises(AsyncReceiverError, match=r"receiver list\.append is sync: use asend"):
             asyncio.run(signal.send_async())
 
-    def test_a_dead_async_receiver_is_no_obstacle(self, signal):
-        """A dead async receiver does not prevent a send."""
+    def test_a_dead_async_receiver_does_not_prevent_a_send(self, signal):
+        """``send`` ignores an async receiver that has died."""
 
         async def local(sender):
             """Be awaited."""
@@ -103,8 +103,8 @@ class TestSend:
 
 
 class TestSendRobust:
-    def test_outcomes_in_order(self, signal, caplog):
-        """Each receiver has its outcome, with the value or the error."""
+    def test_outcomes_are_in_connection_order(self, signal, caplog):
+        """Each receiver has an outcome with its value or its error."""
         signal.connect(receive)
         signal.connect(fail)
         later = Recorder(7)
@@ -114,8 +114,8 @@ class TestSendRobust:
         assert ["north", None, 7] == [outcome.value for outcome in outcomes]
         assert [True, False, True] == [outcome.ok for outcome in outcomes]
 
-    def test_errors_are_logged_with_their_place(self, signal, caplog):
-        """The log names the receiver, its location and the signal, with the traceback."""
+    def test_errors_are_logged_with_the_location_of_the_receiver(self, signal, caplog):
+        """The log record has the receiver, its location, the signal and the traceback."""
         signal.connect(fail)
         signal.send_robust()
         [record] = caplog.records
@@ -137,7 +137,7 @@ class TestSendRobust:
             aldis.Outcome(receive, None, ValueError("lamp out")).unwrap()
 
     def test_an_outcome_is_a_frozen_dataclass(self):
-        """It compares, prints and copies by its fields, and refuses changes."""
+        """Comparisons, ``repr`` and copies use the fields. Setting a field raises an error."""
         outcome = aldis.Outcome(receive, 7)
         assert outcome == aldis.Outcome(receiver=receive, value=7, error=None)
         assert hash(outcome) == hash(aldis.Outcome(receive, 7))
@@ -148,8 +148,8 @@ class TestSendRobust:
         with pytest.raises(AttributeError):
             outcome.other = 8
 
-    def test_the_receivers_after_an_error_handle_no_error(self, signal, turn):
-        """A robust send has logged the error and gone on; ``sys.exc_info`` is empty again."""
+    def test_sys_exc_info_is_empty_in_the_receivers_after_an_error(self, signal, timing):
+        """A robust send has logged the error, so no later receiver sees it as the current one."""
         seen = []
 
         @signal.connect
@@ -160,20 +160,20 @@ class TestSendRobust:
         def look(sender):
             seen.append(sys.exc_info()[1])
 
-        if turn.warm:
+        if timing.warm:
             signal.send_robust()
             signal.send_robust()
         assert [ValueError, type(None)] == [type(each.error) for each in signal.send_robust()]
         assert {None} == set(seen)
 
-    def test_an_async_receiver_is_an_error(self, signal):
-        """A mistake of the program is not collected: the robust send refuses too."""
+    def test_an_async_receiver_raises_also_in_a_robust_send(self, signal):
+        """A robust send does not collect this error, because it is a mistake in the program."""
         signal.connect(wait)
         with pytest.raises(AsyncReceiverError):
             signal.send_robust()
 
-    def test_what_is_no_exception_propagates(self, signal):
-        """``KeyboardInterrupt`` and its like are for the program."""
+    def test_keyboard_interrupt_propagates(self, signal):
+        """A robust send collects subclasses of ``Exception`` only."""
 
         @signal.connect
         def interrupt(sender):
@@ -183,7 +183,7 @@ class TestSendRobust:
             signal.send_robust()
 
 
-class TestEveryReceiverRuns:
+class TestContinueOnError:
     def test_the_first_error_is_raised_at_the_end(self, signal):
         """With ``continue_on_error``, every receiver runs, and then the first error is raised."""
 
@@ -201,8 +201,8 @@ class TestEveryReceiverRuns:
                 signal.send("north")
         assert ["north"] * 3 == later.senders
 
-    async def test_in_async_sends_too(self, signal):
-        """``asend`` and ``send_async`` go on after an error as well."""
+    async def test_async_sends_continue_after_an_error(self, signal):
+        """``asend`` and ``send_async`` call the remaining receivers after an error."""
         heard = []
 
         @signal.connect
@@ -220,7 +220,7 @@ class TestEveryReceiverRuns:
         assert ["north", "north"] == heard
 
     def test_it_can_be_turned_off(self, signal):
-        """Set back, the first error ends the send again."""
+        """After ``continue_on_error`` is set to ``False``, the first error ends the send."""
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
@@ -230,8 +230,8 @@ class TestEveryReceiverRuns:
             signal.send()
         assert [] == later.senders
 
-    def test_values_are_returned_when_nothing_is_raised(self, signal):
-        """Without an error it is a send like any other."""
+    def test_values_are_returned_if_no_receiver_raises(self, signal):
+        """Without an error, the send returns the pairs like any other send."""
         signal.continue_on_error = True
         signal.connect(receive)
         assert [(receive, "north")] == resend(signal, "north")
@@ -239,7 +239,7 @@ class TestEveryReceiverRuns:
 
 class TestRelays:
     def test_a_signal_can_be_the_receiver_of_another(self):
-        """``a.connect(b.send)`` passes on the sender and the payload, held weakly."""
+        """``a.connect(b.send)`` passes on the sender and the payload."""
         near, far, heard = aldis.Signal(), aldis.Signal(), Recorder()
         near.connect(far.send)
         far.connect(heard)
@@ -255,23 +255,23 @@ class TestRelays:
         assert [] == near.send()
 
     def test_a_relay_passes_the_async_wrapper_on(self):
-        """An async receiver at the far end gets the wrapper of the near one."""
+        """An async receiver of the second signal gets the wrapper that the first send got."""
         near, far = aldis.Signal(), aldis.Signal()
         near.connect(far.send)
         far.connect(wait)
         results = near.send("north", _async_wrapper=lambda function: lambda sender: "wrapped")
         assert [(far.send, [(wait, "wrapped")])] == results
 
-    def test_a_relay_without_a_wrapper(self):
-        """An async receiver at the far end is refused there, by the far signal."""
+    def test_a_relay_without_a_wrapper_refuses_async_receivers(self):
+        """The second signal refuses its async receiver."""
         near, far = aldis.NamedSignal("near"), aldis.NamedSignal("far")
         near.connect(far.send)
         far.connect(wait)
         with pytest.raises(AsyncReceiverError, match="far was not sent"):
             near.send()
 
-    async def test_a_relay_goes_on_as_asend(self):
-        """``asend`` at the near end awaits the receivers at the far end."""
+    async def test_a_relay_of_asend_awaits_the_receivers(self):
+        """``asend`` of the first signal awaits the receivers of the second signal."""
         near, far = aldis.Signal(), aldis.Signal()
         near.connect(far.send)
         far.connect(wait)
@@ -281,7 +281,7 @@ class TestRelays:
         ]
 
     async def test_a_relay_passes_the_sync_wrapper_on(self):
-        """``send_async`` at the near end is ``send_async`` at the far end, wrapper included."""
+        """``send_async`` of the first signal is ``send_async`` of the second, with the wrapper."""
         near, far = aldis.Signal(), aldis.Signal()
         near.connect(far.send)
         far.connect(receive)
@@ -297,7 +297,7 @@ class TestRelays:
 
 
 class TestOverriddenReceiversFor:
-    def test_on_an_instance(self, signal):
+    def test_an_override_on_an_instance(self, signal):
         """``send`` calls the callables of a replaced ``receivers_for``."""
         signal.connect(receive)
         original = signal.receivers_for
@@ -307,8 +307,8 @@ class TestOverriddenReceiversFor:
         del signal.receivers_for
         assert [(receive, "north")] == resend(signal, "north")
 
-    def test_wrappers_are_named_in_the_pairs(self, signal):
-        """A callable that stands for a receiver is the one that the pairs name."""
+    def test_the_pairs_name_the_yielded_callables(self, signal):
+        """If an override yields a wrapper of a receiver, the pairs name the wrapper."""
         signal.connect(receive)
         original = signal.receivers_for
 
@@ -318,8 +318,8 @@ class TestOverriddenReceiversFor:
         signal.receivers_for = lambda sender: [wrapped for _ in original(sender)]
         assert [(wrapped, "wrapped")] == resend(signal, "north")
 
-    def test_in_a_subclass(self):
-        """A subclass may choose as well."""
+    def test_an_override_in_a_subclass(self):
+        """A subclass may choose the receivers."""
 
         class Last(aldis.Signal):
             def receivers_for(self, sender):
@@ -338,7 +338,7 @@ class TestOverriddenReceiversFor:
         signal.send("north")
         assert ["north", "north"] == heard.senders
 
-    def test_a_delivery_that_is_passed_through_keeps_its_name(self, signal):
+    def test_the_pairs_name_the_receiver_of_a_yielded_original_callable(self, signal):
         """If an override yields the original callables, ``send`` names the connected receivers."""
 
         class Delivery(Recorder):
@@ -351,8 +351,8 @@ class TestOverriddenReceiversFor:
         signal.receivers_for = lambda sender: original(sender)
         assert [(receiver, "delivered")] == resend(signal, "north")
 
-    def test_muting_counts_before_the_override(self, signal):
-        """A muted signal does not ask ``receivers_for``."""
+    def test_a_muted_signal_does_not_call_the_override(self, signal):
+        """A muted signal does not call ``receivers_for``."""
         asked = Recorder(answer=[])
         signal.receivers_for = asked
         with signal.muted():
@@ -360,9 +360,9 @@ class TestOverriddenReceiversFor:
         assert [] == asked.senders
 
 
-class TestLookingAtReceivers:
-    def test_receivers_for_yields_what_is_called(self, signal):
-        """It yields the living receivers of a sender and of any sender once, in order."""
+class TestReadingReceivers:
+    def test_receivers_for_yields_the_callables_of_a_send(self, signal):
+        """It yields each living receiver of the sender and of any sender once, in order."""
         gone = Recorder()
         for receiver, sender in ((receive, "north"), (fail, aldis.ANY), (gone, "north")):
             signal.connect(receiver, sender)
@@ -382,6 +382,6 @@ class TestLookingAtReceivers:
         ],
     )
     def test_has_receivers_for(self, signal, connected, asked, answer):
-        """``ANY`` counts receivers of every sender. Another sender counts its own too."""
+        """``ANY`` counts the receivers of any sender. Other senders count their own too."""
         signal.connect(receive, connected)
         assert answer is signal.has_receivers_for(asked)

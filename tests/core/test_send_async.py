@@ -1,4 +1,4 @@
-"""Sending to async receivers: ``send_async`` as blinker's, ``asend`` for both kinds."""
+"""Sends to async receivers with ``send_async``, as in blinker, and ``asend`` for both kinds."""
 
 import asyncio
 import inspect
@@ -41,7 +41,7 @@ class Async(Recorder):
 
 
 class TestSendAsync:
-    async def test_awaits_in_connection_order(self, signal):
+    async def test_receivers_are_awaited_in_connection_order(self, signal):
         """Async receivers are awaited one after the other."""
         other = Async()
         signal.connect(other)
@@ -62,7 +62,7 @@ class TestSendAsync:
         assert [] == first.senders
 
     async def test_a_wrapper_makes_sync_receivers_async(self, signal):
-        """``_sync_wrapper`` is used for the sync receivers, and for them only."""
+        """``send_async`` uses ``_sync_wrapper`` for the sync receivers only."""
         wrapped = []
 
         def wrapper(function):
@@ -88,16 +88,16 @@ class TestSendAsync:
             await signal.send_async()
         assert [] == later.senders
 
-    async def test_muted(self, signal):
-        """A muted signal awaits no receiver."""
+    async def test_a_muted_signal_awaits_no_receiver(self, signal):
+        """``send_async`` of a muted signal returns an empty list."""
         signal.connect(wait)
         with signal.muted():
             assert [] == await signal.send_async()
 
 
 class TestAsend:
-    async def test_mixes_both_kinds_in_order(self, signal):
-        """Sync and async receivers run in one connection order."""
+    async def test_sync_and_async_receivers_run_in_connection_order(self, signal):
+        """``asend`` has one order for sync and async receivers."""
         signal.connect(receive)
         signal.connect(wait)
         last = Recorder(7)
@@ -105,8 +105,8 @@ class TestAsend:
         results = await signal.asend("north", depth=3)
         assert [(receive, "north"), (wait, "north"), (last, 7)] == results
 
-    async def test_one_after_the_other(self, signal):
-        """A receiver begins when the one before has ended."""
+    async def test_receivers_run_one_after_the_other(self, signal):
+        """A receiver begins after the receiver before it has ended."""
         steps = []
 
         def make(name):
@@ -124,7 +124,7 @@ class TestAsend:
         assert ["first begins", "first ends", "second begins", "second ends"] == steps
 
     async def test_an_error_propagates(self, signal):
-        """The first error ends the send, as it was raised and in no group."""
+        """The first error ends the send. It is not wrapped in an exception group."""
         later = Recorder()
         signal.connect(fail)
         signal.connect(later)
@@ -132,8 +132,8 @@ class TestAsend:
             await signal.asend()
         assert [] == later.senders
 
-    async def test_robust(self, signal):
-        """``asend_robust`` gives an outcome for each receiver."""
+    async def test_asend_robust_returns_outcomes(self, signal):
+        """``asend_robust`` returns an outcome for each receiver."""
         for receiver in (fail, wait, receive):
             signal.connect(receiver)
         outcomes = await signal.asend_robust("north")
@@ -142,7 +142,7 @@ class TestAsend:
         assert ["lamp out"] == [str(each.error) for each in outcomes if not each.ok]
 
     async def test_a_cancellation_is_not_collected(self, signal):
-        """A task that is cancelled inside a receiver ends, also in a robust send."""
+        """A robust send ends if its task is cancelled inside a receiver."""
 
         @signal.connect
         async def cancelled(sender):
@@ -151,7 +151,7 @@ class TestAsend:
         with pytest.raises(asyncio.CancelledError):
             await signal.asend_robust()
 
-    async def test_context_variables_come_back(self, signal):
+    async def test_the_sender_sees_context_variables_of_receivers(self, signal):
         """A context variable that a receiver sets is visible to the sender."""
         colour = ContextVar("colour", default="white")
 
@@ -162,8 +162,8 @@ class TestAsend:
         await signal.asend()
         assert "red" == colour.get()
 
-    async def test_one_disconnected_while_another_waits_is_skipped(self, signal):
-        """A receiver that goes while an earlier one is awaited is not called."""
+    async def test_a_receiver_disconnected_while_another_waits_is_skipped(self, signal):
+        """A receiver that is disconnected while an earlier receiver is awaited is not called."""
         later = Recorder()
 
         @signal.connect
@@ -175,7 +175,7 @@ class TestAsend:
         assert [(first, None)] == await signal.asend()
 
 
-class TestWhoIsAsync:
+class TestRecognisingAsyncReceivers:
     @pytest.mark.parametrize(
         "make",
         [
@@ -195,15 +195,15 @@ class TestWhoIsAsync:
             "asyncio's mark",
         ],
     )
-    async def test_recognised(self, signal, make):
-        """Each way of being a coroutine function is seen when it is connected."""
+    async def test_each_kind_of_coroutine_function_is_recognised(self, signal, make):
+        """``connect`` recognises each kind of coroutine function."""
         signal.connect(make(), weak=False)
         with pytest.raises(AsyncReceiverError):
             signal.send()
         assert 1 == len(await signal.send_async("north"))
 
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="the mark is new in Python 3.12")
-    async def test_the_mark_of_inspect(self, signal):
+    async def test_a_function_marked_by_inspect_is_recognised(self, signal):
         """``inspect.markcoroutinefunction`` makes an async receiver."""
         signal.connect(inspect.markcoroutinefunction(lambda sender: wait(sender)), weak=False)
         assert ["north"] == [value for _, value in await signal.send_async("north")]
@@ -211,7 +211,7 @@ class TestWhoIsAsync:
     @pytest.mark.parametrize(
         "receiver", [Recorder, Recorder(), Recorder().__call__, partial(receive), str, [].append]
     )
-    def test_not_mistaken(self, signal, receiver):
+    def test_a_function_without_async_is_sync(self, signal, receiver):
         """A function that returns a coroutine without ``async`` counts as sync."""
         signal.connect(receiver, weak=False)
         assert 1 == len(signal.send("north"))

@@ -15,7 +15,7 @@ class Recorder:
         self.sends: list[str | None] = []
 
     def __call__(self, sender: Any, **extra: Any) -> None:
-        """Fail: a signal has something else to call."""
+        """Fail: a signal must call the callable of ``__bind_signal__``."""
         raise AssertionError
 
     def __bind_signal__(self, signal: Any) -> Any:
@@ -28,8 +28,8 @@ class Recorder:
         return note
 
 
-def test_every_receiver_of_a_send_sees_the_same_id_and_each_send_another():
-    """Two receivers that ask agree within a send, and differ between sends."""
+def test_each_send_has_one_id_for_all_its_receivers():
+    """Two receivers read one id in a send, and another id in the next send."""
     signal, first, second = Signal(), Recorder(), Recorder()
     signal.connect(first)
     signal.connect(second)
@@ -64,16 +64,16 @@ def test_the_old_name_of_the_attribute_warns():
     assert [32] == [len(each or "") for each in seen]
 
 
-async def test_async_sends_have_an_id_too():
-    """``asend`` gives an id, as ``send`` does."""
+async def test_async_sends_have_an_id():
+    """The receivers of ``asend`` can read an id."""
     signal, recorder = Signal(), Recorder()
     signal.connect(recorder)
     await signal.asend("shop")
     assert 32 == len(recorder.sends[0] or "")
 
 
-def test_a_send_inside_a_receiver_has_its_own_id_and_leaves_the_outer_one():
-    """A nested send is another send, and once it is over the outer one goes on as itself."""
+def test_a_send_inside_a_receiver_has_its_own_id():
+    """After a nested send, the outer send still has its own id."""
     outer, inner, before, nested, after = Signal(), Signal(), Recorder(), Recorder(), Recorder()
     inner.connect(nested)
     outer.connect(before)
@@ -88,7 +88,7 @@ def test_a_send_inside_a_receiver_has_its_own_id_and_leaves_the_outer_one():
     assert before.sends != nested.sends
 
 
-def test_outside_of_such_a_send_there_is_none():
+def test_the_id_is_none_without_a_receiver_that_needs_it():
     """Without a receiver that needs the id, the id is ``None``."""
     signal, seen = Signal(), []
 

@@ -1,4 +1,4 @@
-"""The memory of a send that collects errors."""
+"""A send that collects errors keeps no references to them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import aldis
 
 
 class Thing:
-    """Something to hold on to."""
+    """An object that can be weakly referenced."""
 
 
-def test_errors_keep_nothing_alive_once_the_outcomes_are_gone(
+def test_an_error_is_freed_with_the_outcomes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A payload that met an error dies with the outcomes, and needs no collector for it."""
+    """After an error, the payload is freed with the outcomes, without the garbage collector."""
     signal = aldis.Signal()
 
     def fail(sender: object, *, thing: Thing) -> None:
@@ -29,7 +29,7 @@ def test_errors_keep_nothing_alive_once_the_outcomes_are_gone(
     signal.connect(fail)
     thing = Thing()
     gone = weakref.ref(thing)
-    # What pytest keeps of the log would keep the error.
+    # The log records that pytest keeps refer to the error.
     monkeypatch.setattr(logging.getLogger("aldis"), "disabled", True)
     gc.disable()
     try:
@@ -46,14 +46,14 @@ def _send(signal: aldis.Signal, thing: Thing) -> None:
 
 
 def _asend(signal: aldis.Signal, thing: Thing) -> None:
-    signal.asend("north", thing=thing).send(None)  # nothing in it waits
+    signal.asend("north", thing=thing).send(None)  # no receiver waits, so it ends at once
 
 
 @pytest.mark.parametrize("send", [_send, _asend])
-def test_nor_does_the_error_that_was_put_off(
+def test_the_error_of_continue_on_error_is_freed(
     monkeypatch: pytest.MonkeyPatch, send: Callable[[aldis.Signal, Thing], None]
 ) -> None:
-    """The error of a signal with ``continue_on_error`` is released too."""
+    """The error that a send raises at its end is freed after it was handled."""
     signal = aldis.Signal()
     signal.continue_on_error = True
 
@@ -77,8 +77,8 @@ def test_nor_does_the_error_that_was_put_off(
         gc.enable()
 
 
-def test_an_error_still_says_where_the_receiver_raised() -> None:
-    """The traceback ends in the receiver."""
+def test_the_traceback_of_a_collected_error_ends_in_the_receiver() -> None:
+    """The traceback of an outcome's error shows the line that raised."""
     signal = aldis.Signal()
 
     def fail(sender: object) -> None:

@@ -32,8 +32,8 @@ class TestSymbols:
         assert aldis.ANY is pickle.loads(pickle.dumps(aldis.ANY, protocol))  # noqa: S301
         assert aldis.ANY is copy.deepcopy(aldis.ANY)
 
-    def test_equal_names_are_one_symbol(self):
-        """A symbol is known by its name, and printed as it."""
+    def test_two_symbols_with_one_name_are_one_object(self):
+        """A symbol is identified by its name. ``repr`` shows the name."""
         assert Symbol("lamp") is Symbol("lamp")
         assert Symbol("lamp") is not Symbol("flag")
         assert ("lamp", "ANY") == (repr(Symbol("lamp")), repr(aldis.ANY))
@@ -42,17 +42,17 @@ class TestSymbols:
 class TestProxies:
     @pytest.fixture
     def sender(self):
-        """Give the object that a proxy stands for."""
+        """Give the object behind a proxy."""
         return Sender()
 
     @pytest.fixture
     def proxy(self, sender):
-        """Give a proxy that is bound."""
+        """Give a bound proxy."""
         return LocalProxy(lambda: sender)
 
     @pytest.fixture
     def unbound(self):
-        """Give a proxy that stands for nothing."""
+        """Give an unbound proxy."""
         return LocalProxy(ContextVar("nothing"))
 
     def test_connecting_for_a_proxy(self, signal, sender, proxy):
@@ -60,10 +60,10 @@ class TestProxies:
         signal.connect(receive, proxy)
         assert [(receive, sender)] == signal.send(sender)
 
-    @pytest.mark.parametrize("sender_of_its_own", [True, False])
+    @pytest.mark.parametrize("has_a_receiver", [True, False])
     @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-    def test_a_metaclass_that_raises(self, signal, error, sender_of_its_own):
-        """An exception of a metaclass reaches the sender; only an AttributeError means no proxy."""
+    def test_an_error_of_a_metaclass_reaches_the_caller(self, signal, error, has_a_receiver):
+        """The check for a proxy handles only the AttributeError of a metaclass."""
 
         class Meta(type):
             def __getattr__(cls, name):
@@ -73,14 +73,14 @@ class TestProxies:
             """A sender."""
 
         signal.connect(receive)
-        if sender_of_its_own:
+        if has_a_receiver:
             signal.connect(receive, "north")
         signal.send("north")
         signal.send("north")
         with pytest.raises(error, match="_get_current_object"):
             signal.send(Sender())
 
-    def test_sending_by_a_proxy(self, signal, sender, proxy):
+    def test_sending_from_a_proxy(self, signal, sender, proxy):
         """Receivers get the object itself, never the proxy, from the first send on."""
         heard = Recorder()
         signal.connect(heard, sender)
@@ -91,7 +91,7 @@ class TestProxies:
         assert [True] * 6 == [each is sender for each in heard.senders]
         assert [True] == [value is sender for each, value in signal.send(proxy) if each is receive]
 
-    def test_sending_by_a_proxy_to_receivers_of_any(self, signal, sender, proxy):
+    def test_sending_from_a_proxy_to_receivers_of_any_sender(self, signal, sender, proxy):
         """A receiver of any sender gets the object behind the proxy too."""
         heard = Recorder()
         signal.connect(heard)
@@ -100,16 +100,16 @@ class TestProxies:
         signal.send(sender)
         assert [True] * 3 == [each is sender for each in heard.senders]
 
-    async def test_sending_async_by_a_proxy(self, signal, sender, proxy):
-        """Async sends unwrap too."""
+    async def test_sending_async_from_a_proxy(self, signal, sender, proxy):
+        """An async send passes the object behind the proxy to the receivers."""
         heard = Recorder()
         signal.connect(heard, sender)
         await signal.asend(proxy)
         await signal.asend_robust(proxy)
         assert [True, True] == [each is sender for each in heard.senders]
 
-    def test_disconnecting_and_asking_for_a_proxy(self, signal, sender, proxy):
-        """``disconnect``, ``has_receivers_for``, ``receivers_for``, ``explain`` unwrap too."""
+    def test_disconnecting_and_inspecting_for_a_proxy(self, signal, sender, proxy):
+        """``disconnect``, ``has_receivers_for``, ``receivers_for`` and ``explain`` unwrap it."""
         signal.connect(receive, sender)
         assert signal.has_receivers_for(proxy)
         assert [receive] == list(signal.receivers_for(proxy))
@@ -117,20 +117,20 @@ class TestProxies:
         signal.disconnect(receive, proxy)
         assert not signal.has_receivers_for(sender)
 
-    def test_handles_and_blocks_for_a_proxy(self, signal, sender, proxy):
-        """``subscribe`` and ``connected_to`` hold on to the object, not to the proxy."""
+    def test_subscriptions_and_blocks_for_a_proxy(self, signal, sender, proxy):
+        """``subscribe`` and ``connected_to`` use the object behind the proxy, not the proxy."""
         assert signal.subscribe(receive, proxy).sender is sender
         signal.disconnect(receive)
         with signal.connected_to(receive, proxy):
             assert [(receive, sender)] == signal.send(sender)
 
     def test_a_proxy_of_a_proxy(self, signal, sender, proxy):
-        """All layers are taken off."""
+        """The sender is the object behind the last proxy."""
         signal.connect(receive, LocalProxy(lambda: proxy))
         assert [(receive, sender)] == signal.send(sender)
 
     def test_a_proxy_for_a_value(self, signal):
-        """A proxy that stands for a str is the str."""
+        """A proxy for a str counts as the str."""
         signal.connect(receive, LocalProxy(lambda: "north"))
         assert [(receive, "north")] == signal.send("north")
 
@@ -157,7 +157,7 @@ class TestProxies:
             "explain",
         ],
     )
-    def test_an_unbound_proxy_is_a_clear_error(self, signal, unbound, use):
+    def test_an_unbound_proxy_raises_a_clear_error(self, signal, unbound, use):
         """The message names the proxy's type and the remedy, in every operation."""
         signal.connect(receive)
         with pytest.raises(UnboundSenderError, match=exactly(TEXT)) as raised:
@@ -167,14 +167,14 @@ class TestProxies:
 
 class TestHelpersOfBlinker:
     def test_make_id(self):
-        """Values are their own identifiers, objects and methods go by their ids."""
+        """A value is its own identifier. An object or a method is identified by ids."""
         recorder = Recorder()
         assert ("north", 7) == (make_id("north"), make_id(7))
         assert id(recorder) == make_id(recorder)
         assert (id(Recorder.__call__), id(recorder)) == make_id(recorder.__call__)
 
     def test_make_ref(self):
-        """A reference to a method lives as long as the object, and calls back."""
+        """A reference to a method lives as long as the object, and then calls its callback."""
         recorder, dead = Recorder(), []
         method, plain = make_ref(recorder.__call__), make_ref(recorder, dead.append)
         assert isinstance(method, WeakMethod)
@@ -183,5 +183,5 @@ class TestHelpersOfBlinker:
         assert (None, [plain]) == (method(), dead)
 
     def test_any_id_is_zero(self):
-        """``_by_sender`` lists receivers of every sender under ``ANY_ID``."""
+        """``_by_sender`` lists the receivers of any sender under ``ANY_ID``."""
         assert 0 == ANY_ID

@@ -1,4 +1,4 @@
-"""Strict mode: three warnings with their categories and lines, and no warning while it is off."""
+"""Strict mode has three warnings. Each has a category and the line of the caller."""
 
 import asyncio
 import sys
@@ -37,7 +37,7 @@ def here():
 
 
 def caught(work):
-    """Do some work and return the texts and places of its strict warnings."""
+    """Call ``work`` and return the texts and locations of its strict warnings."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         work()
@@ -46,7 +46,7 @@ def caught(work):
 
 
 class TestSwitch:
-    def test_it_says_what_it_was(self):
+    def test_set_strict_returns_the_previous_setting(self):
         """``set_strict`` returns whether it was on before."""
         assert not aldis.set_strict()
         assert aldis.core.is_strict()
@@ -54,18 +54,18 @@ class TestSwitch:
         assert not aldis.core.is_strict()
 
     @pytest.mark.parametrize(("value", "strict"), [("1", True), ("0", False), ("", False)])
-    def test_by_the_environment(self, value, strict):
-        """``ALDIS_STRICT=1`` turns it on at import."""
+    def test_the_environment_turns_it_on(self, value, strict):
+        """``ALDIS_STRICT=1`` turns strict mode on at import."""
         printed = run_python("import aldis.core; print(aldis.core.is_strict())", ALDIS_STRICT=value)
         assert str(strict) == printed
 
-    def test_its_warnings_have_a_category_of_their_own(self):
-        """They can be filtered apart from all others."""
+    def test_its_warnings_have_a_separate_category(self):
+        """A filter can select the warnings of strict mode."""
         assert issubclass(StrictWarning, AldisWarning)
         assert issubclass(AldisWarning, UserWarning)
 
-    def test_off_it_says_nothing(self, order_paid):
-        """Without strict mode none of the three is looked for."""
+    def test_without_strict_mode_no_warning_is_given(self, order_paid):
+        """Without strict mode, none of the three mistakes causes a warning."""
 
         def work():
             order_paid.connect(lambda sender, **extra: None)
@@ -81,8 +81,8 @@ OBITUARY = (
 )
 
 
-def in_words(receiver):
-    """Name a receiver with its place."""
+def describe(receiver):
+    """Return the name and the location of a receiver."""
     if isinstance(receiver, partial):
         return f"partial(receive) ({line_of(receive)})"
     if isinstance(receiver, Recorder):
@@ -99,7 +99,7 @@ def _local():
 
 
 @pytest.mark.usefixtures("strict")
-class TestReceiversThatDieUnheard:
+class TestReceiversThatDieBeforeTheirFirstCall:
     @pytest.mark.parametrize(
         ("make", "kind"),
         [
@@ -112,10 +112,10 @@ class TestReceiversThatDieUnheard:
         ],
         ids=["lambda", "partial", "method", "local", "object", "delivery"],
     )
-    def test_each_kind_is_reported_with_its_place(self, signal, make, kind):
+    def test_each_kind_is_reported_with_its_location(self, signal, make, kind):
         """At the send's line, the warning names the receiver, its location and the remedy."""
         receiver = make()
-        facts = {"signal": signal, "who": in_words(receiver), "kind": kind}
+        facts = {"signal": signal, "who": describe(receiver), "kind": kind}
         signal.connect(receiver)
         del receiver
         lines = []
@@ -128,8 +128,8 @@ class TestReceiversThatDieUnheard:
         assert [(OBITUARY.format(**facts), __file__, lines[0])] == seen
         assert [] == caught(work)
 
-    def test_one_that_was_called_may_die(self, signal):
-        """A receiver that did its work is not missed."""
+    def test_a_receiver_that_was_called_may_die(self, signal):
+        """The death of a receiver that was called causes no warning."""
 
         def work():
             receiver = _local()
@@ -140,7 +140,7 @@ class TestReceiversThatDieUnheard:
 
         assert [] == caught(work)
 
-    def test_one_that_is_held_or_has_a_name_is_not_watched(self, signal):
+    def test_strong_and_global_receivers_cause_no_warning(self, signal):
         """Strong receivers, functions of modules and disconnected receivers cause no warning."""
 
         def work():
@@ -154,7 +154,7 @@ class TestReceiversThatDieUnheard:
 
         assert [] == caught(work)
 
-    def test_the_oldest_comes_first(self, signal):
+    def test_warnings_are_in_the_order_of_the_deaths(self, signal):
         """Several deaths are reported in the order in which they happened."""
 
         def work():
@@ -169,8 +169,8 @@ class TestReceiversThatDieUnheard:
             if kind in text
         ]
 
-    def test_after_strict_mode_is_turned_off_nothing_is_said(self, signal):
-        """A death that strict mode noticed is not reported once it is off."""
+    def test_a_death_is_not_reported_after_strict_mode_is_turned_off(self, signal):
+        """A send reports a death only while strict mode is on."""
         signal.connect(lambda sender: None)
         assert not signal.receivers
         aldis.set_strict(False)
@@ -196,7 +196,7 @@ class TestPayloadsThatBreakTheContract:
             ),
         ],
     )
-    def test_each_problem_is_a_warning_at_the_send(self, order_paid, payload, problems):
+    def test_each_problem_causes_a_warning_at_the_send(self, order_paid, payload, problems):
         """A missing, undeclared or wrongly typed argument only causes a warning."""
         heard, lines = Recorder(), []
         order_paid.connect(heard)
@@ -221,7 +221,7 @@ class TestPayloadsThatBreakTheContract:
             ((Decimal(1),), None),
         ],
     )
-    def test_a_wrong_sender_is_a_warning(self, shop, how, sender, problem):
+    def test_a_wrong_sender_causes_a_warning(self, shop, how, sender, problem):
         """Each method that sends checks the sender against the contract."""
 
         @shop.define
@@ -244,7 +244,7 @@ class TestPayloadsThatBreakTheContract:
         assert [] == caught(weighed.send)
 
     def test_an_open_contract_allows_more(self, shop):
-        """With ``**extra`` in the contract, no argument counts as undeclared."""
+        """If the contract has ``**extra``, no argument counts as undeclared."""
 
         @shop.define
         def order_paid(sender, /, **extra: Any) -> None: ...
@@ -273,7 +273,7 @@ class TestPayloadsThatBreakTheContract:
         ],
     )
     def test_a_type_is_checked_as_far_as_isinstance_can(self, shop, annotation, value, fits):
-        """The contents of a container, protocols and unknown types are left to type checkers."""
+        """Strict mode does not check protocols, unknown types and the items of containers."""
 
         def lit(sender, /, *, depth): ...
 
@@ -281,8 +281,8 @@ class TestPayloadsThatBreakTheContract:
         signal = shop.define(lit)
         assert fits is not bool(caught(lambda: signal.send("shop", depth=value)))
 
-    async def test_in_async_sends(self, order_paid):
-        """``asend`` warns too, at the line that sends."""
+    async def test_async_sends_are_checked(self, order_paid):
+        """``asend`` warns at the line that sends."""
         with warnings.catch_warnings(record=True, action="always") as seen:
             line = here() + 1
             await order_paid.asend("shop", lines=[])
@@ -291,7 +291,7 @@ class TestPayloadsThatBreakTheContract:
         assert (__file__, line) == (warning.filename, warning.lineno)
 
     def test_a_signal_without_a_contract_is_not_checked(self, signal):
-        """An untyped signal promises nothing."""
+        """A signal without a contract accepts every payload."""
         assert [] == caught(lambda: signal.send("shop", anything=1))
 
 
@@ -306,10 +306,10 @@ CHANGES = {
 
 
 @pytest.mark.usefixtures("strict")
-class TestReceiversThatChangeWhatTheyGet:
+class TestReceiversThatChangeTheirArguments:
     @pytest.fixture
     def lit(self, shop):
-        """Give a signal that carries anything under one name."""
+        """Give a signal with one argument of any type."""
 
         @shop.define
         def lit(sender, /, *, value: Any) -> None: ...
@@ -322,12 +322,12 @@ class TestReceiversThatChangeWhatTheyGet:
         value, change = CHANGES[name]
         kind = type(value).__name__
 
-        def meddle(sender, value):
+        def modify(sender, value):
             change(value)
 
         bystander = Recorder()
         lit.connect(bystander)
-        lit.connect(meddle)
+        lit.connect(modify)
         lit.connect(bystander.__call__)
         lines = []
 
@@ -336,7 +336,7 @@ class TestReceiversThatChangeWhatTheyGet:
             lit.send("shop", value=value)
 
         text = (
-            f"lit: receiver {meddle.__qualname__} ({line_of(meddle)}) changed the {kind} "
+            f"lit: receiver {modify.__qualname__} ({line_of(modify)}) changed the {kind} "
             "'value' that it was handed; work on a copy, or declare the signal with "
             "define(mutable=True)"
         )
@@ -347,8 +347,8 @@ class TestReceiversThatChangeWhatTheyGet:
         "value",
         [1, "text", [1, [2]], {1: {2: 3}}, {1, "a"}, float("nan"), [float("nan")], object(), None],
     )
-    def test_what_is_left_alone_is_not_reported(self, lit, value):
-        """A receiver that only reads gives no warning, whatever it reads."""
+    def test_an_unchanged_argument_is_not_reported(self, lit, value):
+        """A receiver that only reads its argument causes no warning."""
         lit.connect(Recorder(), weak=False)
         assert [] == caught(lambda: lit.send("shop", value=value))
 
@@ -362,13 +362,13 @@ class TestReceiversThatChangeWhatTheyGet:
         assert [] == caught(lambda: lit.send("shop", value=Basket()))
 
     def test_a_container_that_holds_itself(self, lit):
-        """Watching comes to an end."""
+        """Strict mode can compare a container that contains itself."""
         value = []
         value.append(value)
         assert [] == caught(lambda: lit.send("shop", value=value))
 
-    def test_a_signal_that_exists_to_be_modified(self, shop):
-        """``define(mutable=True)`` opts out; the contract is still checked."""
+    def test_a_mutable_signal_may_be_changed(self, shop):
+        """``define(mutable=True)`` turns this check off. The contract is still checked."""
 
         @shop.define(mutable=True)
         def collect(sender, /, *, lines: list) -> None: ...
@@ -379,30 +379,30 @@ class TestReceiversThatChangeWhatTheyGet:
         assert [] == caught(lambda: collect.send("shop", lines=[]))
         assert 1 == len(caught(lambda: collect.send("shop")))
 
-    async def test_in_async_sends(self, lit):
-        """An async receiver is watched as well."""
+    async def test_async_sends_are_checked(self, lit):
+        """A change by an async receiver is reported."""
 
         @lit.connect
-        async def meddle(sender, value):
+        async def modify(sender, value):
             value.append(1)
 
         with pytest.warns(StrictWarning, match="changed the list 'value'"):
             await lit.asend("shop", value=[])
 
-    def test_a_change_before_an_error_is_not_hidden(self, lit):
+    def test_a_change_before_an_error_is_reported(self, lit):
         """In a robust send, a receiver that changes and then raises is reported."""
 
-        def meddle(sender, value):
+        def modify(sender, value):
             value.append(1)
             raise ValueError("lamp out")
 
-        lit.connect(meddle)
+        lit.connect(modify)
         assert 1 == len(caught(lambda: lit.send_robust("shop", value=[])))
 
 
-class TestPlaces:
-    def test_a_package_called_like_aldis_is_the_users(self, tmp_path):
-        """A module next to aldis whose path begins alike is where the warning points."""
+class TestLocations:
+    def test_a_package_whose_name_begins_with_aldis_is_not_aldis(self, tmp_path):
+        """The warning has the line of the user's package, although its path begins like aldis's."""
         copytree(Path(aldis.__file__).parent, tmp_path / "aldis")
         user = tmp_path / "aldis_lamps.py"
         user.write_text("def light(signal):\n    signal.send(wrong=1)\n", encoding="utf-8")
@@ -434,35 +434,35 @@ class TestAFunctionAsTheSender:
         assert __file__ == caught[0].filename
 
 
-class TestThePathOfASend:
-    """Strict mode checks only the signals that it can say something about."""
+class TestSpeedOfSends:
+    """Strict mode slows down only the signals that it can check."""
 
-    def walks(self, signal):
-        """Return whether the call loop walks the receivers of the last send by itself."""
+    def runs_in_the_call_loop(self, signal):
+        """Return whether the last send ran in the call loop, without the slow path."""
         signal.send("north")
         signal.send("north")
         return signal._routes.everyone is not None
 
-    def test_a_signal_without_anything_to_check_is_as_fast_as_ever(self, strict, signal):
-        """It has no contract, and no receiver that may die by accident."""
+    def test_a_signal_without_anything_to_check_is_as_fast_as_before(self, strict, signal):
+        """The signal has no contract and no receiver that can die by accident."""
         signal.connect(repr, weak=False)
-        assert self.walks(signal)
+        assert self.runs_in_the_call_loop(signal)
 
-    def test_it_follows_the_switch(self, order_paid):
-        """A signal that has a contract is checked while strict mode is on, and not afterwards."""
-        assert self.walks(order_paid)
+    def test_a_contract_is_checked_only_while_strict_mode_is_on(self, order_paid):
+        """Sends of a signal with a contract are slow only while strict mode is on."""
+        assert self.runs_in_the_call_loop(order_paid)
         before = aldis.set_strict()
         try:
             with pytest.warns(StrictWarning):
-                assert not self.walks(order_paid)
+                assert not self.runs_in_the_call_loop(order_paid)
         finally:
             aldis.set_strict(before)
-        assert self.walks(order_paid)
+        assert self.runs_in_the_call_loop(order_paid)
 
-    def test_it_ends_with_the_first_call_of_a_receiver(self, strict, signal):
+    def test_the_check_of_a_receiver_ends_with_its_first_call(self, strict, signal):
         """A receiver that was called may die, so later sends need no check."""
         signal.send("north")
         receiver = lambda sender: None
         signal.connect(receiver)
         assert signal._routes.everyone is None
-        assert self.walks(signal)
+        assert self.runs_in_the_call_loop(signal)

@@ -10,7 +10,7 @@ from tests.core.support import Recorder
 
 
 @pytest.fixture
-def hurried():
+def frequent_switches():
     """Let the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -19,7 +19,7 @@ def hurried():
 
 
 @pytest.mark.parametrize("make", [lambda: dict.fromkeys(range(5000)), lambda: set(range(5000))])
-def test_a_container_that_another_thread_changes(shop, strict, hurried, make):
+def test_a_container_that_another_thread_changes(shop, strict, frequent_switches, make):
     """A send may look at a container while another thread changes its size."""
     shared, done = make(), Event()
 
@@ -37,7 +37,7 @@ def test_a_container_that_another_thread_changes(shop, strict, hurried, make):
     thread.start()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it has changed is said, and is true
+            warnings.simplefilter("ignore")  # strict mode rightly reports the change
             for _ in range(20):
                 lit.send("north", shelf=shared)
     finally:

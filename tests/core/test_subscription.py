@@ -1,4 +1,4 @@
-"""``subscribe``: a handle undoes exactly one subscription, and owners are counted."""
+"""A handle of ``subscribe`` undoes exactly one subscription. A signal counts the owners."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def receive(sender, **extra):
 
 
 class TestCancel:
-    def test_it_undoes_exactly_this_one(self, signal):
+    def test_cancel_undoes_only_its_own_subscription(self, signal):
         """Cancelling leaves the receiver's subscriptions for other senders."""
         north = signal.subscribe(receive, "north")
         signal.subscribe(receive, "south")
@@ -20,7 +20,7 @@ class TestCancel:
         assert [] == resend(signal, "north")
         assert [(receive, "south")] == resend(signal, "south")
 
-    def test_a_second_time_does_nothing(self, signal):
+    def test_a_second_cancel_does_nothing(self, signal):
         """Another owner's subscription survives a repeated ``cancel``."""
         first = signal.subscribe(receive)
         signal.subscribe(receive)
@@ -28,8 +28,8 @@ class TestCancel:
         first.cancel()
         assert [(receive, "north")] == resend(signal, "north")
 
-    def test_what_two_owners_subscribed_stays_until_both_let_go(self, signal):
-        """The receiver is called once meanwhile, and no more afterwards."""
+    def test_a_receiver_of_two_owners_stays_until_both_cancel(self, signal):
+        """Until then, each send calls the receiver once."""
         first, second = signal.subscribe(receive), signal.subscribe(receive)
         assert [(receive, None)] == resend(signal)
         first.cancel()
@@ -55,8 +55,8 @@ class TestCancel:
         handle.cancel()
         assert [(receive, "north")] == resend(signal, "north")
 
-    def test_the_end_is_announced_once(self, signal):
-        """``receiver_disconnected`` is sent when the last owner lets go."""
+    def test_receiver_disconnected_is_sent_once(self, signal):
+        """``receiver_disconnected`` is sent when the last owner cancels."""
         heard = Recorder()
         signal.receiver_disconnected.connect(heard)
         first, second = (signal.subscribe(receive, "north") for _ in range(2))
@@ -66,13 +66,13 @@ class TestCancel:
         second.cancel()
         assert [{"receiver": receive, "sender": "north"}] == heard.payloads
 
-    def test_as_a_context_manager(self, signal):
+    def test_a_subscription_is_a_context_manager(self, signal):
         """The subscription ends with the ``with`` block."""
         with signal.subscribe(receive) as handle:
             assert handle.active
         assert not handle.active
 
-    def test_a_forgotten_handle_cancels_nothing(self, signal):
+    def test_a_dropped_handle_cancels_nothing(self, signal):
         """Only ``cancel`` ends a subscription."""
         handle = signal.subscribe(receive)
         del handle
@@ -98,9 +98,9 @@ class TestStrength:
         assert not signal.receivers
 
 
-class TestLooking:
-    def test_its_parts(self, signal):
-        """A handle names its signal, its receiver and its sender."""
+class TestReading:
+    def test_its_attributes(self, signal):
+        """A handle has its signal, its receiver and its sender."""
         handle = signal.subscribe(receive, "north")
         assert (signal, receive, "north") == (handle.signal, handle.receiver, handle.sender)
         assert aldis.ANY is signal.subscribe(receive).sender
@@ -115,7 +115,7 @@ class TestLooking:
         assert handle.sender is None
 
     @pytest.mark.parametrize(("sender", "scope"), [(aldis.ANY, "any sender"), ("north", "'north'")])
-    def test_it_prints_itself(self, signal, sender, scope):
+    def test_repr(self, signal, sender, scope):
         """The ``repr`` shows the receiver, the signal, the sender and the state."""
         handle = signal.subscribe(receive, sender)
         text = f"<Subscription of receive to an unnamed signal for {scope}; active>"

@@ -1,16 +1,16 @@
-"""Random programs in which foreign code interferes with a signal, each made from one number.
+"""Random programs in which foreign code interferes with a signal. A seed makes a program.
 
 ``run(seed)`` runs a program and returns its visible results. Receivers, senders, metaclasses,
-finalizers, weakref callbacks and keyword names are the foreign code: each acts when aldis calls
+finalizers, weakref callbacks and keyword names are the foreign code. Each acts when aldis calls
 it. It connects, disconnects, sends, mutes, initializes the signal again, runs the garbage collector
 or raises.
 
-The same seed gives the same program in every process: the actions of each piece of foreign code
-come from a random generator of its own, and the garbage collector runs only when the program says.
+A seed gives the same program in every process. Each piece of foreign code has a separate random
+generator for its actions, and the garbage collector runs only at the actions that collect.
 In a *tame* program only receivers act, so both engines must give equal results. In a *wild* program
 everything acts, and the engines may call a metaclass a different number of times.
 
-As a script, this reads seeds from standard input and writes a JSON document for each.
+As a script, this module reads seeds from standard input and writes a JSON document for each.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SENDERS: Final = 12
 NAMES: Final = ("a", "b", "sender_", "_async_wrapper", "x1", "x2", "x3", "x4", "x5", "x6", "x7")
 
 
-class Failure(Exception):  # noqa: N818 - it is raised on purpose
+class Failure(Exception):  # noqa: N818 - an intended error
     """A receiver raises this."""
 
 
@@ -70,7 +70,7 @@ class World:
     # -- foreign code --------------------------------------------------------------------------
 
     def act(self, who: str, *, often: bool = False) -> None:
-        """Do something, or nothing, in the name of a piece of foreign code."""
+        """Run a random action, or none, for a piece of foreign code."""
         if self.actions >= MOST_ACTIONS or self.depth >= DEEPEST:
             return
         count = self.calls[who] = self.calls.get(who, 0) + 1
@@ -85,12 +85,12 @@ class World:
             self.depth -= 1
 
     def act_if_wild(self, who: str) -> None:
-        """Do something if this program is wild."""
+        """Run a random action if this program is wild."""
         if self.wild:
             self.act(who)
 
     def step(self, random: Random) -> Any:
-        """Do one thing."""
+        """Run one random action."""
         self.actions += 1
         actions = TAME + WILD + SCENES if self.wild else TAME
         return random.choice(actions)(self, random)
@@ -100,15 +100,15 @@ class World:
         return self.signals[random.random() < 0.2]
 
     def receiver(self, random: Random) -> Any:
-        """Choose a receiver; it may be dead."""
-        return self.things.get(f"receiver {random.randrange(RECEIVERS)}", _stranger)
+        """Choose a receiver. It may be dead."""
+        return self.things.get(f"receiver {random.randrange(RECEIVERS)}", _substitute)
 
     def sender(self, random: Random) -> Any:
-        """Choose a sender; it may be dead."""
+        """Choose a sender. It may be dead."""
         return self.things.get(f"sender {random.randrange(SENDERS)}")
 
     def renew(self, kind: str, number: int) -> None:
-        """Make a receiver or a sender, and let the one before it die."""
+        """Replace a receiver or a sender with a new one, and let the old one die."""
         makers = MAKE_RECEIVER if kind == "receiver" else MAKE_SENDER
         who = f"{kind} {number}"
         made = makers[number % len(makers)](self, who)
@@ -137,7 +137,7 @@ class World:
         return next((who for who, each in self.things.items() if each == value), "something")
 
     def end(self) -> None:
-        """Let everything go."""
+        """Release all signals, receivers and senders."""
         self.open.close()
         detach(self.observer)
         set_strict(False)
@@ -151,8 +151,8 @@ class World:
 # -- receivers -----------------------------------------------------------------------------------
 
 
-def _stranger(sender: Any = None, **payload: Any) -> None:
-    """Receive in place of a receiver that is dead."""
+def _substitute(sender: Any = None, **payload: Any) -> None:
+    """Receive instead of a receiver that is dead."""
 
 
 def _function(world: World, who: str) -> Any:
@@ -180,7 +180,7 @@ class Actor:
             self.world.act(f"finalizer of {self.who}")
 
 
-class Moded(Actor):
+class WithDeliveryMode(Actor):
     """A receiver with a delivery mode that acts when it is connected."""
 
     def __bind_signal__(self, signal: Any) -> Any:
@@ -208,7 +208,7 @@ MAKE_RECEIVER: Final[list[Callable[[World, str], Any]]] = [
     _function,
     _method,
     _cycle,
-    Moded,
+    WithDeliveryMode,
     lambda world, who: partial(Actor(world, who)),
     lambda world, who: robust(Actor(world, who)),
     lambda world, who: once(Actor(world, who)),
@@ -276,7 +276,7 @@ def _text(world: World, who: str) -> Any:
 
 
 class Proxy:
-    """Stands for another sender."""
+    """A proxy of another sender."""
 
     def __init__(self, world: World, who: str) -> None:
         self.world = world
@@ -372,7 +372,7 @@ def _asend(world: World, random: Random) -> Any:
 
 def _send_warm(world: World, random: Random) -> Any:
     signal, sender = world.signal(random), world.sender(random)
-    signal.has_receivers_for(sender)  # the call loop walks the next send by itself
+    signal.has_receivers_for(sender)  # the next send runs in the call loop
     return signal.send(sender, a=1)
 
 
@@ -472,7 +472,7 @@ def _share_routes(world: World, random: Random) -> Any:
 def _change_class(world: World, random: Random) -> Any:
     sender = world.sender(random)
     if isinstance(sender, Actor):
-        sender.__class__ = random.choice([Actor, Moded, type(sender)])
+        sender.__class__ = random.choice([Actor, WithDeliveryMode, type(sender)])
 
 
 def _interrupt(world: World, random: Random) -> Any:
@@ -495,15 +495,15 @@ _CHANGES: Final = [
     _disconnect, _connected_to, _mute, _cancel_all, _drop, _renew, _collect, _clear, _continue,
     _observe, _look,
 ]  # fmt: skip
-#: What every program may do.
+#: The actions of every program.
 TAME: Final[list[Callable[[World, Random], Any]]] = _SENDS * 4 + _CONNECTS * 3 + _CHANGES
-#: What a wild program may do, too.
+#: The additional actions of a wild program.
 WILD: Final[list[Callable[[World, Random], Any]]] = [
     _initialize_again, _new_signal, _share_routes, _change_class, _interrupt, _strict, _collect,
 ]  # fmt: skip
 
 
-# Rare situations, each with something random in it.
+# Rare situations with random details.
 
 
 def _send_from_changing_class(world: World, random: Random) -> Any:
@@ -570,13 +570,13 @@ def _send_while_clearing(world: World, random: Random) -> Any:
             refs.append(weakref.ref(self.target))  # too late for the collector to clear it
 
     late = [Late(), Late(), Late()]
-    gc.freeze()  # so that the collector does not finalize them before it clears their holders
+    gc.freeze()  # the collector must clear their holders before it finalizes them
     signal: Any = aldis.Signal()
     signal.maker = Maker(signal)
     signal.connect(world.receiver(random), random.choice([aldis.ANY, "north"]), weak=False)
     signal.send()
     signal.has_receivers_for(random.choice([0.5, "north"]))
-    # The collector clears objects in the order in which it last met them.
+    # The collector clears objects in the order in which it last visited them.
     root = [signal, signal._routes]
     while late:
         between: list[Any] = [late.pop()]
@@ -598,7 +598,7 @@ SCENES: Final[list[Callable[[World, Random], Any]]] = [
 
 
 def run(seed: int) -> list[Any]:
-    """Run the program ``seed`` and return its visible results; nothing for a wild program."""
+    """Run the program ``seed``. Return its visible results, or an empty list if it is wild."""
     world = World(seed)
     results = []
     random = Random(seed)
@@ -606,13 +606,13 @@ def run(seed: int) -> list[Any]:
         world.actions = 0
         try:
             results.append(world.name(world.step(random)))
-        except BaseException as error:  # noqa: BLE001 - foreign code raises everything
+        except BaseException as error:  # noqa: BLE001 - foreign code raises any exception
             results.append(type(error).__name__)
         with suppress(BaseException):
             results.append([len(signal.receivers) for signal in world.signals])
     try:
         world.end()
-    except BaseException as error:  # noqa: BLE001 - foreign code raises everything
+    except BaseException as error:  # noqa: BLE001 - foreign code raises any exception
         results.append(type(error).__name__)
     world.actions = MOST_ACTIONS
     gc.collect()
@@ -631,7 +631,7 @@ def main() -> None:
         if number % 100 == 0:
             gc.unfreeze()  # a program may have frozen its garbage
             gc.collect()
-            gc.freeze()  # so that a collection looks at the program only
+            gc.freeze()  # a collection then visits the objects of the program only
         say(json.dumps(run(int(line)), default=str))
 
 

@@ -13,11 +13,11 @@ SOURCE = Path(__file__).parents[3] / "src" / "aldis" / "core" / "_dispatch.c"
 HEADERS = Path(sysconfig.get_path("include"))
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
-@pytest.mark.skipif(not (HEADERS / "Python.h").exists(), reason="there are no Python headers")
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.skipif(not (HEADERS / "Python.h").exists(), reason="no Python headers")
 def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
-    """On each supported Python, with the compiler's usual warnings on."""
-    # Fields that are left out of a static struct are zero: every extension is written so.
+    """The compiler's usual warnings are on, and each supported Python runs this test."""
+    # Missing fields of a static struct are zero. Extensions rely on this.
     strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
     command = ["gcc", "-O2", *strict, "-fPIC", f"-I{HEADERS}", "-c", str(SOURCE)]
     done = subprocess.run(

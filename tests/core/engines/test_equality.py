@@ -27,7 +27,7 @@ NAMES = st.sampled_from(["a", "b", "c", "sender_", "x1", "x2", "x3", "x4", "x5",
 
 
 def steps(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return steps whose sends make their receivers take the steps ``inside``."""
+    """Return steps. Their sends make the receivers run the steps ``inside``."""
     payload = st.dictionaries(NAMES, st.integers(0, 3), max_size=12).flatmap(
         lambda plain: st.fixed_dictionaries(
             {name: st.just(value) for name, value in plain.items()},
@@ -96,13 +96,13 @@ def engine(no_extensions: str) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[tuple[Engine, Engine]]:
-    """The Python engine and the compiled one."""
+    """Give the Python engine and the C engine."""
     with engine("1") as python, engine("0") as compiled:
         yield python, compiled
 
 
 def test_the_two_processes_run_different_engines(engines: tuple[Engine, Engine]) -> None:
-    """The comparison compares something."""
+    """One process runs the Python engine and the other one runs the C engine."""
     assert [False, True] == [each.compiled for each in engines]
 
 
@@ -111,7 +111,7 @@ def test_the_two_processes_run_different_engines(engines: tuple[Engine, Engine])
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(program=PROGRAMS)
-def test_random_programs_look_the_same_on_both(
+def test_random_programs_have_equal_results_on_both_engines(
     engines: tuple[Engine, Engine], program: list[Any]
 ) -> None:
     """Results, order, exceptions, tracebacks and reference counts are equal after every step."""

@@ -1,7 +1,7 @@
-"""Code of the user that runs in the middle of a send and changes the signal.
+"""Code of the user runs in the middle of a send and changes the signal.
 
-Each program runs in a process of its own, because a memory error would end the process. With
-PYTHONMALLOC=debug, Python overwrites memory that was freed.
+Each program runs in a separate process, because a memory error would end the process. With
+PYTHONMALLOC=debug, Python overwrites freed memory.
 """
 
 import gc
@@ -196,8 +196,8 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("no_extensions", ["1", "0"])
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
-def test_a_program_that_interferes_with_a_send(program: str, no_extensions: str) -> None:
-    """The process ends normally, and the send finishes as it began."""
+def test_code_that_interferes_with_a_send_ends_normally(program: str, no_extensions: str) -> None:
+    """No program causes a memory error or changes a running send."""
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", program],
         capture_output=True,
@@ -206,17 +206,17 @@ def test_a_program_that_interferes_with_a_send(program: str, no_extensions: str)
         timeout=60,
         env={
             "PYTHONMALLOC": "debug",
-            **os.environ,  # tools/sanitize.sh sets another allocator, and preloads the sanitizer
+            **os.environ,  # tools/sanitize.sh sets another allocator and preloads the sanitizer
             "ALDIS_NO_EXTENSIONS": no_extensions,
             "PYTHONPATH": ":".join(sys.path),
         },
     )
-    said = done.stderr
-    if program == CLEARED and no_extensions == "1" and "AttributeError" in said:
-        # From Python 3.13 on, the collector has taken the attributes of the engine's objects away.
-        assert said.startswith("Exception ignored in: <function Late.__del__")
-        said = ""
-    assert ("", 0) == (said, done.returncode)
+    stderr = done.stderr
+    if program == CLEARED and no_extensions == "1" and "AttributeError" in stderr:
+        # From Python 3.13 on, the collector has already cleared the attributes of the engine.
+        assert stderr.startswith("Exception ignored in: <function Late.__del__")
+        stderr = ""
+    assert ("", 0) == (stderr, done.returncode)
 
 
 @pytest.mark.skipif(not aldis.COMPILED, reason="the C engine is not in use")
@@ -231,7 +231,7 @@ def test_routes_refuse_anything_but_links(links: object) -> None:
 
 @pytest.mark.skipif(not aldis.COMPILED, reason="the C engine is not in use")
 def test_routes_hold_their_module() -> None:
-    """The memory of the module lives as long as the routes that point into it."""
+    """The routes keep alive the module whose memory they use."""
     routes = aldis.Signal()._routes
     module = sys.modules["aldis.core._dispatch"]
     assert any(each is module for each in gc.get_referents(routes))

@@ -1,4 +1,4 @@
-"""Random programs in which foreign code interferes with a signal; see fuzz_program.py."""
+"""Random programs in which foreign code interferes with a signal. fuzz_program.py makes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_random_programs_show_no_fault(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.fixture
 def python() -> fuzz.Engine:
-    """Give an engine that says what it is, and then nothing unusual."""
+    """Give an engine that names itself and returns empty results."""
     return fuzz.Engine(compiled=False, command=_engine("false", "print(line)"))
 
 

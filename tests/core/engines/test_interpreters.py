@@ -47,8 +47,8 @@ print("all interpreters sent")
 
 
 @pytest.mark.parametrize("no_extensions", ["1", "0"])
-def test_each_interpreter_has_a_call_loop_of_its_own(no_extensions: str) -> None:
-    """Interpreters that come and go send, and leave the first one's observers alone."""
+def test_each_interpreter_has_a_separate_call_loop(no_extensions: str) -> None:
+    """Sends in new interpreters do not affect the observers of the first interpreter."""
     done = subprocess.run(
         [sys.executable, "-c", OUTSIDE, INSIDE],
         capture_output=True,

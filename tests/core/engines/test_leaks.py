@@ -1,4 +1,4 @@
-"""Many sends and connections leave no memory behind."""
+"""Many sends and connections do not leak memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.stress
 
 TIMES = sized(100_000, 1_000_000)
 
-#: What the interpreter itself may keep: caches and free lists, whatever the number of repetitions.
+#: The interpreter's caches and free lists may grow by this, for any number of repetitions.
 SLACK = 200
 
 
 def growth(work: Callable[[int], None]) -> int:
-    """Return how many blocks of memory are left by many repetitions after a warm-up."""
+    """Return the number of memory blocks that many repetitions leak after a warm-up."""
     work(1000)
     gc.collect()
     before = sys.getallocatedblocks()
@@ -52,8 +52,8 @@ def connected() -> tuple[aldis.Signal, list[Any]]:
     return signal, [receive, listener]
 
 
-def test_sends_leave_nothing() -> None:
-    """Sends with keyword arguments and a wrapper, plain and to a scoped sender."""
+def test_sends_do_not_leak() -> None:
+    """The sends have keyword arguments, a wrapper, and senders with and without receivers."""
     signal, _kept = connected()
     wrapper = list
 
@@ -65,8 +65,8 @@ def test_sends_leave_nothing() -> None:
     assert growth(work) < SLACK
 
 
-def test_scoped_sends_leave_nothing() -> None:
-    """Sends from senders of every kind."""
+def test_sends_from_every_kind_of_sender_do_not_leak() -> None:
+    """The senders are objects and values of every kind."""
     signal, _kept = connected()
     signal.disconnect(_kept[0])
     signal.connect(_kept[0], 7)
@@ -80,8 +80,8 @@ def test_scoped_sends_leave_nothing() -> None:
     assert growth(work) < SLACK
 
 
-def test_sends_to_nobody_leave_nothing() -> None:
-    """Sends without receivers."""
+def test_sends_without_receivers_do_not_leak() -> None:
+    """The signal has no receiver."""
     signal = aldis.Signal()
 
     def work(times: int) -> None:
@@ -91,8 +91,8 @@ def test_sends_to_nobody_leave_nothing() -> None:
     assert growth(work) < SLACK
 
 
-def test_failures_leave_nothing() -> None:
-    """Sends that end in an exception: a receiver's, or that of a wrong call."""
+def test_failed_sends_do_not_leak() -> None:
+    """The sends end with the exception of a receiver, or have wrong arguments."""
     signal, _kept = connected()
 
     @signal.connect
@@ -112,8 +112,8 @@ def test_failures_leave_nothing() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_connections_leave_nothing() -> None:
-    """Connects and disconnects, of functions and of methods."""
+def test_connections_do_not_leak() -> None:
+    """Functions and methods are connected and disconnected."""
     signal, _kept = connected()
     listener = Listener()
 

@@ -1,7 +1,7 @@
-"""Runs small programs on the engine that this process has chosen and reports all visible results.
+"""Runs small programs on the engine of this process and reports all visible results.
 
-One JSON document a line on standard input, one report a line on standard output. The first line of
-output says which engine it is.
+Each line of standard input is a JSON document, and each line of standard output is its report. The
+first line of output names the engine.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from aldis.core import Observer, attach, detach
 
 
 class Colour(StrEnum):
-    """A string that is also a member."""
+    """Members that are strings."""
 
     RED = "red"
 
 
 class Size(IntEnum):
-    """An int that is also a member."""
+    """Members that are ints."""
 
     ONE = 1
 
@@ -50,7 +50,7 @@ class Slotted:
 
 
 class Proxy:
-    """Stands for another object, as werkzeug's LocalProxy does."""
+    """A proxy of another object, like werkzeug's LocalProxy."""
 
     def __init__(self, target: object) -> None:
         self._target = target
@@ -60,7 +60,7 @@ class Proxy:
 
 
 def successor(sender: object, **payload: object) -> str:
-    """Receive in place of a receiver that has died."""
+    """Receive instead of a receiver that has died."""
     return f"successor {sorted(payload)}"
 
 
@@ -85,7 +85,7 @@ class Machine:
         self.receivers.append(self.signals[1].send)
 
     def make(self, number: int) -> Any:
-        """Return a receiver of one's own kind."""
+        """Return a receiver. The number decides its kind."""
 
         def receiver(sender: object, **payload: Any) -> int:
             self.log.append((number, sorted(payload)))
@@ -98,16 +98,16 @@ class Machine:
         return receiver
 
     def run(self, step: list[Any]) -> Any:
-        """Carry out one step of a program."""
+        """Run one step of a program."""
         name, *given = step
         return getattr(self, f"do_{name}")(*given)
 
     def do_connect(self, receiver: int, sender: int, weak: bool) -> None:
-        """Connect, perhaps again."""
+        """Connect a receiver that may be connected already."""
         self.signal.connect(self.receivers[receiver], self.senders[sender], weak=weak)
 
     def do_disconnect(self, receiver: int, sender: int) -> None:
-        """Disconnect, perhaps in vain."""
+        """Disconnect a receiver that may not be connected."""
         self.signal.disconnect(self.receivers[receiver], self.senders[sender])
 
     def do_send(self, sender: int, payload: dict[str, Any]) -> Any:
@@ -115,7 +115,7 @@ class Machine:
         return self.signal.send(self.senders[sender], **payload)
 
     def do_send_wrapped(self, sender: int, payload: dict[str, Any]) -> Any:
-        """Send as Flask does."""
+        """Send with an async wrapper, as Flask does."""
         return self.signal.send(self.senders[sender], _async_wrapper=lambda each: each, **payload)
 
     def do_send_robust(self, sender: int, payload: dict[str, Any]) -> Any:
@@ -126,7 +126,7 @@ class Machine:
         ]
 
     def do_send_bare(self) -> Any:
-        """Send without anything."""
+        """Send without a sender and without arguments."""
         return self.signal.send()
 
     def do_send_badly(self) -> Any:
@@ -143,31 +143,31 @@ class Machine:
         (attach if on else detach)(self.observer)
 
     def do_continue_on_error(self, on: bool) -> None:
-        """Go on after an error, or not."""
+        """Set whether sends continue after an error."""
         self.signal.continue_on_error = on
 
     def do_mute(self, step: list[Any]) -> Any:
-        """Do something while muted."""
+        """Run a step while the signal is muted."""
         with self.signal.muted():
             return self.run(step)
 
     def name(self, value: Any) -> Any:
-        """Write a result so that two processes can compare it."""
+        """Return the text of a result, so that two processes can compare it."""
         if isinstance(value, (list, tuple)):
             return [self.name(each) for each in value]
         for number, receiver in enumerate(self.receivers):
             if value == receiver:
                 return f"receiver {number}"
-        if callable(value):  # a receiver that was dropped; a bound send is of another type on each
+        if callable(value):  # a dropped receiver; the type of a bound send differs between engines
             return "a callable"
         return value if isinstance(value, (int, str, type(None))) else type(value).__name__
 
     def report(self, step: list[Any]) -> dict[str, Any]:
-        """Carry out a step and say everything that can be seen afterwards."""
+        """Run a step and return everything that is visible afterwards."""
         seen: dict[str, Any] = {}
         try:
             seen["result"] = self.name(self.run(step))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
+        except Exception as error:  # noqa: BLE001 - the test compares every error
             seen["error"] = [type(error).__name__, str(error)]
             seen["traceback"] = [
                 frame.name
@@ -185,7 +185,7 @@ class Machine:
 
 
 def main() -> None:
-    """Serve programs until standard input ends."""
+    """Run programs until standard input ends."""
     logging.disable()
     say = partial(print, flush=True)
     say(json.dumps(aldis.COMPILED))

@@ -8,17 +8,17 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Skip these tests under a tracer, coverage's or a debugger's.
+    """Skip these tests under a tracer, such as coverage or a debugger.
 
-    It works between any two lines, where the engine lets nobody come in between, and takes locks
-    of its own, which an interrupt or a fork may leave locked.
+    A tracer runs between any two lines, even where the engine must not be interrupted. Its own
+    locks may stay locked after an interrupt or a fork.
     """
     if sys.gettrace() is None:
         return
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="a tracer comes between what is together"))
+            item.add_marker(pytest.mark.skip(reason="a tracer interrupts atomic operations"))
 
 
 @pytest.fixture
@@ -31,5 +31,5 @@ def unraised(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def small_heap():
-    """Collect the garbage of earlier tests, so that the collector is fast."""
+    """Collect the garbage of earlier tests, to make the collector fast."""
     gc.collect()

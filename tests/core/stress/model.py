@@ -1,6 +1,6 @@
 """A naive model of a signal: a list of connections.
 
-It knows receivers and senders by their names only, so that it keeps nobody alive.
+It stores only the names of receivers and senders, so it keeps no object alive.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ ANYBODY = "any sender"
 
 @dataclass
 class Listener:
-    """One connection with its owners, and whether each owner holds the receiver weakly."""
+    """A connection with its owners. Each owner holds the receiver weakly or strongly."""
 
     receiver: str
     sender: object
@@ -19,15 +19,15 @@ class Listener:
 
     @property
     def strong(self):
-        """Whether one of the owners holds the receiver strongly."""
+        """Return whether an owner holds the receiver strongly."""
         return not all(self.owners.values())
 
 
 class Model:
-    """The listeners of a signal in connection order.
+    """The listeners of a signal, in connection order.
 
     Args:
-        body_of: From a receiver's name to the name of the object that it is, or is a method of.
+        body_of: Maps a receiver's name to the name of its object. A method's object is bound to it.
         held: The names of senders that a connection keeps alive.
     """
 
@@ -38,14 +38,14 @@ class Model:
         self.muted = 0
 
     def find(self, receiver, sender):
-        """Return the one listener, or ``None``."""
+        """Return the listener of a receiver and a sender, or ``None``."""
         found = [
             each for each in self.listeners if (each.receiver, each.sender) == (receiver, sender)
         ]
         return found[0] if found else None
 
     def connect(self, receiver, sender, owner, *, weak):
-        """Let ``owner`` own a listener; a new one comes last."""
+        """Add ``owner`` to a listener. A new listener is the last one."""
         listener = self.find(receiver, sender)
         if listener is None:
             listener = Listener(receiver, sender)
@@ -54,13 +54,13 @@ class Model:
         return listener
 
     def disconnect(self, receiver, sender):
-        """Undo one listener, or all of the receiver's."""
+        """Remove one listener, or all listeners of the receiver."""
         for each in list(self.listeners):
             if each.receiver == receiver and sender in (ANYBODY, each.sender):
                 self._remove(each)
 
     def cancel(self, listener, owner):
-        """Take one owner away, and the listener with the last."""
+        """Remove an owner. Without owners, the listener is removed too."""
         listener.owners.pop(owner, None)
         if listener.live and not listener.owners:
             self._remove(listener)
@@ -75,10 +75,10 @@ class Model:
         return [each for each in self.listeners if each.sender in (ANYBODY, sender)]
 
     def receivers_for(self, sender):
-        """Return the names of the receivers that hear ``sender``, each once."""
+        """Return the names of the receivers that are called for ``sender``, each once."""
         return list(dict.fromkeys(each.receiver for each in self.for_sender(sender)))
 
-    def turns(self, sender):
+    def calls(self, sender):
         """Yield the receivers that a send calls. A dead or disconnected receiver is skipped."""
         called = set()
         for each in [] if self.muted else self.for_sender(sender):
@@ -86,8 +86,8 @@ class Model:
                 called.add(each.receiver)
                 yield each.receiver
 
-    def settle(self, bodies, senders):
-        """Remove the dead receivers and senders, if only ``bodies`` and ``senders`` are alive."""
+    def remove_dead(self, bodies, senders):
+        """Remove every receiver and sender whose name is not in ``bodies`` or ``senders``."""
         while True:
             kept = {self.body_of(each.receiver) for each in self.listeners if each.strong}
             gone = [

@@ -13,7 +13,7 @@ class Number(IntEnum):
 
 
 class Alike:
-    """Equal to every other one, and yet itself."""
+    """A sender that is equal to every other instance, but not identical."""
 
     def __init__(self, name):
         self.name = name
@@ -26,22 +26,22 @@ class Alike:
 
 
 class Body:
-    """Something that is a receiver, and has methods that are."""
+    """A receiver whose methods are receivers too."""
 
     def __init__(self, machine, name):
         self.machine = machine
         self.name = name
 
-    def hear(self, sender, **extra):
-        """Receive by one method."""
-        return self.machine.called(f"{self.name}.hear")
+    def receive(self, sender, **extra):
+        """Receive with the first method."""
+        return self.machine.called(f"{self.name}.receive")
 
-    def listen(self, sender, **extra):
-        """Receive by another method."""
-        return self.machine.called(f"{self.name}.listen")
+    def receive_too(self, sender, **extra):
+        """Receive with the second method."""
+        return self.machine.called(f"{self.name}.receive_too")
 
     def __call__(self, sender, **extra):
-        """Receive by itself."""
+        """Receive with the object."""
         return self.machine.called(f"{self.name}.call")
 
 
@@ -55,14 +55,14 @@ def make_function(machine, name):
     return function
 
 
-#: How a body is made, and its receivers from it, by the second half of their names.
+#: Ways to make a body, and to make receivers from it, by the second half of their names.
 KINDS = {
     "function": (make_function, {"self": lambda body: body}),
     "object": (
         Body,
         {
-            "hear": lambda body: body.hear,
-            "listen": lambda body: body.listen,
+            "receive": lambda body: body.receive,
+            "receive_too": lambda body: body.receive_too,
             "call": lambda body: body,
         },
     ),
@@ -73,7 +73,7 @@ KINDS = {
     ),
 }
 
-#: The senders that everybody knows, by the names that they go by. What is equal is one sender.
+#: The permanent senders by their names. Equal values count as one sender.
 CONSTANTS = {
     "None": [None],
     "0": [0],
@@ -84,14 +84,14 @@ CONSTANTS = {
     "70001": [70001, int("70001")],
 }
 
-#: The senders that come and go, and whether a connection keeps them alive.
+#: The senders that may die, and whether a connection keeps them alive.
 MORTALS = {
     "plain": (lambda name: Body(None, name), False),
     "alike": (Alike, False),
     "list": (lambda name: [name], True),
 }
 
-#: Methods written in C, which do not say that they are called.
+#: Methods in C. They do not report their calls.
 SILENT = (".count", ".__contains__")
 
 RECEIVERS = [

@@ -1,4 +1,4 @@
-"""Checks of the registry's tables that must pass at any moment, and ways to disturb them."""
+"""Checks of the registry's tables that must pass at any time, and interruptions of operations."""
 
 import gc
 
@@ -75,13 +75,13 @@ def assert_nothing_left(signal):
 
 
 class Interruption:
-    """Runs something in the middle of a block: when the collector has come ``delay`` times in it.
+    """Runs a function inside a block, after the garbage collector has run ``delay`` times.
 
-    It may come whenever a container is made: in the block it does. Up to Python 3.11 that is in the
-    middle of the operation that makes one; from 3.12 on at the next call or loop after it.
+    In the block, the collector runs for each new container. Up to Python 3.11, it runs inside the
+    operation that makes the container. From 3.12 on, it runs at the next call or loop.
 
     Attributes:
-        came: Whether the block was long enough.
+        came: Whether the interruption happened before the end of the block.
     """
 
     def __init__(self, what, delay):
@@ -98,7 +98,7 @@ class Interruption:
         return self
 
     def count(self):
-        """Hear that the collector has come."""
+        """Count a run of the collector."""
         if not self._armed:
             return
         if self._delay == 0:
@@ -121,23 +121,23 @@ class _Garbage:
     def __init__(self, last_words):
         self.last_words = last_words
         self.itself = [self]
-        self.ballast = [[], [], [], []]  # so that the collector finds it worth while to come again
+        self.ballast = [[], [], [], []]  # enough objects for the next run of the collector
 
     def __del__(self):
         self.last_words()
 
 
 def interrupt_everywhere(scene):
-    """Run ``scene`` again and again, with an interruption at each point where one can be.
+    """Run ``scene`` repeatedly, with an interruption at each possible point.
 
     Args:
-        scene: Called with a function that makes the interruption from what it shall do; returns
-            the interruption.
+        scene: A function that interrupts an operation and returns the interruption. Its argument
+            makes an interruption from the function to run.
 
     Returns:
-        How often it was interrupted.
+        The number of interruptions.
     """
     delay = 0
-    while scene(lambda what: Interruption(what, delay)).came:  # noqa: B023 - it is called at once
+    while scene(lambda what: Interruption(what, delay)).came:  # noqa: B023 - the lambda is called at once
         delay += 1
     return delay

@@ -1,6 +1,6 @@
-"""Receivers and senders that come and go leave no memory behind.
+"""Short-lived receivers and senders do not leak memory.
 
-The large size of the tests makes a million rounds of each kind, which takes some minutes.
+The large size of the tests runs a million rounds of each kind and takes some minutes.
 """
 
 import gc
@@ -18,7 +18,7 @@ from tests.sizes import sized
 MOST = sized(100_000, 1_000_000)
 MANY = sized(5_000, 1_000_000)
 
-#: Blocks that come and go with caches of the interpreter, whatever the number of rounds.
+#: Memory blocks by which caches of the interpreter may grow, for any number of rounds.
 SLACK = 300
 
 pytestmark = pytest.mark.stress
@@ -28,18 +28,18 @@ class Sender:
     pass
 
 
-class Ear:
+class Listener:
     """An object whose method is a receiver."""
 
-    def hear(self, sender, **extra):
+    def receive(self, sender, **extra):
         """Receive."""
 
 
 def resident(sender, **extra):
-    """Receive, and stay."""
+    """Receive. This receiver stays connected."""
 
 
-def come_and_go(signal):
+def connect_send_drop(signal):
     """Connect a new function for a new sender, send, and let both die."""
     sender = Sender()
 
@@ -50,7 +50,7 @@ def come_and_go(signal):
     signal.send(sender)
 
 
-def short_lives(signal):
+def connect_and_drop(signal):
     """Connect a new function for a new sender, and let both die."""
     sender = Sender()
 
@@ -61,7 +61,7 @@ def short_lives(signal):
 
 
 def weak_function(signal):
-    """Connect a new function for any sender and let it die unheard."""
+    """Connect a new function for any sender and let it die without a send."""
 
     def receiver(sender, **extra):
         return None
@@ -71,14 +71,14 @@ def weak_function(signal):
 
 def weak_method(signal):
     """Connect a method of a new object, twice, and let it die."""
-    ear = Ear()
-    signal.connect(ear.hear)
-    signal.connect(ear.hear, sender="name")
+    ear = Listener()
+    signal.connect(ear.receive)
+    signal.connect(ear.receive, sender="name")
     signal.send("name")
 
 
 def builtin_method(signal):
-    """Connect a method written in C of a new object and let it die."""
+    """Connect a method in C of a new object and let the object die."""
     signal.connect(deque(maxlen=1).append)
     signal.send("name")
 
@@ -108,8 +108,8 @@ def same_for_new_senders(signal):
     signal.send(sender)
 
 
-def new_words(signal, count=iter(range(10**9))):  # noqa: B008 - all rounds share it
-    """Connect for a new word and a new number, and disconnect."""
+def new_words(signal, count=iter(range(10**9))):  # noqa: B008 - all rounds share the iterator
+    """Connect for a new str and a new int, and disconnect."""
     number = next(count) + 10**6
     for sender in (f"word {number}", number):
         signal.connect(resident, sender=sender)
@@ -118,7 +118,7 @@ def new_words(signal, count=iter(range(10**9))):  # noqa: B008 - all rounds shar
 
 
 def unweakrefable_sender(signal):
-    """Connect for a sender that has to be held, and disconnect."""
+    """Connect for a sender without weak references, and disconnect."""
     sender = [1]
     signal.connect(resident, sender=sender)
     signal.send(sender)
@@ -147,7 +147,7 @@ def send_only(signal):
 
 
 def failing(signal):
-    """Connect in vain: it cannot be held weakly."""
+    """Try to connect a receiver without weak references."""
     with pytest.raises(TypeError):
         signal.connect([].append, sender=Sender())
 
@@ -168,7 +168,7 @@ ROUNDS = [
 
 
 def grown(work, signal, times):
-    """Return by how many blocks of memory ``work`` grows when it is done ``times`` times."""
+    """Return the number of memory blocks that ``times`` calls of ``work`` leak."""
     for _ in repeat(None, 1000):
         work(signal)
     signal._cleanup_bookkeeping()
@@ -181,17 +181,17 @@ def grown(work, signal, times):
     return sys.getallocatedblocks() - before
 
 
-@pytest.mark.parametrize("work", [short_lives, send_only], ids=lambda each: each.__name__)
-def test_receivers_and_senders_that_die(work):
-    """Weak receivers for as many senders leave the memory as it was when they have died."""
+@pytest.mark.parametrize("work", [connect_and_drop, send_only], ids=lambda each: each.__name__)
+def test_dead_receivers_and_senders_use_no_memory(work):
+    """After the death of weak receivers and their senders, memory use is as before."""
     signal = Signal()
     assert grown(work, signal, MOST) < SLACK
     assert_nothing_left(signal)
 
 
-@pytest.mark.parametrize("work", [come_and_go, *ROUNDS], ids=lambda each: each.__name__)
-def test_churn_beside_those_who_stay(work):
-    """While other receivers come and go, permanent receivers use no more memory and are called."""
+@pytest.mark.parametrize("work", [connect_send_drop, *ROUNDS], ids=lambda each: each.__name__)
+def test_short_lived_receivers_do_not_affect_permanent_ones(work):
+    """Permanent receivers are called and use no more memory while others connect and die."""
     signal, sender = Signal(), Sender()
     receivers = [lambda sender, number=number, **extra: number for number in range(3)]
     for receiver, scope in zip(receivers, (Signal.ANY, sender, "name"), strict=True):
@@ -205,9 +205,11 @@ def test_churn_beside_those_who_stay(work):
     assert_nothing_left(signal)
 
 
-@pytest.mark.parametrize("work", [come_and_go, *ROUNDS, failing], ids=lambda each: each.__name__)
-def test_nothing_is_traced_to_the_engine(work):
-    """No line of the engine keeps memory that grows with the number of rounds."""
+@pytest.mark.parametrize(
+    "work", [connect_send_drop, *ROUNDS, failing], ids=lambda each: each.__name__
+)
+def test_no_line_of_the_engine_leaks(work):
+    """The memory of no line of the engine grows with the number of rounds."""
     signal = Signal()
     for _ in repeat(None, 200):
         work(signal)
@@ -227,8 +229,8 @@ def test_nothing_is_traced_to_the_engine(work):
     assert_nothing_left(signal)
 
 
-def test_many_at_once():
-    """Fifty thousand dead receivers are removed in one operation."""
+def test_many_dead_receivers_are_removed_at_once():
+    """One operation removes fifty thousand dead receivers."""
     signal = Signal()
     receivers = [lambda sender, **extra: None for _ in range(50_000)]
     senders = [Sender() for _ in range(1000)]

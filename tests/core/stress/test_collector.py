@@ -1,4 +1,4 @@
-"""The garbage collector runs code that uses the signal in the middle of an operation."""
+"""The garbage collector runs code that uses a signal during an operation of the signal."""
 
 import gc
 import threading
@@ -23,26 +23,26 @@ class Sender:
 
 
 class Roomy:
-    """A sender of an unusual size: where one was, the next one is made."""
+    """A sender of an unusual size, so that a new one gets the address of a dead one."""
 
     __slots__ = (*[f"unused_{number}" for number in range(30)], "__weakref__")
 
 
-class Ear:
+class Listener:
     """An object whose methods are receivers."""
 
-    def hear(self, sender, **extra):
+    def receive(self, sender, **extra):
         """Receive."""
         return "ear"
 
-    def listen(self, sender, **extra):
-        """Receive as well."""
+    def receive_too(self, sender, **extra):
+        """Receive with another method."""
         return "also"
 
 
-def forever(sender, **extra):
-    """Receive, and never die."""
-    return "forever"
+def permanent(sender, **extra):
+    """Receive. This receiver never dies."""
+    return "permanent"
 
 
 def _connect(signal, sender):
@@ -51,31 +51,31 @@ def _connect(signal, sender):
 
 
 def _disconnect(signal, sender):
-    signal.disconnect(forever, sender=sender)
-    signal.connect(forever, sender=sender)
-    signal.disconnect(forever)
-    signal.connect(forever)
+    signal.disconnect(permanent, sender=sender)
+    signal.connect(permanent, sender=sender)
+    signal.disconnect(permanent)
+    signal.connect(permanent)
 
 
 def _subscribe(signal, sender):
-    with signal.connected_to(new_receiver(), sender), signal.subscribe(forever, sender):
+    with signal.connected_to(new_receiver(), sender), signal.subscribe(permanent, sender):
         pass
 
 
 def _send(signal, sender):
     for each in (sender, "name", 70001, None):
-        assert ("forever",) == tuple(value for f, value in signal.send(each) if f is forever)
+        assert ("permanent",) == tuple(value for f, value in signal.send(each) if f is permanent)
 
 
 def _send_anew(signal, sender):
-    signal.connect(forever, sender=sender)
+    signal.connect(permanent, sender=sender)
     _send(signal, sender)
 
 
 def _look(signal, sender):
     assert signal.has_receivers_for(sender)
-    assert forever in list(signal.receivers_for(sender))
-    assert "forever" in str(signal.explain(sender))
+    assert permanent in list(signal.receivers_for(sender))
+    assert "permanent" in str(signal.explain(sender))
     assert signal.receivers
     assert len(list(signal.receivers.values())) > 0
     assert "receivers" in repr(signal.receivers)
@@ -83,7 +83,7 @@ def _look(signal, sender):
 
 def _clear(signal, sender):
     signal._clear_state()
-    signal.connect(forever)
+    signal.connect(permanent)
 
 
 def _mute(signal, sender):
@@ -135,24 +135,24 @@ LAST_WORDS = [
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__.strip("_"))
 @pytest.mark.parametrize("last_words", LAST_WORDS, ids=lambda each: each.__name__.strip("_"))
-def test_a_del_that_uses_the_signal_may_come_at_any_allocation(operation, last_words, unraised):
-    """A ``__del__`` may use the signal in the middle of an operation."""
+def test_a_del_may_use_the_signal_at_any_allocation(operation, last_words, unraised):
+    """A ``__del__`` that runs during an operation of the signal may use the signal."""
 
     def scene(interrupt):
-        signal, sender, ear = Signal(), Sender(), Ear()
+        signal, sender, ear = Signal(), Sender(), Listener()
         receiver = new_receiver()
-        signal.connect(forever)
+        signal.connect(permanent)
         signal.connect(receiver, sender=sender, weak=False)
         signal.connect(receiver)
-        signal.connect(ear.hear, sender=Sender())  # the sender is dead, and waits to be swept
-        signal.connect(ear.hear)
+        signal.connect(ear.receive, sender=Sender())  # the sender is dead but not removed yet
+        signal.connect(ear.receive)
         signal.send(sender)
         words = partial(last_words, signal, sender, receiver)
         del receiver, ear
         with interrupt(words) as interruption:
             operation(signal, sender)
         check_tables(signal)
-        assert "forever" in [value for _, value in signal.send(sender)]
+        assert "permanent" in [value for _, value in signal.send(sender)]
         signal._clear_state()
         assert_nothing_left(signal)
         return interruption
@@ -167,11 +167,11 @@ def test_receivers_and_senders_may_die_at_any_allocation(operation, unraised):
 
     def scene(interrupt):
         signal, sender = Signal(), Sender()
-        mortal, mortal_sender, ear = new_receiver(), Sender(), Ear()
-        signal.connect(forever)
+        mortal, mortal_sender, ear = new_receiver(), Sender(), Listener()
+        signal.connect(permanent)
         signal.connect(mortal)
         signal.connect(mortal, sender=sender)
-        signal.connect(ear.hear, sender=mortal_sender)
+        signal.connect(ear.receive, sender=mortal_sender)
         signal.connect(new_receiver(), sender=mortal_sender, weak=False)
         signal.send(mortal_sender)
         mortals = [mortal, mortal_sender, ear]
@@ -179,7 +179,7 @@ def test_receivers_and_senders_may_die_at_any_allocation(operation, unraised):
         with interrupt(mortals.clear) as interruption:
             operation(signal, sender)
         check_tables(signal)
-        assert "forever" in [value for _, value in signal.send(sender)]
+        assert "permanent" in [value for _, value in signal.send(sender)]
         signal._clear_state()
         assert_nothing_left(signal)
         return interruption
@@ -188,8 +188,8 @@ def test_receivers_and_senders_may_die_at_any_allocation(operation, unraised):
     assert unraised == []
 
 
-def test_a_connect_is_not_lost_to_a_disconnect_in_its_middle(unraised):
-    """A receiver that is disconnected while it is connected again is connected in the end."""
+def test_a_disconnect_during_a_connect_does_not_undo_the_connect(unraised):
+    """A receiver that is disconnected during its second connect is connected afterwards."""
 
     def scene(interrupt):
         signal, sender, receiver = Signal(), Sender(), new_receiver()
@@ -211,12 +211,12 @@ def test_a_connect_is_not_lost_to_a_disconnect_in_its_middle(unraised):
     assert unraised == []
 
 
-def test_a_receiver_that_dies_may_send_and_revive_itself(unraised):
-    """A receiver whose ``__del__`` connects it again is connected again, and only once."""
+def test_a_dying_receiver_may_send_and_connect_itself_again(unraised):
+    """A receiver whose ``__del__`` connects it again has one connection."""
     signal = Signal()
     revived = []
 
-    class Phoenix:
+    class Revived:
         def __init__(self):
             self.itself = self
 
@@ -231,7 +231,7 @@ def test_a_receiver_that_dies_may_send_and_revive_itself(unraised):
                 signal.connect(self)
                 revived.append(self)
 
-    signal.connect(Phoenix())
+    signal.connect(Revived())
     gc.collect()
     assert ["phoenix"] == [value for _, value in signal.send()]
     check_tables(signal)
@@ -241,19 +241,19 @@ def test_a_receiver_that_dies_may_send_and_revive_itself(unraised):
     assert_nothing_left(signal)
 
 
-def test_a_stranger_is_no_dead_sender_while_it_is_swept(unraised):
-    """A new object at the address of a sender that is just being swept gets none of its receivers.
+def test_an_object_at_the_address_of_a_removed_sender_has_no_receivers(unraised):
+    """While a dead sender is removed, a new object at its address gets none of its receivers.
 
-    The stranger sends in the middle of the sweep, from a ``__del__``.
+    The new object sends during the removal, from a ``__del__``.
     """
-    strangers, misled = [], []
+    reused, misled = [], []
 
-    def stranger_sends(signal, address):
+    def new_object_sends(signal, address):
         others = [Roomy() for _ in range(20)]
-        for stranger in others:
-            if id(stranger) == address:
-                strangers.append(1)
-                misled.extend(signal.send(stranger))
+        for each in others:
+            if id(each) == address:
+                reused.append(1)
+                misled.extend(signal.send(each))
 
     def scene(interrupt):
         signal, sender, other = Signal(), Roomy(), Sender()
@@ -261,8 +261,8 @@ def test_a_stranger_is_no_dead_sender_while_it_is_swept(unraised):
         signal.connect(receiver, sender=sender)
         signal.connect(receiver, sender=other)
         signal.send(other)
-        signal.send(sender)  # both are published now
-        words = partial(stranger_sends, signal, id(sender))
+        signal.send(sender)  # both plans are published now
+        words = partial(new_object_sends, signal, id(sender))
         with interrupt(words) as interruption:
             del sender
             signal._cleanup_bookkeeping()
@@ -270,19 +270,19 @@ def test_a_stranger_is_no_dead_sender_while_it_is_swept(unraised):
         return interruption
 
     assert interrupt_everywhere(scene) > 1
-    assert strangers
+    assert reused
     assert misled == []
     assert unraised == []
 
 
-def test_what_an_undone_connection_called_is_let_go_at_once():
+def test_a_disconnected_delivery_mode_is_released_at_once():
     """The plan of another sender does not keep a disconnected delivery mode alive."""
 
     class Target:
         def __call__(self, sender, **extra):
             return "target"
 
-    class Delivered:
+    class WithDeliveryMode:
         def __call__(self, sender, **extra):
             raise NotImplementedError
 
@@ -291,57 +291,57 @@ def test_what_an_undone_connection_called_is_let_go_at_once():
             targets.append(ref(target))
             return target
 
-    targets, signal, sender, delivered = [], Signal(), Sender(), Delivered()
-    signal.connect(forever, sender=sender)
+    targets, signal, sender, delivered = [], Signal(), Sender(), WithDeliveryMode()
+    signal.connect(permanent, sender=sender)
     signal.connect(delivered)
-    assert ["forever", "target"] == [value for _, value in signal.send(sender)]
+    assert ["permanent", "target"] == [value for _, value in signal.send(sender)]
     signal.disconnect(delivered)
     assert [None] == [target() for target in targets]
 
 
-def test_a_binding_that_connects_to_the_same_signal():
-    """A receiver that connects a companion when it is asked how it is reached does not hang."""
+def test_bind_signal_may_connect_to_its_signal():
+    """A ``__bind_signal__`` that connects another receiver to the signal does not hang."""
 
-    class Delivered:
+    class WithDeliveryMode:
         def __call__(self, sender, **extra):
             return "delivered"
 
         def __bind_signal__(self, signal):
             asked.append(signal)
-            signal.connect(forever)
+            signal.connect(permanent)
             return self.__call__
 
-    asked, signal, delivered = [], Signal(), Delivered()
+    asked, signal, delivered = [], Signal(), WithDeliveryMode()
     signal.connect(delivered)
-    assert ["forever", "delivered"] == [value for _, value in signal.send()]
+    assert ["permanent", "delivered"] == [value for _, value in signal.send()]
     assert [signal] == asked
 
 
-def test_a_binding_that_waits_for_another_thread():
-    """A receiver is asked how it is reached while other threads may use the signal."""
+def test_bind_signal_may_wait_for_another_thread():
+    """Other threads may use the signal while ``__bind_signal__`` runs."""
 
-    class Delivered:
+    class WithDeliveryMode:
         def __call__(self, sender, **extra):
             return "delivered"
 
         def __bind_signal__(self, signal):
-            thread = threading.Thread(target=signal.connect, args=(forever,), daemon=True)
+            thread = threading.Thread(target=signal.connect, args=(permanent,), daemon=True)
             thread.start()
             thread.join(10)
             finished.append(not thread.is_alive())
             return self.__call__
 
-    finished, signal, delivered = [], Signal(), Delivered()
+    finished, signal, delivered = [], Signal(), WithDeliveryMode()
     signal.connect(delivered)
     assert [True] == finished
-    assert ["forever", "delivered"] == [value for _, value in signal.send()]
+    assert ["permanent", "delivered"] == [value for _, value in signal.send()]
 
 
-def test_a_receiver_that_dies_of_a_dead_sender_does_not_count():
-    """A dead sender's strong receiver dies with it, and so do its object's other connections."""
-    signal, ear, sender = Signal(), Ear(), Sender()
-    signal.connect(ear.hear, sender=sender, weak=False)
-    signal.connect(ear.listen)
+def test_a_receiver_that_dies_with_a_dead_sender_is_ignored():
+    """A strong receiver dies with its sender, and all connections of the receiver's object end."""
+    signal, ear, sender = Signal(), Listener(), Sender()
+    signal.connect(ear.receive, sender=sender, weak=False)
+    signal.connect(ear.receive_too)
     del ear
     assert 2 == len(signal.receivers)
     del sender

@@ -13,10 +13,10 @@ from tests.sizes import sized
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 
-LIMIT = 60  # seconds until a child that hangs is ended
+LIMIT = 60  # seconds after which a child that hangs is ended
 
 
-def hear(sender, **extra):
+def receive(sender, **extra):
     """Receive."""
     return "heard"
 
@@ -24,7 +24,7 @@ def hear(sender, **extra):
 def run_in_child(work):
     """Run ``work`` in a fork of this process and return its exit status, -9 if it hung."""
     with warnings.catch_warnings():
-        # Python 3.12 and later warn of just what is tested here.
+        # Python 3.12 and later warn about a fork beside threads, which this test needs.
         warnings.filterwarnings(
             "ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning
         )
@@ -47,17 +47,17 @@ def run_in_child(work):
 
 
 def use(signal):
-    """Do everything once that takes the signal's lock."""
+    """Call each operation that takes the signal's lock."""
     sender = threading.Event()
-    signal.connect(hear)
-    signal.connect(hear, sender=sender)
+    signal.connect(receive)
+    signal.connect(receive, sender=sender)
     with signal.connected_to(print, "nobody"), signal.muted():
         assert signal.send(sender) == []
     assert [value for _, value in signal.send(sender)] == ["heard"]
-    assert "hear" in str(signal.explain())
+    assert "receive" in str(signal.explain())
     del sender
     check_tables(signal)
-    signal.disconnect(hear)
+    signal.disconnect(receive)
     assert not signal.receivers
 
 
@@ -83,16 +83,16 @@ def test_a_lock_held_by_another_thread_is_free_in_the_child():
     use(signal)
 
 
-def test_a_fork_inside_the_lock():
-    """A thread that forks while it holds the signal's lock itself leaves both processes whole."""
+def test_a_thread_may_fork_while_it_holds_the_lock():
+    """After such a fork, the signal works in both processes."""
     signal = Signal()
     with signal._registry.lock:
         assert 0 == run_in_child(lambda: use(signal))
     use(signal)
 
 
-def test_a_child_that_left_the_lock_by_itself():
-    """A child that was forked inside the lock leaves it, and its new threads can use the signal."""
+def test_a_child_may_release_the_lock():
+    """A child that was forked inside the lock releases it. Its new threads can use the signal."""
     signal = Signal()
 
     def work():
@@ -108,8 +108,8 @@ def test_a_child_that_left_the_lock_by_itself():
         assert 0 == run_in_child(work)
 
 
-def test_grandchildren():
-    """A fork of a fork gets a lock of its own again."""
+def test_a_child_of_a_child_can_use_the_signal():
+    """Each fork gets a new lock."""
     signal = Signal()
 
     def work():
@@ -121,8 +121,8 @@ def test_grandchildren():
     assert 0 == run_in_child(work)
 
 
-def test_forks_while_threads_come_and_go():
-    """Whatever the other threads were doing at the moment of the fork, the child is sound."""
+def test_forks_beside_busy_threads():
+    """A child can use the signal, whichever operations other threads ran during the fork."""
     signal, stop = Signal(), threading.Event()
 
     def churn():
@@ -131,8 +131,8 @@ def test_forks_while_threads_come_and_go():
             signal.connect(lambda sender, **extra: None, sender=sender, weak=False)
             signal.connect(lambda sender, **extra: None)
             signal.send(sender)
-            signal.connect(hear, sender=sender)
-            signal.disconnect(hear, sender=sender)
+            signal.connect(receive, sender=sender)
+            signal.disconnect(receive, sender=sender)
 
     threads = [threading.Thread(target=churn) for _ in range(3)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""A signal handler of the system raises in the main thread."""
+"""A handler of an operating system signal raises in the main thread."""
 
 import _thread
 import signal as os_signal
@@ -20,14 +20,14 @@ class Sender:
     pass
 
 
-def quiet(sender, **extra):
+def receive(sender, **extra):
     """Receive."""
 
 
-def test_an_exception_out_of_nowhere_leaves_no_lock():
-    """An exception of a signal handler, such as a worker's timeout, leaves no lock locked."""
+def test_an_exception_of_a_signal_handler_leaves_no_lock_locked():
+    """An exception such as the timeout of a web server's worker may arrive in any line."""
 
-    class OutOfTime(Exception):  # noqa: N818 - it is no error of anybody's
+    class OutOfTime(Exception):  # noqa: N818 - an intended exception, not an error
         pass
 
     def interrupt(number, frame):
@@ -50,10 +50,10 @@ def test_an_exception_out_of_nowhere_leaves_no_lock():
     try:
         for _ in range(ROUNDS):
             try:
-                armed = True  # an Event would suffer from just what is tested here
+                armed = True  # the exception could break the lock of an Event
                 for _ in range(50):
-                    signal.connect(quiet, sender=other)
-                    signal.disconnect(quiet, sender=other)
+                    signal.connect(receive, sender=other)
+                    signal.disconnect(receive, sender=other)
                 armed = False
             except OutOfTime:
                 interrupted += 1
@@ -64,8 +64,8 @@ def test_an_exception_out_of_nowhere_leaves_no_lock():
         sys.setswitchinterval(switching)
 
     def work():
-        signal.connect(quiet, sender=other)
-        signal.disconnect(quiet)
+        signal.connect(receive, sender=other)
+        signal.disconnect(receive)
 
     assert interrupted > ROUNDS // 10
     thread = threading.Thread(target=work, daemon=True)

@@ -1,8 +1,9 @@
-"""A signal and blinker 1.9.0 go through the same random life, as far as blinker is right.
+"""aldis and blinker 1.9.0 run random programs with equal results, where blinker has no defect.
 
-Left out is what blinker gets wrong, and what it leaves undefined: its order (calls are compared as
-sets), the senders 0, False and True, unweakrefable senders that die, ``has_receivers_for`` after a
-scoped disconnect, one receiver of two strengths, and overlapping ``connected_to`` blocks.
+The programs avoid the defects and the undefined behaviour of blinker: its order (calls are compared
+as sets), the senders 0, False and True, senders without weak references that die,
+``has_receivers_for`` after a scoped disconnect, a receiver that is connected strongly and weakly,
+and overlapping ``connected_to`` blocks.
 """
 
 import gc
@@ -23,26 +24,26 @@ class Sender:
     pass
 
 
-class Failure(Exception):  # noqa: N818 - it is no error of anybody's
+class Failure(Exception):  # noqa: N818 - an intended exception, not an error
     pass
 
 
-class Ear:
-    """A receiver by its method, and by itself."""
+class Listener:
+    """A receiver whose method is a receiver too."""
 
     def __init__(self, name):
         self.name = name
         self.fails = False
 
     def __call__(self, sender, **extra):
-        """Receive, or raise when in the temper for it."""
+        """Receive. Raise an error if this receiver shall fail."""
         if self.fails:
             raise Failure
         return self.name, extra.get("value")
 
-    def hear(self, sender, **extra):
-        """Receive by the method."""
-        return (f"{self.name}.hear", *self(sender, **extra))
+    def receive(self, sender, **extra):
+        """Receive with the method."""
+        return (f"{self.name}.receive", *self(sender, **extra))
 
 
 RECEIVERS = [f"{kind}{number}" for kind in ("call", "method", "strong") for number in range(3)]
@@ -55,22 +56,22 @@ senders = st.sampled_from(SENDERS)
 
 
 class OracleMachine(RuleBasedStateMachine):
-    """Does everything to both."""
+    """Runs each operation in both libraries."""
 
     @initialize()
     def begin(self):
-        """Make a signal of each."""
+        """Make a signal of each library."""
         self.signals = (aldis.Signal(), BLINKER.Signal())
-        self.ears = {name: Ear(name) for name in RECEIVERS}
+        self.ears = {name: Listener(name) for name in RECEIVERS}
         self.senders = {name: Sender() for name in MORTALS}
 
     def receiver(self, name):
-        """Give the receiver of this name, with one strength for each receiver."""
+        """Give the receiver of this name. A receiver is always strong or always weak."""
         ear = self.ears[name]
-        return ear.hear if name.startswith("method") else ear
+        return ear.receive if name.startswith("method") else ear
 
     def sender(self, name, library):
-        """Give the sender of this name; each library has its own ANY."""
+        """Give the sender of this name. Each library has its own ANY."""
         return library.ANY if name == "any" else self.senders.get(name, name)
 
     def each(self):
@@ -88,35 +89,35 @@ class OracleMachine(RuleBasedStateMachine):
 
     @rule(name=names, sender=senders)
     def connect_via(self, name, sender):
-        """Connect by the decorator."""
+        """Connect with the decorator."""
         for signal, library in self.each():
             via = signal.connect_via(self.sender(sender, library), weak="strong" not in name)
             via(self.receiver(name))
 
     @rule(name=names, sender=scopes)
     def disconnect(self, name, sender):
-        """Disconnect, from one sender or altogether."""
+        """Disconnect from one sender or from all."""
         for signal, library in self.each():
             signal.disconnect(self.receiver(name), self.sender(sender, library))
 
     @rule(name=st.sampled_from([each for each in RECEIVERS if "strong" not in each]))
     def die(self, name):
-        """Let a weakly connected receiver die, and another one come in its place."""
-        self.ears[name] = Ear(name)
+        """Let a weakly connected receiver die, and make a new one."""
+        self.ears[name] = Listener(name)
 
     @rule(name=st.sampled_from(MORTALS))
     def sender_dies(self, name):
-        """Let a sender die, and another one come in its place."""
+        """Let a sender die, and make a new one."""
         self.senders[name] = Sender()
 
     @rule()
     def collect(self):
-        """Let the collector come."""
+        """Run the garbage collector."""
         gc.collect(0)
 
     @rule(name=names)
-    def change_temper(self, name):
-        """Let a receiver raise from now on, or no more."""
+    def switch_failing(self, name):
+        """Switch whether a receiver raises."""
         self.ears[name].fails = not self.ears[name].fails
 
     @rule(sender=senders, value=st.integers())
@@ -135,7 +136,7 @@ class OracleMachine(RuleBasedStateMachine):
 
     @rule(sender=senders)
     def send_muted(self, sender):
-        """Send while muted, and again after."""
+        """Send while the signal is muted, and again afterwards."""
         for signal, library in self.each():
             with signal.muted():
                 assert signal.send(self.sender(sender, library)) == []
@@ -144,8 +145,8 @@ class OracleMachine(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "ears"))
     @rule(name=st.just("temporary"), sender=scopes, other=senders)
     def connected_to(self, name, sender, other):
-        """Connect a receiver that is not connected otherwise, for one send."""
-        self.ears[name] = Ear(name)
+        """Connect an unconnected receiver for one send."""
+        self.ears[name] = Listener(name)
         with ExitStack() as stack:
             for signal, library in self.each():
                 block = signal.connected_to(self.receiver(name), self.sender(sender, library))
@@ -155,7 +156,7 @@ class OracleMachine(RuleBasedStateMachine):
         del self.ears[name]
 
     @invariant()
-    def the_same_receivers(self):
+    def equal_receivers(self):
         """Both libraries call equal receivers for each sender."""
         if not hasattr(self, "signals"):
             return
@@ -167,7 +168,7 @@ class OracleMachine(RuleBasedStateMachine):
             assert theirs == ours
 
     @invariant()
-    def no_false_silence(self):
+    def equal_emptiness(self):
         """If blinker finds no receiver, aldis finds none."""
         if not hasattr(self, "signals"):
             return

@@ -27,7 +27,7 @@ from tests.core.stress.table_checks import assert_nothing_left, check_tables, co
 from tests.sizes import sized
 
 
-class Failure(Exception):  # noqa: N818 - it is no error of anybody's
+class Failure(Exception):  # noqa: N818 - an intended exception, not an error
     pass
 
 
@@ -37,11 +37,11 @@ names = st.sampled_from(SENDERS)
 
 
 class SignalMachine(RuleBasedStateMachine):
-    """Does everything both to a signal and to a model."""
+    """Runs each operation on a signal and on a model."""
 
     def __init__(self):
         super().__init__()
-        logging.getLogger("aldis").disabled = True  # a logged error keeps its frames alive
+        logging.getLogger("aldis").disabled = True  # a logged error would keep its frames alive
         self.signal = Signal()
         self.bodies = {}
         self.senders = {}
@@ -49,14 +49,14 @@ class SignalMachine(RuleBasedStateMachine):
         self.handles = []
         self.blocks = []
         self.mutes = []
-        self.plans = {}  # what a receiver does when it is called the next time
-        self.sends = []  # the turns of the sends under way, and who has had one
+        self.plans = {}  # the actions of receivers at their next calls
+        self.sends = []  # for each running send: the expected calls and the calls made
         self.model = Model(lambda name: name.partition(".")[0], set())
 
     # -- names and objects ---------------------------------------------------------------------
 
     def body(self, name):
-        """Give an object of this name: the one that is alive, or a new one of a new name."""
+        """Give the living object of this name, or a new object with a new name."""
         if name not in self.bodies:
             kind = name[:-1]
             self.generation += 1
@@ -85,16 +85,16 @@ class SignalMachine(RuleBasedStateMachine):
                 self.model.held.add(token)
         return self.senders[name]
 
-    def settle(self):
+    def remove_dead(self):
         """Remove the dead receivers and senders from the model."""
         bodies = {f"{name}:{generation}" for name, (_, generation) in self.bodies.items()}
-        for _, had_turn in self.sends:
-            bodies |= {name.partition(".")[0] for name in had_turn}  # a result holds them
+        for _, called in self.sends:
+            bodies |= {name.partition(".")[0] for name in called}  # a result holds them
         known = {name for _, name in self.senders.values()} | set(CONSTANTS)
-        for _, listener in self.blocks:  # their frames hold both
+        for _, listener in self.blocks:  # the blocks hold both
             bodies.add(listener.receiver.partition(".")[0])
             known.add(listener.sender)
-        self.model.settle(bodies, known)
+        self.model.remove_dead(bodies, known)
 
     @staticmethod
     def label(receiver):
@@ -108,22 +108,22 @@ class SignalMachine(RuleBasedStateMachine):
             return f"{receiver.name}.call"
         return f"{receiver.body}.self"
 
-    # -- what receivers do ---------------------------------------------------------------------
+    # -- actions of receivers--------------------------------------------------------------------
 
     def called(self, label):
         """Check that this receiver is the next one, and run its planned action."""
-        turns, had_turn = self.sends[-1]
-        for name in turns:
-            had_turn.append(name)
+        expected, called = self.sends[-1]
+        for name in expected:
+            called.append(name)
             if name.endswith(SILENT):
-                continue  # those say nothing when they are called
+                continue  # they do not report their calls
             break
-        assert had_turn
-        assert label == had_turn[-1]
+        assert called
+        assert label == called[-1]
         plan = self.plans.pop(label, None)
         if plan is not None:
             plan()
-            self.settle()
+            self.remove_dead()
         return label
 
     @rule(name=receivers, other=receivers, sender=senders, weak=st.booleans())
@@ -198,7 +198,7 @@ class SignalMachine(RuleBasedStateMachine):
 
     @rule(name=receivers, sender=senders)
     def enter_connected_to(self, name, sender):
-        """Begin a block in which a receiver is connected; blocks may end in any order."""
+        """Begin a block in which a receiver is connected. Blocks may end in any order."""
         receiver, label = self.receiver(name)
         sender, token = self.sender(sender)
         block = self.signal.connected_to(receiver, sender)
@@ -208,14 +208,14 @@ class SignalMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.blocks)
     @rule(data=st.data())
     def leave_connected_to(self, data):
-        """End such a block."""
+        """End a block in which a receiver is connected."""
         block, listener = self.blocks.pop(data.draw(st.integers(0, len(self.blocks) - 1)))
         block.__exit__(None, None, None)
         self.model.cancel(listener, block)
 
     @rule()
     def clear(self):
-        """Disconnect everybody."""
+        """Disconnect every receiver."""
         self.signal.receivers.clear()
         for each in list(self.model.listeners):
             self.model.disconnect(each.receiver, ANYBODY)
@@ -249,24 +249,24 @@ class SignalMachine(RuleBasedStateMachine):
 
     @rule()
     def collect(self):
-        """Let the collector come."""
+        """Run the garbage collector."""
         gc.collect()
 
     # -- sending -------------------------------------------------------------------------------
 
     @rule(name=names, variant=st.integers(0, 1))
     def send(self, name, variant):
-        """Send; an exception of a receiver ends it."""
+        """Send. An exception of a receiver ends the send."""
         sender, token = self.sender(name, variant)
-        self.sends.append((self.model.turns(token), []))
+        self.sends.append((self.model.calls(token), []))
         try:
             results = self.signal.send(sender)
         except Failure:
             self.sends.pop()
             return
         labels = [self.label(receiver) for receiver, _ in results]
-        turns, had_turn = self.sends.pop()
-        assert [*had_turn, *turns] == labels
+        expected, called = self.sends.pop()
+        assert [*called, *expected] == labels
         values = [0 if label.endswith(SILENT) else label for label in labels]
         assert values == [value for _, value in results]
 
@@ -274,10 +274,10 @@ class SignalMachine(RuleBasedStateMachine):
     def send_robust(self, name, variant):
         """Send to every receiver, even if one raises."""
         sender, token = self.sender(name, variant)
-        self.sends.append((self.model.turns(token), []))
+        self.sends.append((self.model.calls(token), []))
         outcomes = self.signal.send_robust(sender)
-        turns, had_turn = self.sends.pop()
-        assert [*had_turn, *turns] == [self.label(each.receiver) for each in outcomes]
+        expected, called = self.sends.pop()
+        assert [*called, *expected] == [self.label(each.receiver) for each in outcomes]
         failed = [type(each.error) for each in outcomes if each.error is not None]
         assert {Failure} >= set(failed)
         answers = [(self.label(each.receiver), each.value) for each in outcomes if not each.error]
@@ -286,12 +286,12 @@ class SignalMachine(RuleBasedStateMachine):
         if failed:
             gc.collect()  # an error's traceback holds the frame that holds the outcomes
 
-    # -- looking -------------------------------------------------------------------------------
+    # -- checks -------------------------------------------------------------------------------
 
     @invariant()
     def tables_agree(self):
         """The signal's tables agree with each other and with the model."""
-        self.settle()
+        self.remove_dead()
         check_tables(self.signal)
         expected = [(each.receiver, each.sender) for each in self.model.listeners]
         found = connections(self.signal)
@@ -300,9 +300,9 @@ class SignalMachine(RuleBasedStateMachine):
         assert strong == [not link.weak for link in found]
 
     @invariant()
-    def looking_agrees(self):
+    def inspection_agrees(self):
         """The signal's inspection methods agree with the model."""
-        self.settle()
+        self.remove_dead()
         receivers = {each.receiver for each in self.model.listeners}
         assert len(receivers) == len(self.signal.receivers)
         assert bool(receivers) == bool(self.signal.receivers)

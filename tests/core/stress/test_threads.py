@@ -1,4 +1,4 @@
-"""Many threads use one signal at once and switch as often as possible."""
+"""Many threads use one signal at once, and the interpreter switches between them often."""
 
 import faulthandler
 import gc
@@ -19,17 +19,17 @@ pytestmark = pytest.mark.stress
 THREADS = sized(4, 8)
 ROUNDS = sized(500, 3000)
 NAMES = ROUNDS // 5
-LIMIT = 60  # seconds until threads that wait for each other are given up
+LIMIT = 60  # seconds after which a test ends threads that wait for each other
 
 
 class Sender:
     pass
 
 
-class Ear:
+class Listener:
     """An object whose method is a receiver."""
 
-    def hear(self, sender, **extra):
+    def receive(self, sender, **extra):
         """Receive."""
         return "ear"
 
@@ -40,8 +40,8 @@ def quiet(sender, **extra):
 
 
 @pytest.fixture(autouse=True)
-def restless():
-    """Let the threads switch as often as they can; say where they are if they hang."""
+def frequent_switches():
+    """Let the threads switch often. If they hang, print their tracebacks."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     faulthandler.dump_traceback_later(LIMIT - 5, exit=False)
@@ -51,7 +51,7 @@ def restless():
 
 
 def run_threads(*works):
-    """Run each of ``works`` on a thread, and raise the exception of a failed one."""
+    """Run each of ``works`` in a thread, and raise the exception of a failed thread."""
     errors = []
     barrier = threading.Barrier(len(works))
 
@@ -59,7 +59,7 @@ def run_threads(*works):
         try:
             barrier.wait(LIMIT)
             work()
-        except BaseException as error:  # noqa: BLE001 - reported below
+        except BaseException as error:  # noqa: BLE001 - run_threads raises it in the main thread
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(work,), daemon=True) for work in works]
@@ -72,7 +72,7 @@ def run_threads(*works):
         raise errors[0]
 
 
-class Life:
+class RandomOperations:
     """Random operations of many threads on one signal."""
 
     def __init__(self, signal, permanent, seed):
@@ -80,10 +80,10 @@ class Life:
         self.sender, self.receivers = permanent
         self.random = random.Random(seed)
         self.other = Sender()
-        self.remains = []  # weak references to what was connected and dropped
+        self.remains = []  # weak references to dropped receivers and senders
 
     def __call__(self):
-        """Live."""
+        """Run random operations."""
         chances = [
             self.send,
             self.scoped_send,
@@ -103,7 +103,7 @@ class Life:
                 gc.collect(0)
 
     def expect_permanent(self, answers):
-        """Assert that the permanent receivers were all called, once, in connection order."""
+        """Assert that each permanent receiver was called once, in connection order."""
         assert list(range(len(self.receivers))) == [each for each in answers if type(each) is int]
 
     def send(self):
@@ -111,7 +111,7 @@ class Life:
         self.expect_permanent([value for _, value in self.signal.send(self.sender, a=1)])
 
     def robust(self):
-        """Send to them another way."""
+        """Send to the permanent receivers with ``send_robust``."""
         self.expect_permanent([each.value for each in self.signal.send_robust(self.sender)])
 
     def scoped_send(self):
@@ -146,10 +146,10 @@ class Life:
 
     def method(self):
         """Connect a method of an object that dies."""
-        ear = Ear()
-        self.signal.connect(ear.hear)
-        self.signal.connect(ear.hear, sender=self.sender)
-        assert [ear.hear] == [r for r, _ in self.signal.send(self.sender) if r == ear.hear]
+        ear = Listener()
+        self.signal.connect(ear.receive)
+        self.signal.connect(ear.receive, sender=self.sender)
+        assert [ear.receive] == [r for r, _ in self.signal.send(self.sender) if r == ear.receive]
         self.remains.append(ref(ear))
 
     def subscriptions(self):
@@ -178,7 +178,7 @@ class Life:
         self.remains += [ref(sender), ref(bound)]
 
     def word(self):
-        """Connect for a sender that counts by its value."""
+        """Connect for a sender that is matched by its value."""
         word = f"word {self.random.random()}"
 
         def spelt(sender, **extra):
@@ -193,15 +193,15 @@ class Life:
         self.signal.disconnect(quiet, sender=self.sender)
 
     def look(self):
-        """Look at all there is to see."""
+        """Call the inspection methods."""
         assert self.signal.has_receivers_for(self.sender)
         assert len(self.signal.receivers) >= len(self.receivers)
         assert len(list(self.signal.receivers.values())) >= len(self.receivers)
         assert "permanent" in str(self.signal.explain(self.sender))
 
 
-def test_everything_at_once(unraised):
-    """No operation raises, no receiver is lost, and no memory is left."""
+def test_all_operations_at_once(unraised):
+    """No operation raises, no receiver is lost, and no memory leaks."""
     signal, sender = Signal(), Sender()
     receivers = []
     for number in range(4):
@@ -211,7 +211,7 @@ def test_everything_at_once(unraised):
 
         receivers.append(permanent)
         signal.connect(permanent, sender=sender if number % 2 else aldis.ANY)
-    lives = [Life(signal, (sender, receivers), seed) for seed in range(THREADS)]
+    lives = [RandomOperations(signal, (sender, receivers), seed) for seed in range(THREADS)]
     run_threads(*lives)
     check_tables(signal)
     signal.disconnect(quiet)
@@ -227,10 +227,10 @@ def test_everything_at_once(unraised):
     assert unraised == []
 
 
-def test_a_connection_holds_from_the_moment_it_is_made(unraised):
-    """Whatever the others do, a receiver is called by each send after its connect, and not after.
+def test_a_connect_and_a_disconnect_take_effect_at_once(unraised):
+    """Each send between a receiver's connect and disconnect calls it, and no later send.
 
-    Its disconnect ends it as surely.
+    Operations of other threads do not matter.
     """
     signal = Signal()
 
@@ -251,8 +251,8 @@ def test_a_connection_holds_from_the_moment_it_is_made(unraised):
     assert unraised == []
 
 
-def test_a_stranger_at_a_dead_senders_address():
-    """An object at the address of a dead sender is never taken for it."""
+def test_an_object_at_the_address_of_a_dead_sender():
+    """An object at the address of a dead sender does not get the sender's receivers."""
     signal = Signal()
 
     def work():
@@ -288,21 +288,21 @@ def test_one_receiver_for_many_threads():
 
 
 def test_cycles_that_use_other_signals_when_they_die(unraised):
-    """Finalizers that use two signals, crosswise, on several threads do not wait for each other."""
+    """Finalizers in several threads use two signals in different order without a deadlock."""
     signals = [Signal(), Signal()]
 
     class Node:
         def __init__(self, number):
             self.number = number
             self.itself = self
-            signals[number % 2].connect(self.hear)
+            signals[number % 2].connect(self.receive)
 
-        def hear(self, sender, **extra):
+        def receive(self, sender, **extra):
             return self.number
 
         def __del__(self):
             for each in signals[:: 1 if self.number % 3 else -1]:
-                each.disconnect(self.hear)
+                each.disconnect(self.receive)
                 each.connect(quiet)
 
     def work():
@@ -323,8 +323,8 @@ def test_cycles_that_use_other_signals_when_they_die(unraised):
     assert unraised == []
 
 
-def test_a_name_is_one_signal():
-    """Threads that use one name in a namespace at one time get one signal."""
+def test_threads_get_one_signal_for_a_name():
+    """Threads that call ``signal`` of a namespace with one name at once get one signal."""
     found = []
 
     def work():
@@ -337,8 +337,8 @@ def test_a_name_is_one_signal():
 
 
 @pytest.mark.parametrize("name", ["receiver_connected", "receiver_disconnected"])
-def test_a_meta_signal_is_one_signal(name):
-    """Threads that use a signal's meta-signal at one time get one meta-signal."""
+def test_threads_get_one_meta_signal(name):
+    """Threads that read a signal's meta-signal at once get one object."""
     signals = [Signal() for _ in range(NAMES)]
     found = [[] for _ in signals]
 
@@ -350,8 +350,8 @@ def test_a_meta_signal_is_one_signal(name):
     assert [1] * len(signals) == [len(set(map(id, each))) for each in found]
 
 
-def test_an_outdated_decision_is_not_the_last_word():
-    """A thread that begins to mute wins over one that was about to undo something else."""
+def test_muting_wins_over_an_outdated_change_of_another_thread():
+    """If a thread waits to undo another change, the signal is muted in the end."""
     signal = Signal()
     signal.connect(quiet)
     signal.continue_on_error = True
@@ -359,7 +359,7 @@ def test_an_outdated_decision_is_not_the_last_word():
     block = signal.muted()
     with signal._registry.lock:
         thread.start()
-        thread.join(0.1)  # it waits for the lock now, with what it knows
+        thread.join(0.1)  # it waits for the lock now, with outdated information
         block.__enter__()
     thread.join(LIMIT)
     assert [[], []] == [signal.send(), signal.send()]
