@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 from aldis.oauth import oauth_authorized, oauth_error
+from aldis.oauth.providers import PRESETS
 from aldis.testing.oauth import log_in
 from tests.oauth.apps import begin
+from tests.oauth.provider_table import written
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-from-flask-dance.md"
 
@@ -52,3 +54,30 @@ def test_the_examples_for_github_run_one_after_the_other(tmp_path, monkeypatch):
         assert "/login/github?next=" in client.get("/account").location
     with made["app"].app_context():
         made["db"].engine.dispose()
+
+
+PROVIDERS = PAGE.with_name("choose-a-provider.md")
+
+
+def test_the_examples_for_other_providers_run(monkeypatch):
+    """The first one sends users to the provider, and each blueprint can be registered."""
+    monkeypatch.setenv("FLASK_SECRET_KEY", "only for tests")
+    monkeypatch.setenv("FLASK_SPOTIFY_OAUTH_CLIENT_ID", "app")
+    blocks = re.findall(r"^```python\n(.*?)^```", PROVIDERS.read_text(), re.DOTALL | re.MULTILINE)
+    made = {"__name__": "the_page"}
+    exec(compile("\n".join(blocks), PROVIDERS.name, "exec"), made)  # noqa: S102 - it is our own page
+    names = ("staff", "code", "work", "sso", "calendar", "jira_cloud", "other")
+    for name in names:
+        made["app"].register_blueprint(made[name])
+    client = made["app"].test_client()
+    assert "/login/spotify?next=/playlists" == client.get("/playlists").headers["Location"]
+    assert ("app", "user-read-email") == tuple(
+        begin(client, path="/login/spotify")[name] for name in ("client_id", "scope")
+    )
+
+
+def test_the_table_of_presets_is_up_to_date():
+    """If this fails, run `python -m tests.oauth.provider_table`."""
+    text = PROVIDERS.read_text()
+    assert written(text) == text
+    assert f"has the settings of {len(PRESETS)} providers" in text

@@ -49,6 +49,7 @@ class Known:
         revoke: The revocation endpoint.
         logout: The logout page.
         oauth1: The response of the API of an OAuth 1.0a provider.
+        also: The tests of this provider alone, for the documentation.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Known:
     revoke: str | None = None
     logout: str | None = None
     oauth1: dict | None = None
+    also: str = ""
 
 
 @cache
@@ -124,6 +126,7 @@ KNOWN = [
     openid(
         "apple",
         "https://appleid.apple.com",
+        also="form POST, ES256 secret, the name only once, wrong keys",
         base="https://appleid.apple.com/auth",
         arguments={"team_id": "DEF123GHIJ", "key_id": "ABC123DEFG"},
         scope="openid email name",
@@ -175,6 +178,7 @@ KNOWN = [
     openid(
         "azure",
         "https://login.microsoftonline.com/{tenantid}/v2.0",
+        also="issuers of other tenants",
         base="https://login.microsoftonline.com/common/oauth2/v2.0",
         metadata=("https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration"),
         claims={"iss": f"https://login.microsoftonline.com/{TENANT}/v2.0", "tid": TENANT},
@@ -215,6 +219,7 @@ KNOWN = [
     ),
     Known(
         name="discord",
+        also="`User-Agent` in each call",
         authorize="https://discord.com/api/oauth2/authorize",
         token="https://discord.com/api/oauth2/token",
         scope="identify",
@@ -244,6 +249,7 @@ KNOWN = [
     ),
     Known(
         name="facebook",
+        also="an object as error",
         authorize="https://www.facebook.com/dialog/oauth",
         token="https://graph.facebook.com/oauth/access_token",
         scope="public_profile,email",
@@ -266,6 +272,7 @@ KNOWN = [
     ),
     Known(
         name="github",
+        also="a form without `Accept`",
         arguments={"scope": ["read:user", "user:email"]},
         authorize="https://github.com/login/oauth/authorize",
         token="https://github.com/login/oauth/access_token",
@@ -296,6 +303,7 @@ KNOWN = [
     openid(
         "google",
         "https://accounts.google.com",
+        also="a login without a refresh token keeps the old one",
         arguments={"offline": True},
         base="https://accounts.google.com/o/oauth2/v2",
         claims={"iss": "accounts.google.com"},
@@ -306,6 +314,7 @@ KNOWN = [
     ),
     Known(
         name="heroku",
+        also="`Accept` in each call",
         authorize="https://id.heroku.com/oauth/authorize",
         token="https://id.heroku.com/oauth/token",
         scope="identity",
@@ -332,7 +341,6 @@ KNOWN = [
         ),
         subject="JIRAUSER10100",
         api=("rest/api/2/issue/X-1", "https://example.org/jira/rest/api/2/issue/X-1"),
-        revoke="https://example.org/jira/rest/oauth2/latest/revoke",
     ),
     Known(
         name="jira_oauth1",
@@ -368,6 +376,7 @@ KNOWN = [
     ),
     Known(
         name="meetup",
+        also="`errors` with 200 in userinfo",
         authorize="https://secure.meetup.com/oauth2/authorize",
         token="https://secure.meetup.com/oauth2/access",
         auth="post",
@@ -383,6 +392,7 @@ KNOWN = [
     openid(
         "microsoft",
         f"https://login.microsoftonline.com/{TENANT}/v2.0",
+        also="an id_token of another tenant",
         base="https://login.microsoftonline.com/example.org/oauth2/v2.0",
         arguments={"tenant": "example.org", "offline": True},
         metadata=(
@@ -415,6 +425,7 @@ KNOWN = [
     openid(
         "okta",
         "https://dev-1.okta.com/oauth2/default",
+        also="org server and custom server",
         base="https://dev-1.okta.com/oauth2/default/v1",
         arguments={"domain": "dev-1.okta.com", "server": "default", "offline": True},
         scope="openid profile email offline_access",
@@ -460,6 +471,7 @@ KNOWN = [
     ),
     Known(
         name="reddit",
+        also="`User-Agent` in each call",
         arguments={"offline": True, "user_agent": "web:shop:1.0 (by /u/ada)"},
         authorize="https://www.reddit.com/api/v1/authorize",
         token="https://www.reddit.com/api/v1/access_token",
@@ -478,6 +490,7 @@ KNOWN = [
     openid(
         "salesforce",
         "https://test.salesforce.com",
+        also="unusable `instance_url`",
         base="https://test.salesforce.com/services/oauth2",
         arguments={"domain": "test.salesforce.com", "offline": True},
         claims={"sub": "https://test.salesforce.com/id/00D/005"},
@@ -501,6 +514,7 @@ KNOWN = [
     ),
     Known(
         name="slack",
+        also="user token, bot token, `ok: false` in userinfo",
         arguments={"authorization_url_params": {"user_scope": "users:read,chat:write"}},
         authorize="https://slack.com/oauth/v2/authorize",
         token="https://slack.com/api/oauth.v2.access",
@@ -574,6 +588,7 @@ KNOWN = [
     ),
     Known(
         name="twitch",
+        also="`Client-Id` in each call",
         authorize="https://id.twitch.tv/oauth2/authorize",
         token="https://id.twitch.tv/oauth2/token",
         scope="user:read:email",
@@ -624,6 +639,7 @@ KNOWN = [
     ),
     Known(
         name="zoho",
+        also="its `Authorization`, unusable `api_domain`",
         arguments={"data_center": "eu", "offline": True, "scope": "a.READ b.READ"},
         authorize="https://accounts.zoho.eu/oauth/v2/auth",
         token="https://accounts.zoho.eu/oauth/v2/token",

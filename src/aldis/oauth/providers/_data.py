@@ -348,7 +348,6 @@ JIRA: Final = Preset(
     settings={
         "authorization_url": "{server_url}/rest/oauth2/latest/authorize",
         "token_url": "{server_url}/rest/oauth2/latest/token",
-        "revocation_url": "{server_url}/rest/oauth2/latest/revoke",
         "base_url": "{server_url}/",
         "scope": "READ",
         "client_options": POST,
@@ -573,7 +572,7 @@ ORCID: Final = Preset(
         "https://github.com/ORCID/ORCID-Source/blob/master/orcid-api-web/tutorial/get_id.md"
     ),
     read=READ,
-    also="userinfo: the code of social-core",
+    also="userinfo: the code of social-core; revocation: the code of other clients",
     quirks="secret in the form; the token has the iD and the name",
 )
 
@@ -601,7 +600,7 @@ OSM: Final = Preset(
     offline=None,
     documentation="https://wiki.openstreetmap.org/wiki/OAuth",
     read=READ,
-    also="userinfo: the code of social-core",
+    also="userinfo: the code of social-core; revocation: the code of other clients",
     quirks="tokens do not expire; the user's id is nested",
 )
 
@@ -622,7 +621,7 @@ REDDIT: Final = Preset(
     offline={"authorization_url_params": {"duration": "permanent"}},
     documentation="https://github.com/reddit-archive/reddit/wiki/OAuth2",
     read=READ,
-    also="PKCE off: the code of next-auth",
+    also="PKCE off: the code of next-auth; revocation: the code of other clients",
     quirks="Basic authentication; its own `User-Agent`; `duration=permanent`; errors with HTTP 200",
 )
 
@@ -766,6 +765,7 @@ TWITTER: Final = Preset(
     offline={"scope": "offline.access"},
     documentation="https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token",
     read=READ,
+    also="the host of the login: the code of next-auth; revocation: the code of other clients",
     quirks="PKCE is required; Basic authentication; refresh tokens rotate",
 )
 
@@ -783,7 +783,7 @@ TWITTER_OAUTH1: Final = Preset(
     offline=None,
     documentation="https://docs.x.com/fundamentals/authentication/api-reference",
     read=READ,
-    quirks="OAuth 1.0a with HMAC-SHA1; tokens do not expire",
+    quirks="HMAC-SHA1; tokens do not expire",
 )
 
 ZOHO: Final = Preset(
