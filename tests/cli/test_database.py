@@ -18,7 +18,10 @@ from tests.durable.sql.databases import database
 FILE = ("--url", "sqlite:///shop.db")
 REVISIONS = (
     "0001: create the tables\n0002: find all deliveries of a send by an index\n"
-    "0003: create the audit log of the dashboard\n"
+    "0003: create the audit log of the dashboard
+"
+    "0004: let workers pause a receiver that fails, and record which receivers they serve
+"
 )
 MISSING = (
     "the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own migrations: "
@@ -137,9 +140,9 @@ class TestUpgrade:
         """Progress goes to the standard error, the result to the standard output."""
         ended = db(project, "upgrade", *FILE)
         assert (0, REVISIONS) == said(ended)
-        assert "The tables aldis_* in sqlite:///shop.db are at revision 0003.\n" == ended.stdout
+        assert "The tables aldis_* in sqlite:///shop.db are at revision 0004.\n" == ended.stdout
         again = db(project, "upgrade", *FILE)
-        assert again.stdout.endswith(" were up to date, at revision 0003.\n")
+        assert again.stdout.endswith(" were up to date, at revision 0004.\n")
 
     def test_a_prefix(self, project):
         """The names of all tables begin with the prefix."""
@@ -200,7 +203,7 @@ class TestUpgrade:
         url = ("--url", "sqlite+aiosqlite:///shop.db")
         assert 0 == db(project, "upgrade", *url).returncode
         assert 0 == db(project, "check", *FILE).returncode
-        assert "0003 (the newest)\n" == db(project, "current", *url).stdout
+        assert "0004 (the newest)\n" == db(project, "current", *url).stdout
 
     @pytest.mark.service
     @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
@@ -270,7 +273,7 @@ class TestCheck:
         assert ended.stderr.startswith(
             "Error: the tables aldis_* are of revision 0009, which aldis"
         )
-        assert "0009 (not 0003)\n" == db(project, "current", *FILE).stdout
+        assert "0009 (not 0004)\n" == db(project, "current", *FILE).stdout
 
     @pytest.mark.parametrize("command", ["check", "current"])
     def test_no_file(self, project, command):
@@ -287,19 +290,19 @@ class TestJson:
         """The problem is a sentence or null."""
         db(project, "upgrade", *FILE)
         facts = {"schema": "aldis-db-check/1", **WHERE, "ok": True, "problem": None}
-        known = {"revision": "0003", "newest": "0003"}
+        known = {"revision": "0004", "newest": "0004"}
         assert facts | known == json.loads(db(project, "check", *FILE, "--json").stdout)
         (project.folder / "shop.db").unlink()
         (project.folder / "shop.db").touch()
         ended = db(project, "check", *FILE, "--json")
         assert 1 == ended.returncode
-        facts |= {"ok": False, "problem": MISSING, "revision": None, "newest": "0003"}
+        facts |= {"ok": False, "problem": MISSING, "revision": None, "newest": "0004"}
         assert facts == json.loads(ended.stdout)
 
     def test_current(self, project):
         """The revision is a text or null."""
         db(project, "upgrade", *FILE)
-        facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0003", "newest": "0003"}
+        facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0004", "newest": "0004"}
         assert facts == json.loads(db(project, "current", *FILE, "--json").stdout)
         ended = db(project, "current", *FILE, "--json", "--prefix", "other_")
         assert facts | {"prefix": "other_", "revision": None} == json.loads(ended.stdout)

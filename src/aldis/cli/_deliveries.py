@@ -17,17 +17,18 @@ from aldis.cli._database import (
     durable_receiver_names,
 )
 from aldis.cli._options import TIMESTAMP, command_with, json_option
-from aldis.cli._output import duration_text, printable
+from aldis.cli._output import count, duration_text, printable
 from aldis.cli._signals import folded_name
 
 if TYPE_CHECKING:
     from aldis.cli._store import LiveWorker, StoreClient
-    from aldis.durable.types import Delivery, DeliveryFilter, State
+    from aldis.durable.types import BreakerState, Delivery, DeliveryFilter, State
 
 __all__ = [
     "FILTERS",
     "LARGEST_ID",
     "DeliveryError",
+    "breaker_text",
     "check_receiver",
     "chosen_signal",
     "deliveries_command",
@@ -209,6 +210,21 @@ def _iso(moment: datetime | None) -> str | None:
 def worker_label(worker: LiveWorker) -> str:
     """Return a worker's name, with a note if its lease has expired."""
     return printable(worker.name) + (" (silent)" if worker.expires_in < 0 else "")
+
+
+def breaker_text(breaker: BreakerState) -> str:
+    """Return why the workers have paused a receiver, and when they try it again."""
+    trial = (
+        f"in {duration_text(breaker.trial_in)}"
+        if breaker.trial_in >= 1
+        else "as soon as one is due"
+    )
+    failed = f" and {count(breaker.trials, 'trial')}" if breaker.trials else ""
+    return (
+        f"has been paused by the workers for {duration_text(breaker.since)}, after "
+        f"{count(breaker.failures, 'failure')} in a row{failed}; they try one delivery {trial}: "
+        f"{printable(breaker.reason)}"
+    )
 
 
 def due_text(moment: datetime, now: datetime) -> str:

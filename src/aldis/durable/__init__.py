@@ -13,11 +13,12 @@ from aldis.durable.codec import add_app, register_sender
 from aldis.durable.current import CurrentDelivery, current_delivery
 from aldis.durable.outbox import Outbox
 from aldis.durable.receiver import Durable, durable
-from aldis.durable.retry import Retry
+from aldis.durable.retry import Breaker, Retry
 from aldis.durable.store.sql.tables import tables
 from aldis.durable.worker import Worker
 
 __all__ = [
+    "Breaker",
     "CurrentDelivery",
     "Durable",
     "GiveUp",

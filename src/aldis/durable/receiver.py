@@ -16,7 +16,7 @@ from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, is_async
 from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
-from aldis.durable.retry import Retry
+from aldis.durable.retry import Breaker, Retry
 from aldis.durable.types import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery, ObservedDelivery
 from aldis.errors import (
     InvalidNameError,
@@ -56,11 +56,15 @@ _TAKES_ANYTHING: Final = Signature(
 #: How many receivers an error message lists at most.
 LISTED: Final = 5
 
+#: The breaker of a receiver that names none.
+DEFAULT_BREAKER: Final = Breaker()
+
 
 def durable(  # noqa: PLR0913 - each option has its own default and meaning
     name: str,
     *,
     retry: Retry | None = None,
+    breaker: Breaker | None = DEFAULT_BREAKER,
     key: Callable[..., str | int | None] | None = None,
     payload: Callable[..., Any] | None = None,
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
@@ -81,6 +85,8 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
             move the function.
         retry: How often and when a failed delivery is retried. The default is :class:`Retry()
             <Retry>`.
+        breaker: When the workers pause the receiver because it fails again and again. The default
+            is :class:`Breaker() <Breaker>`. ``None`` means never.
         key: Called with the sender and the payload. It returns the ordering key. Deliveries of this
             receiver with equal keys run one after the other, in the order in which they were
             recorded. A failed delivery blocks the later deliveries with its key. ``None`` means no
@@ -105,7 +111,7 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
         TypeError: An argument has the wrong type, or the receiver is a generator.
         ValueError: A number is out of range.
     """
-    _check_types(name, retry, aliases, key=key, payload=payload, upgrade=upgrade)
+    _check_types(name, retry, breaker, aliases, key=key, payload=payload, upgrade=upgrade)
     names = tuple(check_name(each) for each in (name, *aliases))
     _check_timeout(timeout)
     check_seconds(delay)
@@ -114,6 +120,7 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
         receiver = Durable(function)
         receiver.names = names
         receiver.retry = retry or Retry()
+        receiver.breaker = breaker
         receiver.key = key
         receiver.projection = payload
         if payload is not None:
@@ -128,7 +135,7 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
     return decorate
 
 
-def _check_types(name: Any, retry: Any, aliases: Any, **functions: Any) -> None:
+def _check_types(name: Any, retry: Any, breaker: Any, aliases: Any, **functions: Any) -> None:
     if callable(name):
         message = (
             f"@durable needs a name for {describe(name)}, under which the database keeps its "
@@ -137,6 +144,12 @@ def _check_types(name: Any, retry: Any, aliases: Any, **functions: Any) -> None:
         raise TypeError(message)
     if retry is not None and not isinstance(retry, Retry):
         message = f"retry= must be a Retry, such as Retry(attempts=5), not {retry!r}"
+        raise TypeError(message)
+    if breaker is not None and not isinstance(breaker, Breaker):
+        message = (
+            "breaker= must be a Breaker, such as Breaker(failures=10), or None for a receiver that "
+            f"the workers never pause, not {breaker!r}"
+        )
         raise TypeError(message)
     if isinstance(aliases, str):  # a text is a sequence, too: of its letters
         message = f"aliases= must be a list of names, such as [{aliases!r}], not text"
@@ -159,6 +172,7 @@ class Durable(Delivered[P, R]):
     Attributes:
         names: Its name, followed by its aliases.
         retry: How often and when a failed delivery is retried.
+        breaker: When the workers pause the receiver; ``None`` means never.
         key: The function that returns the ordering key.
         projection: The function that returns the payload to record.
         upgrade: The function that converts old payloads.
@@ -170,6 +184,7 @@ class Durable(Delivered[P, R]):
 
     names: tuple[str, ...]
     retry: Retry
+    breaker: Breaker | None
     key: Callable[..., str | int | None] | None
     projection: Callable[..., Any] | None
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None

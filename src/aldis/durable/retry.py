@@ -1,13 +1,14 @@
-"""When a failed delivery is retried."""
+"""When a failed delivery is retried, and when a failing receiver is paused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from random import uniform
+from typing import Any
 
 from aldis.errors import check_seconds
 
-__all__ = ["Retry"]
+__all__ = ["Breaker", "Retry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +61,54 @@ class Retry:
         """Return a random wait in seconds after a failed attempt."""
         longest = self.longest_delay(attempt)
         return uniform(longest / 2, longest)  # noqa: S311 - this is not cryptography
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """When the workers pause a receiver that fails again and again, and how they try it again.
+
+    An outage makes every delivery fail. Without a pause, it would cost each waiting delivery its
+    attempts. While a receiver is paused, the workers of a database try one delivery at a time, and
+    wait longer after each failure. The first success ends the pause.
+
+    A failure counts if it has the type of the failures before it. ``GiveUp``, ``RetryLater`` and
+    payloads that do not fit do not count, because they concern one delivery.
+
+    Args:
+        failures: After how many failures in a row a worker pauses the receiver.
+        first_pause: Seconds until the workers try the first delivery.
+        max_pause: The longest time between two trials, in seconds. The time doubles from trial to
+            trial.
+
+    Raises:
+        TypeError: ``failures`` is not a whole number.
+        ValueError: A number is out of range.
+    """
+
+    failures: int = 10
+    first_pause: float = 5.0
+    max_pause: float = 300.0
+
+    def __post_init__(self) -> None:
+        _check_failures(self.failures)
+        check_seconds(self.first_pause)
+        check_seconds(self.max_pause)
+        if self.max_pause < self.first_pause:
+            message = (
+                f"max_pause must be at least first_pause, {self.first_pause:g} s, not "
+                f"{self.max_pause:g} s"
+            )
+            raise ValueError(message)
+
+    def pause(self, trials: int) -> float:
+        """Return the seconds until the next trial, after ``trials`` failed ones."""
+        return min(self.max_pause, self.first_pause * 2.0 ** min(trials, 60))
+
+
+def _check_failures(failures: Any) -> None:
+    if not isinstance(failures, int) or isinstance(failures, bool):
+        message = f"failures must be a whole number, such as 10, not {failures!r}"
+        raise TypeError(message)
+    if failures < 1:
+        message = f"failures must be at least 1, not {failures!r}; breaker=None pauses never"
+        raise ValueError(message)

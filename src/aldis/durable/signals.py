@@ -22,6 +22,8 @@ __all__ = [
     "delivery_dead_lettered",
     "delivery_failed",
     "durable_signals",
+    "receiver_paused",
+    "receiver_resumed",
     "worker_lost",
 ]
 
@@ -93,3 +95,23 @@ def worker_lost(sender: str, /, *, deliveries: int) -> None:
         sender: The name of the lost worker.
         deliveries: How many deliveries it had.
     """
+
+
+@durable_signals.define
+def receiver_paused(sender: str, /, *, failures: int, reason: str, trial_in: float) -> None:
+    """Sent when the workers pause a receiver that fails. The sender is the receiver's name.
+
+    One worker sends it, although all workers of the database stop claiming deliveries. A pause by
+    an operator (``aldis deliveries pause``) does not send it.
+
+    Args:
+        sender: The name of the durable receiver.
+        failures: How often the receiver failed in a row with one type of error.
+        reason: The last error in one line.
+        trial_in: Seconds until the workers try one delivery.
+    """
+
+
+@durable_signals.define
+def receiver_resumed(sender: str, /) -> None:
+    """Sent when a receiver that the workers paused works again. The sender is its name."""

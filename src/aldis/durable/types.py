@@ -20,6 +20,7 @@ __all__ = [
     "UNFINISHED",
     "WAITING",
     "AttemptFailure",
+    "BreakerState",
     "ClaimedDelivery",
     "Delivery",
     "DeliveryFilter",
@@ -277,6 +278,27 @@ class DeliveryFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerState:
+    """A receiver that the workers have paused because it failed again and again.
+
+    Attributes:
+        receiver: The receiver's name.
+        failures: How many failures in a row led to the pause.
+        reason: The last failure in one line.
+        trials: How many trials have failed since then.
+        since: Seconds since the receiver was paused.
+        trial_in: Seconds until the next trial; zero or less means now.
+    """
+
+    receiver: str
+    failures: int
+    reason: str
+    trials: int
+    since: float
+    trial_in: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiverStats:
     """How many deliveries a receiver has.
 
@@ -284,13 +306,15 @@ class ReceiverStats:
         receiver: The receiver's name.
         counts: The number of deliveries in each state; states without deliveries are left out.
         oldest: Seconds since the oldest waiting delivery became due; ``None`` if none is due.
-        paused: Whether the receiver is paused.
+        paused: Whether the receiver is paused, by an operator or by the workers.
+        breaker: Why the workers have paused the receiver; ``None`` if they have not.
     """
 
     receiver: str
     counts: dict[State, int]
     oldest: float | None
     paused: bool
+    breaker: BreakerState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,27 @@ class TestStats:
         assert ["all", "4", "0", "0", "2", "0", "0"] == lines[3]
         assert ["workers with a lease: quay-1"] == lines[-1]
 
+    @everywhere
+    def test_a_receiver_that_the_workers_have_paused(self, deliveries):
+        """The table shows a failing receiver, and a line why it is paused and until when."""
+        deliveries.add(count=2)
+        deliveries.store.open_breaker("billing.receipt", 10, "OSError: \x1b[2J\nno", 3700)
+        ended = deliveries.run("stats")
+        lines = ended.stdout.splitlines()
+        assert lines[1].endswith("failing")
+        assert (
+            "billing.receipt has been paused by the workers for 0s, after 10 failures in a row; "
+            r"they try one delivery in 1h: OSError: \x1b[2J\nno"
+        ) in lines
+        (receiver,) = deliveries.json("stats")["receivers"]
+        assert receiver["paused"]
+        breaker = receiver["breaker"]
+        assert (10, 0) == (breaker["failures"], breaker["failed_trials"])
+        assert 3600 < breaker["trial_in"] <= 3700
+        assert 0 == deliveries.run("resume", "billing.receipt").exit_code
+        (receiver,) = deliveries.json("stats")["receivers"]
+        assert (False, None) == (receiver["paused"], receiver["breaker"])
+
     def test_nothing_at_all(self, deliveries):
         """An empty database is a sentence."""
         assert deliveries.run("stats").stdout.startswith("There are no deliveries.\n")

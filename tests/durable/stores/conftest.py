@@ -29,6 +29,6 @@ def emptied(store):
     """Delete every row of a store; return the store."""
     ours = tables(MetaData(), store.prefix)
     with store.engine.begin() as connection:
-        for table in (ours.deliveries, ours.workers, ours.paused):
+        for table in (ours.deliveries, ours.workers, ours.paused, ours.receivers):
             connection.execute(delete(table))
     return store

@@ -25,6 +25,7 @@ from aldis.cli._database import (
     target_of,
     wal_advice,
 )
+from aldis.cli._deliveries import breaker_text
 from aldis.cli._options import signals_command
 from aldis.cli._output import (
     INDENT,
@@ -329,7 +330,9 @@ def _delivery_results(store: StoreClient) -> Iterator[CheckResult]:
                 f"{count(dead, 'dead letter')} of {each.receiver!r}: aldis deliveries dead "
                 f"--receiver {each.receiver}"
             )
-        if each.paused:
+        if each.breaker is not None:
+            yield _remark(f"durable receiver {each.receiver!r} {breaker_text(each.breaker)}")
+        elif each.paused:
             yield _remark(f"durable receiver {each.receiver!r} is paused")
     due = max((each.oldest or 0.0 for each in stats if not each.paused), default=0.0)
     if due > LATE and all(each.expires_in < 0 for each in store.workers()):

@@ -14,6 +14,7 @@ from aldis.cli._deliveries import (
     FILTERS,
     LARGEST_ID,
     DeliveryError,
+    breaker_text,
     check_receiver,
     chosen_signal,
     deliveries_command,
@@ -32,7 +33,7 @@ from aldis.cli._output import INDENT, Report, Styled, duration_text, printable, 
 
 if TYPE_CHECKING:
     from aldis.cli._store import StoreClient
-    from aldis.durable.types import Delivery, DeliveryFilter, ReceiverStats
+    from aldis.durable.types import BreakerState, Delivery, DeliveryFilter, ReceiverStats
 
 __all__ = ["list_dead", "list_pending", "list_running", "show_delivery", "show_stats"]
 
@@ -116,13 +117,17 @@ def _stats_report(stats: Sequence[ReceiverStats]) -> Report:
             for name in COUNTS
         ]
         cells.append("" if each.oldest is None else duration_text(each.oldest))
-        cells.append(("paused", "yellow") if each.paused else "")
+        state = "" if not each.paused else "failing" if each.breaker else "paused"
+        cells.append((state, "yellow"))
         rows.append(cells)
     if len(stats) > 1:
         totals = _totals(stats)
         rows.append(["all", *(f"{totals[name]:,}" for name in COUNTS), "", ""])
     report.table(("receiver", *COUNTS, "oldest due", ""), rows)
     report.line()
+    for each in stats:
+        if each.breaker is not None:
+            report.line((each.receiver, "bold cyan"), f" {breaker_text(each.breaker)}")
     return report
 
 
@@ -151,6 +156,17 @@ def _stats_json(stats: ReceiverStats) -> dict[str, Any]:
         "waiting": _waiting(stats),
         "oldest_due": stats.oldest,
         "paused": stats.paused,
+        "breaker": None if stats.breaker is None else _breaker_json(stats.breaker),
+    }
+
+
+def _breaker_json(breaker: BreakerState) -> dict[str, Any]:
+    return {
+        "failures": breaker.failures,
+        "failed_trials": breaker.trials,
+        "reason": breaker.reason,
+        "since": breaker.since,
+        "trial_in": breaker.trial_in,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from aldis.durable.types import (
     AttemptFailure,
+    BreakerState,
     ClaimedDelivery,
     Delivery,
     DeliveryFilter,
@@ -142,6 +143,37 @@ class Store(Protocol):
     def notifier(self) -> Notifier:
         """Return a new notifier. The caller closes it."""
 
+    def open_breaker(self, receiver: str, failures: int, reason: str, pause: float) -> bool:
+        """Pause a receiver that fails; return false if it was paused already.
+
+        Args:
+            receiver: The receiver's name.
+            failures: How often it has failed in a row.
+            reason: The last failure in one line.
+            pause: Seconds until the first trial.
+        """
+
+    def breakers(self) -> list[BreakerState]:
+        """Return the receivers that workers have paused."""
+
+    def begin_trial(self, worker: str, receiver: str, pause: float) -> bool:
+        """Let a lease claim deliveries of a receiver that workers have paused.
+
+        The answer is false if it is not time for a trial, or if the delivery of the last trial is
+        still running.
+
+        Args:
+            worker: The worker's lease.
+            receiver: The receiver's name.
+            pause: Seconds until the next trial.
+        """
+
+    def fail_trial(self, receiver: str, reason: str) -> bool:
+        """Count a failed trial; return false if the workers have not paused the receiver."""
+
+    def close_breaker(self, receiver: str) -> bool:
+        """End a pause by the workers; return false if there is none."""
+
     # -- operators -------------------------------------------------------------------------------
 
     def stats(self) -> list[ReceiverStats]:
@@ -170,7 +202,10 @@ class Store(Protocol):
         """
 
     def pause(self, receiver: str) -> bool:
-        """Stop claims for a receiver; return false if it was paused already."""
+        """Stop claims for a receiver; return false if an operator has paused it already.
+
+        This replaces a pause by the workers, which then do not try the receiver again.
+        """
 
     def resume(self, receiver: str) -> bool:
         """Allow claims for a receiver again; return false if it was not paused."""

@@ -21,6 +21,7 @@ from aldis.durable.types import (
     QUARANTINE_AFTER,
     WAITING,
     AttemptFailure,
+    BreakerState,
     ClaimedDelivery,
     Delivery,
     DeliveryFilter,
@@ -61,6 +62,7 @@ class MemoryStore:
         self._leases: dict[str, datetime] = {}
         self._names: dict[str, str] = {}  # of the workers, by lease
         self._paused: set[str] = set()
+        self._breakers: dict[str, _Breaker] = {}
         self._notifiers: list[_Notifier] = []
 
     def check(self) -> None:
@@ -180,7 +182,9 @@ class MemoryStore:
         with self._exclusive():
             now = self._clock()
             lease = self._leases.get(worker)
-            if lease is None or lease <= now or receiver in self._paused:
+            breaker = self._breakers.get(receiver)
+            is_trial = breaker is not None and breaker.trial_by == worker
+            if lease is None or lease <= now or (receiver in self._paused and not is_trial):
                 return claimed
             while len(claimed) < limit:
                 row = self._rows.first(receiver, state)
@@ -241,6 +245,56 @@ class MemoryStore:
         """Return 0: the lock prevents the race that blocks a delivery wrongly."""
         return 0
 
+    def open_breaker(self, receiver: str, failures: int, reason: str, pause: float) -> bool:
+        """Pause a receiver that fails; return false if it was paused already."""
+        with self._exclusive():
+            if receiver in self._paused:
+                return False
+            now = self._clock()
+            self._paused.add(receiver)
+            trial_at = now + timedelta(seconds=pause)
+            self._breakers[receiver] = _Breaker(failures, reason, now, trial_at)
+            return True
+
+    def breakers(self) -> list[BreakerState]:
+        """Return the receivers that workers have paused, by name."""
+        with self._exclusive():
+            now = self._clock()
+            return [each.state(name, now) for name, each in sorted(self._breakers.items())]
+
+    def begin_trial(self, worker: str, receiver: str, pause: float) -> bool:
+        """Let a lease claim deliveries of a receiver that workers have paused."""
+        with self._exclusive():
+            found = self._breakers.get(receiver)
+            now = self._clock()
+            if found is None or found.trial_at > now:
+                return False
+            if found.trial_by is not None and any(
+                row.receiver == receiver and row.worker == found.trial_by
+                for row in self._rows.running.values()
+            ):
+                return False
+            found.trial_at, found.trial_by = now + timedelta(seconds=pause), worker
+            return True
+
+    def fail_trial(self, receiver: str, reason: str) -> bool:
+        """Count a failed trial; return false if the workers have not paused the receiver."""
+        with self._exclusive():
+            found = self._breakers.get(receiver)
+            if found is not None:
+                found.trials += 1
+                found.reason = reason
+            return found is not None
+
+    def close_breaker(self, receiver: str) -> bool:
+        """End a pause by the workers; return false if there is none."""
+        with self._exclusive():
+            if self._breakers.pop(receiver, None) is None:
+                return False
+            self._paused.discard(receiver)
+            self._wake()
+            return True
+
     def notifier(self) -> _Notifier:
         """Return a new notifier. The caller closes it."""
         with self._exclusive():
@@ -267,7 +321,13 @@ class MemoryStore:
                     age = (now - row.due_at).total_seconds()
                     oldest[row.receiver] = max(age, oldest.get(row.receiver, 0.0))
             return [
-                ReceiverStats(name, counts.get(name, {}), oldest.get(name), name in self._paused)
+                ReceiverStats(
+                    name,
+                    counts.get(name, {}),
+                    oldest.get(name),
+                    name in self._paused,
+                    None if (found := self._breakers.get(name)) is None else found.state(name, now),
+                )
                 for name in sorted({*counts, *self._paused})
             ]
 
@@ -307,6 +367,8 @@ class MemoryStore:
     def pause(self, receiver: str) -> bool:
         """Stop claims for a receiver; return false if it was paused already."""
         with self._exclusive():
+            if self._breakers.pop(receiver, None) is not None:
+                return True
             before = len(self._paused)
             self._paused.add(receiver)
             return len(self._paused) > before
@@ -316,6 +378,7 @@ class MemoryStore:
         with self._exclusive():
             before = len(self._paused)
             self._paused.discard(receiver)
+            self._breakers.pop(receiver, None)
             self._wake()
             return len(self._paused) < before
 
@@ -351,6 +414,29 @@ class MemoryStore:
     def _wake(self) -> None:
         for notifier in self._notifiers:
             notifier.wake()
+
+
+@dataclass(slots=True)
+class _Breaker:
+    """A pause by the workers."""
+
+    failures: int
+    reason: str
+    since: datetime
+    trial_at: datetime
+    trials: int = 0
+    trial_by: str | None = None
+
+    def state(self, receiver: str, now: datetime) -> BreakerState:
+        """Return the pause as the store shows it."""
+        return BreakerState(
+            receiver,
+            self.failures,
+            self.reason,
+            self.trials,
+            (now - self.since).total_seconds(),
+            (self.trial_at - now).total_seconds(),
+        )
 
 
 class _Notifier:

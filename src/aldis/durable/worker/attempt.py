@@ -106,11 +106,13 @@ class Job:
         claimed: The delivery.
         receiver: The receiver.
         expected: The expected duration in seconds. ``None`` means long or unknown.
+        is_trial: Whether it tries a receiver that the workers have paused.
     """
 
     claimed: ClaimedDelivery
     receiver: Durable[..., Any]
     expected: float | None = None
+    is_trial: bool = False
 
 
 @dataclass(slots=True)

@@ -34,6 +34,8 @@ T = TypeVar("T")
 #: Called in the executor's thread with a result. ``None`` means that a thread has become idle.
 Report = Callable[[AttemptResult | None], None]
 
+Holds = Callable[[Job], bool]
+
 
 class Run(NamedTuple):
     """A receiver that is running.
@@ -56,10 +58,12 @@ class ThreadExecutor:
         count: The number of threads.
         context: What all attempts have in common.
         report: Receives the results.
+        holds: Returns whether a job must not start.
     """
 
-    def __init__(self, count: int, context: RunContext, report: Report) -> None:
+    def __init__(self, count: int, context: RunContext, report: Report, holds: Holds) -> None:
         self.context = context
+        self.holds = holds
         self.report = report
         self.stopping: bool = False
         self.queue: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
@@ -167,7 +171,7 @@ class _ReceiverThread:
         return previous is not None and previous is self._seen
 
     def _attempt(self, job: Job) -> AttemptResult:
-        if self._executor.stopping:
+        if self._executor.stopping or self._executor.holds(job):
             return AttemptResult(job, started=False)
         limit = job.receiver.timeout
         try:
@@ -231,6 +235,7 @@ class AsyncExecutor:
         count: How many jobs run at a time.
         context: What all attempts have in common.
         report: Receives the results.
+        holds: Returns whether a job must not start.
         loop: A running event loop of another thread. By default, the executor starts a loop.
     """
 
@@ -239,10 +244,12 @@ class AsyncExecutor:
         count: int,
         context: RunContext,
         report: Report,
+        holds: Holds,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._context = context
         self._report = report
+        self._holds = holds
         self._stopping = False
         self._slots = asyncio.Semaphore(count)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -274,7 +281,7 @@ class AsyncExecutor:
 
     async def _attempt(self, job: Job) -> None:
         async with self._slots:
-            if self._stopping:
+            if self._stopping or self._holds(job):
                 self._report(AttemptResult(job, started=False))
                 return
             task = asyncio.current_task()

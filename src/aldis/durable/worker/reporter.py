@@ -16,6 +16,8 @@ from aldis.durable.signals import (
     delivery_dead_lettered,
     delivery_failed,
     durable_signals,
+    receiver_paused,
+    receiver_resumed,
     worker_lost,
 )
 from aldis.durable.store import Store
@@ -137,6 +139,29 @@ class Reporter:
             self._send(worker_lost, lost.name, {"deliveries": lost.deliveries})
         for each in rescued.dead:
             self._lost_for_good(each)
+
+    def receiver_paused(self, receiver: str, failures: int, reason: str, pause: float) -> None:
+        """Report that the workers have paused a receiver that fails."""
+        _log.error(
+            "durable receiver %s is paused, because it failed %d times in a row; the workers try "
+            "one delivery in %.1f s: %s",
+            receiver,
+            failures,
+            pause,
+            reason,
+            extra={"receiver": receiver},
+        )
+        facts = {"failures": failures, "reason": reason, "trial_in": pause}
+        self._send(receiver_paused, receiver, facts)
+
+    def receiver_resumed(self, receiver: str) -> None:
+        """Report that a paused receiver works again."""
+        _log.warning(
+            "durable receiver %s works again, and is no longer paused",
+            receiver,
+            extra={"receiver": receiver},
+        )
+        self._send(receiver_resumed, receiver, {})
 
     def _lost_for_good(self, delivery: Delivery) -> None:
         reason = delivery.reason or ""

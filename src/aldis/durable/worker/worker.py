@@ -31,6 +31,7 @@ from aldis.durable.worker.attempt import (
     in_context,
     time_limit_error,
 )
+from aldis.durable.worker.breakers import Breakers
 from aldis.durable.worker.executor import AsyncExecutor, Run, ThreadExecutor
 from aldis.durable.worker.health import HealthReport
 from aldis.durable.worker.heartbeat import Heartbeat
@@ -259,17 +260,20 @@ class WorkerLoop:
         self._counts = counts
         self._concurrency = concurrency
         self._one_by_one = one_by_one
+        self._breakers: Breakers | None = None
         self._reported = SafeEvent()
         self._async: AsyncExecutor | None = None
         self.store: Store = context.store
         is_async_engine = has_async_engine(context.store)
         if is_async_engine or any(each.is_async for each in receivers.values()):
-            self._async = AsyncExecutor(concurrency, context, self._report, event_loop)
+            self._async = AsyncExecutor(concurrency, context, self._report, self._holds, event_loop)
             if is_async_engine:
                 self.store = bridge(context.store, self._async.call)
-        self._threads = ThreadExecutor(concurrency, context, self._report)
+        self._threads = ThreadExecutor(concurrency, context, self._report, self._holds)
         run_coroutine = None if self._async is None else self._async.run_coroutine
         self._reporter = Reporter(context, self.store, run_coroutine, patience=patience)
+        # Tests run one delivery at a time, and expect every attempt.
+        self._breakers = None if one_by_one else Breakers(self.store, receivers, self._reporter)
         self._in_flight = InFlight(
             self.store,
             counts,
@@ -357,6 +361,7 @@ class WorkerLoop:
             self._reported.clear()
             self._interrupt_overdue()
             self._in_flight.flush(everything=True)
+            self._save_breakers()
         if self._heartbeat.abandoned:
             self._heartbeat.end_abandoned(self._in_flight.is_in_use)
         return claims
@@ -377,6 +382,7 @@ class WorkerLoop:
         if self._in_flight.jobs:
             self._interrupt_overdue()
         self._in_flight.flush(everything=not self._in_flight.jobs)
+        self._save_breakers()
         if self._heartbeat.abandoned:
             self._heartbeat.end_abandoned(self._in_flight.is_in_use)
         if monotonic() - self._rescued_at > RESCUE_EVERY:
@@ -389,6 +395,8 @@ class WorkerLoop:
         if claims.claimed:
             return 0.0
         longest = CHECK_EVERY if self._in_flight.jobs else RESCUE_EVERY
+        if self._breakers is not None:
+            longest = min(longest, max(0.01, self._breakers.due_in()))
         return min(claims.due_in or CHECK_EVERY, longest)
 
     def _wait(self, seconds: float, notifier: Notifier) -> None:
@@ -467,6 +475,8 @@ class WorkerLoop:
     def _claim_due(self) -> Claims:
         """Claim deliveries that are due, and submit them."""
         due = self.store.due(self._names)
+        if self._breakers is not None:
+            self._breakers.note_resumed(each.receiver for each in due)
         ready = [each for each in due if each.seconds <= 0]
         due_in = min((each.seconds for each in due if each.seconds > 0), default=None)
         exclusive = next((each for each in ready if each.exclusive), None)
@@ -484,7 +494,39 @@ class WorkerLoop:
             start = self._rounds % len(ready)
             ready = ready[start:] + ready[:start]
         claimed = sum(self._claim(each, len(ready)) for each in ready)
-        return Claims(claimed, len(ready), due_in)
+        return Claims(claimed + self._try_paused(), len(ready), due_in)
+
+    def _try_paused(self) -> int:
+        """Claim one delivery of each paused receiver that it is time to try again."""
+        if self._breakers is None or self._in_flight.free_threads <= 0:
+            return 0
+        claimed = 0
+        for each in self._breakers.due():
+            lease = self._heartbeat.lease()
+            if not self._breakers.begin_trial(lease, each):
+                continue
+            receiver = self._receivers[each.receiver]
+            ordered = receiver.key is not None
+            # A claim of a receiver with an ordering key may find only blocked deliveries.
+            for number in range(CLAIM_TRIES if ordered else 2):
+                # Deliveries with which workers were lost run alone.
+                exclusive = number % 2 == 1 and not self._in_flight.jobs
+                found = self.store.claim(
+                    lease, each.receiver, 1, ordered=ordered, exclusive=exclusive
+                )
+                if found:
+                    self._in_flight.exclusive = exclusive
+                    self._submit(receiver, found, None, is_trial=True)
+                    claimed += 1
+                    break
+        return claimed
+
+    def _holds(self, job: Job) -> bool:
+        return self._breakers is not None and self._breakers.holds(job)
+
+    def _save_breakers(self) -> None:
+        if self._breakers is not None:
+            self._breakers.save()
 
     def _claim(self, due: DueReceiver, shares: int) -> int:
         in_flight = self._in_flight
@@ -524,8 +566,10 @@ class WorkerLoop:
         receiver: Durable[..., Any],
         claimed: Sequence[ClaimedDelivery],
         expected: float | None,
+        *,
+        is_trial: bool = False,
     ) -> None:
-        jobs = [Job(each, receiver, expected) for each in claimed]
+        jobs = [Job(each, receiver, expected, is_trial) for each in claimed]
         self._in_flight.track(jobs, expected)
         executor: AsyncExecutor | ThreadExecutor = self._threads
         if receiver.is_async and self._async is not None:
@@ -538,6 +582,8 @@ class WorkerLoop:
 
     def _report(self, result: AttemptResult | None) -> None:
         """Receive a result, in the executor's thread."""
+        if self._breakers is not None and result is not None:
+            self._breakers.note(result)
         results = self._in_flight.results
         results.append(result)
         # Results of fast receivers are processed in batches. A result that something waits for is
@@ -559,14 +605,15 @@ class WorkerLoop:
                 # The thread may still try to complete the delivery under the current lease.
                 self._heartbeat.abandon()
                 error = time_limit_error(job)
-                self._in_flight.process(
-                    AttemptResult(
-                        job,
-                        failure_for(job, error, self._context),
-                        seconds=job.receiver.timeout or 0.0,
-                        error=error,
-                    )
+                result = AttemptResult(
+                    job,
+                    failure_for(job, error, self._context),
+                    seconds=job.receiver.timeout or 0.0,
+                    error=error,
                 )
+                if self._breakers is not None:
+                    self._breakers.note(result)
+                self._in_flight.process(result)
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from aldis.durable.store import Store
-from aldis.durable.types import State
+from aldis.durable.types import AttemptFailure, State
 from aldis.testing.store.helpers import (
     RECEIVER,
     Clock,
@@ -109,6 +109,58 @@ class ClaimTests(Clock):
         assert not store.resume(RECEIVER)
         assert is_due(store)
         assert ["a"] == names(claim(store, worker))
+
+    def test_a_breaker_pauses_a_receiver(self, store: Store) -> None:
+        """A receiver that workers have paused is not due, and nothing is claimed."""
+        add(store, "a")
+        worker = register_worker(store)
+        assert store.open_breaker(RECEIVER, 3, "ConnectionError", 60.0)
+        assert not store.open_breaker(RECEIVER, 4, "KeyError", 60.0)
+        assert [] == store.due([RECEIVER])
+        assert [] == claim(store, worker)
+        (found,) = store.breakers()
+        assert (RECEIVER, 3, "ConnectionError", 0) == (
+            found.receiver,
+            found.failures,
+            found.reason,
+            found.trials,
+        )
+        assert 0 <= found.since < 30 < found.trial_in <= 60
+        assert store.close_breaker(RECEIVER)
+        assert not store.close_breaker(RECEIVER)
+        assert ["a"] == names(claim(store, worker))
+
+    def test_one_lease_at_a_time_runs_a_trial(self, store: Store) -> None:
+        """The lease of a trial can claim. Another one can begin a trial only after its end."""
+        add(store, "a", "b")
+        worker, other = register_worker(store), register_worker(store)
+        store.open_breaker(RECEIVER, 3, "ConnectionError", 0.0)
+        assert store.begin_trial(worker, RECEIVER, 0.0)
+        assert [] == claim(store, other)
+        (taken,) = claim(store, worker, 1)
+        assert not store.begin_trial(other, RECEIVER, 0.0)
+        assert store.fail(taken, AttemptFailure("KeyError", retry_in=60.0))
+        assert store.fail_trial(RECEIVER, "KeyError")
+        (found,) = store.breakers()
+        assert (1, "KeyError") == (found.trials, found.reason)
+        assert store.begin_trial(other, RECEIVER, 60.0)
+        assert not store.begin_trial(worker, RECEIVER, 60.0)
+        assert ["b"] == names(claim(store, other))
+
+    def test_an_operator_outranks_a_breaker(self, store: Store) -> None:
+        """An operator's pause replaces one by the workers; a resume ends both."""
+        worker = register_worker(store)
+        store.open_breaker(RECEIVER, 3, "ConnectionError", 0.0)
+        assert store.pause(RECEIVER)
+        assert not store.pause(RECEIVER)
+        assert [] == store.breakers()
+        assert not store.begin_trial(worker, RECEIVER, 60.0)
+        assert not store.fail_trial(RECEIVER, "KeyError")
+        assert not store.close_breaker(RECEIVER)
+        assert store.resume(RECEIVER)
+        store.open_breaker(RECEIVER, 3, "ConnectionError", 0.0)
+        assert store.resume(RECEIVER)
+        assert [] == store.breakers()
 
     def test_a_pause_lets_running_deliveries_end(self, store: Store) -> None:
         """While a receiver is paused, its claimed deliveries can be completed and released."""

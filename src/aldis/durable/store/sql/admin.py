@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from aldis.durable.store.sql.breaker import breakers
 from aldis.durable.store.sql.corrupt_rows import as_delivery, as_moment
 from aldis.durable.store.sql.tables import BATCH, Tables, microseconds, now, unindexed
 from aldis.durable.types import (
@@ -103,6 +104,7 @@ def stats(connection: Connection, tables: Tables) -> list[ReceiverStats]:
     ).all()
     # A corrupt row of SQLite may have a receiver of another type.
     paused_receivers = set(map(str, connection.scalars(select(paused.c.receiver))))
+    failing = {each.receiver: each for each in breakers(connection, tables)}
     counts: dict[str, dict[State, int]] = {name: {} for name in paused_receivers}
     oldest: dict[str, float] = {}
     for name, state, number, since, present in found:
@@ -113,7 +115,9 @@ def stats(connection: Connection, tables: Tables) -> list[ReceiverStats]:
             age = (as_moment(present) - as_moment(since)).total_seconds()
             oldest[receiver] = max(oldest.get(receiver, 0.0), age)
     return [
-        ReceiverStats(name, counts[name], oldest.get(name), name in paused_receivers)
+        ReceiverStats(
+            name, counts[name], oldest.get(name), name in paused_receivers, failing.get(name)
+        )
         for name in sorted(counts)
     ]
 
@@ -166,8 +170,13 @@ def change(
 
 
 def pause(connection: Connection, tables: Tables, receiver: str) -> bool:
-    """Stop claims for a receiver; return false if it was paused already."""
+    """Stop claims for a receiver; return false if an operator has paused it already."""
     paused = tables.paused
+    by_workers = and_(paused.c.receiver == receiver, paused.c.trial_at.is_not(None))
+    if connection.execute(
+        update(paused).where(by_workers).values(trial_at=None, trial_by=None)
+    ).rowcount:
+        return True
     if connection.scalar(select(paused.c.receiver).where(paused.c.receiver == receiver)):
         return False
     try:

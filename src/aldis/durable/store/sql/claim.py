@@ -25,6 +25,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     union_all,
     update,
@@ -65,6 +66,7 @@ __all__ = [
     "has_recorded_later",
     "release",
     "repair_times",
+    "storable",
     "take",
     "take_unordered",
 ]
@@ -234,7 +236,10 @@ def _find(tables: Tables, state: State, *columns: Any) -> Select[Any]:
             rows.c.receiver == bindparam("receiver_"),
             rows.c.due_at <= now(),
             exists().where(workers.c.id == bindparam("lease"), workers.c.expires_at > now()),
-            ~exists().where(paused.c.receiver == bindparam("receiver_")),
+            ~exists().where(
+                paused.c.receiver == bindparam("receiver_"),
+                or_(paused.c.trial_by.is_(None), paused.c.trial_by != bindparam("lease")),
+            ),
         )
         .order_by(rows.c.due_at, rows.c.id)
         .limit(bindparam("limit"))
@@ -380,8 +385,8 @@ def fail(
     """
     rows = tables.deliveries
     values: dict[str, Any] = {
-        "reason": _storable(failure.reason, encoding),
-        "traceback": failure.traceback and _storable(failure.traceback, encoding),
+        "reason": storable(failure.reason, encoding),
+        "traceback": failure.traceback and storable(failure.traceback, encoding),
         "worker": None,
     }
     if not failure.counts:
@@ -417,6 +422,6 @@ def _still_held(rows: Table, claimed: ClaimedDelivery) -> ColumnElement[bool]:
     )
 
 
-def _storable(text: str, encoding: str) -> str:
+def storable(text: str, encoding: str) -> str:
     """Escape the characters that the database cannot store: lone surrogates and NUL."""
     return text.encode(encoding, "backslashreplace").decode(encoding).replace("\0", "\\x00")

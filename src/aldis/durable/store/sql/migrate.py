@@ -20,7 +20,7 @@ from aldis.version import __version__
 __all__ = ["REVISIONS", "check", "current", "sql", "upgrade"]
 
 #: The revisions of the tables, the newest last.
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 
 
 def upgrade(
@@ -228,7 +228,7 @@ def _too_new(found: str, ours: Tables) -> str:
 
 
 def _all(ours: Tables) -> tuple[Any, ...]:
-    return ours.deliveries, ours.workers, ours.paused, ours.audit
+    return ours.deliveries, ours.workers, ours.paused, ours.audit, ours.receivers
 
 
 def _named(ours: Tables) -> str:

@@ -19,13 +19,15 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis.durable._log import get_logger
 from aldis.durable.store.base import Notifier
-from aldis.durable.store.sql import admin, claim, leases, migrate, ordering
+from aldis.durable.store.sql import admin, breaker, claim, leases, migrate, ordering
+from aldis.durable.store.sql.claim import storable
 from aldis.durable.store.sql.connection import Database, connection_of
 from aldis.durable.store.sql.errors import translated
 from aldis.durable.store.sql.notify import make_notifier, notify
 from aldis.durable.store.sql.tables import BATCH, MICRO, UNTRANSLATED, Tables, now, tables
 from aldis.durable.types import (
     AttemptFailure,
+    BreakerState,
     ClaimedDelivery,
     Delivery,
     DeliveryFilter,
@@ -337,6 +339,27 @@ class SqlStore:
         if not self._db.read(ordering.has_wrongly_blocked, rows):
             return 0
         return sum(iter(lambda: self._db.write(ordering.unblock_wrongly_blocked, rows), 0))
+
+    def open_breaker(self, receiver: str, failures: int, reason: str, pause: float) -> bool:
+        """Pause a receiver that fails; return false if it was paused already."""
+        said = storable(reason, "ascii")
+        return self._db.write(breaker.open_breaker, self._tables, receiver, failures, said, pause)
+
+    def breakers(self) -> list[BreakerState]:
+        """Return the receivers that workers have paused."""
+        return self._db.read(breaker.breakers, self._tables)
+
+    def begin_trial(self, worker: str, receiver: str, pause: float) -> bool:
+        """Let a lease claim deliveries of a receiver that workers have paused."""
+        return self._db.write(breaker.begin_trial, self._tables, worker, receiver, pause)
+
+    def fail_trial(self, receiver: str, reason: str) -> bool:
+        """Count a failed trial; return false if the workers have not paused the receiver."""
+        return self._db.write(breaker.fail_trial, self._tables, receiver, storable(reason, "ascii"))
+
+    def close_breaker(self, receiver: str) -> bool:
+        """End a pause by the workers; return false if there is none."""
+        return self._write_and_notify(breaker.close_breaker, self._tables, receiver)
 
     def notifier(self) -> Notifier:
         """Return a new notifier. The caller closes it."""

@@ -61,6 +61,9 @@ _Name = String(NAME_LENGTH).with_variant(
 )
 _Long = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 
+#: The tables without the prefix, in the order of :class:`Tables`.
+_NAMES: Final = ("deliveries", "workers", "paused", "audit", "receivers")
+
 #: On MariaDB, the server's defaults may lack transactions or Unicode.
 _OPTIONS: Final[dict[str, Any]] = {
     f"{dialect}_{option}": value
@@ -126,6 +129,7 @@ class Tables:
     workers: Table
     paused: Table
     audit: Table
+    receivers: Table
 
     @property
     def ready_index(self) -> str:
@@ -152,10 +156,7 @@ def tables(metadata: MetaData, prefix: str = "aldis_") -> Tables:
     if f"{name}deliveries" in metadata.tables:
         return Tables(
             prefix,
-            *(
-                metadata.tables[f"{name}{each}"]
-                for each in ("deliveries", "workers", "paused", "audit")
-            ),
+            *(metadata.tables[f"{name}{each}"] for each in _NAMES),
         )
     return Tables(
         prefix,
@@ -163,6 +164,7 @@ def tables(metadata: MetaData, prefix: str = "aldis_") -> Tables:
         _workers(metadata, prefix),
         _paused(metadata, prefix),
         _audit(metadata, prefix),
+        _receivers(metadata, prefix),
     )
 
 
@@ -248,6 +250,23 @@ def _paused(metadata: MetaData, prefix: str) -> Table:
         metadata,
         Column("receiver", _Name, primary_key=True),
         Column("since", BigInteger, nullable=False, server_default=now()),
+        # The columns of a pause by the workers; an operator's pause has no time for a trial.
+        Column("trial_at", BigInteger),
+        Column("trial_by", String(32)),
+        Column("trials", Integer),
+        Column("failures", Integer),
+        Column("reason", _Long),
+        **_OPTIONS,
+    )
+
+
+def _receivers(metadata: MetaData, prefix: str) -> Table:
+    """The receivers that workers serve."""
+    return Table(
+        f"{prefix}receivers",
+        metadata,
+        Column("receiver", _Name, primary_key=True),
+        Column("seen_at", BigInteger, nullable=False, server_default=now()),
         **_OPTIONS,
     )
 

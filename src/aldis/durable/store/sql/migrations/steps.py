@@ -47,6 +47,11 @@ class SchemaStep:
         if not self._has_table(name):
             self.op.create_table(self.prefix + name, *columns, schema=self.schema, **_OPTIONS)
 
+    def add_column(self, table: str, column: Column[Any]) -> None:
+        """Add a column to a table, unless it exists. ``table`` has no prefix."""
+        if not self._has_column(table, column.name):
+            self.op.add_column(self.prefix + table, column, schema=self.schema)
+
     def create_index(
         self, table: str, name: str, columns: Sequence[str], *, where: str | None = None
     ) -> None:
@@ -73,6 +78,12 @@ class SchemaStep:
         if self.op.get_context().as_sql:
             return False
         return inspect(self.op.get_bind()).has_table(self.prefix + name, schema=self.schema)
+
+    def _has_column(self, table: str, column: str) -> bool:
+        if self.op.get_context().as_sql:
+            return False
+        columns = inspect(self.op.get_bind()).get_columns(self.prefix + table, schema=self.schema)
+        return any(each["name"] == column for each in columns)
 
     def _has_index(self, table: str, name: str) -> bool:
         if self.op.get_context().as_sql:

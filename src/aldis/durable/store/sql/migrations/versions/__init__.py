@@ -13,9 +13,15 @@ from aldis.durable.store.sql.migrations.versions import (
     revision_0001,
     revision_0002,
     revision_0003,
+    revision_0004,
 )
 
 __all__ = ["MODULES"]
 
 #: The modules of the revisions.
-MODULES: Final[tuple[ModuleType, ...]] = (revision_0001, revision_0002, revision_0003)
+MODULES: Final[tuple[ModuleType, ...]] = (
+    revision_0001,
+    revision_0002,
+    revision_0003,
+    revision_0004,
+)
