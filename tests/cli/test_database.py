@@ -18,10 +18,8 @@ from tests.durable.sql.databases import database
 FILE = ("--url", "sqlite:///shop.db")
 REVISIONS = (
     "0001: create the tables\n0002: find all deliveries of a send by an index\n"
-    "0003: create the audit log of the dashboard
-"
-    "0004: let workers pause a receiver that fails, and record which receivers they serve
-"
+    "0003: create the audit log of the dashboard\n"
+    "0004: let workers pause a receiver that fails, and record which receivers they serve\n"
 )
 MISSING = (
     "the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own migrations: "
@@ -147,7 +145,7 @@ class TestUpgrade:
     def test_a_prefix(self, project):
         """The names of all tables begin with the prefix."""
         db(project, "upgrade", *FILE, "--prefix", "shop_")
-        names = ("audit", "deliveries", "paused", "version", "workers")
+        names = ("audit", "receivers", "deliveries", "paused", "version", "workers")
         assert {f"shop_{each}" for each in names} == tables_in(project.folder / "shop.db")
 
     def test_no_prefix(self, project):

@@ -19,7 +19,7 @@ from tests.durable.sql.databases import KINDS, database, run
 
 ALL = list(migrate.REVISIONS)
 NEWEST = ALL[-1]
-OURS = ("aldis_audit", "aldis_deliveries", "aldis_paused", "aldis_workers")
+OURS = ("aldis_audit", "aldis_deliveries", "aldis_paused", "aldis_receivers", "aldis_workers")
 
 
 def table_names(engine):
@@ -360,7 +360,8 @@ class TestTablesOfTheApp:
         with pytest.raises(SchemaError) as raised:
             migrate.upgrade(made)
         assert (
-            "aldis_audit, aldis_deliveries, aldis_paused, aldis_workers already exists, and "
+            "aldis_audit, aldis_deliveries, aldis_paused, aldis_receivers, aldis_workers already "
+            "exists, and "
             "`aldis db upgrade` did not create it: upgrade tables of your own migrations "
             "with a migration; for other tables of that name, choose another prefix"
         ) == str(raised.value)

@@ -92,7 +92,7 @@ def test_autogenerate(engine, tmp_path):
     )
     source = migrations.autogenerate()
     assert [] == re.findall(r"import aldis|from aldis|aldis\.", source)
-    assert 5 == source.count("server_default=sa.text(")
+    assert 6 == source.count("server_default=sa.text(")
     migrations.upgrade()
     migrate.check(engine)
     insert_delivery(engine)
