@@ -273,3 +273,59 @@ def test_the_page_after_a_login_must_be_of_this_site(op):
     sent = begin(client, op, "/enter")
     args = {"code": "the-code", "state": sent["state"]}
     assert "/" == client.get(CALLBACK, query_string=args).headers["Location"]
+
+
+def test_the_base_url_may_depend_on_the_user(op):
+    """Salesforce sends it with the token."""
+    app, blueprint = app_with(
+        op,
+        base_url=lambda token: token["instance_url"],
+        storage=MemoryStorage({"access_token": "x", "instance_url": op.url}),
+    )
+    with app.test_request_context():
+        assert f"{op.url}/me" == blueprint.session.get("me").url
+
+
+def test_a_function_makes_the_secret_from_the_configured_one(op, recorded):
+    """The configured one is a key, and is never sent."""
+    app, _ = app_with(
+        op,
+        scope="email",
+        secret_maker=lambda client_id, key: f"{client_id}-signed-by-{len(key)}",
+        client_secret="the-private-key",  # noqa: S106 - of a test
+        client_options={"token_endpoint_auth_method": "client_secret_post"},
+    )
+    log_in(app.test_client(), op)
+    assert "app-signed-by-15" == form_of(op)["client_secret"]
+    op.says("/token", {"error": "x", "error_description": "not app-signed-by-15"}, 400)
+    log_in(app.test_client(), op)
+    assert "not [removed]" == recorded.only("oauth-error")["error_description"]
+
+
+def test_claims_in_the_callback_come_after_those_of_the_id_token(op, recorded):
+    """Only the id_token is signed."""
+    app, _ = app_with(op, callback_claims=lambda args: {"sub": "eve", "name": args["name"]})
+    log_in(app.test_client(), op, name="Ada")
+    userinfo = recorded.only("oauth-authorized")["token"]["userinfo"]
+    assert ("ada", "Ada") == (userinfo["sub"], userinfo["name"])
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "description"),
+    [
+        ({"error": {"message": "no", "type": "OAuthException", "code": 1}}, "OAuthException", "no"),
+        ({"error": {"code": 7, "message": "no"}}, "7", "no"),
+        ({"errors": [{"errorType": "invalid_grant", "message": "no"}]}, "invalid_grant", "no"),
+        ({"errors": [{"title": "Invalid", "detail": "no"}]}, "Invalid", "no"),
+        ({"error": "bad", "message": "no"}, "bad", "no"),
+        ({"error": {"message": "no"}}, "provider_error", "no"),
+    ],
+)
+def test_the_error_of_a_token_endpoint_may_be_an_object_or_a_list(
+    op, recorded, body, code, description
+):
+    """Facebook, Fitbit and Strava have their own forms."""
+    op.says("/token", body, 400)
+    log_in(app_with(op, scope="email")[0].test_client(), op)
+    payload = recorded.only("oauth-error")
+    assert (code, description) == (payload["error"], payload["error_description"])

@@ -80,4 +80,4 @@ def test_the_table_of_presets_is_up_to_date():
     """If this fails, run `python -m tests.oauth.provider_table`."""
     text = PROVIDERS.read_text()
     assert written(text) == text
-    assert f"has the settings of {len(PRESETS)} providers" in text
+    assert f"has {len(PRESETS)} presets for" in text

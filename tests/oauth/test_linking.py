@@ -27,6 +27,23 @@ def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, new_shop, r
     assert "oauth-error" not in recorded.names()
 
 
+def test_without_an_id_token_the_users_id_comes_from_the_providers_api(op, new_shop, recorded):
+    """The setting `userinfo_subject` names it. Without an id, no account is linked."""
+    shop = new_shop(create_user=lambda blueprint, token: shop.User())
+    shop.blueprint._settings.update(
+        scope=("email",), userinfo_url=f"{op.url}/user", userinfo_subject="id"
+    )
+    op.says("/token", op.token(id_token=None))
+    for _ in range(2):
+        op.says("/user", {"id": 7})
+        log_in(shop.app.test_client(), op)
+    assert [("7", 1, True)] == shop.rows()
+    op.says("/user", {})
+    log_in(shop.app.test_client(), op)
+    assert "userinfo_invalid" == recorded.only("oauth-error")["error"]
+    assert [("7", 1, True)] == shop.rows()
+
+
 def test_an_email_address_links_nobody(op, new_shop):
     """The same e-mail address in another account makes another user."""
     shop = new_shop()

@@ -33,6 +33,74 @@ def test_the_claims_of_the_user(op, known):
     assert "Bearer the-access-token" == op.asked_for("/claims")[0][2]["Authorization"]
 
 
+@pytest.mark.parametrize(
+    ("subject", "body", "expected"),
+    [
+        ("id", {"id": 7}, "7"),
+        ("data.0.id", {"data": [{"id": "x"}]}, "x"),
+        ("data.user.id", {"data": {"user": {"id": -1}}}, "-1"),
+        (["team", "user.id"], {"team": "t", "user": {"id": 1}}, "t/1"),
+    ],
+)
+def test_the_users_id_may_be_anywhere(op, subject, body, expected):
+    """It becomes the text `sub`, and the rest stays as it is."""
+    op.says("/user", body)
+    app, blueprint = app_with(
+        op,
+        userinfo_url=f"{op.url}/user",
+        userinfo_subject=subject,
+        storage=MemoryStorage({"access_token": "x"}),
+    )
+    with app.test_request_context():
+        assert {**body, "sub": expected} == blueprint.session.userinfo()
+
+
+NO_IDS = [[], [{}], [{"id": None}], [{"id": ""}], [{"id": True}], [{"id": {}}], [{"id": 1.5}], "id"]
+
+
+@pytest.mark.parametrize("data", NO_IDS)
+def test_a_response_without_the_users_id_is_refused(op, data):
+    """Two users must not share an account because both have none."""
+    op.says("/user", {"data": data})
+    app, blueprint = app_with(
+        op,
+        userinfo_url=f"{op.url}/user",
+        userinfo_subject="data.0.id",
+        storage=MemoryStorage({"access_token": "x"}),
+    )
+    with (
+        app.test_request_context(),
+        pytest.raises(LoginError, match=r"no user id at 'data\.0\.id'"),
+    ):
+        blueprint.session.userinfo()
+
+
+def test_the_options_of_the_call_for_the_user(op):
+    """The method, the body and headers, beside those of the provider."""
+    app, blueprint = session_of(
+        op,
+        userinfo_url=f"{op.url}/claims",
+        headers={"Accept": "application/x", "X-Client": "app"},
+        userinfo_options={"method": "POST", "data": {"fields": "id"}},
+    )
+    op.says("/claims", {"sub": "ada"})
+    with app.test_request_context():
+        blueprint.session.userinfo()
+    ((_, form, headers),) = op.asked_for("/claims")
+    assert {"fields": "id"} == form
+    assert ("application/x", "app") == (headers["Accept"], headers["X-Client"])
+
+
+def test_the_claims_of_the_id_token_are_enough_for_some_providers(op):
+    """Apple has no URL for them."""
+    app, blueprint = session_of(op, userinfo_in_id_token=True)
+    with app.test_request_context():
+        assert "ada" == blueprint.session.userinfo()["sub"]
+        blueprint.token = {"access_token": "x"}
+        with pytest.raises(LoginError, match="no id_token"):
+            blueprint.session.userinfo()
+
+
 @pytest.mark.parametrize("body", [{"sub": "eve"}, {}, [], "page", None, {"sub": None}])
 def test_claims_of_another_user_are_refused(op, body):
     """OpenID Connect Core 5.3.2: the subject must be that of the id_token."""

@@ -13,6 +13,7 @@ from aldis import ANY, NamedSignal, Namespace, Outcome, Signal, Subscription, de
 from aldis.core import Explanation
 from aldis.flask import request_finished as flask_finished
 from aldis.flask_login import user_logged_in
+from aldis.oauth import OAuthBlueprint, providers
 from aldis.quart import websocket_received
 from aldis.receivers import after_commit, once, robust
 from tests.typing.lamps import Branch, order_paid, page_shown, price_asked, untyped
@@ -289,3 +290,23 @@ def sends_of_libraries(app: Flask, response: Response) -> None:
     assert_type(flask_finished.explain(app), Explanation)
     assert_type(flask_finished.send_robust(app, response=response), list[Outcome[Any]])
     models_committed.send(app, changes=[""])
+
+
+# -- logins ----------------------------------------------------------------------------------------
+
+
+class StaffBlueprint(OAuthBlueprint):
+    """A subclass."""
+
+
+def presets() -> None:
+    """Create blueprints from presets, by name and by object."""
+    github = OAuthBlueprint.from_preset("github", scope="user:email", offline=True)
+    assert_type(github, OAuthBlueprint)
+    okta = StaffBlueprint.from_preset(providers.OKTA, "staff", domain="dev-123456.okta.com")
+    assert_type(okta, StaffBlueprint)
+    assert_type(providers.find_preset("github"), providers.Preset)
+    assert_type(github.session.userinfo(), dict[str, Any])
+    for name, preset in providers.PRESETS.items():
+        assert_type(name, str)
+        assert_type(preset.documentation, str)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
-from inspect import signature
 from typing import Any, Final, Literal, ParamSpec, Self
 from urllib.parse import urlencode
 
@@ -46,6 +45,7 @@ from aldis.oauth._responses import (
 )
 from aldis.oauth._storage import SessionStorage, TokenStorage
 from aldis.oauth.providers import Preset, find_preset
+from aldis.oauth.providers._preset import arguments_of
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error
 
 __all__ = ["OAuthBlueprint"]
@@ -98,7 +98,8 @@ class OAuthBlueprint(Blueprint):
         jwks_uri: The URL of the issuer's keys, without a ``server_metadata_url``.
         userinfo_url: The URL of the user's claims, without a ``server_metadata_url``.
         userinfo_subject: The place of the user's id in the response of ``userinfo_url``, such as
-            ``"id"`` or ``"data.0.id"``. ``session.userinfo()`` then has it as the text ``sub``.
+            ``"id"`` or ``"data.0.id"``. ``session.userinfo()`` then has it as the text ``sub``. If
+            only several values together are unique, give a list of places.
         userinfo_options: Options of the call to ``userinfo_url``, as for
             :func:`requests.request`, such as ``method``.
         userinfo_in_id_token: Whether ``session.userinfo()`` returns the claims of the id_token,
@@ -170,7 +171,7 @@ class OAuthBlueprint(Blueprint):
         issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None,
         jwks_uri: str | None = None,
         userinfo_url: str | None = None,
-        userinfo_subject: str | None = None,
+        userinfo_subject: str | Sequence[str] | None = None,
         userinfo_options: Mapping[str, Any] | None = None,
         userinfo_in_id_token: bool = False,
         callback_claims: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None,
@@ -294,13 +295,7 @@ class OAuthBlueprint(Blueprint):
             UnknownNameError: There is no such preset.
         """
         chosen = find_preset(preset) if isinstance(preset, str) else preset
-        known = dict.fromkeys(
-            argument
-            for each in cls.__mro__
-            if "__init__" in vars(each)
-            for argument in signature(vars(each)["__init__"]).parameters
-        )
-        arguments = chosen.with_settings(settings, offline=offline, known=known)
+        arguments = chosen.with_settings(settings, offline=offline, known=arguments_of(cls))
         return cls(name or chosen.name, import_name, **arguments)
 
     # -- for the application -------------------------------------------------------------------

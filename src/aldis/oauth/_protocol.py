@@ -43,7 +43,7 @@ class Settings:
     issuer: str | Sequence[str] | Callable[[Mapping[str, Any]], str | None] | None = None
     jwks_uri: str | None = None
     userinfo_url: str | None = None
-    userinfo_subject: str | None = None
+    userinfo_subject: str | Sequence[str] | None = None
     userinfo_options: Mapping[str, Any] = field(default_factory=dict)
     userinfo_in_id_token: bool = False
     callback_claims: Callable[[Mapping[str, str]], Mapping[str, Any]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
@@ -12,13 +12,13 @@ from aldis.errors import LoginError
 __all__ = ["claims_in", "error_in"]
 
 
-def claims_in(response: requests.Response, subject: str | None) -> dict[str, Any]:
+def claims_in(response: requests.Response, subject: str | Sequence[str] | None) -> dict[str, Any]:
     """Return the claims in a response, with the user's id as the text ``sub``.
 
     Args:
         response: The response of the endpoint.
-        subject: The place of the user's id in it, such as ``"data.0.id"``. ``None`` leaves the
-            claims as they are.
+        subject: The place of the user's id in it, such as ``"data.0.id"``. The values of several
+            places are joined with a slash. ``None`` leaves the claims as they are.
 
     Raises:
         LoginError: The response is not a JSON object, or has no such id.
@@ -33,13 +33,8 @@ def claims_in(response: requests.Response, subject: str | None) -> dict[str, Any
         raise LoginError("userinfo_invalid", "the userinfo response is not a JSON object")
     if subject is None:
         return claims
-    found = _at(claims, subject)
-    if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
-        error = error_in(claims)
-        reason = f" ({error[0]}: {error[1] or 'no reason'})" if error else ""
-        text = f"the userinfo response has no user id at {subject!r}{reason}"
-        raise LoginError("userinfo_invalid", text)
-    return {**claims, "sub": str(found)}
+    places = [subject] if isinstance(subject, str) else subject
+    return {**claims, "sub": "/".join(_id_at(claims, place) for place in places)}
 
 
 def error_in(body: Mapping[str, Any]) -> tuple[str, str | None] | None:
@@ -60,6 +55,16 @@ def error_in(body: Mapping[str, Any]) -> tuple[str, str | None] | None:
     else:
         code, described = str(found), body.get("error_description") or body.get("message")
     return code, str(described) if described else None
+
+
+def _id_at(claims: Mapping[str, Any], place: str) -> str:
+    found = _at(claims, place)
+    if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
+        error = error_in(claims)
+        reason = f" ({error[0]}: {error[1] or 'no reason'})" if error else ""
+        text = f"the userinfo response has no user id at {place!r}{reason}"
+        raise LoginError("userinfo_invalid", text)
+    return str(found)
 
 
 def _at(value: Any, path: str) -> Any:

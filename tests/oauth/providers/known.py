@@ -529,7 +529,7 @@ KNOWN = [
             "https://slack.com/api/auth.test",
             {"ok": True, "team_id": "T1", "user_id": "U1"},
         ),
-        subject="U1",
+        subject="T1/U1",
         api=("users.list", "https://slack.com/api/users.list"),
     ),
     openid(

@@ -1,4 +1,8 @@
-"""The presets. Each states the page that its settings come from."""
+"""The presets. Each states the page that its settings come from.
+
+The file is long because it is one list, in the order of the alphabet. Only ``AZURE`` comes later,
+because it is ``MICROSOFT`` under another name.
+"""
 
 from __future__ import annotations
 
@@ -205,7 +209,7 @@ DISCORD: Final = Preset(
         "revocation_url": "https://discord.com/api/oauth2/token/revoke",
         "base_url": "https://discord.com/api/",
         "scope": "identify",
-        "user_agent": f"DiscordBot (https://pypi.org/project/aldis/, {__version__})",
+        "user_agent": f"DiscordBot (aldis.oauth, {__version__})",
         "userinfo_url": "https://discord.com/api/users/@me",
         "userinfo_subject": "id",
     },
@@ -665,14 +669,15 @@ SLACK: Final = Preset(
         "pkce": False,
         "userinfo_url": "https://slack.com/api/auth.test",
         "userinfo_options": {"method": "POST"},
-        "userinfo_subject": "user_id",
+        "userinfo_subject": ("team_id", "user_id"),
         "compliance_fix": _quirks.slack_token,
     },
     documentation="https://docs.slack.dev/reference/methods/oauth.v2.access",
     read=READ,
     also="PKCE off: https://docs.slack.dev/authentication/using-pkce",
     quirks=(
-        "errors with HTTP 200 and `ok: false`; the user's token is in `authed_user`, and its "
+        "errors with HTTP 200 and `ok: false`; a user's id is unique only with the id of the team; "
+        "the user's token is in `authed_user`, and its "
         "scopes are in `user_scope`; token types `bot` and `user`; scopes joined by commas; PKCE "
         "is for public clients"
     ),

@@ -7,12 +7,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from aldis.errors import OAuthSetupError
 
-__all__ = ["Parameter", "Preset", "check_host", "check_id", "check_name", "check_url", "choice"]
+__all__ = [
+    "Parameter",
+    "Preset",
+    "arguments_of",
+    "check_host",
+    "check_id",
+    "check_name",
+    "check_url",
+    "choice",
+]
 
 #: The settings that are mappings. A preset and an application both add to them.
 MAPPINGS: Final = (
@@ -153,6 +163,16 @@ class Preset:
                 hint = f"did you mean {' or '.join(close)}?" if close else "see OAuthBlueprint"
                 message = f"the preset {self.name!r} has no setting {name!r}: {hint}"
                 raise OAuthSetupError(message)
+
+
+def arguments_of(blueprint: type[Any]) -> list[str]:
+    """Return the names of the arguments of a class, with those of its bases."""
+    return [
+        argument
+        for each in blueprint.__mro__
+        if "__init__" in vars(each)
+        for argument in signature(vars(each)["__init__"]).parameters
+    ]
 
 
 def merged(settings: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
