@@ -136,7 +136,8 @@ def test_an_interrupt_of_an_observed_send():
                 break
     finally:
         detach(watching)
-    assert point > 10
+    # The C engine calls little besides the observer and the receiver.
+    assert point > (2 if aldis.COMPILED else 10)
 
 
 def test_an_interrupt_of_a_write_before_the_commit():

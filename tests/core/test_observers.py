@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import contextmanager
+from weakref import ref
 
 import pytest
 
@@ -235,6 +236,52 @@ class TestAttaching:
         signal.connect(kept[0])
         with observing(Observer()):
             assert 1 == len(signal.send())
+
+
+class TestProgress:
+    def test_it_outlives_the_call(self, signal, log):
+        """The progress of a call has its times and state, and keeps no object of the program."""
+        sender = Recorder()
+        signal.connect(receive)
+        signal.send(sender)
+        [call], alive = log.calls, ref(sender)
+        progress = call.progress
+        assert (call.started, call.finished) == (progress.started, progress.finished)
+        assert ("called", None, None) == (progress.state, progress.delivery_id, progress.error)
+        del call, sender
+        log.calls.clear()
+        log.emissions.clear()
+        log.events.clear()
+        assert alive() is None
+
+    def test_a_report_changes_it(self, signal, log):
+        """A delivery mode sets the state and the delivery, also after the end."""
+        signal.connect(receive)
+        signal.send()
+        [call] = log.calls
+        call.report("recorded", 7)
+        assert ("recorded", 7) == (call.state, call.delivery_id)
+
+
+class TestInterrupts:
+    """An observer raises an exception that is not an ``Exception``, as an interrupt does."""
+
+    @pytest.mark.parametrize("event", ["emission_started", "call_started", "call_finished"])
+    def test_the_send_ends(self, signal, log, event):
+        """The interrupt reaches the sender, other observers see the end, and no call stays open."""
+
+        class Interrupted(Observer):
+            pass
+
+        def interrupt(self, subject):
+            raise KeyboardInterrupt
+
+        setattr(Interrupted, event, interrupt)
+        signal.connect(receive)
+        with observing(Interrupted()), pytest.raises(KeyboardInterrupt):
+            signal.send("north")
+        assert ("sent", "north") == log.events[-1]
+        assert current_call() is None
 
 
 class TestIsolation:

@@ -2,12 +2,15 @@
 
 import re
 from contextvars import Context
+from functools import wraps
+from io import StringIO
 from threading import Thread
 
 import pytest
 
 import aldis
 from aldis.core import attach, detach
+from aldis.core.frames import hidden
 from aldis.observe import CallNode, EmissionNode, Trace, trace
 from tests.core.support import Recorder, line_of
 
@@ -152,6 +155,53 @@ class TestNodes:
         del sender, receiver
         assert (None, None) == (alive[0](), alive[1]())
         assert 1 == len(seen.roots)
+
+    def test_nodes_show_one_moment(self, shop):
+        """Nodes that a receiver reads show a running send, and do not change when it ends."""
+        paid, kept = shop.signal("paid"), []
+
+        def look(sender):
+            kept.extend(seen.roots)
+
+        paid.connect(look)
+        with trace() as seen:
+            paid.send()
+        [during], [after] = kept, seen.roots
+        assert (None, None) == (during.nanoseconds, during.calls[0].nanoseconds)
+        assert 0 < after.calls[0].nanoseconds <= after.nanoseconds
+
+    def test_a_receiver_of_aldis_is_not_a_cause(self, shop):
+        """A send inside a hidden receiver is a root."""
+        outer, inner = shop.signal("outer"), shop.signal("inner")
+
+        @outer.connect
+        @hidden
+        def relay(sender):
+            inner.send()
+
+        with trace() as seen:
+            outer.send()
+        assert [("outer", []), ("inner", [])] == [shape_of(root) for root in seen.roots]
+
+    def test_a_method_and_a_wrapped_function(self, shop):
+        """The location is that of the function behind a method or a wrapper."""
+
+        class Till:
+            def close(self, sender):
+                """Receive."""
+
+        @wraps(receive)
+        def wrapper(sender):
+            """Receive."""
+
+        paid, till = shop.signal("paid"), Till()
+        paid.connect(till.close)
+        paid.connect(wrapper)
+        with trace() as seen:
+            paid.send()
+        assert [line_of(Till.close), line_of(receive)] == [
+            call.location for call in seen.roots[0].calls
+        ]
 
 
 class TestLimits:
@@ -333,16 +383,12 @@ class TestDrawing:
     def test_durations(self, nanoseconds, words):
         """Times are written in the unit that people would choose."""
         call = CallNode("receive", None, False, nanoseconds)
-        seen = Trace()
-        seen.emission_started(emission := _Emission())
-        seen.roots[0].calls.append(call)
-        assert f"receive  {words}" in str(seen)
-        assert emission.spans
+        root = EmissionNode("paid", "'north'", "send", (), "MainThread", calls=[call])
+        Trace.write([root], None, file := StringIO())
+        assert f"receive  {words}" in file.getvalue()
 
     def test_with_rich(self, shop):
         """Rich draws the same lines."""
-        from io import StringIO
-
         from rich.console import Console
 
         paid = shop.signal("paid")
@@ -354,11 +400,3 @@ class TestDrawing:
         assert [line.split()[-1] for line in str(seen).splitlines()] == [
             line.split()[-1] for line in out.getvalue().splitlines()
         ]
-
-
-class _Emission:
-    """An emission that nobody sent."""
-
-    def __init__(self):
-        self.signal = self.sender = self.cause = None
-        self.how, self.payload, self.muted, self.spans = "send", {}, False, {}

@@ -31,14 +31,39 @@ typedef struct {
     PyTypeObject *resolver_type;
     PyTypeObject *fields_type;
     PyTypeObject *outcome_type; /* a subclass of fields_type, or NULL; see set_outcome_type */
-    int observed;               /* whether every send takes the slow path; see set_observed */
+    PyTypeObject *progress_type;
+    PyTypeObject *emission_fields_type;
+    PyTypeObject *call_fields_type;
+    PyTypeObject *emission_type; /* a subclass of emission_fields_type, or NULL */
+    PyTypeObject *call_type;    /* a subclass of call_fields_type, or NULL */
+    PyObject *observers;        /* the tuple of the observers; see set_observers */
+    PyObject *current;          /* the context variable with the observed call */
+    PyObject *clock;            /* time.perf_counter_ns */
     PyObject *wrapper_name;     /* "_async_wrapper" */
     PyObject *slowly_name;      /* "_send_slowly" */
     PyObject *robustly_name;    /* "_send_robust_slowly" */
     PyObject *log_name;         /* "_log_error" */
     PyObject *continue_name;    /* "_continue_after" */
     PyObject *proxy_name;       /* "_get_current_object" */
+    PyObject *failure_name;     /* "_log_failure" */
+    PyObject *absence_name;     /* "_report_absence" */
+    PyObject *muted_name;       /* "is_muted" */
+    PyObject *called_name;      /* "called" */
+    PyObject *send_name;        /* "send" */
+    PyObject *send_robust_name; /* "send_robust" */
+    PyObject *emission_started_name;
+    PyObject *emission_finished_name;
+    PyObject *call_started_name;
+    PyObject *call_finished_name;
 } State;
+
+static struct PyModuleDef dispatch_module;
+
+static inline int
+is_observed(State *state)
+{
+    return PyTuple_GET_SIZE(state->observers) != 0;
+}
 
 static inline int
 is_none(PyObject *object)
@@ -437,6 +462,583 @@ make_outcome(State *state, PyObject *receiver, PyObject *value, PyObject *error)
     outcome->error = Py_NewRef(error);
     return (PyObject *)outcome;
 }
+
+/* ---- Progress, EmissionFields, CallFields ---------------------------------------------------- */
+
+/* It is not tracked by the garbage collector, because it refers to numbers and text only. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *started;
+    PyObject *finished;
+    PyObject *error;
+    PyObject *state;
+    PyObject *delivery_id;
+} Progress;
+
+static void
+progress_dealloc(Progress *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(self->started);
+    Py_XDECREF(self->finished);
+    Py_XDECREF(self->error);
+    Py_XDECREF(self->state);
+    Py_XDECREF(self->delivery_id);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+/* Set *field to the time in nanoseconds. */
+static inline int
+set_time(State *state, PyObject **field)
+{
+    PyObject *time = PyObject_CallNoArgs(state->clock);
+    if (time == NULL) {
+        return -1;
+    }
+    Py_XSETREF(*field, time);
+    return 0;
+}
+
+static Progress *
+make_progress(State *state, PyObject *name)
+{
+    PyTypeObject *type = state->progress_type;
+    if (type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is shutting down");
+        return NULL;
+    }
+    Progress *self = (Progress *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->state = Py_NewRef(name);
+        if (set_time(state, &self->started) < 0) {
+            Py_CLEAR(self);
+        }
+    }
+    return self;
+}
+
+static PyObject *
+progress_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"state", NULL};
+    State *state = PyType_GetModuleState(type);
+    PyObject *name = state->called_name;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|U:Progress", names, &name)) {
+        return NULL;
+    }
+    return (PyObject *)make_progress(state, name);
+}
+
+static PyMemberDef progress_members[] = {
+    {"started", T_OBJECT_EX, offsetof(Progress, started), 0, NULL},
+    {"finished", T_OBJECT, offsetof(Progress, finished), 0, NULL},
+    {"error", T_OBJECT, offsetof(Progress, error), 0, NULL},
+    {"state", T_OBJECT_EX, offsetof(Progress, state), 0, NULL},
+    {"delivery_id", T_OBJECT, offsetof(Progress, delivery_id), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot progress_slots[] = {
+    {Py_tp_doc, "The beginning, the end and the state of a send or a call, as numbers and text."},
+    {Py_tp_dealloc, progress_dealloc},
+    {Py_tp_new, progress_new},
+    {Py_tp_members, progress_members},
+    {0, NULL},
+};
+
+static PyType_Spec progress_spec = {
+    .name = "aldis.core._dispatch.Progress",
+    .basicsize = sizeof(Progress),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = progress_slots,
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *signal;
+    PyObject *sender;
+    PyObject *payload;
+    PyObject *how;
+    PyObject *cause;
+    PyObject *observers;    /* a tuple */
+    PyObject *error;
+    PyObject *spans;
+    Progress *progress;
+    char muted;
+} Emission;
+
+typedef struct {
+    PyObject_HEAD
+    Emission *emission;
+    PyObject *receiver;
+    PyObject *error;
+    PyObject *outer;        /* the call in which this one runs, or None */
+    Progress *progress;
+    char is_async;
+} Call;
+
+static int
+emission_traverse(Emission *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->signal);
+    Py_VISIT(self->sender);
+    Py_VISIT(self->payload);
+    Py_VISIT(self->cause);
+    Py_VISIT(self->observers);
+    Py_VISIT(self->error);
+    Py_VISIT(self->spans);
+    return 0;
+}
+
+/* This leaves progress and how, which are in no cycle. */
+static int
+emission_clear(Emission *self)
+{
+    Py_CLEAR(self->signal);
+    Py_CLEAR(self->sender);
+    Py_CLEAR(self->payload);
+    Py_CLEAR(self->cause);
+    Py_CLEAR(self->observers);
+    Py_CLEAR(self->error);
+    Py_CLEAR(self->spans);
+    return 0;
+}
+
+static void
+emission_dealloc(Emission *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, emission_dealloc)   /* a chain of causes must not use up the stack */
+    (void)emission_clear(self);
+    Py_CLEAR(self->how);
+    Py_CLEAR(self->progress);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+    Py_TRASHCAN_END
+}
+
+static int
+call_traverse(Call *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->emission);
+    Py_VISIT(self->receiver);
+    Py_VISIT(self->error);
+    Py_VISIT(self->outer);
+    return 0;
+}
+
+static int
+call_clear(Call *self)
+{
+    Py_CLEAR(self->emission);
+    Py_CLEAR(self->receiver);
+    Py_CLEAR(self->error);
+    Py_CLEAR(self->outer);
+    return 0;
+}
+
+static void
+call_dealloc(Call *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, call_dealloc)
+    (void)call_clear(self);
+    Py_CLEAR(self->progress);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+    Py_TRASHCAN_END
+}
+
+/* Set the fields of a new emission except muted. Before an error, some may be set. */
+static int
+fill_emission(State *state, Emission *self, PyObject *signal, PyObject *sender, PyObject *payload,
+              PyObject *how)
+{
+    PyObject *cause = NULL, *spans = PyDict_New();
+    Progress *progress = make_progress(state, state->called_name);
+    if (spans == NULL || progress == NULL || PyContextVar_Get(state->current, NULL, &cause) < 0) {
+        Py_XDECREF(spans);
+        Py_XDECREF(progress);
+        return -1;
+    }
+    Py_XSETREF(self->signal, Py_NewRef(signal));
+    Py_XSETREF(self->sender, Py_NewRef(sender));
+    Py_XSETREF(self->payload, Py_NewRef(payload));
+    Py_XSETREF(self->how, Py_NewRef(how));
+    Py_XSETREF(self->cause, cause);
+    Py_XSETREF(self->observers, Py_NewRef(state->observers));
+    Py_XSETREF(self->spans, spans);
+    Py_XSETREF(self->progress, progress);
+    return 0;
+}
+
+static int
+fill_call(State *state, Call *self, Emission *emission, PyObject *receiver, PyObject *name)
+{
+    Progress *progress = make_progress(state, name);
+    if (progress == NULL) {
+        return -1;
+    }
+    Py_XSETREF(self->emission, (Emission *)Py_NewRef(emission));
+    Py_XSETREF(self->receiver, Py_NewRef(receiver));
+    Py_XSETREF(self->progress, progress);
+    return 0;
+}
+
+static State *
+state_of(PyObject *self)
+{
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(self), &dispatch_module);
+    return module == NULL ? NULL : PyModule_GetState(module);
+}
+
+static int
+emission_init(Emission *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"signal", "sender", "payload", "how", NULL};
+    PyObject *signal, *sender, *payload, *how;
+    State *state = state_of((PyObject *)self);
+    if (state == NULL
+        || !PyArg_ParseTupleAndKeywords(args, kwargs, "OOOU:Emission", names, &signal, &sender,
+                                        &payload, &how)
+        || fill_emission(state, self, signal, sender, payload, how) < 0) {
+        return -1;
+    }
+    PyObject *muted = PyObject_GetAttr(signal, state->muted_name);
+    int truth = muted == NULL ? -1 : PyObject_IsTrue(muted);
+    Py_XDECREF(muted);
+    self->muted = truth > 0;
+    return truth < 0 ? -1 : 0;
+}
+
+static int
+call_init(Call *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"emission", "receiver", "is_async", "state", NULL};
+    PyObject *emission, *receiver;
+    int is_async = -1;
+    State *state = state_of((PyObject *)self);
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject *name = state->called_name;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O|$pU:Call", names,
+                                     state->emission_fields_type, &emission, &receiver, &is_async,
+                                     &name)) {
+        return -1;
+    }
+    if (is_async < 0) {
+        PyErr_SetString(PyExc_TypeError, "Call() needs the keyword argument is_async");
+        return -1;
+    }
+    if (((Emission *)emission)->progress == NULL) {
+        PyErr_SetString(PyExc_TypeError, "the emission is not initialized");
+        return -1;
+    }
+    self->is_async = (char)is_async;
+    return fill_call(state, self, (Emission *)emission, receiver, name);
+}
+
+/* Return the exception that is set, with its traceback, as a new reference. It is no longer set. */
+static PyObject *
+fetch_error(void)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    Py_DECREF(type);
+    Py_XDECREF(traceback);
+    return error;
+}
+
+/* Set the exception again. This steals it. */
+static void
+restore_error(PyObject *error)
+{
+    PyErr_Restore(Py_NewRef(Py_TYPE(error)), error, PyException_GetTraceback(error));
+}
+
+/* Let the exception be the one that is being handled, as in an except clause. Return the one before,
+   for end_handling. */
+static PyObject *
+begin_handling(PyObject *error)
+{
+    /* Not PyErr_GetHandledException, which also finds the exceptions of outer generators. */
+    PyObject *before = Py_XNewRef(PyThreadState_Get()->exc_info->exc_value);
+    PyErr_SetHandledException(error);
+    return before;
+}
+
+static void
+end_handling(PyObject *before)
+{
+    PyErr_SetHandledException(before);
+    Py_XDECREF(before);
+}
+
+/* Call a method of each observer with the emission or the call. Log their errors. */
+static int
+notify(State *state, Emission *emission, PyObject *method, PyObject *subject)
+{
+    PyObject *observers = emission->observers;
+    if (observers == NULL) {    /* the garbage collector has cleared the emission */
+        return 0;
+    }
+    int failed = 0;
+    Py_INCREF(observers);
+    Py_INCREF(emission);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(observers) && !failed; i++) {
+        PyObject *args[] = {PyTuple_GET_ITEM(observers, i), subject};
+        PyObject *done = PyObject_VectorcallMethod(method, args,
+                                                   2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        if (done == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+            PyObject *error = fetch_error(), *before = begin_handling(error);
+            PyObject *facts[] = {(PyObject *)emission, args[0], error};
+            done = PyObject_VectorcallMethod(state->failure_name, facts,
+                                             3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+            end_handling(before);
+            Py_DECREF(error);
+        }
+        failed = done == NULL;
+        Py_XDECREF(done);
+    }
+    Py_DECREF(emission);
+    Py_DECREF(observers);
+    return failed ? -1 : 0;
+}
+
+/* Set the observed call of this context; see set_variable in _compat.py. */
+static int
+set_current(State *state, PyObject *call)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    PyObject *values = PyContext_CopyCurrent();     /* keeps them alive */
+    if (values == NULL) {
+        return -1;
+    }
+#endif
+    PyObject *token = PyContextVar_Set(state->current, call);
+    Py_XDECREF(token);
+#if PY_VERSION_HEX < 0x030C0000
+    Py_DECREF(values);
+#endif
+    return token == NULL ? -1 : 0;
+}
+
+/* End a send. No exception is set; error is the one that ended the send, or NULL. */
+static int
+leave_emission(State *state, Emission *self, PyObject *error)
+{
+    if (set_time(state, &self->progress->finished) < 0) {
+        return -1;
+    }
+    Py_XSETREF(self->error, Py_XNewRef(error));
+    PyObject *before = error == NULL ? NULL : begin_handling(error);
+    int failed = notify(state, self, state->emission_finished_name, (PyObject *)self);
+    if (error != NULL) {
+        end_handling(before);
+    }
+    return failed;
+}
+
+/* Begin a send. After an error of this function, the send has ended. */
+static int
+enter_emission(State *state, Emission *self)
+{
+    if (notify(state, self, state->emission_started_name, (PyObject *)self) == 0) {
+        return 0;
+    }
+    PyObject *error = fetch_error();
+    if (leave_emission(state, self, error) < 0) {
+        Py_DECREF(error);
+    }
+    else {
+        restore_error(error);
+    }
+    return -1;
+}
+
+static int
+leave_call(State *state, Call *self, PyObject *error)
+{
+    /* Without a token, because Python may close an abandoned coroutine in another context. */
+    if (set_current(state, self->outer == NULL ? Py_None : self->outer) < 0
+        || set_time(state, &self->progress->finished) < 0) {
+        return -1;
+    }
+    if (error != NULL) {        /* otherwise the error of report_error() stays */
+        Py_XSETREF(self->error, Py_NewRef(error));
+    }
+    if (self->emission == NULL) {   /* the garbage collector has cleared the call */
+        return 0;
+    }
+    PyObject *before = error == NULL ? NULL : begin_handling(error);
+    int failed = notify(state, self->emission, state->call_finished_name, (PyObject *)self);
+    if (error != NULL) {
+        end_handling(before);
+    }
+    return failed;
+}
+
+static int
+enter_call(State *state, Call *self)
+{
+    PyObject *outer;
+    if (PyContextVar_Get(state->current, NULL, &outer) < 0) {
+        return -1;
+    }
+    Py_XSETREF(self->outer, outer);
+    if (notify(state, self->emission, state->call_started_name, (PyObject *)self) == 0
+        && set_time(state, &self->progress->started) == 0
+        && set_current(state, (PyObject *)self) == 0) {
+        return 0;
+    }
+    PyObject *error = fetch_error();
+    if (leave_call(state, self, error) < 0) {
+        Py_DECREF(error);
+    }
+    else {
+        restore_error(error);
+    }
+    return -1;
+}
+
+static PyObject *
+emission_enter_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    State *state = state_of(self);
+    if (state == NULL || enter_emission(state, (Emission *)self) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
+static PyObject *
+call_enter_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    State *state = state_of(self);
+    if (state == NULL || ((Call *)self)->emission == NULL) {
+        return NULL;
+    }
+    return enter_call(state, (Call *)self) < 0 ? NULL : Py_NewRef(self);
+}
+
+/* Return the second argument of __exit__, borrowed, or NULL for None. */
+static int
+exit_error(PyObject *const *args, Py_ssize_t nargs, PyObject **error)
+{
+    if (nargs != 3 || !(args[1] == Py_None || PyExceptionInstance_Check(args[1]))) {
+        PyErr_SetString(PyExc_TypeError, "__exit__ takes a type, an exception and a traceback");
+        return -1;
+    }
+    *error = args[1] == Py_None ? NULL : args[1];
+    return 0;
+}
+
+static PyObject *
+emission_exit_method(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *error;
+    State *state = state_of(self);
+    if (state == NULL || exit_error(args, nargs, &error) < 0
+        || leave_emission(state, (Emission *)self, error) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+call_exit_method(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *error;
+    State *state = state_of(self);
+    if (state == NULL || exit_error(args, nargs, &error) < 0
+        || leave_call(state, (Call *)self, error) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef emission_methods[] = {
+    {"__enter__", emission_enter_method, METH_NOARGS, "Notify the observers of the beginning."},
+    {"__exit__", (PyCFunction)(void (*)(void))emission_exit_method, METH_FASTCALL,
+     "Notify the observers of the end."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMethodDef call_methods[] = {
+    {"__enter__", call_enter_method, METH_NOARGS, "Notify the observers of the beginning."},
+    {"__exit__", (PyCFunction)(void (*)(void))call_exit_method, METH_FASTCALL,
+     "Notify the observers of the end."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef emission_members[] = {
+    {"signal", T_OBJECT_EX, offsetof(Emission, signal), 0, NULL},
+    {"sender", T_OBJECT_EX, offsetof(Emission, sender), 0, NULL},
+    {"payload", T_OBJECT_EX, offsetof(Emission, payload), 0, NULL},
+    {"how", T_OBJECT_EX, offsetof(Emission, how), 0, NULL},
+    {"cause", T_OBJECT_EX, offsetof(Emission, cause), 0, NULL},
+    {"muted", T_BOOL, offsetof(Emission, muted), 0, NULL},
+    {"observers", T_OBJECT_EX, offsetof(Emission, observers), READONLY, NULL},
+    {"error", T_OBJECT, offsetof(Emission, error), 0, NULL},
+    {"progress", T_OBJECT_EX, offsetof(Emission, progress), READONLY, NULL},
+    {"spans", T_OBJECT_EX, offsetof(Emission, spans), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMemberDef call_members[] = {
+    {"emission", T_OBJECT_EX, offsetof(Call, emission), READONLY, NULL},
+    {"receiver", T_OBJECT_EX, offsetof(Call, receiver), READONLY, NULL},
+    {"is_async", T_BOOL, offsetof(Call, is_async), READONLY, NULL},
+    {"error", T_OBJECT, offsetof(Call, error), 0, NULL},
+    {"progress", T_OBJECT_EX, offsetof(Call, progress), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot emission_slots[] = {
+    {Py_tp_doc, "The fields of an observed send."},
+    {Py_tp_traverse, emission_traverse},
+    {Py_tp_clear, emission_clear},
+    {Py_tp_dealloc, emission_dealloc},
+    {Py_tp_init, emission_init},
+    {Py_tp_methods, emission_methods},
+    {Py_tp_members, emission_members},
+    {0, NULL},
+};
+
+static PyType_Slot call_slots[] = {
+    {Py_tp_doc, "The fields of an observed call of a receiver."},
+    {Py_tp_traverse, call_traverse},
+    {Py_tp_clear, call_clear},
+    {Py_tp_dealloc, call_dealloc},
+    {Py_tp_init, call_init},
+    {Py_tp_methods, call_methods},
+    {Py_tp_members, call_members},
+    {0, NULL},
+};
+
+static PyType_Spec emission_fields_spec = {
+    .name = "aldis.core._dispatch.EmissionFields",
+    .basicsize = sizeof(Emission),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = emission_slots,
+};
+
+static PyType_Spec call_fields_spec = {
+    .name = "aldis.core._dispatch.CallFields",
+    .basicsize = sizeof(Call),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = call_slots,
+};
 
 /* ---- Routes ---------------------------------------------------------------------------------- */
 
@@ -988,21 +1590,6 @@ send_slowly(Emitter *self, PyObject *method, Arguments *given)
     return results;
 }
 
-/* Return the exception that is set, with its traceback, as a new reference. It is no longer set. */
-static PyObject *
-fetch_error(void)
-{
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(error, traceback);
-    }
-    Py_DECREF(type);
-    Py_XDECREF(traceback);
-    return error;
-}
-
 /* Log the exception that is set, and return an outcome with it. This steals the receiver. */
 static PyObject *
 failed_outcome(Emitter *self, State *state, PyObject *receiver)
@@ -1028,10 +1615,7 @@ static void
 continue_after(Emitter *self, State *state, PyObject *links, Py_ssize_t position,
                Arguments *given)
 {
-    PyObject *error = fetch_error(), *done = NULL;
-    /* Not PyErr_GetHandledException, which also finds the exceptions of outer generators. */
-    PyObject *handled_before = Py_XNewRef(PyThreadState_Get()->exc_info->exc_value);
-    PyErr_SetHandledException(error);
+    PyObject *error = fetch_error(), *before = begin_handling(error), *done = NULL;
     PyObject *number = PyLong_FromSsize_t(position);
     PyObject *kwargs = keyword_dict(given);
     if (number != NULL && kwargs != NULL) {
@@ -1041,11 +1625,10 @@ continue_after(Emitter *self, State *state, PyObject *links, Py_ssize_t position
     }
     Py_XDECREF(number);
     Py_XDECREF(kwargs);
-    PyErr_SetHandledException(handled_before);
-    Py_XDECREF(handled_before);
+    end_handling(before);
     if (done != NULL) {
         Py_DECREF(done);
-        PyErr_Restore(Py_NewRef(Py_TYPE(error)), Py_NewRef(error), PyException_GetTraceback(error));
+        restore_error(Py_NewRef(error));
     }
     Py_DECREF(error);
 }
@@ -1165,6 +1748,130 @@ walk(Emitter *self, Routes *routes, PyObject *links, Arguments *given, int robus
     return results;
 }
 
+/* Return an observed send, or an observed call. */
+static Emission *
+make_emission(State *state, Emitter *self, Arguments *given, int robust)
+{
+    PyTypeObject *type = state->emission_type;
+    PyObject *payload = keyword_dict(given);
+    Emission *emission = NULL;
+    if (type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is shutting down");
+    }
+    else if (payload != NULL) {
+        emission = (Emission *)type->tp_alloc(type, 0);
+    }
+    if (emission != NULL
+        && fill_emission(state, emission, (PyObject *)self, given->vector[0], payload,
+                         robust ? state->send_robust_name : state->send_name) < 0) {
+        Py_CLEAR(emission);
+    }
+    Py_XDECREF(payload);
+    return emission;
+}
+
+static Call *
+make_call(State *state, Emission *emission, PyObject *receiver)
+{
+    PyTypeObject *type = state->call_type;
+    if (type == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is shutting down");
+        return NULL;
+    }
+    Call *call = (Call *)type->tp_alloc(type, 0);
+    if (call != NULL && fill_call(state, call, emission, receiver, state->called_name) < 0) {
+        Py_CLEAR(call);
+    }
+    return call;
+}
+
+/* Call the receiver of a link and notify the observers. Return the pair or the outcome. NULL without
+   an exception means that the receiver is not called. */
+static PyObject *
+call_observed(Emitter *self, State *state, Emission *emission, Link *link, Arguments *given,
+              int robust)
+{
+    PyObject *pair = link_resolve((PyObject *)link, NULL), *result = NULL, *value = NULL;
+    if (pair == NULL) {
+        return NULL;
+    }
+    if (pair == Py_None) {
+        PyObject *args[] = {(PyObject *)self, (PyObject *)emission, (PyObject *)link};
+        Py_DECREF(pair);
+        Py_XDECREF(PyObject_VectorcallMethod(state->absence_name, args,
+                                             3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
+        return NULL;
+    }
+    if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a resolver must return a receiver and a callable");
+        Py_DECREF(pair);
+        return NULL;
+    }
+    PyObject *receiver = PyTuple_GET_ITEM(pair, 0);
+    Call *call = make_call(state, emission, receiver);
+    if (call != NULL && enter_call(state, call) == 0) {
+        value = PyObject_Vectorcall(PyTuple_GET_ITEM(pair, 1), given->vector, 1, given->names);
+        PyObject *error = value == NULL ? fetch_error() : NULL;
+        if (leave_call(state, call, error) < 0) {
+            Py_XDECREF(value);
+        }
+        else if (value != NULL) {
+            Py_INCREF(receiver);
+            result = robust ? make_outcome(state, receiver, value, Py_None)
+                            : make_pair(receiver, value);
+        }
+        else {
+            restore_error(Py_NewRef(error));
+            if (robust && PyErr_ExceptionMatches(PyExc_Exception)) {
+                result = failed_outcome(self, state, Py_NewRef(receiver));
+            }
+        }
+        Py_XDECREF(error);
+    }
+    Py_XDECREF(call);
+    Py_DECREF(pair);
+    return result;
+}
+
+/* Call the receivers and notify the observers; see _walk_observed in dispatch.py. */
+static PyObject *
+walk_observed(Emitter *self, Routes *routes, PyObject *links, Arguments *given, int robust)
+{
+    State *state = routes->state;
+    Emission *emission = make_emission(state, self, given, robust);
+    if (emission == NULL || enter_emission(state, emission) < 0) {
+        Py_XDECREF(emission);
+        return NULL;
+    }
+    PyObject *results = PyList_New(0);
+    for (Py_ssize_t i = 0; results != NULL && i < PyTuple_GET_SIZE(links); i++) {
+        Link *link = (Link *)PyTuple_GET_ITEM(links, i);
+        PyObject *result = call_observed(self, state, emission, link, given, robust);
+        if (result != NULL) {
+            if (PyList_Append(results, result) < 0) {
+                Py_CLEAR(results);
+            }
+            Py_DECREF(result);
+        }
+        else if (PyErr_Occurred()) {
+            Py_CLEAR(results);
+        }
+        else {
+            Py_CLEAR(routes->everyone);     /* the next send plans anew */
+        }
+    }
+    PyObject *error = results == NULL ? fetch_error() : NULL;
+    if (leave_emission(state, emission, error) < 0) {
+        Py_CLEAR(results);
+        Py_XDECREF(error);
+    }
+    else if (error != NULL) {
+        restore_error(error);
+    }
+    Py_DECREF(emission);
+    return results;
+}
+
 static PyObject *
 dispatch(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *names, int robust)
 {
@@ -1193,14 +1900,19 @@ dispatch(PyObject *emitter, PyObject *const *args, Py_ssize_t nargs, PyObject *n
     else {
         links = Py_XNewRef(routes->everyone);
     }
-    if (links == NULL || state->observed) {
+    int observed = is_observed(state);
+    if (links == NULL) {
         results = send_slowly(self, slow_method, &given);
     }
-    else if (PyTuple_GET_SIZE(links) == 0) {
+    else if (PyTuple_GET_SIZE(links) == 0 && !observed) {
         results = PyList_New(0);
     }
-    else if ((real = is_real(routes, given.vector[0])) == 0) {
+    else if ((real = is_real(routes, given.vector[0])) == 0
+             || (real > 0 && observed && !robust && routes->continue_on_error)) {
         results = send_slowly(self, slow_method, &given);
+    }
+    else if (real > 0 && observed) {
+        results = walk_observed(self, routes, links, &given, robust);
     }
     else if (real > 0) {
         results = robust ? walk(self, routes, links, &given, 1)
@@ -1219,7 +1931,7 @@ is_silent(PyObject *emitter)
 {
     Routes *routes = ((Emitter *)emitter)->routes;
     return routes != NULL && routes->everyone != NULL && PyTuple_GET_SIZE(routes->everyone) == 0
-           && PyDict_GET_SIZE(routes->senders) == 0 && !routes->state->observed;
+           && PyDict_GET_SIZE(routes->senders) == 0 && !is_observed(routes->state);
 }
 
 static PyObject *
@@ -1282,14 +1994,35 @@ static PyType_Spec emitter_spec = {
 /* ---- the module ------------------------------------------------------------------------------ */
 
 static PyObject *
-set_observed(PyObject *module, PyObject *observed)
+set_observers(PyObject *module, PyObject *observers)
 {
     State *state = PyModule_GetState(module);
-    int truth = PyObject_IsTrue(observed);
-    if (truth < 0) {
+    if (!PyTuple_CheckExact(observers)) {
+        PyErr_SetString(PyExc_TypeError, "set_observers takes a tuple");
         return NULL;
     }
-    state->observed = truth;
+    Py_SETREF(state->observers, Py_NewRef(observers));
+    Py_RETURN_NONE;
+}
+
+static int
+is_subclass(PyObject *type, PyTypeObject *base)
+{
+    return base != NULL && PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, base);
+}
+
+static PyObject *
+set_observed_types(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    State *state = PyModule_GetState(module);
+    if (nargs != 2 || !is_subclass(args[0], state->emission_fields_type)
+        || !is_subclass(args[1], state->call_fields_type)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "set_observed_types takes subclasses of EmissionFields and CallFields");
+        return NULL;
+    }
+    Py_XSETREF(state->emission_type, (PyTypeObject *)Py_NewRef(args[0]));
+    Py_XSETREF(state->call_type, (PyTypeObject *)Py_NewRef(args[1]));
     Py_RETURN_NONE;
 }
 
@@ -1297,8 +2030,7 @@ static PyObject *
 set_outcome_type(PyObject *module, PyObject *type)
 {
     State *state = PyModule_GetState(module);
-    if (!PyType_Check(type) || state->fields_type == NULL
-        || !PyType_IsSubtype((PyTypeObject *)type, state->fields_type)) {
+    if (!is_subclass(type, state->fields_type)) {
         PyErr_SetString(PyExc_TypeError, "an outcome's type must be a subclass of OutcomeFields");
         return NULL;
     }
@@ -1316,28 +2048,79 @@ add_type(PyObject *module, PyType_Spec *spec)
     return type;
 }
 
+/* The names that a module keeps, and their places in its state. */
+static const struct {
+    const char *text;
+    size_t offset;
+} names_of_state[] = {
+    {"_async_wrapper", offsetof(State, wrapper_name)},
+    {"_send_slowly", offsetof(State, slowly_name)},
+    {"_send_robust_slowly", offsetof(State, robustly_name)},
+    {"_log_error", offsetof(State, log_name)},
+    {"_continue_after", offsetof(State, continue_name)},
+    {"_get_current_object", offsetof(State, proxy_name)},
+    {"_log_failure", offsetof(State, failure_name)},
+    {"_report_absence", offsetof(State, absence_name)},
+    {"is_muted", offsetof(State, muted_name)},
+    {"called", offsetof(State, called_name)},
+    {"send", offsetof(State, send_name)},
+    {"send_robust", offsetof(State, send_robust_name)},
+    {"emission_started", offsetof(State, emission_started_name)},
+    {"emission_finished", offsetof(State, emission_finished_name)},
+    {"call_started", offsetof(State, call_started_name)},
+    {"call_finished", offsetof(State, call_finished_name)},
+};
+
+/* The types of a module, and their places in its state. */
+static const struct {
+    PyType_Spec *spec;
+    size_t offset;
+} types_of_state[] = {
+    {&link_spec, offsetof(State, link_type)},
+    {&resolver_spec, offsetof(State, resolver_type)},
+    {&routes_spec, offsetof(State, routes_type)},
+    {&emitter_spec, offsetof(State, emitter_type)},
+    {&fields_spec, offsetof(State, fields_type)},
+    {&progress_spec, offsetof(State, progress_type)},
+    {&emission_fields_spec, offsetof(State, emission_fields_type)},
+    {&call_fields_spec, offsetof(State, call_fields_type)},
+};
+
+static inline PyObject **
+field_of(State *state, size_t offset)
+{
+    return (PyObject **)((char *)state + offset);
+}
+
 static int
 dispatch_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    state->wrapper_name = PyUnicode_InternFromString("_async_wrapper");
-    state->slowly_name = PyUnicode_InternFromString("_send_slowly");
-    state->robustly_name = PyUnicode_InternFromString("_send_robust_slowly");
-    state->log_name = PyUnicode_InternFromString("_log_error");
-    state->continue_name = PyUnicode_InternFromString("_continue_after");
-    state->proxy_name = PyUnicode_InternFromString("_get_current_object");
-    if (state->wrapper_name == NULL || state->slowly_name == NULL || state->robustly_name == NULL
-        || state->log_name == NULL || state->continue_name == NULL || state->proxy_name == NULL) {
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names_of_state); i++) {
+        PyObject *name = PyUnicode_InternFromString(names_of_state[i].text);
+        if (name == NULL) {
+            return -1;
+        }
+        *field_of(state, names_of_state[i].offset) = name;
+    }
+    PyObject *time = PyImport_ImportModule("time");
+    if (time == NULL) {
         return -1;
     }
-    state->link_type = add_type(module, &link_spec);
-    state->resolver_type = add_type(module, &resolver_spec);
-    state->routes_type = add_type(module, &routes_spec);
-    state->emitter_type = add_type(module, &emitter_spec);
-    state->fields_type = add_type(module, &fields_spec);
-    if (state->link_type == NULL || state->resolver_type == NULL || state->routes_type == NULL
-        || state->emitter_type == NULL || state->fields_type == NULL) {
+    state->clock = PyObject_GetAttrString(time, "perf_counter_ns");
+    Py_DECREF(time);
+    state->observers = PyTuple_New(0);
+    state->current = PyContextVar_New("aldis_current_call", Py_None);
+    if (state->clock == NULL || state->observers == NULL || state->current == NULL
+        || PyModule_AddObjectRef(module, "current_call", state->current) < 0) {
         return -1;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types_of_state); i++) {
+        PyTypeObject *type = add_type(module, types_of_state[i].spec);
+        if (type == NULL) {
+            return -1;
+        }
+        *field_of(state, types_of_state[i].offset) = (PyObject *)type;
     }
     return 0;
 }
@@ -1346,25 +2129,27 @@ static int
 dispatch_traverse(PyObject *module, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(module);
-    Py_VISIT(state->link_type);
-    Py_VISIT(state->resolver_type);
-    Py_VISIT(state->routes_type);
-    Py_VISIT(state->emitter_type);
-    Py_VISIT(state->fields_type);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types_of_state); i++) {
+        Py_VISIT(*field_of(state, types_of_state[i].offset));
+    }
     Py_VISIT(state->outcome_type);
+    Py_VISIT(state->emission_type);
+    Py_VISIT(state->call_type);
+    Py_VISIT(state->observers);
     return 0;
 }
 
+/* This leaves the observers, which a send uses without a test. */
 static int
 dispatch_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    Py_CLEAR(state->link_type);
-    Py_CLEAR(state->resolver_type);
-    Py_CLEAR(state->routes_type);
-    Py_CLEAR(state->emitter_type);
-    Py_CLEAR(state->fields_type);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types_of_state); i++) {
+        Py_CLEAR(*field_of(state, types_of_state[i].offset));
+    }
     Py_CLEAR(state->outcome_type);
+    Py_CLEAR(state->emission_type);
+    Py_CLEAR(state->call_type);
     return 0;
 }
 
@@ -1373,12 +2158,12 @@ dispatch_free(void *module)
 {
     State *state = PyModule_GetState((PyObject *)module);
     (void)dispatch_clear((PyObject *)module);
-    Py_CLEAR(state->wrapper_name);
-    Py_CLEAR(state->slowly_name);
-    Py_CLEAR(state->robustly_name);
-    Py_CLEAR(state->log_name);
-    Py_CLEAR(state->continue_name);
-    Py_CLEAR(state->proxy_name);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names_of_state); i++) {
+        Py_CLEAR(*field_of(state, names_of_state[i].offset));
+    }
+    Py_CLEAR(state->observers);
+    Py_CLEAR(state->current);
+    Py_CLEAR(state->clock);
 }
 
 static PyObject *
@@ -1391,9 +2176,12 @@ static PyMethodDef dispatch_functions[] = {
     {"sender_key", module_sender_key, METH_O,
      "sender_key($module, sender, /)\n--\n\n"
      "Return the key that tells sender apart from every other living sender."},
-    {"set_observed", set_observed, METH_O,
-     "set_observed($module, observed, /)\n--\n\n"
-     "Route every send through the slow path while observed is true."},
+    {"set_observers", set_observers, METH_O,
+     "set_observers($module, observers, /)\n--\n\n"
+     "Notify these objects of every send that begins from now on."},
+    {"set_observed_types", (PyCFunction)(void (*)(void))set_observed_types, METH_FASTCALL,
+     "set_observed_types($module, emission_type, call_type, /)\n--\n\n"
+     "Pass objects of these subclasses to observers."},
     {"set_outcome_type", set_outcome_type, METH_O,
      "set_outcome_type($module, outcome_type, /)\n--\n\n"
      "Let Emitter.send_robust return objects of this subclass of OutcomeFields."},

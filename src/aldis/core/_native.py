@@ -14,13 +14,18 @@ from aldis.core.process import is_set
 
 __all__ = [
     "COMPILED",
+    "CallFields",
+    "EmissionFields",
     "Emitter",
     "Link",
     "MethodResolver",
     "OutcomeFields",
+    "Progress",
     "Routes",
+    "current_call",
     "sender_key",
-    "set_observed",
+    "set_observed_types",
+    "set_observers",
     "set_outcome_type",
 ]
 
@@ -46,21 +51,31 @@ COMPILED: Final[bool] = _engine is not dispatch
 
 if TYPE_CHECKING:
     from aldis.core.dispatch import (
+        CallFields,
+        EmissionFields,
         Emitter,
         Link,
         MethodResolver,
         OutcomeFields,
+        Progress,
         Routes,
+        current_call,
         sender_key,
-        set_observed,
+        set_observed_types,
+        set_observers,
         set_outcome_type,
     )
 else:
+    CallFields = _engine.CallFields
+    EmissionFields = _engine.EmissionFields
     Emitter = _engine.Emitter
     Link = _engine.Link
     MethodResolver = _engine.MethodResolver
     OutcomeFields = _engine.OutcomeFields
+    Progress = _engine.Progress
     Routes = _engine.Routes
+    current_call = _engine.current_call
     sender_key = _engine.sender_key
-    set_observed = _engine.set_observed
+    set_observed_types = _engine.set_observed_types
+    set_observers = _engine.set_observers
     set_outcome_type = _engine.set_outcome_type

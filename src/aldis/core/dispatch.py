@@ -3,38 +3,215 @@
 Dispatch is separate from registration. A :class:`Registry <aldis.core.registry.Registry>` decides
 which receivers a send calls, and publishes them in :class:`Routes` as tuples of :class:`Link`.
 :meth:`Emitter.send` only walks such a tuple. The registry does not publish async receivers, muted
-signals and other special cases. A send without a published tuple, and a send with an observer, goes
-to :meth:`Emitter._send_slowly`.
+signals and other special cases. A send without a published tuple goes to
+:meth:`Emitter._send_slowly`. With an observer, :meth:`Emitter._walk_observed` walks the tuple.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from types import MethodType
-from typing import Any, Final
+from contextvars import ContextVar
+from time import perf_counter_ns
+from types import MethodType, TracebackType
+from typing import Any, Final, Self
 
+from aldis._compat import set_variable
 from aldis.core.sender import PROXY_ATTRIBUTE, sender_key
 
 __all__ = [
+    "CallFields",
+    "EmissionFields",
     "Emitter",
     "Link",
     "MethodResolver",
     "OutcomeFields",
+    "Progress",
     "Routes",
+    "current_call",
     "sender_key",
-    "set_observed",
+    "set_observed_types",
+    "set_observers",
     "set_outcome_type",
 ]
 
-#: Whether every send takes the slow path; see :func:`set_observed`.
-_observed = False
+#: The observers of the sends that begin now; see :func:`set_observers`.
+_observers: tuple[Any, ...] = ()
+
+#: The observed call of a receiver in which this code runs.
+current_call: ContextVar[Any] = ContextVar("aldis_current_call", default=None)
 
 
-def set_observed(observed: bool) -> None:
-    """Route every send through the slow path while ``observed`` is true."""
-    global _observed  # noqa: PLW0603 - one flag of the process that each send tests
-    _observed = observed
+def set_observers(observers: tuple[Any, ...]) -> None:
+    """Notify these objects of every send that begins from now on."""
+    global _observers  # noqa: PLW0603 - one tuple of the process that each send tests
+    _observers = observers
+
+
+class Progress:
+    """The beginning, the end and the state of a send or a call, as numbers and text.
+
+    A trace keeps this object, and not the call, which refers to objects of the program.
+
+    Attributes:
+        started: The time of the beginning in nanoseconds.
+        finished: The time of the end in nanoseconds, or ``None``.
+        error: The exception as text, if a trace has written it.
+        state: See :class:`aldis.core.Call`.
+        delivery_id: The id of the recorded delivery, or ``None``.
+    """
+
+    __slots__ = ("delivery_id", "error", "finished", "started", "state")
+
+    started: int
+    finished: int | None
+    error: str | None
+    state: str
+    delivery_id: int | None
+
+    def __init__(self, state: str = "called") -> None:
+        self.started = perf_counter_ns()
+        self.finished = None
+        self.error = None
+        self.state = state
+        self.delivery_id = None
+
+
+class EmissionFields:
+    """The fields of an observed send; see :class:`aldis.core.Emission`."""
+
+    __slots__ = (
+        "cause",
+        "error",
+        "how",
+        "muted",
+        "observers",
+        "payload",
+        "progress",
+        "sender",
+        "signal",
+        "spans",
+    )
+
+    signal: Any
+    sender: Any
+    payload: dict[str, Any]
+    how: str
+    cause: Any
+    muted: bool
+    observers: tuple[Any, ...]
+    error: BaseException | None
+    progress: Progress
+    spans: dict[Any, Any]
+
+    def __init__(self, signal: Any, sender: Any, payload: dict[str, Any], how: str) -> None:
+        self.signal = signal
+        self.sender = sender
+        self.payload = payload
+        self.how = how
+        self.cause = current_call.get()
+        self.muted = signal.is_muted
+        self.observers = _observers
+        self.error = None
+        self.spans = {}
+        self.progress = Progress()
+
+    def __enter__(self) -> Self:
+        try:
+            for observer in self.observers:
+                try:
+                    observer.emission_started(self)
+                except Exception as error:  # noqa: BLE001 - it must not reach the sender
+                    self._log_failure(observer, error)
+        except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.progress.finished = perf_counter_ns()
+        self.error = error
+        for observer in self.observers:
+            try:
+                observer.emission_finished(self)
+            except Exception as failure:  # noqa: BLE001 - it must not reach the sender
+                self._log_failure(observer, failure)
+
+    def _log_failure(self, observer: Any, error: Exception) -> None:
+        """Log an error of an observer."""
+        raise NotImplementedError
+
+
+class CallFields:
+    """The fields of an observed call of a receiver; see :class:`aldis.core.Call`."""
+
+    __slots__ = ("_outer", "emission", "error", "is_async", "progress", "receiver")
+
+    emission: Any
+    receiver: Any
+    is_async: bool
+    error: BaseException | None
+    progress: Progress
+    _outer: Any
+
+    def __init__(
+        self, emission: Any, receiver: Any, *, is_async: bool, state: str = "called"
+    ) -> None:
+        self.emission = emission
+        self.receiver = receiver
+        self.is_async = is_async
+        self.error = None
+        self.progress = Progress(state)
+
+    def __enter__(self) -> Self:
+        # The outer call is the cause of the emission, unless the delivery mode calls the receiver
+        # later.
+        self._outer = current_call.get()
+        try:
+            for observer in self.emission.observers:
+                try:
+                    observer.call_started(self)
+                except Exception as error:  # noqa: BLE001 - it must not reach the sender
+                    self.emission._log_failure(observer, error)  # noqa: SLF001 - of this module
+            self.progress.started = perf_counter_ns()
+            set_variable(current_call, self)
+        except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # No token, because Python may close an abandoned coroutine in another context.
+        set_variable(current_call, self._outer)
+        self.progress.finished = perf_counter_ns()
+        if error is not None:  # otherwise the error of report_error() stays
+            self.error = error
+        for observer in self.emission.observers:
+            try:
+                observer.call_finished(self)
+            except Exception as failure:  # noqa: BLE001 - it must not reach the sender
+                self.emission._log_failure(observer, failure)  # noqa: SLF001 - of this module
+
+
+#: The types of the objects that observers get; see :func:`set_observed_types`.
+_emission_type: type[EmissionFields] = EmissionFields
+_call_type: type[CallFields] = CallFields
+
+
+def set_observed_types(emission_type: type[EmissionFields], call_type: type[CallFields]) -> None:
+    """Pass objects of these subclasses to observers."""
+    global _emission_type, _call_type
+    _emission_type, _call_type = emission_type, call_type
 
 
 class OutcomeFields:
@@ -220,8 +397,8 @@ class Emitter:
         """Call the receivers of ``sender``, and those of any sender, in connection order."""
         routes = self._routes
         links = routes.find(sender) if routes.senders else routes.everyone
-        if links is None or _observed:
-            return self._send_slowly(sender, _async_wrapper, kwargs)
+        if links is None or _observers:
+            return self._send_specially(links, sender, _async_wrapper, kwargs, robust=False)
         results: list[tuple[Any, Any]] = []
         if not links:
             return results
@@ -257,8 +434,8 @@ class Emitter:
         """Call every receiver, even if one raises. Log the errors and return them."""
         routes = self._routes
         links = routes.find(sender) if routes.senders else routes.everyone
-        if links is None or _observed:
-            return self._send_robust_slowly(sender, _async_wrapper, kwargs)
+        if links is None or _observers:
+            return self._send_specially(links, sender, _async_wrapper, kwargs, robust=True)
         outcomes: list[Any] = []
         if not links:
             return outcomes
@@ -289,6 +466,68 @@ class Emitter:
             return outcomes
         finally:
             del outcomes, failure  # an error refers to this frame, which would be a cycle
+
+    def _send_specially(
+        self,
+        links: tuple[Link, ...] | None,
+        sender: Any,
+        wrapper: Callable[..., Any] | None,
+        kwargs: dict[str, Any],
+        *,
+        robust: bool,
+    ) -> list[Any]:
+        """Send with observers, or where the published links are not enough."""
+        routes = self._routes
+        if (
+            links is not None
+            and (robust or not routes.continue_on_error)
+            and (type(sender) is routes.real_type or routes.is_real(sender))
+        ):
+            how = "send_robust" if robust else "send"
+            with _emission_type(self, sender, kwargs, how) as emission:
+                return self._walk_observed(emission, links, sender, kwargs, robust=robust)
+        if robust:
+            return self._send_robust_slowly(sender, wrapper, kwargs)
+        return self._send_slowly(sender, wrapper, kwargs)
+
+    def _walk_observed(
+        self,
+        emission: EmissionFields,
+        links: tuple[Link, ...],
+        sender: Any,
+        kwargs: dict[str, Any],
+        *,
+        robust: bool,
+    ) -> list[Any]:
+        """Call the receivers of ``links`` and notify the observers."""
+        routes = self._routes
+        results: list[Any] = []
+        try:
+            for link in links:
+                pair = link.resolve()
+                if pair is None:
+                    routes.everyone = None
+                    self._report_absence(emission, link)
+                    continue
+                receiver, run = pair
+                try:
+                    with _call_type(emission, receiver, is_async=False):
+                        value = run(sender, **kwargs)
+                except Exception as error:
+                    if not robust:
+                        raise
+                    self._log_error(receiver, error)
+                    results.append(_outcome_type(receiver, None, error))
+                else:
+                    pair = (receiver, value)
+                    results.append(_outcome_type(*pair, None) if robust else pair)
+            return results
+        finally:
+            del results  # an error refers to this frame, which would be a cycle
+
+    def _report_absence(self, emission: Any, link: Link) -> None:
+        """Notify the observers of a receiver that died or was disconnected during the send."""
+        raise NotImplementedError
 
     def _log_error(self, receiver: Any, error: Exception) -> None:
         """Log an error of a receiver that does not end the send."""

@@ -1,7 +1,7 @@
 """The one place where observers attach.
 
-Without an observer, a send tests one flag and does not use this module. With an observer, each send
-takes the path in :mod:`aldis.core.slowpath`, which notifies every observer.
+Without an observer, a send tests one flag and does not use this module. With an observer, the call
+loop, or :mod:`aldis.core.slowpath`, notifies every observer.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from os import urandom
 from time import perf_counter_ns, time_ns
-from types import TracebackType
 from typing import Any, Final, Self
 
 from aldis._compat import set_variable
-from aldis.core._native import set_observed
+from aldis.core._native import (
+    CallFields,
+    EmissionFields,
+    Progress,
+    set_observed_types,
+    set_observers,
+)
+from aldis.core._native import current_call as _current
 from aldis.core.process import ForkSafeLock, log
 
 __all__ = [
@@ -23,6 +29,7 @@ __all__ = [
     "Call",
     "Emission",
     "Observer",
+    "Progress",
     "SendId",
     "attach",
     "current_call",
@@ -37,11 +44,10 @@ __all__ = [
 ]
 
 _observers: tuple[Observer, ...] = ()
-_current: ContextVar[Call | None] = ContextVar("aldis_current_call", default=None)
 _send_id: ContextVar[SendId | None] = ContextVar("aldis_current_send_id", default=None)
 _changing = ForkSafeLock()
 
-#: Whether there is an observer. Every send then takes the slow path.
+#: Whether there is an observer.
 enabled: bool = False
 
 #: The context of a send or a call without an observer.
@@ -74,28 +80,8 @@ class Observer:
         """A send ended; see ``emission.error``."""
 
 
-class _Timed:
-    """A send or a call: it begins, it ends, and it may raise. Times are in nanoseconds.
-
-    Attributes:
-        spans: Each observer may store an object here.
-    """
-
-    __slots__ = ("error", "finished", "spans", "started")
-
-    spans: dict[Observer, Any]
-    started: int
-    finished: int | None
-    error: BaseException | None
-
-    @property
-    def elapsed(self) -> int:
-        """Nanoseconds from the beginning to the end, or to now."""
-        return (self.finished or perf_counter_ns()) - self.started
-
-
-class Emission(_Timed):
-    """One send, from its beginning to its end.
+class Emission(EmissionFields):
+    """One send, from its beginning to its end. Times are in nanoseconds.
 
     Attributes:
         signal: The signal.
@@ -104,154 +90,106 @@ class Emission(_Timed):
         how: The method that sent: ``"send"``, ``"asend"`` …
         cause: The call of a receiver inside which this send happened, or ``None``.
         muted: Whether no receiver was called because the signal was muted.
+        error: The exception that ended the send, or ``None``.
         observers: The observers of this send.
+        progress: The times. Unlike this object, it keeps no object of the program alive.
+        spans: Each observer may store an object here.
     """
 
-    __slots__ = ("cause", "how", "muted", "observers", "payload", "sender", "signal")
+    __slots__ = ()
 
-    signal: Any
-    sender: Any
-    payload: dict[str, Any]
-    how: str
     cause: Call | None
-    muted: bool
     observers: tuple[Observer, ...]
 
-    def __init__(self, signal: Any, sender: Any, payload: dict[str, Any], how: str) -> None:
-        self.spans: dict[Observer, Any] = {}
-        self.finished = None
-        self.error = None
-        self.signal = signal
-        self.sender = sender
-        self.payload = payload
-        self.how = how
-        self.cause = _current.get()
-        self.muted = signal.is_muted
-        self.observers = _observers
-        self.started: int = perf_counter_ns()
+    @property
+    def started(self) -> int:
+        """The time of the beginning."""
+        return self.progress.started
+
+    @property
+    def finished(self) -> int | None:
+        """The time of the end, or ``None``."""
+        return self.progress.finished
+
+    @property
+    def elapsed(self) -> int:
+        """Nanoseconds from the beginning to the end, or to now."""
+        return (self.finished or perf_counter_ns()) - self.started
 
     def notify(self, event: Callable[[Observer], Callable[..., None]], *facts: Any) -> None:
         """Call the method ``event`` of each observer. If one raises, the error is logged."""
         for observer in self.observers:
             try:
                 event(observer)(*facts)
-            except Exception:  # noqa: BLE001 - an observer's error must not reach the sender
-                _log_failure(observer)
+            except Exception as error:  # noqa: BLE001 - it must not reach the sender
+                self._log_failure(observer, error)
 
     def skip(self, receiver: Any, reason: str) -> None:
         """Notify the observers that a receiver was not called."""
         self.notify(lambda observer: observer.receiver_skipped, self, receiver, reason)
 
-    def __enter__(self) -> Self:
-        try:
-            for observer in self.observers:
-                try:
-                    observer.emission_started(self)
-                except Exception:  # noqa: BLE001 - see notify
-                    _log_failure(observer)
-        except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
-            self.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.finished = perf_counter_ns()
-        self.error = error
-        for observer in self.observers:
-            try:
-                observer.emission_finished(self)
-            except Exception:  # noqa: BLE001 - see notify
-                _log_failure(observer)
+    def _log_failure(self, observer: Observer, error: Exception) -> None:
+        log().error("aldis: the observer %r failed", observer, exc_info=error)
 
 
-def _log_failure(observer: Observer) -> None:
-    log().exception("aldis: the observer %r failed", observer)
-
-
-class Call(_Timed):
-    """One call of a receiver in a send.
+class Call(CallFields):
+    """One call of a receiver in a send. Times are in nanoseconds.
 
     Attributes:
         emission: The send.
         receiver: The receiver, as it was connected.
         is_async: Whether the call is awaited.
-        state: What the delivery mode did with the call:
-
-            - ``"called"``: it called the receiver, now;
-            - ``"deferred"``: it waits for the commit;
-            - ``"called after the commit"``: this is the second call of a deferred receiver;
-            - ``"recorded"``: a worker will call the receiver;
-            - ``"rolled back"``: the transaction was rolled back, so the receiver is never called;
-            - ``"not committed"``: the session was closed without a commit or a rollback, so the
-              receiver is never called.
-        delivery_id: The id of the recorded delivery, or ``None``.
+        error: The exception that the receiver raised, or ``None``.
+        progress: The times and the state. Unlike this object, it keeps no object of the program
+            alive.
     """
 
-    __slots__ = ("_outer", "delivery_id", "emission", "is_async", "receiver", "state")
+    __slots__ = ()
 
     emission: Emission
-    receiver: Any
-    is_async: bool
-    state: str
-    delivery_id: int | None
 
-    def __init__(
-        self, emission: Emission, receiver: Any, *, is_async: bool, state: str = "called"
-    ) -> None:
-        self.spans: dict[Observer, Any] = {}
-        self.finished = None
-        self.error = None
-        self.state = state
-        self.delivery_id = None
-        self.emission = emission
-        self.receiver = receiver
-        self.is_async = is_async
-        self.started: int = perf_counter_ns()
+    @property
+    def started(self) -> int:
+        """The time of the beginning."""
+        return self.progress.started
 
-    def __enter__(self) -> Self:
-        # The outer call is the cause of the emission, unless the delivery mode calls the receiver
-        # later.
-        self._outer = _current.get()
-        try:
-            for observer in self.emission.observers:
-                try:
-                    observer.call_started(self)
-                except Exception:  # noqa: BLE001 - see notify
-                    _log_failure(observer)
-            self.started = perf_counter_ns()
-            set_variable(_current, self)
-        except BaseException as error:  # an interrupt; a with statement does not call __exit__ then
-            self.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self
+    @property
+    def finished(self) -> int | None:
+        """The time of the end, or ``None``."""
+        return self.progress.finished
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # No token, because Python may close an abandoned coroutine in another context.
-        set_variable(_current, self._outer)
-        self.finished = perf_counter_ns()
-        if error is not None:  # otherwise the error of report_error() stays
-            self.error = error
-        for observer in self.emission.observers:
-            try:
-                observer.call_finished(self)
-            except Exception:  # noqa: BLE001 - see notify
-                _log_failure(observer)
+    @property
+    def elapsed(self) -> int:
+        """Nanoseconds from the beginning to the end, or to now."""
+        return (self.finished or perf_counter_ns()) - self.started
+
+    @property
+    def state(self) -> str:
+        """The state of the call, which the delivery mode of the receiver chooses.
+
+        - ``"called"``: it called the receiver, now;
+        - ``"deferred"``: it waits for the commit;
+        - ``"called after the commit"``: this is the second call of a deferred receiver;
+        - ``"recorded"``: a worker will call the receiver;
+        - ``"rolled back"``: the transaction was rolled back, so the receiver is never called;
+        - ``"not committed"``: the session was closed without a commit or a rollback, so the
+          receiver is never called.
+        """
+        return self.progress.state
+
+    @property
+    def delivery_id(self) -> int | None:
+        """The id of the recorded delivery, or ``None``."""
+        return self.progress.delivery_id
 
     def report(self, state: str, delivery_id: int | None = None) -> None:
         """Set the state of the call, and notify the observers. This may happen after its end."""
-        self.state = state
-        self.delivery_id = delivery_id
+        self.progress.state = state
+        self.progress.delivery_id = delivery_id
         self.emission.notify(lambda observer: observer.state_changed, self)
+
+
+set_observed_types(Emission, Call)
 
 
 class SendId:
@@ -326,7 +264,7 @@ def attach(observer: Observer) -> None:
     with _changing.lock:
         if not any(each is observer for each in _observers):
             _observers = (*_observers, observer)
-        _send_slowly(bool(_observers))
+        _notify_from_now_on()
 
 
 def detach(observer: Observer) -> None:
@@ -334,13 +272,13 @@ def detach(observer: Observer) -> None:
     global _observers  # noqa: PLW0603 - the observers belong to the process
     with _changing.lock:
         _observers = tuple(each for each in _observers if each is not observer)
-        _send_slowly(bool(_observers))
+        _notify_from_now_on()
 
 
-def _send_slowly(observed: bool) -> None:
+def _notify_from_now_on() -> None:
     global enabled  # noqa: PLW0603 - the flag belongs to the process
-    enabled = observed
-    set_observed(observed)
+    enabled = bool(_observers)
+    set_observers(_observers)
 
 
 def is_enabled() -> bool:
@@ -350,7 +288,8 @@ def is_enabled() -> bool:
 
 def current_call() -> Call | None:
     """Return the receiver's call in which this code runs, if it is observed."""
-    return _current.get()
+    call: Call | None = _current.get()
+    return call
 
 
 def observed_call(receiver: Any) -> Call | None:
@@ -359,7 +298,7 @@ def observed_call(receiver: Any) -> Call | None:
     Args:
         receiver: An object with a delivery mode.
     """
-    call = _current.get()
+    call = current_call()
     # If this send began before an observer was attached, the current call is another receiver's.
     mine = call is not None and getattr(call.receiver, "__func__", call.receiver) is receiver
     return call if mine else None

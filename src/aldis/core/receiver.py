@@ -38,6 +38,7 @@ __all__ = [
     "bound_call",
     "check_receiver",
     "check_single_mode",
+    "code_location",
     "describe",
     "describe_signal",
     "function_info",
@@ -117,9 +118,12 @@ def location(receiver: Any) -> str | None:
     if type(function) is not FunctionType:
         function = _innermost(getattr(type(function), "__call__", None))  # noqa: B004 - the method
     code = _attribute(function, "__code__")
-    if type(code) is CodeType:
-        return f"{code.co_filename}:{code.co_firstlineno}"
-    return None
+    return code_location(code) if type(code) is CodeType else None
+
+
+def code_location(code: CodeType) -> str:
+    """Return ``file:line`` of a function's code."""
+    return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def describe(receiver: Any) -> str:

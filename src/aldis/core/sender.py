@@ -97,20 +97,25 @@ def describe_sender(sender: Any) -> str:
 
     A ``__repr__`` may be slow or have side effects.
     """
-    if sender is ANY:
-        return "any sender"
-    if sender is None or sender is True or sender is False:
-        return repr(sender)
     kind = type(sender)
     if issubclass(kind, str):
         return _quoted(sender)
+    if sender is None or kind is bool:
+        return repr(sender)
     if issubclass(kind, int):
         value = int.__int__(sender)
         return repr(value) if value.bit_length() <= MOST_BITS else f"<{kind.__qualname__}>"
-    name = printable(shortened(kind.__qualname__, WIDTH))
+    if sender is ANY:
+        return "any sender"
+    name = kind.__qualname__
+    if len(name) > WIDTH or not name.isprintable():
+        name = printable(shortened(name, WIDTH))
     for attribute in ("name", "__name__"):
-        text = _attribute(sender, attribute)
-        if text:
+        try:
+            text = getattr(sender, attribute, None)
+        except Exception:  # noqa: BLE001, S112 - a property may raise anything, and this must not
+            continue
+        if text is not None and issubclass(type(text), str) and text:
             return f"<{name} {_quoted(text)}>"
     return f"<{name} at {id(sender):#x}>"
 
@@ -118,11 +123,3 @@ def describe_sender(sender: Any) -> str:
 def _quoted(text: str) -> str:
     # Shortened first, because the text may be long; and again, because an escape is longer.
     return shortened(repr(shortened(text, WIDTH)), WIDTH)
-
-
-def _attribute(sender: Any, name: str) -> str | None:
-    try:
-        value = getattr(sender, name, None)
-    except Exception:  # noqa: BLE001 - a property may raise anything, and a description must not
-        return None
-    return value if issubclass(type(value), str) else None

@@ -382,6 +382,9 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
         send = self._prepare("send_robust", sender, payload=kwargs)
         return slowpath.call_receivers(send, wrapper=wrapper, robust=True)
 
+    def _report_absence(self, emission: Any, link: Any) -> None:
+        slowpath.report_absence(emission, link)
+
     def _log_error(self, receiver: Any, error: Exception) -> None:
         slowpath.log_error(self, receiver, error)
 
@@ -407,8 +410,8 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             sender = self._real_sender(sender)
         if routes.everyone is not None and not routes.dead:
             published: Any = routes.find(sender) if routes.senders else routes.everyone
-            if published is not None:  # only an observer keeps the call loop from walking it
-                return slowpath.Send(self, sender, payload, how, published, plain=True)
+            if published is not None:
+                return slowpath.Send(self, sender, payload, how, published)
         if not self.sent:
             self.sent = True
             self._choose_path()

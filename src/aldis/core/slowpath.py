@@ -32,6 +32,7 @@ __all__ = [
     "mixed",
     "only_async",
     "pairs",
+    "report_absence",
 ]
 
 R = TypeVar("R")
@@ -147,8 +148,6 @@ class Send(NamedTuple):
         payload: The keyword arguments.
         how: The name of the method that sends.
         steps: The receivers, in order.
-        plain: Whether the call loop could walk the steps: all are sync, none is there twice, and
-            none needs the id of the send.
     """
 
     signal: Any
@@ -156,7 +155,6 @@ class Send(NamedTuple):
     payload: dict[str, Any]
     how: str
     steps: Sequence[Step]
-    plain: bool = False
 
 
 def call_receivers(
@@ -172,11 +170,9 @@ def call_receivers(
     Raises:
         AsyncReceiverError: A receiver is async and there is no ``wrapper``. No receiver was called.
     """
-    signal, sender, payload, _, steps, plain = send
+    signal, sender, payload, _, steps = send
     if not steps and not observers.enabled and not strict.is_strict():
         return []
-    if plain:
-        return _call_plain(send, robust=robust)
     with _emission(send) as emission, _send_id(steps):
         if wrapper is None:
             _refuse_async(signal, steps)
@@ -201,41 +197,9 @@ def call_receivers(
             del outcomes  # the frames of its errors refer to this frame, which would be a cycle
 
 
-def _call_plain(send: Send, *, robust: bool) -> list[Outcome[Any]]:
-    """Call plain receivers; see :func:`call_receivers`. This is the usual send of a trace."""
-    signal, sender, payload, _, steps, _ = send
-    with _emission(send) as emission:
-        watch = strict.watch_payload(signal, sender, payload) if strict.is_strict() else None
-        outcomes: list[Outcome[Any]] = []
-        try:
-            for step in steps:
-                pair = step.resolve()
-                if pair is None:
-                    if emission is not None:
-                        emission.skip(None, _absence(step))
-                    continue
-                receiver, call = pair
-                try:
-                    if emission is None:
-                        value = call(sender, **payload)
-                    else:
-                        with observers.Call(emission, receiver, is_async=False):
-                            value = call(sender, **payload)
-                except Exception as error:
-                    if not robust:
-                        raise
-                    outcomes.append(_failed(signal, receiver, error))
-                else:
-                    outcomes.append(Outcome(receiver, value))
-                if watch is not None:
-                    watch.compare(receiver)
-            return outcomes
-        finally:
-            del outcomes  # the frames of its errors refer to this frame, which would be a cycle
-
-
-def _absence(step: Step) -> str:
-    return "dead" if step.live else "disconnected during this send"
+def report_absence(emission: observers.Emission, step: Step) -> None:
+    """Notify the observers of a receiver that died or was disconnected during the send."""
+    emission.skip(None, "dead" if step.live else "disconnected during this send")
 
 
 async def await_unobserved(send: Send) -> list[tuple[Any, Any]]:
@@ -273,7 +237,7 @@ async def await_receivers(
         adapt: Returns the callable to use for the callable of a receiver.
         robust: Whether to collect errors instead of stopping at the first one.
     """
-    signal, sender, payload, _, steps, _ = send
+    signal, sender, payload, _, steps = send
     if not steps and not observers.enabled and not strict.is_strict():
         return []
     cancellation: BaseException | None = None
@@ -357,7 +321,7 @@ def _live_calls(
             seen.add(step.receiver.key)
             yield step, *pair
         elif emission is not None:
-            emission.skip(None, _absence(step))
+            report_absence(emission, step)
 
 
 def _as_sync(facts: Facts, call: Any, wrapper: Wrapper) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import RLock
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,13 +21,13 @@ from contextvars import ContextVar
 from itertools import islice
 from threading import current_thread
 from types import CodeType, FunctionType, MethodType
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeAlias
 
 from aldis._compat import set_variable
 from aldis.core.frames import is_hidden
-from aldis.core.observers import Call, Emission, Observer, attach, detach
-from aldis.core.process import ForkSafeLock
-from aldis.core.receiver import location, name_of
+from aldis.core.observers import Call, Emission, Observer, Progress, attach, detach
+from aldis.core.process import renew_lock_after_fork
+from aldis.core.receiver import code_location, location, name_of
 from aldis.core.sender import describe_sender
 from aldis.core.text import encodable, shortened
 from aldis.observe._tree import CallNode, EmissionNode, rich_trees, text_lines
@@ -47,13 +48,19 @@ _scopes: ContextVar[frozenset[object]] = ContextVar("aldis_trace_scopes", defaul
 
 
 class _RecordedTree:
-    """A root and the number of its nodes. A dropped tree may still grow, but is not counted."""
+    """A send and all sends and calls inside it, in the order in which they began.
 
-    __slots__ = ("dropped", "root", "size")
+    Attributes:
+        entries: The sends and the calls.
+        skipped: The receivers that were not called: the progress of the send, and the reason.
+        dropped: Whether the trace has dropped the tree. Its later sends and calls are dropped, too.
+    """
 
-    def __init__(self, root: EmissionNode) -> None:
-        self.root: EmissionNode = root
-        self.size: int = 1
+    __slots__ = ("dropped", "entries", "skipped")
+
+    def __init__(self) -> None:
+        self.entries: list[_SendEntry | _CallEntry] = []
+        self.skipped: list[tuple[Progress, str]] = []
         self.dropped: bool = False
 
 
@@ -83,18 +90,19 @@ class Trace(Observer):
         self._scope: object | None = None
         self._trees: deque[_RecordedTree] = deque()
         self._kept: int = 0
-        self._changing = ForkSafeLock()
+        self.lock: RLock  # made by the next line
+        renew_lock_after_fork(self)
 
     @property
     def roots(self) -> list[EmissionNode]:
-        """The sends outside of any receiver, the oldest first."""
-        with self._changing.lock:
+        """The sends outside of any receiver, the oldest first, as they are at this moment."""
+        with self.lock:
             # list() is one step. During a loop, a ``__del__`` may send and change the trees.
-            return [tree.root for tree in list(self._trees)]
+            return [root for tree in list(self._trees) for root in _nodes(tree)]
 
     def clear(self) -> None:
         """Drop all recorded sends."""
-        with self._changing.lock:
+        with self.lock:
             for tree in list(self._trees):
                 tree.dropped = True
             self._trees.clear()
@@ -117,58 +125,45 @@ class Trace(Observer):
     # -- observing -----------------------------------------------------------------------------
 
     def emission_started(self, emission: Emission) -> None:
-        """Add a node for the send to the call that caused it."""
-        parent, tree = (emission.cause.spans if emission.cause else {}).get(self, (None, None))
+        """Add the send to the tree of the call that caused it."""
+        cause, tree, parent = emission.cause, None, None
+        if cause is not None and not is_hidden(cause.receiver):
+            tree, parent = cause.emission.spans.get(self), cause.progress
         if tree is None and self._scope is not None and self._scope not in _scopes.get():
             return
-        node = EmissionNode(
-            signal=shortened(getattr(emission.signal, "name", None) or "unnamed signal", NAME),
-            sender=describe_sender(emission.sender),
-            how=emission.how,
-            arguments=_names(emission.payload),
-            thread=shortened(current_thread().name, NAME),
-            muted=emission.muted,
+        name = getattr(emission.signal, "name", None) or "unnamed signal"
+        thread = current_thread().name
+        entry = (
+            parent,
+            emission.progress,
+            name if type(name) is str and len(name) <= NAME else shortened(name, NAME),
+            describe_sender(emission.sender),
+            emission.how,
+            _names(emission.payload),
+            thread if type(thread) is str and len(thread) <= NAME else shortened(thread, NAME),
+            emission.muted,
         )
-        added: EmissionNode | None = node
-        with self._changing.lock:
+        with self.lock:
             if tree is None:
-                tree = _RecordedTree(node)
+                tree = _RecordedTree()
                 self._trees.append(tree)
-                self._kept += 1
-                self._drop_oldest()
-            elif self._has_room(tree, parent):
-                parent.emissions.append(node)
-            else:
-                added = None
-        emission.spans[self] = added, tree
+            self._add(tree, entry)
+        emission.spans[self] = tree
 
     def call_started(self, call: Call) -> None:
-        """Add a node for the receiver to the send, except for aldis's own receivers."""
-        parent, tree = call.emission.spans.get(self, (None, None))
-        if tree is None or is_hidden(call.receiver):
+        """Add the call to the tree of its send, except a call of aldis's own receivers."""
+        emission, receiver = call.emission, call.receiver
+        tree = emission.spans.get(self)
+        if tree is None or is_hidden(receiver):
             return
-        name, place = _label(call.receiver)
-        node: CallNode | None = CallNode(name, place, call.is_async, state=call.state)
-        with self._changing.lock:
-            if self._has_room(tree, parent):
-                parent.calls.append(node)
-            else:
-                node = None
-        call.spans[self] = node, tree
+        entry = emission.progress, call.progress, _label(receiver), call.is_async
+        with self.lock:
+            self._add(tree, entry)
 
     def call_finished(self, call: Call) -> None:
-        """Complete the receiver's node."""
-        node, _ = call.spans.get(self, (None, None))
-        if node is not None:
-            node.nanoseconds = call.elapsed
-            node.error = _error_text(call.error)
-
-    def state_changed(self, call: Call) -> None:
-        """Note what the receiver's delivery mode did."""
-        node, _ = call.spans.get(self, (None, None))
-        if node is not None:
-            node.state = call.state
-            node.delivery_id = call.delivery_id
+        """Keep the error as text."""
+        if call.error is not None:
+            call.progress.error = _error_text(call.error)
 
     def receiver_skipped(
         self,
@@ -177,34 +172,28 @@ class Trace(Observer):
         reason: str,
     ) -> None:
         """Record the reason why a receiver was not called."""
-        node, _ = emission.spans.get(self, (None, None))
-        if node is not None:
-            node.skipped.append(reason)
+        tree = emission.spans.get(self)
+        if tree is not None:
+            tree.skipped.append((emission.progress, reason))
 
     def emission_finished(self, emission: Emission) -> None:
-        """Complete the send's node."""
-        node, _ = emission.spans.get(self, (None, None))
-        if node is not None:
-            node.nanoseconds = emission.elapsed
-            node.error = _error_text(emission.error)
-            node.muted = emission.muted
+        """Keep the error as text."""
+        if emission.error is not None:
+            emission.progress.error = _error_text(emission.error)
 
-    def _has_room(self, tree: _RecordedTree, parent: EmissionNode | CallNode | None) -> bool:
-        """Count a new node, and drop old trees if the trace is full. The caller holds the lock."""
-        if parent is None or tree.dropped or tree.size >= self.limit:
+    def _add(self, tree: _RecordedTree, entry: _SendEntry | _CallEntry) -> None:
+        """Add an entry, and drop old trees if the trace is full. The caller holds the lock."""
+        entries = tree.entries
+        if tree.dropped or len(entries) >= self.limit:
             self.dropped += 1
-            return False
-        tree.size += 1
+            return
+        entries.append(entry)
         self._kept += 1
-        self._drop_oldest()
-        return True
-
-    def _drop_oldest(self) -> None:
         while self._kept > self.limit and len(self._trees) > 1:
             oldest = self._trees.popleft()
             oldest.dropped = True
-            self._kept -= oldest.size
-            self.dropped += oldest.size
+            self._kept -= len(oldest.entries)
+            self.dropped += len(oldest.entries)
 
     # -- printing ------------------------------------------------------------------------------
 
@@ -280,32 +269,75 @@ def _drawn_in_colour(roots: Sequence[EmissionNode], title: str | None, file: Tex
     return drawn.get()
 
 
-#: The labels of functions, by the ids of their code. Each entry keeps its code, so an id is unique.
-_labels: dict[int, tuple[CodeType, str, tuple[str, str | None]]] = {}
+#: The name of a receiver, and its location or, for a function, its code.
+_Label: TypeAlias = "tuple[str, CodeType | str | None]"
+
+#: A recorded send: the progress of the call that caused it, its own progress, and the signal, the
+#: sender, the method, the names of the arguments, the thread, and whether the signal was muted.
+_SendEntry: TypeAlias = (
+    "tuple[Progress | None, Progress, str, str, str, tuple[str, ...], str, bool]"
+)
+
+#: A recorded call: the progress of the send, its own progress, the receiver, and whether the call
+#: is awaited.
+_CallEntry: TypeAlias = "tuple[Progress, Progress, _Label, bool]"
+CALL: Final = 4  # the length of such a tuple
 
 
-def _label(receiver: Any) -> tuple[str, str | None]:
-    """Return the name and the location of a receiver. Functions are looked up once."""
+def _label(receiver: Any) -> _Label:
+    """Return the name of a receiver, and its location. The location of a function is its code."""
     function = receiver.__func__ if type(receiver) is MethodType else receiver
-    if type(function) is not FunctionType or "__wrapped__" in function.__dict__:
-        return _make_label(receiver)
-    code, name = function.__code__, function.__qualname__
-    known = _labels.get(id(code))
-    if known is not None and known[1] is name:
-        return known[2]
-    if len(_labels) >= DEFAULT_LIMIT:
-        _labels.clear()
-    label = _make_label(receiver)
-    _labels[id(code)] = code, name, label
-    return label
-
-
-def _make_label(receiver: Any) -> tuple[str, str | None]:
+    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):
+        name = function.__qualname__
+        if type(name) is str and len(name) <= NAME:
+            return name, function.__code__
     place = location(receiver)
     return shortened(name_of(receiver), NAME), place and shortened(place, PLACE)
 
 
+def _nodes(tree: _RecordedTree) -> list[EmissionNode]:
+    """Make the nodes of a tree. Return the sends that no recorded call caused."""
+    roots: list[EmissionNode] = []
+    sends: dict[Progress, EmissionNode] = {}
+    calls: dict[Progress, CallNode] = {}
+    for entry in list(tree.entries):
+        if len(entry) == CALL:
+            send, progress, label, is_async = entry
+            calls[progress] = call = _call_node(progress, label, is_async=is_async)
+            sends[send].calls.append(call)
+        else:
+            cause, progress, signal, sender, how, names, thread, muted = entry
+            times = _nanoseconds(progress), progress.error
+            sent = EmissionNode(signal, sender, how, names, thread, *times, muted)
+            sends[progress] = sent
+            caller = None if cause is None else calls.get(cause)
+            (roots if caller is None else caller.emissions).append(sent)
+    for progress, reason in list(tree.skipped):
+        if progress in sends:
+            sends[progress].skipped.append(reason)
+    return roots
+
+
+def _call_node(progress: Progress, label: _Label, *, is_async: bool) -> CallNode:
+    name, place = label
+    if isinstance(place, CodeType):
+        place = shortened(code_location(place), PLACE)
+    node = CallNode(name, place, is_async, _nanoseconds(progress), progress.error)
+    node.state, node.delivery_id = progress.state, progress.delivery_id
+    return node
+
+
+def _nanoseconds(progress: Progress) -> int | None:
+    return None if progress.finished is None else progress.finished - progress.started
+
+
 def _names(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    if len(payload) <= ARGUMENTS:
+        for name in payload:
+            if len(name) > NAME or type(name) is not str:
+                break
+        else:
+            return tuple(payload)
     names = tuple([shortened(name, NAME) for name in islice(payload, ARGUMENTS)])
     return names if len(payload) <= ARGUMENTS else (*names, "...")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from http import HTTPMethod, HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -72,13 +73,15 @@ def trace(
     if result.shutdown_error is not None:
         what = describe_error(result.shutdown_error)
         click.echo(f"The app answered, but failed to shut down.\n\n{what}", err=True)
-    _name_senders(result.trace.roots)
+    roots = result.trace.roots
+    _name_senders(roots)
     if as_json:
-        write_json("aldis-signals-trace/1", _json(sent, result))
+        write_json("aldis-signals-trace/1", _json(sent, result, roots))
         return
     with writing():
-        result.trace.print(title=f"{sent} -> {_outcome(result)}, {_milliseconds(result)} ms")
-        if not result.trace.roots:
+        title = f"{sent} -> {_outcome(result)}, {_milliseconds(result)} ms"
+        result.trace.write(roots, title, sys.stdout)
+        if not roots:
             print("No signal was sent.")
 
 
@@ -139,11 +142,11 @@ def _milliseconds(result: Result) -> str:
     return f"{result.nanoseconds / 1e6:.3g}"
 
 
-def _json(sent: Request, result: Result) -> dict[str, Any]:
+def _json(sent: Request, result: Result, roots: list[EmissionNode]) -> dict[str, Any]:
     return {
         "request": {"method": sent.method, "path": sent.path},
         "status": result.status,
         "error": None if result.error is None else f"{type(result.error).__name__}: {result.error}",
         "nanoseconds": result.nanoseconds,
-        "emissions": [asdict(root) for root in result.trace.roots],
+        "emissions": [asdict(root) for root in roots],
     }
