@@ -348,6 +348,8 @@ def test_offline_keeps_the_apps_own_scopes_and_parameters():
         ("fitbit", "2 November 2026"),
         ("Authentiq", "shut down"),
         ("qqqq", "give the URLs of this provider"),
+        ("", "give the URLs of this provider"),
+        (None, "give the URLs of this provider"),
     ],
 )
 def test_an_unknown_name_leads_to_the_right_one(name, hint):

@@ -1,7 +1,7 @@
 """Logins with OAuth 2, OpenID Connect and OAuth 1.0a. Three signals report what happens.
 
-:mod:`aldis.oauth.sqla` stores tokens in a database, and :mod:`aldis.oauth.linking` links logins to
-users.
+:mod:`aldis.oauth.providers` has the settings of known providers, :mod:`aldis.oauth.sqla` stores
+tokens in a database, and :mod:`aldis.oauth.linking` links logins to users.
 """
 
 from __future__ import annotations

@@ -294,7 +294,7 @@ class OAuthBlueprint(Blueprint):
                 tokens, or an argument is unknown.
             UnknownNameError: There is no such preset.
         """
-        chosen = find_preset(preset) if isinstance(preset, str) else preset
+        chosen = preset if isinstance(preset, Preset) else find_preset(preset)
         arguments = chosen.with_settings(settings, offline=offline, known=arguments_of(cls))
         return cls(name or chosen.name, import_name, **arguments)
 

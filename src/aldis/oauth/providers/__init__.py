@@ -104,7 +104,7 @@ def find_preset(name: str) -> Preset:
         UnknownNameError: There is no such preset. The error names similar ones, or the reason why
             this provider has none.
     """
-    folded = name.lower().replace("-", "_").replace(" ", "_")
+    folded = str(name).lower().replace("-", "_").replace(" ", "_")
     found = PRESETS.get(folded)
     if found is not None:
         return found
