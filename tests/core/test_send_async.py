@@ -3,12 +3,15 @@
 import asyncio
 import inspect
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 
 import pytest
 
+from aldis.core import Observer, attach, detach
 from aldis.errors import AsyncReceiverError
+from aldis.receivers import once, robust
 from tests.core.support import Recorder, exactly, line_of
 
 
@@ -228,3 +231,77 @@ def _marked_by_asyncio():
 
     receiver._is_coroutine = asyncio.coroutines._is_coroutine
     return receiver
+
+
+class TestPlanned:
+    """``asend`` walks the receivers that it knows from the send before."""
+
+    @pytest.fixture
+    async def sent(self, signal):
+        """Send once, so that the receivers are planned."""
+        signal.connect(wait)
+        signal.connect(receive, "north")
+        await signal.asend("north")
+        return signal
+
+    async def test_order_and_results(self, sent):
+        """The order is that of the connections, for each sender."""
+        sent.connect(fail, "south")
+        assert [(wait, "north"), (receive, "north")] == await sent.asend("north")
+        assert [(wait, None)] == await sent.asend()
+        with pytest.raises(ValueError, match="lamp out"):
+            await sent.asend("south")
+
+    async def test_a_receiver_that_is_disconnected_meanwhile(self, signal):
+        """A receiver that an earlier one disconnects is not called."""
+
+        async def first(sender):
+            signal.disconnect(wait)
+
+        signal.connect(first)
+        for _ in range(2):
+            signal.connect(wait)
+            assert [(first, None)] == await signal.asend()
+
+    async def test_a_receiver_for_a_sender_and_for_all(self, sent):
+        """It is called once."""
+        sent.connect(wait, "north")
+        for _ in range(2):
+            assert [(wait, "north"), (receive, "north")] == await sent.asend("north")
+
+    async def test_changes_between_sends(self, sent):
+        """Muting, an observer and a new receiver count from the next send on."""
+        with sent.muted():
+            assert [] == await sent.asend("north")
+        seen = Observer()
+        seen.emission_started = lambda emission: events.append(emission.how)
+        events = []
+        attach(seen)
+        try:
+            await sent.asend("north")
+        finally:
+            detach(seen)
+        assert ["asend"] == events
+        sent.connect(other := Async())
+        assert [wait, receive, other] == [each for each, _ in await sent.asend("north")]
+
+    @pytest.mark.parametrize("mode", [robust, once])
+    async def test_delivery_modes(self, signal, mode):
+        """Receivers with a delivery mode run in it."""
+        calls = []
+
+        @mode
+        async def receiver(sender):
+            calls.append(sender)
+            raise ValueError("lamp out") if mode is robust else KeyError
+
+        signal.connect(receiver)
+        for _ in range(2):
+            with suppress(KeyError):
+                await signal.asend("north")
+        assert (["north", "north"] if mode is robust else ["north"]) == calls
+
+    async def test_a_second_positional_argument(self, sent):
+        """A send has one sender."""
+        with pytest.raises(TypeError, match="positional argument"):
+            await sent.asend("north", "south")

@@ -242,14 +242,18 @@ class Plan:
         links: The connections.
         base: The plan for any sender that this plan of one sender was merged with, or ``None``.
         plain: Whether the call loop can walk the links without the slow path.
+        direct: Whether ``asend`` can walk the links without the slow path.
     """
 
-    __slots__ = ("base", "links", "plain")
+    __slots__ = ("base", "direct", "links", "plain")
 
-    def __init__(self, links: tuple[Connection, ...], base: Plan | None, *, plain: bool) -> None:
+    def __init__(
+        self, links: tuple[Connection, ...], base: Plan | None, *, plain: bool, direct: bool
+    ) -> None:
         self.links: tuple[Connection, ...] = links
         self.base: Plan | None = base
         self.plain: bool = plain
+        self.direct: bool = direct
 
 
 class Registry:
@@ -742,12 +746,26 @@ class Registry:
                 self.routes.publish(record.key, everyone.links, plan.links)
             return plan.links
 
+    def direct_links(self, sender: Any) -> tuple[Connection, ...] | None:
+        """Return the connections that ``asend`` walks without the slow path, if it can."""
+        plan = everyone = self.everyone.plan
+        if plan is None or self.dead or not self.publishing:
+            return None
+        if self.senders:
+            record = self.senders.get(sender_key(sender))
+            if record is not None:
+                plan = record.plan
+                if plan is None or plan.base is not everyone:
+                    return None
+        return plan.links if plan.direct else None
+
     def _plan_everyone(self) -> Plan:
         plan = self.everyone.plan
         while plan is None:
             version = self.version
             links = self._links_of(self.everyone)
-            made = Plan(links, None, plain=_plain(links))
+            direct = _direct(links)
+            made = Plan(links, None, plain=direct and _sync(links), direct=direct)
             if self.version == version:
                 self.everyone.plan = plan = made
         if self.publishing and plan.plain:
@@ -760,8 +778,9 @@ class Registry:
             own = self._links_of(record)
             links = tuple(sorted((*everyone.links, *own), key=_serial))
             doubled = len({id(link.receiver) for link in links}) < len(links)
-            plain = everyone.plain and not doubled and _plain(own)
-            plan = Plan(links, everyone, plain=plain)
+            direct = everyone.direct and not doubled and _direct(own)
+            plain = direct and everyone.plain and _sync(own)
+            plan = Plan(links, everyone, plain=plain, direct=direct)
             if self.version == version:
                 break
         record.plan = plan
@@ -846,6 +865,11 @@ def _find(links: Any, source: SenderRecord | HeldSender) -> Connection | None:
     return found
 
 
-def _plain(links: Iterable[Connection]) -> bool:
+def _direct(links: Iterable[Connection]) -> bool:
+    """Return whether a send needs only the callables: no id of the send, and no other send."""
     infos = [link.receiver.info for link in links]
-    return not any(each.is_async or each.relays or each.needs_send_id for each in infos)
+    return not any(each.relays or each.needs_send_id for each in infos)
+
+
+def _sync(links: Iterable[Connection]) -> bool:
+    return not any(link.receiver.info.is_async for link in links)

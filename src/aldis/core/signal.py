@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from types import FunctionType, TracebackType
+from types import CoroutineType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from warnings import warn
 from weakref import WeakMethod, ref
@@ -358,11 +358,36 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
         A sync receiver runs in the thread of the event loop. If a receiver raises, the exception
         propagates and the remaining receivers are not called.
         """
-        send = self._prepare("asend", *args, payload=kwargs)
-        if not (observers.enabled or strict.is_strict() or self._routes.continue_on_error):
-            return await slowpath.await_unobserved(send)
-        adapt, robust = slowpath.mixed, self.continue_on_error
-        return slowpath.pairs(await slowpath.await_receivers(send, adapt=adapt, robust=robust))
+        sender: Any = args[0] if len(args) == 1 else _sender_of(*args)
+        if type(sender) is not self._routes.real_type:
+            sender = self._real_sender(sender)
+        links = self._registry.direct_links(sender)
+        if links is None or observers.enabled or self._routes.continue_on_error:
+            return await self._asend_slowly(sender, kwargs)
+        positional = (sender,)
+        results: list[tuple[Any, Any]] = []
+        for link in links:
+            receiver = call = link.ref()
+            if receiver is None:  # it died, or was disconnected after the send began
+                continue
+            if link.resolver is not None:
+                pair = link.resolver(receiver)
+                if pair is None:
+                    continue
+                receiver, call = pair
+            value = call(*positional, **kwargs)
+            if type(value) is CoroutineType or (
+                link.receiver.info.is_async or isinstance(value, Awaitable)
+            ):
+                value = await value
+            results.append((receiver, value))
+        return results
+
+    async def _asend_slowly(self, sender: Any, payload: dict[str, Any]) -> list[tuple[Any, Any]]:
+        send = self._prepare("asend", sender, payload=payload)
+        robust = self.continue_on_error
+        outcomes = await slowpath.await_receivers(send, adapt=slowpath.mixed, robust=robust)
+        return slowpath.pairs(outcomes)
 
     async def asend_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call or await every receiver, even if one raises. Log the errors and return them."""
@@ -748,6 +773,11 @@ def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
         if pair is not None and link.receiver.key not in seen:
             seen.add(link.receiver.key)
             yield pair
+
+
+def _sender_of(sender: Any = None, /) -> Any:
+    """Return the sender in the arguments of a send."""
+    return sender
 
 
 def _warn_old_name() -> None:

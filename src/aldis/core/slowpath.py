@@ -26,7 +26,6 @@ __all__ = [
     "Send",
     "Step",
     "await_receivers",
-    "await_unobserved",
     "call_receivers",
     "log_error",
     "mixed",
@@ -200,28 +199,6 @@ def call_receivers(
 def report_absence(emission: observers.Emission, step: Step) -> None:
     """Notify the observers of a receiver that died or was disconnected during the send."""
     emission.skip(None, "dead" if step.live else "disconnected during this send")
-
-
-async def await_unobserved(send: Send) -> list[tuple[Any, Any]]:
-    """Call or await the receivers of an ``asend`` that no observer and no strict mode looks at."""
-    sender, payload, steps = send.sender, send.payload, send.steps
-    if any([step.receiver.info.needs_send_id for step in steps]):  # noqa: C419 - faster
-        return pairs(await await_receivers(send, adapt=mixed))
-    results: list[tuple[Any, Any]] = []
-    called: set[object] = set()
-    for step in steps:
-        record = step.receiver
-        pair = None if record.key in called else step.resolve()
-        if pair is None:
-            continue
-        called.add(record.key)
-        receiver, call = pair
-        facts = record.info
-        value = (mixed(facts, call) if facts.relays else call)(sender, **payload)
-        if facts.is_async or (value is not None and isinstance(value, Awaitable)):
-            value = await value
-        results.append((receiver, value))
-    return results
 
 
 async def await_receivers(
