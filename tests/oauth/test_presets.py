@@ -314,6 +314,18 @@ def test_each_setting_may_be_overridden():
     assert ("https://other.example/token", True) == (settings["token_url"], settings["pkce"])
 
 
+@pytest.mark.parametrize("preset", providers.PRESETS.values(), ids=providers.PRESETS)
+def test_the_value_of_the_app_replaces_each_value_of_a_preset(preset):
+    """Also those that a parameter determines."""
+    parameters = {each.name: each.example for each in preset.parameters}
+    given = preset.with_settings(parameters, known=[])
+    for name in {*given, "issuer", "token_url", "userinfo_url"} - {"compliance_fix"}:
+        value = {"key": "of the app"} if isinstance(given.get(name), dict) else "of the app"
+        changed = preset.with_settings({**parameters, name: value}, known=[name])
+        expected = {**given[name], **value} if isinstance(value, dict) else value
+        assert expected == changed[name], name
+
+
 def test_an_own_compliance_fix_runs_after_that_of_the_preset(world):
     """Twitch still gets its header."""
     seen = []

@@ -227,7 +227,7 @@ KNOWN = [
         headers={"User-Agent": "DiscordBot ("},
         userinfo=("GET", "https://discord.com/api/users/@me", {"id": "80351110224678912"}),
         subject="80351110224678912",
-        api=("users/@me/guilds", "https://discord.com/api/users/@me/guilds"),
+        api=("api/users/@me/guilds", "https://discord.com/api/users/@me/guilds"),
         revoke="https://discord.com/api/oauth2/token/revoke",
     ),
     Known(
@@ -556,7 +556,7 @@ KNOWN = [
         dead=(400, {"error": "invalid_grant", "error_description": "Refresh token revoked"}),
         userinfo=("GET", "https://api.spotify.com/v1/me", {"id": "wizzler"}),
         subject="wizzler",
-        api=("me/playlists", "https://api.spotify.com/v1/me/playlists"),
+        api=("v1/me/playlists", "https://api.spotify.com/v1/me/playlists"),
     ),
     Known(
         name="strava",

@@ -207,7 +207,7 @@ DISCORD: Final = Preset(
         "authorization_url": "https://discord.com/api/oauth2/authorize",
         "token_url": "https://discord.com/api/oauth2/token",
         "revocation_url": "https://discord.com/api/oauth2/token/revoke",
-        "base_url": "https://discord.com/api/",
+        "base_url": "https://discord.com/",
         "scope": "identify",
         "user_agent": f"DiscordBot (aldis.oauth, {__version__})",
         "userinfo_url": "https://discord.com/api/users/@me",
@@ -705,7 +705,7 @@ SPOTIFY: Final = Preset(
     settings={
         "authorization_url": "https://accounts.spotify.com/authorize",
         "token_url": "https://accounts.spotify.com/api/token",
-        "base_url": "https://api.spotify.com/v1/",
+        "base_url": "https://api.spotify.com/",
         "scope": "user-read-email",
         "userinfo_url": "https://api.spotify.com/v1/me",
         "userinfo_subject": "id",
