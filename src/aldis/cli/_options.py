@@ -16,6 +16,7 @@ __all__ = [
     "AGE",
     "APP",
     "DURATION",
+    "RATE",
     "TIMESTAMP",
     "WholeNumber",
     "app_option",
@@ -134,6 +135,25 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # only newer versions
         return seconds
 
 
+class Rate(click.ParamType):  # type: ignore[type-arg] # only newer versions have one
+    """A number per second, minute or hour."""
+
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number per second."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/([smh])", value)
+        if match is None:
+            self.fail(f"{value!r} is not a rate: write 50/s, 600/m or 9000/h.", param, ctx)
+        if not (number := float(match[1])):
+            self.fail(f"{value!r} would never end: write 50/s, 600/m or 9000/h.", param, ctx)
+        return number / UNITS[match[2]]
+
+
 class Timestamp(click.ParamType):  # type: ignore[type-arg] # only newer versions have one
     """A time, or how long ago it was."""
 
@@ -161,4 +181,5 @@ class Timestamp(click.ParamType):  # type: ignore[type-arg] # only newer version
 #: A duration with its unit: a bare number would be ambiguous.
 AGE: Final = Duration(bare=False)
 DURATION: Final = Duration(bare=True)
+RATE: Final = Rate()
 TIMESTAMP: Final = Timestamp()

@@ -17,7 +17,13 @@ from aldis.core.receiver import describe, is_async
 from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
 from aldis.durable.retry import Breaker, Retry
-from aldis.durable.types import MAX_PAYLOAD_BYTES, NAME_LENGTH, NewDelivery, ObservedDelivery
+from aldis.durable.types import (
+    MAX_PAYLOAD_BYTES,
+    NAME_LENGTH,
+    NewDelivery,
+    ObservedDelivery,
+    RunLimit,
+)
 from aldis.errors import (
     InvalidNameError,
     PayloadError,
@@ -70,6 +76,7 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     aliases: Sequence[str] = (),
     timeout: float | None = None,
+    limit: int | None = None,
     delay: float = 0.0,
     max_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Callable[[Callable[P, R]], Durable[P, R]]:
@@ -101,6 +108,9 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
             these names.
         timeout: The time limit of one attempt, in seconds. A sync receiver is interrupted when it
             next runs Python code.
+        limit: How many deliveries of this receiver run at a time, in all workers of the database
+            together. The deliveries of a worker that dies count until its lease has run out. The
+            default is no limit.
         delay: Seconds between the send and the first attempt.
         max_bytes: The largest encoded payload, in bytes.
 
@@ -114,6 +124,7 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
     _check_types(name, retry, breaker, aliases, key=key, payload=payload, upgrade=upgrade)
     names = tuple(check_name(each) for each in (name, *aliases))
     _check_timeout(timeout)
+    _check_limit(limit)
     check_seconds(delay)
 
     def decorate(function: Callable[P, R]) -> Durable[P, R]:
@@ -127,6 +138,7 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
             receiver.__signature__ = _TAKES_ANYTHING
         receiver.upgrade = upgrade
         receiver.timeout = timeout
+        receiver.limit = limit
         receiver.delay = delay
         receiver.max_bytes = max_bytes
         _register(receiver)
@@ -166,6 +178,16 @@ def _check_timeout(seconds: Any) -> None:
         raise ValueError(message)
 
 
+def _check_limit(limit: Any) -> None:
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit > 0):
+        return
+    message = (
+        f"limit= must be a whole number from 1 on, or None for no limit, not {limit!r}; to stop a "
+        "receiver, use aldis deliveries pause"
+    )
+    raise ValueError(message)
+
+
 class Durable(Delivered[P, R]):
     """A durable receiver, made by :func:`durable`.
 
@@ -177,6 +199,8 @@ class Durable(Delivered[P, R]):
         projection: The function that returns the payload to record.
         upgrade: The function that converts old payloads.
         timeout: The time limit of one attempt, in seconds.
+        limit: How many deliveries run at a time, in all workers together; ``None`` means any
+            number.
         delay: Seconds before the first attempt.
         max_bytes: The largest encoded payload, in bytes.
         is_async: Whether calling the receiver returns an awaitable.
@@ -189,6 +213,7 @@ class Durable(Delivered[P, R]):
     projection: Callable[..., Any] | None
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None
     timeout: float | None
+    limit: int | None
     delay: float
     max_bytes: int
     __signature__: Signature
@@ -213,6 +238,11 @@ class Durable(Delivered[P, R]):
     def name(self) -> str:
         """The name under which deliveries are recorded."""
         return self.names[0]
+
+    @property
+    def run_limit(self) -> RunLimit | None:
+        """The limit for the store."""
+        return None if self.limit is None else RunLimit(self.names, self.limit)
 
     @property
     def signals(self) -> list[str]:

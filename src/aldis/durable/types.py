@@ -29,6 +29,7 @@ __all__ = [
     "NewDelivery",
     "ReceiverStats",
     "RescueResult",
+    "RunLimit",
     "State",
 ]
 
@@ -343,3 +344,16 @@ class RescueResult:
     deliveries: int = 0
     workers: tuple[LostWorker, ...] = ()
     dead: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimit:
+    """How many deliveries of a receiver may run at a time, in all workers together.
+
+    Attributes:
+        names: The receiver's name, followed by its aliases.
+        most: The number.
+    """
+
+    names: tuple[str, ...]
+    most: int

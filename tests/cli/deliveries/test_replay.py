@@ -1,8 +1,15 @@
 """``aldis deliveries replay``."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
+from aldis.durable.types import DeliveryFilter, State
 from tests.cli.deliveries.support import everywhere, said
+from tests.cli.support import ALDIS
 
 
 class TestReplay:
@@ -123,3 +130,65 @@ class TestReplay:
         command = command.replace("--all --since", "--since")
         assert (2, f"Error: {message}") == said(deliveries.run("replay", *command.split()))
         assert ["DEAD", "PENDING"] == deliveries.states()
+
+
+class TestRate:
+    @everywhere
+    def test_little_by_little(self, deliveries):
+        """With ``--rate``, the command replays everything, and takes its time."""
+        deliveries.add(count=30)
+        deliveries.kill()
+        started = time.monotonic()
+        ended = deliveries.run("replay", "--all", "--yes", "--rate", "60/s")
+        assert (0, "30 dead letters replayed.\n") == (ended.exit_code, ended.stdout)
+        assert time.monotonic() - started >= 0.4
+        assert ["PENDING"] * 30 == deliveries.states()
+
+    def test_a_delivery_that_dies_again_is_replayed_once(self, deliveries):
+        """The command ends although the deliveries become dead letters again."""
+        deliveries.add(count=5)
+        deliveries.kill()
+        replayed = 0
+        for size in deliveries.store.replay(DeliveryFilter(states=[State.DEAD]), batch=2):
+            replayed += size
+            deliveries.kill()
+        assert 5 == replayed
+
+    @pytest.mark.parametrize(
+        ("rate", "problem"),
+        [
+            ("50", "is not a rate: write 50/s"),
+            ("fast", "is not a rate: write 50/s"),
+            ("-1/s", "is not a rate: write 50/s"),
+            ("0/s", "would never end"),
+            ("50/d", "is not a rate: write 50/s"),
+        ],
+    )
+    def test_a_bad_rate(self, deliveries, rate, problem):
+        """Another rate is refused, and nothing is changed."""
+        deliveries.add()
+        deliveries.kill()
+        ended = deliveries.run("replay", "--all", "--yes", "--rate", rate)
+        assert 2 == ended.exit_code
+        assert problem in ended.stderr
+        assert ["DEAD"] == deliveries.states()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a process")
+    def test_ctrl_c(self, deliveries):
+        """Ctrl-C stops a slow replay at once; the command prints how many are replayed."""
+        deliveries.add(count=20)
+        deliveries.kill()
+        command = [*ALDIS, "deliveries", "replay", "--all", "--yes", "--rate", "60/m"]
+        process = subprocess.Popen(
+            [*command, "--url", deliveries.url], stdout=subprocess.PIPE, text=True
+        )
+        while "PENDING" not in deliveries.states():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+        done = deliveries.states().count("PENDING")
+        assert 130 == process.returncode
+        assert (
+            f"Interrupted: {done} of 20 dead letters are replayed, the others are unchanged.\n"
+            == output
+        )

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
@@ -23,7 +24,7 @@ from aldis.cli._deliveries import (
     names_without_deliveries,
     states_of,
 )
-from aldis.cli._options import AGE, WholeNumber
+from aldis.cli._options import AGE, RATE, WholeNumber
 from aldis.cli._output import Report, duration_text, write_json
 from aldis.errors import InvalidNameError
 
@@ -45,6 +46,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEAD: Final = ("DEAD",)
 DISCARDED: Final = ("DISCARDED",)
 WAITING: Final = ("PENDING", "QUARANTINED", "BLOCKED")
+
+#: Seconds between two batches with ``--rate``, and between two looks for Ctrl-C.
+STEP: Final = 0.1
 
 #: The exit code after Ctrl-C or SIGTERM. Finished batches stay changed.
 INTERRUPTED: Final = 130
@@ -98,24 +102,34 @@ def _chosen_options(function: F) -> F:
 
 @deliveries_command("replay", "Run dead letters again.")
 @_chosen_options
+@click.option(
+    "--rate",
+    type=RATE,
+    metavar="N/s",
+    help="How many to replay in a second (50/s), a minute (600/m) or an hour (9000/h).",
+)
 @click.option("--discarded", is_flag=True, help="Choose among discarded deliveries instead.")
 @click.pass_context
-def replay_deliveries(ctx: click.Context, /, *, discarded: bool, **options: Any) -> None:
+def replay_deliveries(
+    ctx: click.Context, /, *, discarded: bool, rate: float | None, **options: Any
+) -> None:
     """Make dead letters pending again, with all their attempts.
 
     Choose them by id, by the options below, or all of them with --all. To replay discarded
-    deliveries, give their ids or add --discarded.
+    deliveries, give their ids or add --discarded. With --rate, the command replays them little by
+    little. Ctrl-C stops it, and it prints how many it has replayed.
 
     \b
       aldis deliveries replay 1234 1235 --app shop:app
       aldis deliveries replay --receiver billing.receipt --since 12h -A shop:app
       aldis deliveries replay --error ConnectionError --yes --app shop:app
+      aldis deliveries replay --all --rate 50/s --app shop:app
     """
     operation = Operation("replay", "replayed", "dead letter", "dead letters")
     if discarded:
         operation = Operation("replay", "replayed", "discarded delivery", "discarded deliveries")
     states = DISCARDED if discarded else DEAD
-    _change_chosen(ctx, operation, states, (*DEAD, *DISCARDED), options)
+    _change_chosen(ctx, operation, states, (*DEAD, *DISCARDED), options, rate)
 
 
 @deliveries_command("discard", "Never run dead letters, or waiting deliveries, again.")
@@ -144,6 +158,7 @@ def _change_chosen(
     states: Sequence[str],
     allowed: Sequence[str],
     options: dict[str, Any],
+    rate: float | None = None,
 ) -> None:
     """Count the chosen deliveries, ask, and change them.
 
@@ -153,6 +168,7 @@ def _change_chosen(
         states: The states of deliveries that options choose.
         allowed: The states of deliveries that ids choose.
         options: The values of all options.
+        rate: How many deliveries to change in a second, or ``None``.
     """
     ids, everything = options.pop("ids"), options.pop("everything")
     mode = _pop_mode(options)
@@ -168,13 +184,16 @@ def _change_chosen(
         _check_ids(store, operation, ids, allowed)
         total = store.call(lambda store: store.count(chosen))
         notes = [] if total else names_without_deliveries(store, filters)
-        begin = _replay if operation.verb == "replay" else _discard
-        code = _carry_out(operation, total, lambda: store.batches(begin(chosen)), mode, notes=notes)
+        begin = _replay(chosen, rate) if operation.verb == "replay" else _discard(chosen)
+        code = _carry_out(
+            operation, total, lambda: store.batches(begin), mode, notes=notes, rate=rate
+        )
     ctx.exit(code)
 
 
-def _replay(chosen: DeliveryFilter) -> Callable[[SqlStore], Iterator[int]]:
-    return lambda store: store.replay(chosen)
+def _replay(chosen: DeliveryFilter, rate: float | None) -> Callable[[SqlStore], Iterator[int]]:
+    batch = None if rate is None else max(1, int(rate * STEP))
+    return lambda store: store.replay(chosen, batch=batch)
 
 
 def _discard(chosen: DeliveryFilter) -> Callable[[SqlStore], Iterator[int]]:
@@ -337,7 +356,7 @@ def _check_name(store: StoreClient, name: str, *, force: bool) -> None:
 # -- carrying out ----------------------------------------------------------------------------------
 
 
-def _carry_out(
+def _carry_out(  # noqa: PLR0913 - the commands share it
     operation: Operation,
     total: int,
     begin: Callable[[], Iterator[int]],
@@ -345,6 +364,7 @@ def _carry_out(
     *,
     notes: Sequence[str] = (),
     always_ask: bool = False,
+    rate: float | None = None,
 ) -> int:
     """Ask, change batch after batch, and report the result with the notes; return the exit code."""
     done = 0
@@ -353,9 +373,12 @@ def _carry_out(
     declined = must_ask and not _confirm(operation, total)
     if total and not mode.dry_run and not declined:
         with _stop_signals() as signals, _progress_bar(operation, total) as advance:
+            started = monotonic()
             for size in begin():
                 done += size
                 advance(size)
+                if rate is not None and done < total:
+                    _wait_until(started + done / rate, signals)
                 if signals:
                     interrupted = done < total
                     break
@@ -394,6 +417,12 @@ def _confirm(operation: Operation, total: int) -> bool:
             "standard input is not a terminal; nothing was changed; add --yes"
         )
     return click.confirm(f"{operation.verb.capitalize()} {operation.noun_for(total)}?", err=True)
+
+
+def _wait_until(moment: float, signals: list[int]) -> None:
+    """Wait until a moment of the steady clock, or until a signal arrives."""
+    while not signals and (left := moment - monotonic()) > 0:
+        sleep(min(left, STEP))
 
 
 @contextmanager

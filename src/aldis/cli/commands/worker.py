@@ -28,8 +28,9 @@ from aldis.cli._database import (
     target_of,
     wal_advice,
 )
-from aldis.cli._options import APP, DURATION, WholeNumber, app_options, traceback_option
+from aldis.cli._options import AGE, APP, DURATION, WholeNumber, app_options, traceback_option
 from aldis.cli._output import printable
+from aldis.cli._reload import run_and_reload
 
 if TYPE_CHECKING:
     from aldis.cli._store import DatabaseTarget
@@ -88,6 +89,17 @@ TIMED_OUT: Final = -1
     metavar="FILE",
     help="Touch this file every second, as long as the worker can claim deliveries.",
 )
+@click.option(
+    "--prune-after",
+    type=AGE,
+    metavar="AGE",
+    help="Delete deliveries that were done or discarded longer ago than this, such as 7d.",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Start the worker again when a Python file changes (development).",
+)
 @click.option("--name", metavar="TEXT", help="The worker's name; by default MACHINE:PROCESS.")
 @app_options
 @traceback_option
@@ -101,6 +113,8 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
     lease: float,
     grace: float,
     health_file: Path | None,
+    prune_after: float | None,
+    reload: bool,
     name: str | None,
     traceback: bool,
 ) -> None:
@@ -125,6 +139,13 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
     """
     if name is not None and not name.strip():
         raise click.BadParameter("the name is empty: leave the option out", param_hint="'--name'")
+    if prune_after == 0:
+        raise click.BadParameter(
+            "0 would delete each delivery at once: write how long ago, such as 7d",
+            param_hint="'--prune-after'",
+        )
+    if reload:
+        ctx.exit(run_and_reload(grace + RELEASE_TIME))
     app, found, target = _find(ctx, outbox, traceback=traceback)
     _check(target)
     worker = _make_worker(
@@ -137,6 +158,7 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
         name=name,
         health_file=health_file,
         sd_notify=True,
+        prune_after=prune_after,
     )
     heading = [f"worker {worker.name}: {target}, {concurrency} at a time"]
     heading += [f"  {_receiver_line(each)}" for each in _served(receivers)]

@@ -20,6 +20,7 @@ from aldis.durable.types import (
     NewDelivery,
     ReceiverStats,
     RescueResult,
+    RunLimit,
 )
 
 __all__ = ["Notifier", "Store"]
@@ -97,7 +98,14 @@ class Store(Protocol):
         """
 
     def claim(
-        self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
+        self,
+        worker: str,
+        receiver: str,
+        limit: int,
+        *,
+        ordered: bool,
+        exclusive: bool = False,
+        at_most: RunLimit | None = None,
     ) -> list[ClaimedDelivery]:
         """Give due deliveries to a worker, those that became due first come first.
 
@@ -109,7 +117,14 @@ class Store(Protocol):
                 delivery is claimed only if its key has no earlier unfinished delivery and none that
                 is running.
             exclusive: Whether to claim the deliveries that must run alone, and only those.
+            at_most: How many deliveries may run at a time, with those of all other workers.
         """
+
+    def register_receivers(self, names: Sequence[str]) -> None:
+        """Record that a worker serves receivers now."""
+
+    def registered_receivers(self) -> dict[str, float]:
+        """Return for how many seconds no worker has registered each known receiver."""
 
     def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Complete the deliveries that their worker still holds; return their number."""
@@ -187,8 +202,12 @@ class Store(Protocol):
     def count(self, where: DeliveryFilter) -> int:
         """Count the selected deliveries."""
 
-    def replay(self, where: DeliveryFilter) -> Iterator[int]:
+    def replay(self, where: DeliveryFilter, *, batch: int | None = None) -> Iterator[int]:
         """Make the selected dead and discarded deliveries pending again, with all their attempts.
+
+        Args:
+            where: Selects the deliveries.
+            batch: The largest number of deliveries in a batch. The default is the store's.
 
         Yields:
             The number of deliveries in each committed batch.

@@ -31,6 +31,7 @@ from aldis.durable.types import (
     ObservedDelivery,
     ReceiverStats,
     RescueResult,
+    RunLimit,
     State,
 )
 from aldis.transactions import buffer_of
@@ -62,6 +63,7 @@ class MemoryStore:
         self._leases: dict[str, datetime] = {}
         self._names: dict[str, str] = {}  # of the workers, by lease
         self._paused: set[str] = set()
+        self._seen: dict[str, datetime] = {}  # when a worker registered each receiver
         self._breakers: dict[str, _Breaker] = {}
         self._notifiers: list[_Notifier] = []
 
@@ -174,7 +176,14 @@ class MemoryStore:
         return found
 
     def claim(
-        self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
+        self,
+        worker: str,
+        receiver: str,
+        limit: int,
+        *,
+        ordered: bool,
+        exclusive: bool = False,
+        at_most: RunLimit | None = None,
     ) -> list[ClaimedDelivery]:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
@@ -186,6 +195,11 @@ class MemoryStore:
             is_trial = breaker is not None and breaker.trial_by == worker
             if lease is None or lease <= now or (receiver in self._paused and not is_trial):
                 return claimed
+            if at_most is not None:
+                running = self._rows.running.values()
+                limit = min(
+                    limit, at_most.most - sum(row.receiver in at_most.names for row in running)
+                )
             while len(claimed) < limit:
                 row = self._rows.first(receiver, state)
                 if row is None or row.due_at > now:
@@ -198,6 +212,17 @@ class MemoryStore:
                 self._rows.set(row, State.RUNNING)
                 claimed.append(row.claimed(worker))
         return claimed
+
+    def register_receivers(self, names: Sequence[str]) -> None:
+        """Record that a worker serves receivers now."""
+        with self._exclusive():
+            self._seen |= dict.fromkeys(names, self._clock())
+
+    def registered_receivers(self) -> dict[str, float]:
+        """Return for how many seconds no worker has registered each known receiver."""
+        with self._exclusive():
+            now = self._clock()
+            return {name: (now - at).total_seconds() for name, at in self._seen.items()}
 
     def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Complete the deliveries that their worker still holds; return their number."""
@@ -346,15 +371,31 @@ class MemoryStore:
         with self._exclusive():
             return len(self._rows.select(where))
 
-    def replay(self, where: DeliveryFilter) -> Iterator[int]:
+    def replay(self, where: DeliveryFilter, *, batch: int | None = None) -> Iterator[int]:
         """Make the selected dead and discarded deliveries pending again; yield batch sizes."""
-        with self._exclusive():
-            rows = self._rows.select(where, among=(State.DEAD, State.DISCARDED))
-            for row in rows:
-                row.attempts = row.lost_workers = 0
-                row.due_at = self._clock()
-                self._rows.set(row, State.PENDING)
-            return _one_batch(len(rows))
+        if batch is None:
+            with self._exclusive():
+                return _one_batch(self._replay(where, None, 0)[0])
+        return self._replay_in_batches(where, batch)
+
+    def _replay_in_batches(self, where: DeliveryFilter, batch: int) -> Iterator[int]:
+        last = 0
+        while True:
+            with self._exclusive():
+                count, last = self._replay(where, batch, last)
+            if not count:
+                return
+            yield count
+
+    def _replay(self, where: DeliveryFilter, most: int | None, after: int) -> tuple[int, int]:
+        """Replay up to ``most`` deliveries after an id; return their number and the last id."""
+        found = self._rows.select(where, among=(State.DEAD, State.DISCARDED))
+        rows = [row for row in found if row.id > after][:most]
+        for row in rows:
+            row.attempts = row.lost_workers = 0
+            row.due_at = self._clock()
+            self._rows.set(row, State.PENDING)
+        return len(rows), rows[-1].id if rows else after
 
     def discard(self, where: DeliveryFilter) -> Iterator[int]:
         """Discard the selected deliveries that are waiting, blocked or dead; yield batch sizes."""

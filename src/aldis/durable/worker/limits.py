@@ -15,6 +15,7 @@ __all__ = [
     "CONFLICT_TRIES",
     "MAX_CONFLICT_DELAY",
     "MAX_RECONNECT_DELAY",
+    "REGISTER_EVERY",
     "RESCUE_EVERY",
     "SUBMIT_SECONDS",
 ]
@@ -35,6 +36,9 @@ SUBMIT_SECONDS: Final = 0.005
 
 #: Seconds between two searches for lost workers, and for gaps in the order of a key.
 RESCUE_EVERY: Final = 5.0
+
+#: Seconds between two records of the receivers that a worker serves.
+REGISTER_EVERY: Final = 600.0
 
 #: The longest time, in seconds, that the loop waits while receivers are running.
 CHECK_EVERY: Final = 1.0

@@ -44,9 +44,11 @@ from aldis.durable.worker.limits import (
     CLAIM_TRIES,
     COMPLETE_WITHIN,
     MAX_RECONNECT_DELAY,
+    REGISTER_EVERY,
     RESCUE_EVERY,
     SUBMIT_SECONDS,
 )
+from aldis.durable.worker.pruner import Pruner
 from aldis.durable.worker.reporter import CLOSE_SECONDS, Reporter
 from aldis.durable.worker.watchdog import Watchdog
 from aldis.errors import OutboxError, ReceiverError
@@ -82,6 +84,8 @@ class Worker:
             worker deletes it at its end.
         sd_notify: Whether to notify systemd of the same, and of the worker's start and end, if
             systemd asks for it (``Type=notify``, ``WatchdogSec=``).
+        prune_after: The worker deletes deliveries that were done or discarded more than this many
+            seconds ago. It never deletes dead letters. By default, it deletes nothing.
 
     Raises:
         UnknownNameError: No receiver has one of the names.
@@ -103,6 +107,7 @@ class Worker:
         name: str | None = None,
         health_file: str | os.PathLike[str] | None = None,
         sd_notify: bool = False,
+        prune_after: float | None = None,
     ) -> None:
         check_outbox(outbox, "Worker(outbox)")
         if concurrency < 1:
@@ -111,6 +116,10 @@ class Worker:
         if not lease > 0:
             message = f"lease must be a number of seconds above 0, not {lease!r}"
             raise ValueError(message)
+        if prune_after is not None and not prune_after > 0:
+            message = f"prune_after must be a number of seconds above 0, not {prune_after!r}"
+            raise ValueError(message)
+        self._prune_after = prune_after
         self._outbox = outbox
         self._app = app
         self._context = context
@@ -198,6 +207,7 @@ class Worker:
             lease=self._lease,
             name=self.name,
             health=HealthReport(self._health_file, sd_notify=self._sd_notify),
+            prune_after=self._prune_after,
         )
         try:
             yield loop
@@ -234,6 +244,7 @@ class WorkerLoop:
         event_loop: The running event loop for async receivers. By default, they get one in a
             thread.
         health: Reports that the worker is alive.
+        prune_after: Delete deliveries that ended more than this many seconds ago.
         patience: For how many seconds :meth:`close` waits for the receivers of failure signals.
     """
 
@@ -251,6 +262,7 @@ class WorkerLoop:
         event_loop: asyncio.AbstractEventLoop | None = None,
         health: HealthReport | None = None,
         patience: float = CLOSE_SECONDS,
+        prune_after: float | None = None,
     ) -> None:
         _refuse_green_threads(receivers)
         self._context = context
@@ -290,6 +302,8 @@ class WorkerLoop:
         self._succeeded_at = 0.0  # when the last round succeeded
         self._notifier: Notifier | None = None
         self._rescued_at = 0.0
+        self._registered_at = float("-inf")
+        self._pruner = None if prune_after is None else Pruner(self.store, prune_after)
         self._reconnect_delay = 0.0
         self._rounds = 0
         self._cancelled = False
@@ -388,11 +402,12 @@ class WorkerLoop:
         if monotonic() - self._rescued_at > RESCUE_EVERY:
             self._rescued_at = monotonic()
             self._rescue()
+        is_pruning = self._pruner is not None and self._pruner.step()
         if self._is_busy():
             return CHECK_EVERY
         claims = self._claim_due()
         self._note_available()
-        if claims.claimed:
+        if claims.claimed or is_pruning:
             return 0.0
         longest = CHECK_EVERY if self._in_flight.jobs else RESCUE_EVERY
         if self._breakers is not None:
@@ -418,6 +433,9 @@ class WorkerLoop:
         """Take over the deliveries of lost workers, and repair the order of keys."""
         rescued = self.store.rescue()
         self._reporter.workers_lost(rescued)
+        if monotonic() - self._registered_at > REGISTER_EVERY:
+            self.store.register_receivers(self._names)
+            self._registered_at = monotonic()
         if any(each.key is not None for each in self._receivers.values()):
             self.store.repair_order()
 
@@ -512,7 +530,12 @@ class WorkerLoop:
                 # Deliveries with which workers were lost run alone.
                 exclusive = number % 2 == 1 and not self._in_flight.jobs
                 found = self.store.claim(
-                    lease, each.receiver, 1, ordered=ordered, exclusive=exclusive
+                    lease,
+                    each.receiver,
+                    1,
+                    ordered=ordered,
+                    exclusive=exclusive,
+                    at_most=receiver.run_limit,
                 )
                 if found:
                     self._in_flight.exclusive = exclusive
@@ -544,6 +567,7 @@ class WorkerLoop:
             due.receiver,
             max(1, min(room, BATCH)),  # at least one, whatever other receivers have in flight
             ordered=receiver.key is not None,
+            at_most=receiver.run_limit,
         )
         self._submit(receiver, claimed, expected)
         return len(claimed)
@@ -555,6 +579,7 @@ class WorkerLoop:
             due.receiver,
             1,
             ordered=receiver.key is not None,
+            at_most=receiver.run_limit,
             exclusive=True,
         )
         self._in_flight.exclusive = bool(claimed)

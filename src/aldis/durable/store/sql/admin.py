@@ -140,7 +140,12 @@ def count(connection: Connection, tables: Tables, where: DeliveryFilter) -> int:
 
 
 def change(
-    connection: Connection, tables: Tables, kind: Change, where: DeliveryFilter, after: int
+    connection: Connection,
+    tables: Tables,
+    kind: Change,
+    where: DeliveryFilter,
+    after: int,
+    size: int,
 ) -> Sequence[Any]:
     """Change one batch of the selected deliveries.
 
@@ -150,6 +155,7 @@ def change(
         kind: The change.
         where: Selects the deliveries.
         after: The last id of the batch before.
+        size: The largest number of deliveries in the batch.
 
     Returns:
         The id, the receiver and the ordering key of each changed delivery, sorted by id.
@@ -160,7 +166,7 @@ def change(
         select(rows.c.id, rows.c.receiver, rows.c.order_key)
         .where(_selected(rows, where), changeable, rows.c.id > after)
         .order_by(rows.c.id)
-        .limit(BATCH)
+        .limit(size)
         .with_for_update()
     ).all()
     if found:

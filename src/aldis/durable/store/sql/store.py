@@ -19,7 +19,15 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from aldis.durable._log import get_logger
 from aldis.durable.store.base import Notifier
-from aldis.durable.store.sql import admin, breaker, claim, leases, migrate, ordering
+from aldis.durable.store.sql import (
+    admin,
+    breaker,
+    claim,
+    leases,
+    migrate,
+    ordering,
+    served,
+)
 from aldis.durable.store.sql.claim import storable
 from aldis.durable.store.sql.connection import Database, connection_of
 from aldis.durable.store.sql.errors import translated
@@ -36,6 +44,7 @@ from aldis.durable.types import (
     ObservedDelivery,
     ReceiverStats,
     RescueResult,
+    RunLimit,
     State,
 )
 from aldis.errors import OutboxError, PayloadError
@@ -270,17 +279,41 @@ class SqlStore:
         return found
 
     def claim(
-        self, worker: str, receiver: str, limit: int, *, ordered: bool, exclusive: bool = False
+        self,
+        worker: str,
+        receiver: str,
+        limit: int,
+        *,
+        ordered: bool,
+        exclusive: bool = False,
+        at_most: RunLimit | None = None,
     ) -> list[ClaimedDelivery]:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
         wanted = {"receiver_": receiver, "lease": worker, "limit": limit}
+        if at_most is not None:
+            taken = self._take_limited(state, wanted, at_most, ordered=ordered)
+            return self._without_clashes(taken) if ordered else taken
         if not ordered and self.kind == "postgresql":
             return self._db.autocommit(claim.take_unordered, self._statements, state, wanted)
         taken = self._db.write_async_commit(
             claim.take, self._statements, state, wanted, ordered=ordered
         )
         return self._without_clashes(taken) if ordered else taken
+
+    def _take_limited(
+        self, state: State, wanted: dict[str, Any], at_most: RunLimit, *, ordered: bool
+    ) -> list[ClaimedDelivery]:
+        """Claim as many deliveries as may still run."""
+
+        def take(connection: Connection) -> list[ClaimedDelivery]:
+            room = served.room(connection, self._tables, at_most.names, at_most.most)
+            if not room:
+                return []
+            some = {**wanted, "limit": min(room, wanted["limit"])}
+            return claim.take(connection, self._statements, state, some, ordered=ordered)
+
+        return self._db.write_async_commit(take)
 
     def _without_clashes(self, claimed: list[ClaimedDelivery]) -> list[ClaimedDelivery]:
         """Release the deliveries whose key another worker claimed at the same time.
@@ -295,6 +328,14 @@ class SqlStore:
         if clashing:
             self.release([each for each in claimed if each.id in clashing])
         return [each for each in claimed if each.id not in clashing]
+
+    def register_receivers(self, names: Sequence[str]) -> None:
+        """Record that a worker serves receivers now."""
+        self._db.write(served.register, self._tables, names)
+
+    def registered_receivers(self) -> dict[str, float]:
+        """Return for how many seconds no worker has registered each known receiver."""
+        return self._db.read(served.seen, self._tables)
 
     def complete(self, claimed: Sequence[ClaimedDelivery]) -> int:
         """Complete the deliveries that their worker still holds; return their number."""
@@ -406,11 +447,11 @@ class SqlStore:
         """Count the selected deliveries."""
         return self._db.read(admin.count, self._tables, where)
 
-    def replay(self, where: DeliveryFilter) -> Iterator[int]:
+    def replay(self, where: DeliveryFilter, *, batch: int | None = None) -> Iterator[int]:
         """Make the selected dead and discarded deliveries pending again; yield batch sizes."""
         last = 0
         while changed := self._write_and_notify(
-            admin.change, self._tables, admin.REPLAY, where, last
+            admin.change, self._tables, admin.REPLAY, where, last, min(batch or BATCH, BATCH)
         ):
             last = changed[-1].id
             yield len(changed)
@@ -419,7 +460,9 @@ class SqlStore:
         """Discard the selected deliveries that are waiting, blocked or dead; yield batch sizes."""
         last = 0
         keys: dict[tuple[str, str | None], Any] = {}
-        while changed := self._db.write(admin.change, self._tables, admin.DISCARD, where, last):
+        while changed := self._db.write(
+            admin.change, self._tables, admin.DISCARD, where, last, BATCH
+        ):
             last = changed[-1].id
             keys |= {(row.receiver, row.order_key): row for row in changed}
             yield len(changed)
