@@ -1,4 +1,4 @@
-"""A user's folder."""
+"""Fixtures of the tests of the command line."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.cli.support import SHOP, Project
 
 @pytest.fixture
 def project(tmp_path):
-    """Give an empty folder."""
+    """Give an empty folder of a user."""
     return Project(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A shop whose receipts are durable, for the tests of the commands that look after them."""
+"""A shop whose receipts are durable, for the tests of commands on deliveries."""
 
 import os
 import signal
@@ -11,10 +11,10 @@ from aldis.durable.store.sql.connection import use_wal
 from aldis.durable.store.sql.migrate import upgrade
 from tests.cli.support import ALDIS, PYTHON
 
-#: The states of deliveries, as they stand in the database.
+#: The states of deliveries in the database.
 PENDING, DONE, DEAD = 0, 2, 3
 
-#: What every app of these tests has: the receiver does what the number of the order says.
+#: The receivers of every app of these tests. The order's number decides what the receiver does.
 RECEIVERS = """
     import time
     from pathlib import Path
@@ -37,7 +37,7 @@ RECEIVERS = """
         Path(f"done-{order_id}").touch()
     """
 
-#: A Flask app; its outbox is on the database of the environment.
+#: A Flask app. An environment variable names the database of its outbox.
 APP = """
     import os
     import aldis.as_blinker
@@ -53,7 +53,7 @@ APP = """
     Aldis(app, outbox=Outbox(db.session))
     """
 
-#: Without a framework.
+#: An app without a framework.
 PLAIN = """
     from aldis.durable import Outbox
     from sqlalchemy import create_engine
@@ -94,7 +94,7 @@ def send(project, *numbers, **environ):
 
 
 def states(project):
-    """Return the states of all deliveries, by number."""
+    """Return the state and the attempts of each delivery, by id."""
     engine = create_engine(f"sqlite:///{project.folder}/shop.db")
     with engine.connect() as connection:
         found = connection.execute(text("SELECT state, attempts FROM aldis_deliveries ORDER BY id"))
@@ -104,10 +104,10 @@ def states(project):
 
 
 def wait_for(condition, seconds=20):
-    """Wait until a condition is true."""
+    """Wait until a condition is true, or fail."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it has not come true"
+        assert time.monotonic() < end, f"the condition is still false after {seconds} seconds"
         time.sleep(0.02)
 
 
@@ -119,29 +119,29 @@ class Worker:
         self.lines = []
 
     def read_until(self, words):
-        """Read its output up to a line with these words."""
+        """Read the output up to a line with these words, and return the line."""
         while True:
             line = self.process.stdout.readline()
-            assert line, f"it has ended without {words!r}: {''.join(self.lines)}"
+            assert line, f"the worker has ended without printing {words!r}: {''.join(self.lines)}"
             self.lines.append(line)
             if words in line:
                 return line
 
-    def tell(self, number):
+    def send_signal(self, number):
         """Send a signal to the worker."""
         os.kill(self.process.pid, number)
 
     def end(self, number=signal.SIGTERM):
         """Stop the worker, and return its exit code and its whole output."""
         if number is not None:
-            self.tell(number)
+            self.send_signal(number)
         rest, _ = self.process.communicate(timeout=20)
         return self.process.returncode, "".join(self.lines) + rest
 
 
 @contextmanager
 def working(project, *options, **environ):
-    """Start a worker; kill it at the end if it still runs."""
+    """Start a worker, and kill it at the end if it still runs."""
     options = options or ("--app", "shop")
     process = project.start(*ALDIS, "worker", *options, **environ)
     try:

@@ -1,12 +1,12 @@
-"""Runs Python programs in forks of a process that has imported the libraries which they need.
+"""Runs Python programs in forks of a process that has already imported their libraries.
 
-A command that starts a new interpreter spends a second on imports. A fork needs hundredths, and is
-a process all the same: signals, descriptors, threads, exit codes and ``exec`` work as ever. The
-server imports neither Flask nor blinker, since it matters to an app when it does.
+A new interpreter needs a second for its imports, and a fork only hundredths. A fork is a real
+process: signals, descriptors, threads, exit codes and ``exec`` work. The server imports neither
+Flask nor blinker, because the time of these imports matters to an app.
 
-``tests/cli/support.py`` starts the server and talks to it. A request is one line of JSON. It comes
-with descriptors: the streams of the program, and a socket on which the server writes the process id
-and then the exit code. The server ends when its own socket is closed.
+``tests/cli/support.py`` starts the server and sends requests. A request is one line of JSON and the
+descriptors of the program's streams and of a socket. The server writes the process id and then the
+exit code to that socket. The server ends when its own socket is closed.
 """
 
 import atexit
@@ -20,7 +20,7 @@ import sys
 import threading
 import traceback
 
-#: What programs find imported. None of them may import blinker.
+#: The modules that the server imports. None of them may import blinker.
 LIBRARIES = (
     "alembic.command",
     "asyncio",
@@ -42,8 +42,8 @@ LIBRARIES = (
 
 
 def serve(requests):
-    """Fork for each request; return the request in the process that is to fulfil it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes the watchers that end
+    """Fork for each request. The new process returns the request and must run it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes watchers that have ended
     while True:
         data, descriptors = b"", []
         while not data.endswith(b"\n"):
@@ -64,14 +64,14 @@ def serve(requests):
 
 
 def watch(answers):
-    """Fork once more; return true in the child, and exit in the parent when the child has."""
+    """Fork again. Return true in the child. The parent waits for the child and exits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     begin, begun = os.pipe()
     child = os.fork()
     if child == 0:
         answers.close()
         os.close(begun)
-        os.read(begin, 1)  # the client knows the process id before the program can end
+        os.read(begin, 1)  # wait until the client knows the process id
         os.close(begin)
         return True
     os.close(begin)
@@ -85,7 +85,7 @@ def watch(answers):
 
 
 def take_streams(descriptors, closed):
-    """Make the client's descriptors the streams of this process; those in ``closed`` are none."""
+    """Use the client's descriptors as the streams of this process. Close those in ``closed``."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if number in closed:
             os.close(number)
@@ -102,8 +102,8 @@ def take_streams(descriptors, closed):
         setattr(sys, f"__{name}__", stream)
 
 
-def become(request):
-    """Run the program that the request names, ``-m module`` or a script, and exit as it does."""
+def run_program(request):
+    """Run the program of the request, ``-m module`` or a script, and exit with its exit code."""
     if request["session"]:
         os.setsid()
     os.environ.clear()
@@ -123,14 +123,14 @@ def become(request):
         if not isinstance(code, int):
             sys.stderr.write(f"{code}\n")
             code = 1
-    except BaseException:  # noqa: BLE001 - the interpreter shows it and ends with 1
+    except BaseException:  # noqa: BLE001 - the interpreter also shows every exception and exits with 1
         traceback.print_exc()
         code = 1
     end(code)
 
 
 def end(code):
-    """Exit as the interpreter does, but without freeing every module: a fork copies those pages."""
+    """Exit as the interpreter does, but free no modules, because a fork would copy their pages."""
     threading._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -143,11 +143,11 @@ def end(code):
 
 
 def main():
-    """Import the libraries, and serve."""
+    """Import the libraries and handle requests."""
     for name in LIBRARIES:
         try:
             __import__(name)
-        except ModuleNotFoundError as missing:  # the tests that need it are skipped
+        except ModuleNotFoundError as missing:  # pytest skips the tests that need the module
             if missing.name.startswith("aldis"):
                 raise
     late = {"blinker", "flask"} & set(sys.modules)
@@ -155,7 +155,7 @@ def main():
     requests = socket.socket(fileno=int(sys.argv[1]))
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page
-    become(serve(requests))
+    run_program(serve(requests))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Running the command line as a user does: in processes, in a folder with the user's files."""
+"""Runs the command line as a user does: in processes, in a folder with the user's files."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ RUN = (*ALDIS, "run", "--")
 
 _OURS = ("ALDIS_", "FLASK_", "PYTHONWARNINGS", "NO_COLOR", "COLUMNS", "FORCE_COLOR", "TTY_")
 
-#: Instead of a file, for a stream that the command does not have.
+#: Used instead of a path for a closed stream.
 CLOSED = object()
 
 #: Variables that take effect when an interpreter starts or aldis is imported.
@@ -36,13 +36,13 @@ _EARLY = ("PYTHON", "ALDIS_NO_EXTENSIONS", "ALDIS_STRICT")
 
 
 class Project:
-    """A folder with a user's files, in which commands are run."""
+    """A folder with a user's files. Its methods run commands in the folder."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def write(self, name, text):
-        """Write a file, its text without the margin that it has in a test."""
+        """Write a file. The common indentation of the text is removed."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
@@ -56,15 +56,15 @@ class Project:
     def run(
         self, *command, timeout=30, anew=False, out=None, err=None, encoding="utf-8", **environ
     ):
-        """Run a command to its end.
+        """Run a command and wait for its end.
 
         Args:
             *command: The command and its arguments.
-            timeout: Seconds, after which the command is killed.
+            timeout: Seconds after which the command is killed.
             anew: Start a new interpreter, although a fork of the server could run the command.
             out: The path to which the output is redirected, or CLOSED.
             err: The path to which errors are redirected, or CLOSED.
-            encoding: The encoding of what it prints.
+            encoding: The encoding of the output.
             **environ: Variables of its environment.
         """
         with ExitStack() as stack:
@@ -89,7 +89,7 @@ class Project:
         return subprocess.CompletedProcess(command, process.returncode, *texts)
 
     def run_without(self, missing, *command):
-        """Run ``aldis`` to its end in a process that cannot import a module."""
+        """Run ``aldis`` in a process that cannot import a module, and wait for its end."""
         self.write(
             "without.py",
             f"""
@@ -109,21 +109,21 @@ class Project:
         return self.run(*PYTHON, "without.py", *command, anew=True)
 
     def start(self, *command, err=subprocess.STDOUT, anew=False, **environ):
-        """Start a command in a session of its own, its output in one pipe, errors included."""
+        """Start a command in a new session. One pipe gets its output and its errors."""
         streams = (subprocess.DEVNULL, subprocess.PIPE, err)
         return self._start(command, environ, streams, session=True, anew=anew)
 
     def on_terminal(
         self, *command, columns=80, answer=None, typed=True, encoding="utf-8", **environ
     ):
-        """Run a command to its end on a terminal, and return its exit code and what is seen.
+        """Run a command on a terminal, and return its exit code and the text on the terminal.
 
         Args:
             *command: The command and its arguments.
-            columns: How wide the terminal is.
-            answer: What is typed when the command asks for yes or no.
-            typed: Whether the terminal is the command's input, too.
-            encoding: The encoding of what it prints.
+            columns: The width of the terminal.
+            answer: The text to type when the command asks for yes or no.
+            typed: Whether the terminal is also the command's input.
+            encoding: The encoding of the output.
             **environ: Variables of its environment.
         """
         try:
@@ -144,7 +144,7 @@ class Project:
                 if answer is not None and b"[y/N]" in seen:
                     os.write(ours, answer.encode() + b"\n")
                     answer = None
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # on Linux, this means that the other end is closed
             pass
         finally:
             os.close(ours)
@@ -173,7 +173,7 @@ class Project:
 
 
 def _can_fork(command, environ):
-    """Tell whether the fork server can run a command as a new interpreter would."""
+    """Return whether the fork server can run a command like a new interpreter."""
     if not hasattr(os, "fork") or any(name.startswith(_EARLY) for name in environ):
         return False
     python, *rest = command
@@ -194,7 +194,7 @@ def _fork_server():
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the tests
+        start_new_session=True,  # Ctrl-C must reach the tests only
     )
     theirs.close()
 
@@ -273,7 +273,7 @@ class Forked:
             return None
 
     def communicate(self, timeout=None):
-        """Read the rest of the output and wait for the end; kill the program when it is late."""
+        """Read the rest of the output and wait for the end. After the timeout, kill the program."""
         clock = Timer(timeout or 3600, self.kill)
         clock.start()
         try:

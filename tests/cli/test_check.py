@@ -1,4 +1,4 @@
-"""``signals check``: what fails a build, what is only remarked, and what is fine."""
+"""``signals check`` reports problems, which fail a build, and remarks, which do not."""
 
 import json
 
@@ -53,14 +53,14 @@ def wrong(project):
     return project
 
 
-def test_nothing_wrong(shop):
+def test_an_app_without_a_problem(shop):
     """Signals without a doc and advisory contracts are not problems."""
     ended = shop.run(*CHECK, "shop")
     assert (0, "") == (ended.returncode, ended.stderr)
     assert "Nothing is wrong in 12 signals of 2 namespaces.\n" == ended.stdout
 
 
-def test_everything_wrong(wrong):
+def test_an_app_with_every_problem(wrong):
     """Each finding has its location and its remedy, and the exit code is 1."""
     ended = wrong.run(*CHECK, "wrong")
     assert 1 == ended.returncode
@@ -88,7 +88,7 @@ def test_everything_wrong(wrong):
     assert "DeprecationWarning" not in ended.stdout
 
 
-def test_a_remark_fails_nothing(project):
+def test_a_remark_does_not_fail(project):
     """A remark does not change the exit code, because the sender may be optional."""
     project.write(
         "app.py",
@@ -105,7 +105,7 @@ def test_a_remark_fails_nothing(project):
     assert ended.stdout.endswith("\nNothing is wrong, 1 remark in 1 signal of 1 namespace.\n")
 
 
-def test_names_the_plugin_of_a_receiver(project):
+def test_a_finding_names_the_plugin_of_the_receiver(project):
     """A finding names the plugin that connected the receiver."""
     project.write(
         "app.py",
@@ -150,7 +150,7 @@ def test_a_receiver_of_a_factory_that_died(project, held):
     assert (not held) is (said in ended.stdout)
 
 
-def test_a_receiver_that_a_send_had_missed_already(project):
+def test_a_receiver_that_died_before_a_send(project):
     """A send during the import does not hide a receiver that died before it."""
     project.write(
         "app.py",
@@ -168,8 +168,8 @@ def test_a_receiver_that_a_send_had_missed_already(project):
     assert "a lambda, was connected weakly and died" in ended.stdout
 
 
-def test_other_warnings_are_shown_as_ever(project):
-    """A warning of another library is shown and is not a finding."""
+def test_a_warning_of_another_library_is_not_a_finding(project):
+    """A warning of another library goes to the standard error."""
     project.write("app.py", "import warnings\nwarnings.warn('mind the gap')\napp = print")
     ended = project.run(*CHECK, "app")
     assert 0 == ended.returncode
@@ -177,7 +177,7 @@ def test_other_warnings_are_shown_as_ever(project):
 
 
 def test_an_app_that_cannot_be_imported(project):
-    """If the app cannot be imported, the exit code is 2, not that of findings."""
+    """If the app cannot be imported, the exit code is 2. It is 1 for findings."""
     project.write("app.py", "1 / 0")
     ended = project.run(*CHECK, "app")
     assert (2, "") == (ended.returncode, ended.stdout)
@@ -203,7 +203,7 @@ def test_json_has_its_documented_form(wrong):
     ] == facts["findings"]
 
 
-def test_json_of_nothing_wrong(shop):
+def test_json_without_findings(shop):
     """The list of findings is empty if there is no problem."""
     ended = shop.run(*CHECK, "shop", "--json")
     assert {"schema": "aldis-signals-check/1", "ok": True, "findings": []} == json.loads(
@@ -227,7 +227,7 @@ def test_under_flask(wrong):
     ],
 )
 def test_signals_check_reports_a_receiver_without_the_module_of_aldis(project, place):
-    """It is a finding, even if the app imports only the framework and ``aldis.as_blinker``."""
+    """The app imports only the framework and ``aldis.as_blinker``."""
     project.write(
         "app.py",
         f"""

@@ -1,4 +1,4 @@
-"""``aldis check``: what is wrong with an app's durable deliveries."""
+"""``aldis check`` reports problems with an app's durable deliveries."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def check(project, app="shop", *more, **environ):
 
 
 def rows(project, *statements):
-    """Change the shop's file."""
+    """Run SQL statements on the shop's database."""
     with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -32,9 +32,9 @@ def rows(project, *statements):
 
 
 def insert(receiver, state):
-    """Return what records a delivery in some state, due long ago."""
+    """Return the SQL that inserts a delivery in a state. It has been due for a long time."""
     return (
-        "INSERT INTO aldis_deliveries (emission_id, receiver, signal, payload, state, due_at)"  # noqa: S608 - ours
+        "INSERT INTO aldis_deliveries (emission_id, receiver, signal, payload, state, due_at)"  # noqa: S608 - the values come from this test
         f" VALUES ('e', '{receiver}', 'order_paid', '{{}}', {state}, 0)"
     )
 
@@ -46,15 +46,15 @@ def found(ended):
     return ended.returncode, [line.strip() for line in lines[1 : lines.index("")]]
 
 
-def test_nothing_is_wrong(shop):
-    """Without problems the exit code is 0."""
+def test_without_problems_the_exit_code_is_0(shop):
+    """The output is one line."""
     ended = check(shop)
     assert (0, "") == (ended.returncode, ended.stderr)
     assert ended.stdout.startswith("Nothing is wrong in ")
 
 
-def test_what_is_wrong(shop):
-    """Deliveries of unknown receivers and dead letters are problems; ended deliveries are not."""
+def test_unknown_receivers_and_dead_letters_are_problems(shop):
+    """Deliveries that have ended are not problems."""
     rows(
         shop,
         insert("billing.recipt", 0),
@@ -80,8 +80,8 @@ def test_what_is_wrong(shop):
     )
 
 
-def test_remarks(shop):
-    """A paused receiver and a missing write-ahead log do not change the exit code."""
+def test_a_paused_receiver_and_a_missing_write_ahead_log_are_remarks(shop):
+    """Remarks do not change the exit code."""
     rows(
         shop,
         "PRAGMA journal_mode=delete",
@@ -99,8 +99,8 @@ def test_remarks(shop):
     ) == found(check(shop))
 
 
-def test_never_connected(shop):
-    """A durable receiver that is not connected is a problem."""
+def test_a_durable_receiver_that_is_not_connected(shop):
+    """The finding explains that no delivery is recorded for the receiver."""
     shop.write("more.py", "from shop import *\nfrom receivers import *\ndurable('idle')(print)")
     ended = check(shop, "more", "--json")
     facts = {
@@ -118,7 +118,7 @@ def test_never_connected(shop):
     assert 1 == ended.returncode
 
 
-def test_no_outbox(shop):
+def test_durable_receivers_without_an_outbox(shop):
     """Durable receivers in an app without an outbox are a problem."""
     shop.write("bare.py", "from receivers import *\nfrom flask import Flask\napp = Flask('bare')")
     code, (line,) = found(check(shop, "bare"))
@@ -128,7 +128,7 @@ def test_no_outbox(shop):
     )
 
 
-def test_no_durable_receivers_either(shop):
+def test_an_app_without_durable_receivers_and_outbox(shop):
     """An app without durable receivers needs no outbox."""
     shop.write("bare.py", "from flask import Flask\napp = Flask('bare')")
     assert 0 == check(shop, "bare").returncode
@@ -141,13 +141,13 @@ def test_no_durable_receivers_either(shop):
         ("sqlite://", "wrong: an SQLite database in memory is visible in one process only"),
     ],
 )
-def test_no_file(shop, url, problem):
-    """A missing file or a database in memory is a problem."""
+def test_a_missing_file_or_a_database_in_memory(shop, url, problem):
+    """The finding names the remedy."""
     code, (line,) = found(check(shop, SHOP_URL=url))
     assert (1, True) == (code, problem in line)
 
 
-def test_no_tables(shop):
+def test_missing_tables(shop):
     """The finding names the command that creates the tables."""
     rows(shop, *(f"DROP TABLE aldis_{each}" for each in ("deliveries", "paused", "version")))
     code, (line,) = found(check(shop))
@@ -155,8 +155,8 @@ def test_no_tables(shop):
     assert "lack table aldis_deliveries, table aldis_paused: autogenerate" in line
 
 
-def test_no_server(shop):
-    """If the server does not answer, the exit code is 2, not that of findings."""
+def test_a_server_that_does_not_answer(shop):
+    """If the server does not answer, the exit code is 2. It is 1 for findings."""
     ended = check(shop, SHOP_URL="postgresql+psycopg://me:secret@127.0.0.1:1/shop")
     assert (2, "") == (ended.returncode, ended.stdout)
     assert ended.stderr.startswith("Error: the database postgresql+psycopg://me:***@127.0.0.1:1/")

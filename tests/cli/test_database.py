@@ -1,4 +1,4 @@
-"""``aldis db``: the tables of durable deliveries."""
+"""``aldis db`` manages the tables of durable deliveries."""
 
 import json
 import re
@@ -121,8 +121,8 @@ def db(project, *command, **options):
     return project.run(*ALDIS, "db", *command, **options)
 
 
-def said(ended):
-    """Return the exit code and what stands on the standard error."""
+def result(ended):
+    """Return the exit code and the text of the standard error."""
     return ended.returncode, ended.stderr
 
 
@@ -137,7 +137,7 @@ class TestUpgrade:
     def test_creates_the_tables(self, project):
         """Progress goes to the standard error, the result to the standard output."""
         ended = db(project, "upgrade", *FILE)
-        assert (0, REVISIONS) == said(ended)
+        assert (0, REVISIONS) == result(ended)
         assert "The tables aldis_* in sqlite:///shop.db are at revision 0004.\n" == ended.stdout
         again = db(project, "upgrade", *FILE)
         assert again.stdout.endswith(" were up to date, at revision 0004.\n")
@@ -148,22 +148,24 @@ class TestUpgrade:
         names = ("audit", "receivers", "deliveries", "paused", "version", "workers")
         assert {f"shop_{each}" for each in names} == tables_in(project.folder / "shop.db")
 
-    def test_no_prefix(self, project):
-        """A prefix that cannot begin a name is an error."""
+    def test_an_invalid_prefix(self, project):
+        """A prefix that cannot begin the name of a table is an error."""
         ended = db(project, "upgrade", *FILE, "--prefix", "1st")
-        said_of = "Error: a prefix is up to 30 letters, digits and underscores, not '1st'\n"
-        assert (2, said_of) == said(ended)
+        expected = "Error: a prefix is up to 30 letters, digits and underscores, not '1st'\n"
+        assert (2, expected) == result(ended)
 
     def test_wal(self, project):
-        """With --wal the file gets a write-ahead log for good."""
+        """With --wal, the file gets a permanent write-ahead log."""
         db(project, "upgrade", *FILE)
         assert "delete" == journal_of(project)
         ended = db(project, "upgrade", *FILE, "--wal")
-        assert (0, "shop.db has a write-ahead log from now on, for every program\n") == said(ended)
+        assert (0, "shop.db has a write-ahead log from now on, for every program\n") == result(
+            ended
+        )
         assert "wal" == journal_of(project)
 
     @pytest.mark.parametrize("url", ["postgresql+psycopg://h/d", "sqlite+aiosqlite:///shop.db"])
-    def test_wal_elsewhere(self, project, url):
+    def test_wal_needs_an_sqlite_file_and_a_sync_driver(self, project, url):
         """--wal is an error for other databases and async drivers."""
         pytest.importorskip("aiosqlite")
         ended = db(project, "upgrade", "--url", url, "--wal")
@@ -182,7 +184,7 @@ class TestUpgrade:
     def test_sql(self, project):
         """The printed SQL creates the tables, and the command needs no database."""
         ended = db(project, "upgrade", *FILE, "--sql")
-        assert (0, "") == said(ended)
+        assert (0, "") == result(ended)
         assert not (project.folder / "shop.db").exists()
         with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
             connection.executescript(ended.stdout)
@@ -192,7 +194,7 @@ class TestUpgrade:
     def test_sql_needs_no_driver(self, project, url):
         """Printing SQL needs neither a driver nor a server."""
         ended = db(project, "upgrade", "--url", url, "--sql", "--prefix", "x_")
-        assert (0, "") == said(ended)
+        assert (0, "") == result(ended)
         assert "CREATE TABLE x_deliveries" in ended.stdout
 
     def test_an_async_driver(self, project):
@@ -208,7 +210,7 @@ class TestUpgrade:
     def test_on_a_server(self, project, kind):
         """The commands work on a database server."""
         with database(kind, project.folder) as url:
-            assert (0, REVISIONS) == said(db(project, "upgrade", "--url", url))
+            assert (0, REVISIONS) == result(db(project, "upgrade", "--url", url))
             assert 0 == db(project, "check", "--url", url).returncode
 
     @pytest.mark.service
@@ -240,23 +242,23 @@ def journal_of(project):
 
 
 class TestCheck:
-    def test_nothing_is_wrong(self, project):
-        """Tables that fit lead to the exit code 0."""
+    def test_complete_tables(self, project):
+        """If the tables are complete, the exit code is 0."""
         db(project, "upgrade", *FILE)
         ended = db(project, "check", *FILE)
-        assert (0, "") == said(ended)
+        assert (0, "") == result(ended)
         assert "Nothing is wrong with the tables aldis_* in sqlite:///shop.db.\n" == ended.stdout
 
-    def test_no_tables(self, project):
-        """Missing tables lead to the exit code 1, and the check creates none."""
+    def test_missing_tables(self, project):
+        """If tables are missing, the exit code is 1. The check does not create them."""
         (project.folder / "shop.db").touch()
         ended = db(project, "check", *FILE)
-        assert (1, "") == said(ended)
+        assert (1, "") == result(ended)
         assert f"wrong: {MISSING}\n" == ended.stdout
         assert set() == tables_in(project.folder / "shop.db")
 
-    def test_too_new(self, project):
-        """Both commands report tables of a newer aldis and leave them alone."""
+    def test_tables_of_a_newer_version(self, project):
+        """Both commands report tables of a newer aldis and do not change them."""
         db(project, "upgrade", *FILE)
         with closing(sqlite3.connect(project.folder / "shop.db")) as connection:
             connection.execute("UPDATE aldis_version SET version_num = '0009'")
@@ -274,18 +276,18 @@ class TestCheck:
         assert "0009 (not 0004)\n" == db(project, "current", *FILE).stdout
 
     @pytest.mark.parametrize("command", ["check", "current"])
-    def test_no_file(self, project, command):
+    def test_a_missing_file(self, project, command):
         """A command that only reads does not create the file."""
         ended = db(project, command, *FILE)
         where = project.folder
-        said_of = f"Error: there is no file 'shop.db' in {where}: `aldis db upgrade` creates it\n"
-        assert (2, said_of) == said(ended)
+        expected = f"Error: there is no file 'shop.db' in {where}: `aldis db upgrade` creates it\n"
+        assert (2, expected) == result(ended)
         assert [] == list(project.folder.iterdir())
 
 
 class TestJson:
     def test_check(self, project):
-        """The problem is a sentence or null."""
+        """The key of the problem contains a sentence or null."""
         db(project, "upgrade", *FILE)
         facts = {"schema": "aldis-db-check/1", **WHERE, "ok": True, "problem": None}
         known = {"revision": "0004", "newest": "0004"}
@@ -298,7 +300,7 @@ class TestJson:
         assert facts == json.loads(ended.stdout)
 
     def test_current(self, project):
-        """The revision is a text or null."""
+        """The key of the revision contains a string or null."""
         db(project, "upgrade", *FILE)
         facts = {"schema": "aldis-db-current/1", **WHERE, "revision": "0004", "newest": "0004"}
         assert facts == json.loads(db(project, "current", *FILE, "--json").stdout)
@@ -306,7 +308,7 @@ class TestJson:
         assert facts | {"prefix": "other_", "revision": None} == json.loads(ended.stdout)
 
 
-class TestPlaces:
+class TestChoosingTheDatabase:
     @pytest.fixture
     def shops(self, project):
         """Give a folder with a Flask app and with an outbox that no app has."""
@@ -317,7 +319,7 @@ class TestPlaces:
     def test_the_apps_outbox(self, shops):
         """The command uses the outbox's database and its prefix, unless --prefix is given."""
         ended = db(shops, "upgrade", "--app", "shop:app")
-        assert (0, REVISIONS) == said(ended)
+        assert (0, REVISIONS) == result(ended)
         assert "harbour_deliveries" in tables_in(shops.folder / "shop.db")
         assert 0 == db(shops, "check", ALDIS_APP="shop").returncode
         assert 0 == db(shops, "upgrade", "--app", "shop", "--prefix", "pier_").returncode
@@ -330,10 +332,10 @@ class TestPlaces:
         assert "quay_deliveries" in tables_in(shops.folder / "shop.db")
 
     @pytest.mark.parametrize("command", MISTAKES)
-    def test_what_names_no_database(self, shops, command):
+    def test_options_that_name_no_database(self, shops, command):
         """Each mistake has a message in one line, and nothing is created."""
         ended = db(shops, "upgrade", *shlex.split(command))
-        assert (2, f"Error: {MISTAKES[command]}\n") == said(ended)
+        assert (2, f"Error: {MISTAKES[command]}\n") == result(ended)
         assert not (shops.folder / "shop.db").exists()
 
     def test_two_databases(self, shops):
@@ -343,8 +345,8 @@ class TestPlaces:
         last = "Error: --app and --url both name a database: leave one out\n"
         assert ended.stderr.endswith(last)
 
-    def test_an_app_that_logs_everything(self, shops):
-        """Alembic's log does not get into the output."""
+    def test_the_log_of_alembic_is_not_printed(self, shops):
+        """An app that logs everything does not get Alembic's log into the output."""
         shops.write("loud.py", "import logging; logging.basicConfig(level=0)\nfrom shop import *")
         ended = db(shops, "upgrade", "--app", "loud")
         assert 0 == ended.returncode
@@ -396,10 +398,10 @@ class TestRefusals:
         assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
         assert ended.stderr.endswith("is not installed: pip install 'aldis[durable]'\n")
 
-    def test_the_output_cannot_be_written(self, project):
+    def test_an_output_that_cannot_be_written(self, project):
         """A closed output is an error with the exit code 2."""
         ended = db(project, "upgrade", *FILE, "--sql", out=CLOSED)
-        assert (2, "Error: the standard output cannot be written: it is closed\n") == said(ended)
+        assert (2, "Error: the standard output cannot be written: it is closed\n") == result(ended)
 
 
 @pytest.mark.parametrize("command", ["check", "current"])

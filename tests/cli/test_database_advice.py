@@ -56,8 +56,8 @@ def test_each_driver_is_one_of_sqlalchemy(driver):
         "postgresql://me:secret@h:port/d",
     ],
 )
-def test_no_advice_shows_a_password(url):
-    """The messages show the beginning of a URL only."""
+def test_the_advice_shows_no_password(url):
+    """The messages show only the beginning of a URL."""
     assert "secret" not in url_problem(url)
 
 

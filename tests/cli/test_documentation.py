@@ -1,4 +1,4 @@
-"""The how-to says what the commands do."""
+"""The how-to documents the commands."""
 
 import json
 import re
@@ -13,7 +13,7 @@ PAGE = (DOCS / "how-to" / "command-line.md").read_text(encoding="utf-8")
 
 
 def keys_in(facts):
-    """Return every key of ``facts``, however deep."""
+    """Return every key of ``facts`` and of its nested objects."""
     if isinstance(facts, list):
         return set().union(*map(keys_in, facts))
     if not isinstance(facts, dict):
@@ -34,7 +34,7 @@ def test_every_key_of_the_json_is_documented(shop, command, more):
     _, _, section = PAGE.partition(f"### `{facts['schema']}`\n")
     if command != "explain":
         section = section.partition("\n##")[0]
-    else:  # what it has of a signal is said of `list`
+    else:  # the how-to documents the keys of a signal under `list`
         section = PAGE.partition("## For programs")[2].partition("-check/1`")[0]
     documented = set(re.findall(r"`(\w+)`", section))
     assert keys_in(facts) - {"schema"} <= documented

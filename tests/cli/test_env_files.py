@@ -1,4 +1,4 @@
-"""``.env`` and ``.flaskenv`` count for every command that loads the app."""
+"""Every command that loads the app reads ``.env`` and ``.flaskenv``."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 from tests.cli.durable_shop import working, write_shop
 from tests.cli.support import ALDIS, FLASK, PYTHON, RUN, SHOP
 
-#: An app that writes what it finds in its environment.
-TELLS = """
+#: An app that prints a variable of its environment.
+PRINTS_VALUE = """
     import os, sys
     from flask import Flask
 
@@ -34,15 +34,15 @@ LOADING = {
 
 
 def value_of(ended):
-    """Return the value that the app found."""
+    """Return the value that the app printed."""
     [line] = [each for each in ended.stderr.splitlines() if each.startswith("VALUE = ")]
     return line.removeprefix("VALUE = ")
 
 
 @pytest.mark.parametrize("command", LOADING.values(), ids=LOADING)
 def test_every_command_reads_the_files(project, command):
-    """``.flaskenv`` names the app, and the app finds the variables of ``.env``."""
-    project.write("tells.py", TELLS)
+    """``.flaskenv`` names the app, and the app sees the variables of ``.env``."""
+    project.write("tells.py", PRINTS_VALUE)
     project.write(".flaskenv", "FLASK_APP=tells\nVALUE=flaskenv")
     project.write(".env", "VALUE=env")
     assert "env" == value_of(project.run(*ALDIS, *command))
@@ -67,7 +67,7 @@ CASES = {
 @pytest.mark.parametrize(("environ", "options", "value"), CASES.values(), ids=CASES)
 def test_the_order_of_precedence_is_that_of_flask(project, environ, options, value):
     """The environment comes first, then ``--env-file``, ``.env`` and ``.flaskenv``."""
-    project.write("tells.py", TELLS)
+    project.write("tells.py", PRINTS_VALUE)
     project.write(".env", "VALUE=env\nFLASK_APP=tells")
     project.write(".flaskenv", "VALUE=flaskenv\nFLASK_APP=nonsense")
     project.write("prod.env", "VALUE=prod")
@@ -82,14 +82,14 @@ def test_the_order_of_precedence_is_that_of_flask(project, environ, options, val
 def test_the_files_are_searched_upwards(project):
     """The working directory may be below the folder with the file."""
     project.write(".env", "VALUE=above")
-    project.write("below/app.py", TELLS)
+    project.write("below/app.py", PRINTS_VALUE)
     project.folder /= "below"
     assert "above" == value_of(project.run(*ALDIS, "signals", "list"))
 
 
 def test_run_gives_the_variables_to_the_command(project):
-    """A command gets the variables; ``flask`` reads the files itself, after its own options."""
-    project.write("app.py", TELLS)
+    """The command gets the variables. ``flask`` reads the files itself, after its own options."""
+    project.write("app.py", PRINTS_VALUE)
     project.write(".env", "VALUE=env")
     project.write("prod.env", "VALUE=prod")
     assert "env" == value_of(project.run(*RUN, *PYTHON, "app.py"))
@@ -100,15 +100,15 @@ def test_run_gives_the_variables_to_the_command(project):
 
 
 def test_strict_mode_in_a_file(project):
-    """``ALDIS_STRICT`` counts although aldis is imported before the file is read."""
+    """``ALDIS_STRICT`` in a file has an effect, although aldis is imported before."""
     project.write("app.py", "import aldis, sys; print(aldis.core.is_strict(), file=sys.stderr)")
     project.write(".env", "ALDIS_STRICT=1")
     ended = project.run(*ALDIS, "signals", "list")
     assert ended.stderr.startswith("True\n")
 
 
-def test_the_worker_finds_its_database_in_the_file(project):
-    """A worker serves the database that ``.env`` names."""
+def test_the_worker_reads_its_database_from_the_file(project):
+    """A worker runs the deliveries of the database that ``.env`` names."""
     write_shop(project)
     (project.folder / "shop.db").rename(project.folder / "other.db")
     project.write(".env", "ALDIS_APP=shop:app\nSHOP_URL=sqlite:///other.db")
@@ -119,8 +119,8 @@ def test_the_worker_finds_its_database_in_the_file(project):
 
 @pytest.mark.parametrize("options", [(), ("-e", "prod.env")])
 def test_without_python_dotenv(project, options):
-    """A tip names the package; a file that the command line names is an error."""
-    project.write("app.py", TELLS)
+    """A note names the package. It is an error if the command line names a file."""
+    project.write("app.py", PRINTS_VALUE)
     project.write(".env", "VALUE=env")
     project.write("prod.env", "VALUE=prod")
     ended = project.run_without("dotenv", "signals", "list", *options)
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read(project, file, message):
 
 
 def test_a_module_that_starts_its_server(project):
-    """``app.run()`` without a guard starts no server, as under ``flask``."""
+    """``app.run()`` at import starts no server, as under ``flask``."""
     project.write("app.py", f"{SHOP}\n    app.run(port=0)\n")
     ended = project.run(*ALDIS, "signals", "list", "--json")
     assert 0 == ended.returncode, ended.stderr

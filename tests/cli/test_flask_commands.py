@@ -48,7 +48,7 @@ def test_each_command_works_on_the_app_of_flask(shop, command, text):
 
 
 def test_the_worker_runs_deliveries(shop):
-    """``flask worker`` is ``aldis worker``."""
+    """``flask worker`` works like ``aldis worker``."""
     shop.run(*PYTHON, "send.py", "7")
     process = shop.start(*FLASK, *APP, "worker", "--name", "quay")
     worker = Worker(process)
@@ -63,8 +63,8 @@ def test_the_worker_runs_deliveries(shop):
 @pytest.mark.parametrize(
     "command", ["worker", "deliveries", "check", "db-check", "db-current", "db-upgrade"]
 )
-def test_help_and_the_entry_points(project, command):
-    """``flask --help`` lists each command, and its own help needs no app."""
+def test_flask_help_lists_each_command(project, command):
+    """``flask --help`` lists each command. The help of a command needs no app."""
     assert re.search(rf"^  {command}  +\w", project.run(*FLASK, "--help").stdout, re.MULTILINE)
     ended = project.run(*FLASK, command, "--help")
     assert 0 == ended.returncode
@@ -94,7 +94,7 @@ def test_a_command_of_the_app_comes_first(shop, command):
 
 
 def test_an_app_that_cannot_be_imported(project):
-    """The error is that of ``aldis worker``; the help text appears all the same."""
+    """The error is that of ``aldis worker``. The help text appears without the app."""
     project.write("shop.py", "import aldis.as_blinker\nraise LookupError('no lamp')")
     ended = run(project, "worker", code=2)
     assert "the app 'shop' could not be imported.\n\n  LookupError: no lamp\n" in ended.stderr
@@ -115,7 +115,7 @@ def test_check_reports_warnings_of_strict_mode(shop):
 
 
 def test_env_file_belongs_before_the_command(shop):
-    """After the command it would be too late, so the error names the right place."""
+    """After the command, ``--env-file`` is an error that shows its right place."""
     shop.write("prod.env", "A=1")
     ended = run(shop, "worker", "--env-file", "prod.env", code=2)
     assert "write flask --env-file prod.env worker" in " ".join(ended.stderr.split())

@@ -1,4 +1,4 @@
-"""``aldis check`` and ``aldis worker`` on rows that aldis has not written."""
+"""``aldis check`` and ``aldis worker`` on rows that another program has written."""
 
 import sqlite3
 from contextlib import closing
@@ -18,7 +18,7 @@ def shop(project):
 
 
 def lines_of(text):
-    """Return the lines of an output, after a look at each: it has no escape sequence."""
+    """Return the lines of an output. Assert that they have no escape sequence."""
     lines = text.split("\n")
     assert all(line.isprintable() for line in lines), text
     return lines
@@ -26,7 +26,7 @@ def lines_of(text):
 
 @pytest.mark.parametrize("found", KNOWN.values(), ids=KNOWN)
 def test_check(shop, found):
-    """What is wrong is said in plain lines."""
+    """The findings have no escape sequences."""
     fill(shop.folder / "shop.db", found)
     for more in ((), ("--json",)):
         ended = shop.run(*ALDIS, "check", "--app", "shop", *more)
@@ -37,7 +37,7 @@ def test_check(shop, found):
 @pytest.mark.slow
 @pytest.mark.parametrize("found", KNOWN.values(), ids=KNOWN)
 def test_worker(shop, found):
-    """It delivers the good row that comes after the others, and logs in plain lines."""
+    """The worker runs the good delivery after the others. The log has no escape sequences."""
     path = shop.folder / "shop.db"
     good = {"emission_id": "good", "state": 0}
     pending = [{**row, "state": 0} for row in found["deliveries"] if row.get("state") != 99]

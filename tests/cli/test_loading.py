@@ -1,4 +1,4 @@
-"""``--app``: every way to name an app, and every way to get it wrong."""
+"""``--app``: every way to name an app, and the errors."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ APP = """
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Give a folder that is the working directory, and forget afterwards what it had imported."""
+    """Give a folder that is the working directory. Unload its modules at the end."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     for name in ("ALDIS_APP", "FLASK_APP"):
@@ -45,7 +45,7 @@ def invoke(*arguments, **environ):
 
 
 def refusal(*app, **environ):
-    """Return why the app cannot be had, as one line: how it is wrapped is no matter here."""
+    """Return the error of an app that cannot be loaded, as one line."""
     code, printed, said = invoke("list", *(("--app", *app) if app else ()), **environ)
     assert (2, "") == (code, printed)
     assert "Traceback" not in said
@@ -53,7 +53,7 @@ def refusal(*app, **environ):
 
 
 def knows(signal, *arguments, **environ):
-    """Tell whether the app that is found is the one with ``signal``."""
+    """Return whether the command loads the app that has ``signal``."""
     code, printed, _ = invoke(*arguments, "list", signal, **environ)
     return (code, signal in printed) == (0, True)
 
@@ -78,7 +78,7 @@ class TestNames:
         ],
     )
     def test_ways_to_name_an_app(self, here, spec):
-        """A module or a file, an attribute or the usual one, a factory with or without its call."""
+        """The app is a module or a file with an attribute, a usual name, a factory or its call."""
         text = APP.format(signal="lit-names")
         more = """
     class holder:
@@ -99,8 +99,8 @@ class TestNames:
         assert knows("lit-names", "--app", spec)
 
     @pytest.mark.parametrize("name", ["app", "application", "create_app", "make_app"])
-    def test_the_usual_names_need_not_be_said(self, here, name):
-        """An app, or a function that makes one, under the names that everybody uses."""
+    def test_the_usual_names_may_be_left_out(self, here, name):
+        """The command finds an app or a factory with a usual name."""
         make = f"def {name}():\n    return print\n" if "_" in name else f"{name} = print\n"
         here.write("usual.py", APP.format(signal=f"lit-{name}").replace("def app", "def _") + "\n")
         with (here.folder / "usual.py").open("a") as file:
@@ -108,8 +108,8 @@ class TestNames:
         assert knows(f"lit-{name}", "--app", "usual")
 
     @pytest.mark.parametrize("name", ["build", "Builder.build"])
-    def test_a_function_that_no_server_could_call_is_called(self, here, name):
-        """It has to make the app, whatever it is called and may be given."""
+    def test_a_function_without_required_arguments_is_a_factory(self, here, name):
+        """A server could not call the function as an app, so it must be a factory."""
         here.write(
             "builds.py",
             """
@@ -130,13 +130,13 @@ class TestNames:
         assert knows("lit-at-dusk", "--app", f"builds:{name}")
 
     def test_a_function_of_three_arguments_is_an_app(self, here):
-        """What takes something is called by a server, not by us."""
+        """A server calls the function, and the command does not."""
         here.write("asgi_app.py", "async def serve(scope, receive, send):\n    raise SystemExit")
         assert 0 == invoke("list", "--app", "asgi_app:serve")[0]
 
     @pytest.mark.parametrize("before", [("--app", "lit_first"), ()])
-    def test_the_option_may_stand_anywhere(self, here, before):
-        """Before the command or after it; the last one counts."""
+    def test_the_option_may_come_before_or_after_the_command(self, here, before):
+        """If the option is given twice, the last one counts."""
         here.write("lit_first.py", APP.format(signal="lit-first"))
         here.write("lit_last.py", APP.format(signal="lit-last"))
         result = CliRunner().invoke(
@@ -146,8 +146,8 @@ class TestNames:
         if before:
             assert "lit-first" in CliRunner().invoke(aldis, [*before, "signals", "list"]).stdout
 
-    def test_the_environment_names_it_too(self, here):
-        """``ALDIS_APP`` counts before ``FLASK_APP``, and the option before both."""
+    def test_the_environment_may_name_the_app(self, here):
+        """The option comes before ``ALDIS_APP``, and ``ALDIS_APP`` before ``FLASK_APP``."""
         for name in ("one", "two", "three"):
             here.write(f"env_{name}.py", APP.format(signal=f"env-{name}"))
         assert knows("env-one", FLASK_APP="env_one")
@@ -155,14 +155,14 @@ class TestNames:
         assert knows("env-three", "--app", "env_three", ALDIS_APP="env_two")
 
     @pytest.mark.parametrize("file", ["app.py", "wsgi.py", "asgi.py"])
-    def test_a_file_by_its_usual_name_is_found(self, here, file, monkeypatch):
-        """Without any word of an app, the file that Flask would look for is taken."""
+    def test_a_file_with_a_usual_name_is_found(self, here, file, monkeypatch):
+        """If no app is named, the command loads the file that Flask would load."""
         monkeypatch.delitem(sys.modules, file.removesuffix(".py"), raising=False)
         here.write(file, APP.format(signal=f"in-{file}"))
         assert knows(f"in-{file}")
 
-    def test_what_the_app_prints_is_no_output(self, here):
-        """A ``print`` at import goes to the standard error: JSON stays JSON."""
+    def test_the_output_of_the_app_goes_to_the_standard_error(self, here):
+        """A ``print`` at import does not damage the JSON."""
         here.write("talks.py", "print('hello')\napp = print")
         code, printed, said = invoke("list", "--json", "--app", "talks")
         assert (0, "{", "hello\n") == (code, printed[0], said)
@@ -171,8 +171,8 @@ class TestNames:
         ("closed", "printed", "said"),
         [(None, "{", "version 2\n"), (CLOSED, "v", "")],
     )
-    def test_nor_is_what_its_processes_print(self, here, closed, printed, said):
-        """Those that it starts write past ``sys.stdout``; without an error output that stays so."""
+    def test_the_output_of_child_processes_is_redirected(self, here, closed, printed, said):
+        """Child processes write to the descriptor. With a closed standard error, it stays as is."""
         here.write("talks.py", "import os\nos.system('echo version 2')\napp = print")
         ended = here.run(*ALDIS, "signals", "list", "--json", "--app", "talks", err=closed)
         assert (printed, said) == (ended.stdout[:1], ended.stderr)
@@ -202,12 +202,12 @@ class TestMistakes:
         here.write("warehouse/__init__.py", "")
         assert "there is no module 'warehouse.nothing'" in refusal("warehouse.nothing")
 
-    def test_nothing_after_the_colon(self, here):
+    def test_a_missing_name_after_the_colon(self, here):
         """A colon without a name is an error."""
         here.write("colon.py", "app = print")
         assert refusal("colon:").endswith("; name the app after the colon, or leave the colon out")
 
-    def test_nothing_before_the_colon(self, here):
+    def test_a_missing_module_before_the_colon(self, here):
         """A colon without a module is an error."""
         assert refusal(":app").startswith("Error: there is no module before the colon: name it")
 
@@ -217,7 +217,7 @@ class TestMistakes:
         assert text == refusal("no/such.py:app")
 
     @pytest.mark.parametrize("folder", ["./", ".", ".."])
-    def test_a_folder_that_is_no_package(self, here, folder):
+    def test_a_folder_that_is_not_a_package(self, here, folder):
         """A folder without ``__init__.py`` is an error."""
         text = f"'{folder}' is a folder but not a package: it has no __init__.py"
         assert text in refusal(folder)
@@ -230,12 +230,12 @@ class TestMistakes:
         assert text.endswith("name the app, as in --app unusual:site")
 
     def test_a_misspelt_attribute(self, here):
-        """A misspelt attribute is an error with the closest name."""
+        """The error has the closest name."""
         here.write("spelt.py", "class site:\n    app = print")
         assert "module 'spelt' has no 'sight'; did you mean 'site'?" in refusal("spelt:sight.app")
         assert "'site.ap' has no 'ap'; did you mean 'app'?" in refusal("spelt:site.ap")
 
-    def test_something_that_is_no_app(self, here):
+    def test_an_object_that_is_not_an_app(self, here):
         """The error shows the object and its type."""
         here.write("number.py", "app = 3")
         assert "Error: 'number' is not an app but an object of type int: 3" == refusal("number")
@@ -248,13 +248,13 @@ class TestMistakes:
         assert "the factory factory:create_app cannot be called as create_app(" in text
         assert text.endswith("""as in --app 'factory:create_app("testing")'""")
 
-    def test_a_factory_by_a_name_of_its_own_that_needs_an_argument(self, here):
+    def test_a_factory_with_another_name_that_needs_an_argument(self, here):
         """A function that a server cannot call is a factory and not an app."""
         here.write("built.py", "def build(name): ...")
         text = refusal("built:build")
         assert "the factory built:build cannot be called as build()" in text
 
-    def test_a_factory_that_makes_no_app(self, here):
+    def test_a_factory_that_returns_no_app(self, here):
         """A factory that returns something else is an error."""
         here.write("forgetful.py", "def create_app(): ...\ndef other(): return 3")
         text = "Error: the factory forgetful:create_app returned None instead of an app: "
@@ -264,17 +264,17 @@ class TestMistakes:
         )
 
     def test_a_factory_without_a_signature(self, here):
-        """A class written in C is called as a factory."""
+        """The command calls a class in C as a factory."""
         here.write("builtin.py", "create_app = dict")
         assert refusal("builtin").endswith("returned not an app but an object of type dict: {}")
 
     @pytest.mark.parametrize("call", ["(x)", "(1", "(x y)", ".f()(1)"])
-    def test_arguments_that_are_no_literals(self, here, call):
+    def test_arguments_that_are_not_literals(self, here, call):
         """The arguments of a factory are read as literals and not evaluated."""
         here.write("literal.py", "class create_app:\n    f = print")
         text = refusal(f"literal:create_app{call}")
         assert "cannot be read: the arguments of a factory must be lit" in text or (
-            "there is no module" in text  # not closed: then it is no attribute at all
+            "there is no module" in text  # without a closing parenthesis, it is read as a module
         )
 
     @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ class TestMistakes:
         assert "the app 'made:create_app()' could not be imported. ZeroDivisionError" in text
         assert "made.py:2: 1 / 0" in text
 
-    def test_the_traceback_is_shown_when_it_is_asked_for(self, here):
+    def test_the_option_traceback_shows_the_traceback(self, here):
         """--traceback shows the frames from the user's first line on."""
         here.write("deep.py", "import json\njson.loads('')")
         code, printed, said = invoke("list", "--traceback", "--app", "deep")
@@ -328,19 +328,19 @@ class TestMistakes:
 
 class TestUnderFlask:
     def test_plain_flask_lists_the_signals(self, shop):
-        """If Flask has imported blinker before the app, aldis takes its place late."""
+        """If Flask has imported blinker before the app, aldis takes over its signals later."""
         ended = shop.run(*FLASK, "--app", "shop", "signals", "list", "order_paid")
         assert (0, "") == (ended.returncode, ended.stderr)
         assert "thank" in ended.stdout
 
-    def test_it_works_in_front_of_flask_too(self, shop):
+    def test_aldis_run_before_flask(self, shop):
         """Under ``aldis run``, both Flask's --app and aldis's --app name the app."""
         for before, after in ((["--app", "shop"], []), ([], ["--app", "shop"])):
             ended = shop.run(*RUN, *FLASK, *before, "signals", "list", *after)
             assert (0, "") == (ended.returncode, ended.stderr)
             assert "order_paid" in ended.stdout
 
-    def test_the_debug_flag_is_flasks(self, shop):
+    def test_the_debug_flag_of_flask_is_used(self, shop):
         """``flask --debug signals`` loads the app as ``flask --debug run`` does."""
         shop.write("debugged.py", "from shop import *\nfrom aldis.flask import Aldis\nAldis(app)")
         command = ["--app", "debugged", "--debug", "signals", "trace", "--json", "/"]
@@ -349,7 +349,7 @@ class TestUnderFlask:
 
     @pytest.mark.parametrize("source", ["import no_such", "x = 1\n1 / 0"])
     def test_an_app_that_cannot_be_imported(self, project, source):
-        """Under Flask, too, the error shows the user's line and no traceback."""
+        """``flask signals`` shows the user's line and no traceback."""
         project.write("raises.py", source)
         ended = project.run(*RUN, *FLASK, "--app", "raises", "signals", "list")
         assert 2 == ended.returncode
@@ -364,7 +364,7 @@ class TestUnderFlask:
         assert "Could not locate a Flask application" in ended.stderr
 
 
-def test_a_receiver_that_came_first_is_named(project):
+def test_a_receiver_that_cannot_be_taken_over_is_named(project):
     """If aldis cannot take a receiver of blinker over, the error names it and the remedy."""
     project.write(
         "site/sitecustomize.py",

@@ -1,4 +1,4 @@
-"""The command line on an ASGI app that is wrapped in the middleware."""
+"""The command line on an ASGI app that is wrapped in the middleware of aldis."""
 
 from tests.cli.support import ALDIS
 
@@ -14,7 +14,7 @@ WRAPPED = """
     """
 
 
-def test_the_sender_is_what_is_wrapped(project):
+def test_the_sender_is_the_wrapped_app(project):
     """``--sender app`` means the app that sends the request's signals, not the middleware."""
     project.write("app.py", WRAPPED)
     ended = project.run(*ALDIS, "signals", "explain", "request-finished", "--sender", "app")

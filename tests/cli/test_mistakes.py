@@ -1,4 +1,4 @@
-"""Mistakes of a new user: each message names what to type instead."""
+"""Mistakes of new users. Each message shows what to type instead."""
 
 import pytest
 from click.testing import CliRunner
@@ -25,7 +25,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("command", MISTAKES)
 def test_a_wrong_command_line(command):
-    """The exit code is 2, and the message has the right form."""
+    """The exit code is 2, and the message shows the right form."""
     ended = CliRunner().invoke(aldis, command)
     assert 2 == ended.exit_code
     assert MISTAKES[command] in " ".join(ended.stderr.split())

@@ -1,4 +1,4 @@
-"""Each command and option that a message or a help text names exists."""
+"""Messages and help texts name only existing commands and options."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ EXAMPLE = re.compile(r"^ +aldis ((?:check|db|deliveries|run|signals|worker) .*)"
 
 
 def texts(path):
-    """Yield the texts in a module, with ``{}`` for each value in them, and their lines."""
+    """Yield the strings of a module with their lines. ``{}`` stands for each inserted value."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
         id(part)
@@ -39,7 +39,7 @@ def texts(path):
 
 
 def problem_with(command_line):
-    """Return what is wrong with a command line after ``aldis``, or None."""
+    """Return the problem of the words after ``aldis``, or None."""
     command = aldis
     words = command_line.split()
     while words and isinstance(command, click.Group) and re.fullmatch(r"[a-z]+", words[0]):

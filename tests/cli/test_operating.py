@@ -1,4 +1,4 @@
-"""Notes and errors that help an operator, and a worker seen from outside."""
+"""Notes and errors that help an operator, and the commands that show a worker."""
 
 import json
 import signal
@@ -34,14 +34,14 @@ def shop(project):
 
 class TestNothingFound:
     @pytest.mark.parametrize("name", ["dead", "pending", "running"])
-    def test_a_signal_that_nothing_has(self, deliveries, name):
-        """If no delivery has the signal, the command says so."""
+    def test_a_signal_without_deliveries(self, deliveries, name):
+        """If no delivery has the signal, the command prints a note."""
         ended = deliveries.run(name, "--signal", "nope")
         expected = f"No delivery is {name}.\nThere is no delivery at all with the signal 'nope'.\n"
         assert (0, expected) == (ended.exit_code, ended.stdout)
 
-    def test_a_signal_that_something_has(self, deliveries):
-        """If a delivery in another state has the signal, there is no note."""
+    def test_a_signal_with_deliveries_in_another_state(self, deliveries):
+        """If a delivery in another state has the signal, the command prints no note."""
         ended = deliveries.run("pending", "--signal", "order_paid")
         assert "No delivery is pending.\n" == ended.stdout
 
@@ -53,20 +53,20 @@ class TestNothingFound:
         assert {"schema", "chosen", "replayed", "interrupted"} == set(found)
 
     @pytest.mark.parametrize(
-        ("command", "said"),
+        ("command", "count"),
         [
             (("replay",), "0 dead letters replayed."),
             (("replay", "--dry-run"), "0 dead letters would be replayed."),
             (("discard", "--waiting"), "0 waiting deliveries discarded."),
         ],
     )
-    def test_what_changes(self, deliveries, command, said):
-        """Commands that change deliveries print the note, too."""
+    def test_commands_that_change_deliveries_print_the_note(self, deliveries, command, count):
+        """The note follows the count of changed deliveries."""
         ended = deliveries.run(*command, "--signal", "nope")
-        assert f"{said}\nThere is no delivery at all with the signal 'nope'.\n" == ended.stdout
+        assert f"{count}\nThere is no delivery at all with the signal 'nope'.\n" == ended.stdout
         assert ["DEAD"] == deliveries.states()
 
-    def test_which_signal_was_meant(self, shop):
+    def test_the_note_suggests_a_signal(self, shop):
         """The note suggests a signal of the app's durable receivers."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-payed")
         expected = (
@@ -79,7 +79,7 @@ class TestNothingFound:
         expected = "There is no delivery at all with the receiver 'billing.receipt'."
         assert expected == known.stdout.splitlines()[-1]
 
-    def test_a_receiver_that_nobody_knows(self, shop):
+    def test_an_unknown_receiver(self, shop):
         """An unknown receiver is an error that lists the known ones."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--receiver", "nope")
         expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
@@ -93,8 +93,8 @@ class TestWorker:
         expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
         assert (2, expected) == (ended.returncode, ended.stderr)
 
-    def test_what_receivers_print(self, shop):
-        """The receivers' output is in the file at once, while the worker runs."""
+    def test_the_output_of_receivers_is_not_buffered(self, shop):
+        """The output of receivers is in the file at once, while the worker runs."""
         source = shop.folder / "receivers.py"
         source.write_text(
             source.read_text().replace('Path(f"begun', 'print(order_id); Path(f"begun')
@@ -112,8 +112,8 @@ class TestWorker:
             process.communicate(timeout=20)
         assert 0 == process.returncode
 
-    def test_one_that_was_killed(self, shop):
-        """A killed worker's delivery is running; its worker is silent once its lease expires."""
+    def test_a_killed_worker_is_shown_as_silent(self, shop):
+        """Its delivery is shown as running. The worker is silent after its lease has expired."""
         send(shop, 100)
         process = shop.start(*ALDIS, "worker", "--app", "shop", "--name", "quay-1")
         try:
@@ -132,8 +132,8 @@ class TestWorker:
         assert "quay-1" == json.loads(found.stdout)["delivery"]["worker"]
 
 
-def test_names_that_nobody_has_written(deliveries):
-    """Names in the tables cannot send escape sequences to a terminal, in errors neither."""
+def test_hostile_names_in_the_tables(deliveries):
+    """Names in the tables cannot send escape sequences to a terminal, not even in errors."""
     for receiver in ("\x1b[2J", "billing.copy"):
         new = NewDelivery("f" * 32, receiver, "order_paid", "{}")
         deliveries.store.add(None, [new])
@@ -141,6 +141,6 @@ def test_names_that_nobody_has_written(deliveries):
     expected = r"name one of 2 (\x1b[2J), 3 (billing.copy)"
     assert (2, expected) == (asked.exit_code, asked.stderr.strip().partition("deliveries: ")[2])
     wrong = deliveries.run("stats", "--receiver", "nope")
-    # Behind it are others, perhaps: this process has the receivers of other tests.
+    # More names may follow, because this process has the receivers of other tests.
     assert wrong.stderr.partition("; ")[2].startswith(r"there are '\x1b[2J', ")
     assert "\x1b" not in wrong.stderr

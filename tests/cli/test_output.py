@@ -1,4 +1,4 @@
-"""How it is written: for a terminal, a pipe, a program, and for one who stops reading."""
+"""The output on a terminal, in a pipe, for a program, and for a reader that stops early."""
 
 import re
 import signal
@@ -14,13 +14,13 @@ LIST = (*ALDIS, "signals", "list", "--app", "shop")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3|9)[0-7]")
 
-#: A folder of this on PYTHONPATH stands for a library that is not installed.
+#: A module of a folder on PYTHONPATH that raises, as if a library were not installed.
 MISSING = "raise ModuleNotFoundError(name={0!r})"
 
 
 @pytest.fixture
 def without(shop):
-    """Give a function that returns the environment of a machine without a library."""
+    """Give a function that returns environment variables that hide a library."""
 
     def make(name):
         shop.write(f"missing/{name}.py", MISSING.format(name))
@@ -30,7 +30,7 @@ def without(shop):
 
 
 class TestTerminal:
-    def test_is_in_colour(self, shop):
+    def test_the_output_is_in_colour(self, shop):
         """With rich, the output on a terminal has colours."""
         code, seen = shop.on_terminal(*LIST)
         assert 0 == code
@@ -44,13 +44,13 @@ class TestTerminal:
         _, in_colour = shop.on_terminal(*LIST)
         assert ESCAPES.sub("", in_colour) == ESCAPES.sub("", seen)
 
-    def test_a_trace_respects_it_too(self, shop):
+    def test_a_trace_respects_no_color(self, shop):
         """``NO_COLOR`` applies to a trace, too."""
         command = (*ALDIS, "signals", "trace", "--app", "shop", "/")
         assert COLOUR.search(shop.on_terminal(*command)[1])
         assert not COLOUR.search(shop.on_terminal(*command, NO_COLOR="1")[1])
 
-    def test_without_rich_it_is_plain(self, shop, without):
+    def test_without_rich_the_output_is_plain(self, shop, without):
         """Without rich, the text has no colours and is otherwise equal."""
         code, seen = shop.on_terminal(*LIST, **without("rich"))
         assert 0 == code
@@ -59,7 +59,7 @@ class TestTerminal:
         assert ESCAPES.sub("", in_colour) == seen
 
     @pytest.mark.parametrize("rich", [True, False])
-    def test_is_wrapped_between_words(self, shop, without, rich):
+    def test_lines_are_wrapped_between_words(self, shop, without, rich):
         """No line is wider than the terminal, and continuation lines are indented."""
         environ = {} if rich else without("rich")
         _, seen = shop.on_terminal(*LIST, columns=50, COLUMNS="50", **environ)
@@ -69,8 +69,8 @@ class TestTerminal:
         assert lines[place].startswith("  no receivers: template-rendered,")
         assert lines[place + 1].startswith("    before-render-template, ")
 
-    def test_into_a_pipe_nothing_is_wrapped(self, shop):
-        """A pipe gets whole lines, whatever ``COLUMNS`` is."""
+    def test_lines_in_a_pipe_are_not_wrapped(self, shop):
+        """``COLUMNS`` has no effect on a pipe."""
         assert "request-tearing-down, got-request-exception, appcontext-" in (
             shop.run(*LIST, COLUMNS="40").stdout
         )
@@ -86,7 +86,7 @@ class TestTerminal:
         ],
     )
     @pytest.mark.parametrize("terminal", [False, True])
-    def test_an_encoding_without_the_lines_of_a_tree(
+    def test_a_tree_in_an_encoding_without_box_characters(
         self, shop, without, encoding, branch, micro, terminal
     ):
         """The lines of a tree are ASCII if the encoding lacks them, also without UTF-8 mode."""
@@ -100,12 +100,12 @@ class TestTerminal:
             code, seen = ended.returncode, ended.stdout
         assert 0 == code, seen
         assert f"\n{branch}request-started  " in seen
-        # On a slow machine, all durations are milliseconds.
+        # On a slow machine, no duration is shown in microseconds.
         assert re.search(rf"\d ({micro}|ms)  ", seen), seen
 
 
 class TestStopping:
-    def test_a_reader_that_has_seen_enough(self, shop):
+    def test_a_reader_that_stops_early(self, shop):
         """``aldis signals list | head`` ends quietly with its usual exit code."""
         shop.write(
             "many.py",
@@ -144,8 +144,8 @@ class TestStopping:
         with shop.start(*ALDIS, "signals", "list", "--app", "slow") as process:
             assert "begun\n" == process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=10)
-        assert ("\nInterrupted.\n", 130) == (said, process.returncode)
+            expected, _ = process.communicate(timeout=10)
+        assert ("\nInterrupted.\n", 130) == (expected, process.returncode)
 
     def test_ctrl_c_in_a_request(self, shop):
         """Ctrl-C during a request exits with 130 and a message."""
@@ -161,34 +161,34 @@ class TestStopping:
         with shop.start(*ALDIS, "signals", "trace", "--app", "slow", "/") as process:
             assert "begun\n" == process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=10)
-        assert ("\nInterrupted.\n", 130) == (said, process.returncode)
+            expected, _ = process.communicate(timeout=10)
+        assert ("\nInterrupted.\n", 130) == (expected, process.returncode)
 
 
 class TestMain:
-    def test_the_version_says_what_is_in_use(self, project):
+    def test_the_version(self, project):
         """``--version`` shows the version, the engine and the Python."""
-        told = project.run(*ALDIS, "--version").stdout
-        assert re.fullmatch(r"aldis \d+\.\d+\.\d+\S*, (C|Python) engine, \w+ 3\.\S+\n", told)
-        told = project.run(*ALDIS, "--version", ALDIS_NO_EXTENSIONS="1").stdout
-        assert ", Python engine, " in told
+        shown = project.run(*ALDIS, "--version").stdout
+        assert re.fullmatch(r"aldis \d+\.\d+\.\d+\S*, (C|Python) engine, \w+ 3\.\S+\n", shown)
+        shown = project.run(*ALDIS, "--version", ALDIS_NO_EXTENSIONS="1").stdout
+        assert ", Python engine, " in shown
 
     @pytest.mark.parametrize("command", [(), ("signals",), ("run",), ("signals", "list")])
-    def test_help_fits_a_terminal(self, project, command):
-        """Every command has help of 80 columns; a group's help lists the exit codes."""
+    def test_the_help_fits_a_terminal(self, project, command):
+        """The help of each command has 80 columns. The help of a group lists the exit codes."""
         ended = project.run(*ALDIS, *command, "--help", COLUMNS="80")
         assert 0 == ended.returncode
         assert max(map(len, ended.stdout.splitlines())) <= 80
         assert ("Exit codes: " in ended.stdout) is (command != ("signals", "list"))
 
     @pytest.mark.parametrize("command", ["list", "explain", "check", "trace"])
-    def test_help_shows_how(self, project, command):
+    def test_the_help_has_an_example(self, project, command):
         """Each command's help has an example that can be copied."""
         ended = project.run(*ALDIS, "signals", command, "-h")
         assert f"\n    aldis signals {command} " in ended.stdout
 
     @pytest.mark.parametrize(
-        ("command", "said"),
+        ("command", "expected"),
         [
             (("signls",), "there is no command 'signls'; did you mean 'signals'?"),
             (("trace",), "there is no command 'trace'; did you mean `aldis signals trace`?"),
@@ -213,32 +213,32 @@ class TestMain:
             (("signals", "list", "--jsn"), "Did you mean --json?"),
         ],
     )
-    def test_a_misspelt_command(self, project, command, said):
+    def test_a_misspelt_command(self, project, command, expected):
         """A misspelt command is an error with the closest one."""
         ended = project.run(*ALDIS, *command)
         assert 2 == ended.returncode
         text = " ".join(ended.stderr.split())
-        assert said in (
-            text if "did you" in said or "there" in said else text.replace("'", "")
-        )  # click's own quotes
+        assert expected in (
+            text if "did you" in expected or "there" in expected else text.replace("'", "")
+        )  # click may quote differently
 
     def test_without_click(self, shop, without):
         """Without click, the message names the extra, and there is no traceback."""
         ended = shop.run(*LIST, **without("click"))
-        said = (
+        expected = (
             "aldis: the command line needs click, which is not installed: "
             "pip install 'aldis[cli]'\n"
         )
-        assert (2, said) == (ended.returncode, ended.stderr)
+        assert (2, expected) == (ended.returncode, ended.stderr)
 
-    def test_a_broken_click_is_not_called_missing(self, shop):
+    def test_a_broken_click_is_not_reported_as_missing(self, shop):
         """If the import of click fails, its own error is shown."""
         shop.write("broken/click.py", "import no_such_module")
         ended = shop.run(*LIST, PYTHONPATH=str(shop.folder / "broken"))
         assert "No module named 'no_such_module'" in ended.stderr
 
     def test_the_commands_are_installed(self):
-        """``aldis``, and ``signals`` for Flask's command line, are entry points."""
+        """``aldis`` is an entry point, and so is ``signals`` for Flask's command line."""
         from importlib.metadata import entry_points
 
         from aldis import cli
@@ -248,16 +248,16 @@ class TestMain:
         [plugin] = entry_points(group="flask.commands", name="signals")
         assert plugin.load() is cli.signals
 
-    def test_flasks_other_commands_pay_little(self, project):
-        """Flask imports every plugin, so the package imports neither asyncio nor rich."""
+    def test_other_commands_of_flask_import_little(self, project):
+        """Flask imports every plugin, so ``aldis.cli`` imports neither asyncio nor rich."""
         code = (
             "import sys, click, aldis.cli; aldis.cli.signals; "
             "print(sorted({'asyncio', 'rich', 'flask', 'pluggy'} & set(sys.modules)))"
         )
         assert "[]\n" == project.run(sys.executable, "-c", code).stdout
 
-    def test_no_attribute_is_made_up(self):
-        """An unknown attribute of the package is an AttributeError."""
+    def test_an_unknown_attribute_of_the_package(self):
+        """An unknown attribute of ``aldis.cli`` raises AttributeError."""
         from aldis import cli
 
         with pytest.raises(AttributeError, match="no attribute 'signls'"):

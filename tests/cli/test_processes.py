@@ -1,6 +1,6 @@
-"""Each command once in a new interpreter, as a user starts it.
+"""Each command runs once in a new interpreter, as a user starts it.
 
-Other tests run commands in forks of a process that has imported the libraries already.
+Other tests run commands in forks of a process that has already imported the libraries.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from aldis.cli import aldis
 from tests.cli.durable_shop import write_shop
 from tests.cli.support import ALDIS
 
-#: Every command, with what it needs, and a piece of what it prints; `aldis run` has its own tests.
+#: Every command with its arguments and a part of its output. `aldis run` has its own tests.
 COMMANDS = {
     "signals list": ((), "order_paid"),
     "signals explain": (("order_paid",), "it calls 1 of 1 receiver"),
@@ -66,7 +66,7 @@ def shop(project):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_in_a_new_interpreter(shop, name):
-    """It starts, finds the app and prints its result."""
+    """The command starts, finds the app and prints its result."""
     arguments, printed = COMMANDS[name]
     ended = shop.run(*ALDIS, *name.split(), "--app", "shop", *arguments, anew=True)
     assert (1 if name == "check" else 0, "") == (ended.returncode, ended.stderr)
@@ -74,13 +74,13 @@ def test_a_command_in_a_new_interpreter(shop, name):
 
 
 def test_the_list_has_every_command():
-    """A new command needs a line, unless its own tests start interpreters."""
+    """A new command needs an entry, unless its own tests start interpreters."""
     assert set(COMMANDS) == leaves(aldis) - {"run", "worker"}
 
 
 @pytest.mark.slow
 def test_the_worker_in_a_new_interpreter(shop):
-    """It begins, and ends at once when it is told to."""
+    """The worker starts, and ends at once after SIGTERM."""
     process = shop.start(*ALDIS, "worker", "--app", "shop", anew=True)
     try:
         assert process.stdout.readline().startswith("worker ")
@@ -94,6 +94,6 @@ def test_the_worker_in_a_new_interpreter(shop):
 
 
 def test_the_version_in_a_new_interpreter(project):
-    """The shortest way through the command line."""
+    """``aldis --version`` needs no app."""
     ended = project.run(*ALDIS, "--version", anew=True)
     assert (0, "", "aldis ") == (ended.returncode, ended.stderr, ended.stdout[:6])

@@ -1,4 +1,4 @@
-"""The page on running a worker: its commands run, and say what they do."""
+"""The commands of the how-to on running a worker print what the page shows."""
 
 import configparser
 import re
@@ -17,12 +17,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "run-a-worker.md").read_
 
 
 def blocks(language):
-    """Return the page's examples in a language."""
+    """Return the examples of the page in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def commands():
-    """Return each command of the page, and what it is said to print."""
+    """Return each command of the page with its documented output."""
     found = []
     for line in "".join(blocks("console")).splitlines():
         if line.startswith("$ aldis "):
@@ -33,7 +33,7 @@ def commands():
 
 
 def fits(expected, printed):
-    """Tell whether lines are printed that are like these, where "…" is anything."""
+    """Return whether the printed lines match the expected ones. "…" matches any text."""
     pattern = ".*".join(re.escape(part) for part in "\n".join(expected).split("…"))
     return re.match(pattern.replace(r"\ ", " +"), printed, re.DOTALL) is not None
 
@@ -60,7 +60,7 @@ def shop(project):
     return project
 
 
-def test_the_commands_that_look_and_change(shop):
+def test_the_commands_that_show_and_change_deliveries(shop):
     """The page's commands print what the page shows, one after the other."""
     send(shop, 1, 2, 13)
     with working(shop) as worker:
@@ -74,7 +74,7 @@ def test_the_commands_that_look_and_change(shop):
         assert fits(expected, ended.stdout), (command, ended.stdout)
 
 
-def test_the_commands_that_work(shop):
+def test_the_workers(shop):
     """Each worker of the page prints what the page shows, and exits with 0."""
     chosen = [each for each in commands() if each[0][0] == "worker"]
     assert 3 == len(chosen)
@@ -89,8 +89,8 @@ def test_the_commands_that_work(shop):
         assert fits(expected, output), output
 
 
-def test_the_unit():
-    """The unit is valid for systemd and waits longer than the grace period."""
+def test_the_systemd_unit():
+    """Systemd accepts the unit, and the unit waits longer than the grace period."""
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str
     unit.read_string(blocks("ini")[0])
@@ -100,7 +100,7 @@ def test_the_unit():
     assert int(unit["Service"]["TimeoutStopSec"].rstrip("s")) > grace
 
 
-def test_from_code(shop):
+def test_the_example_in_python(shop):
     """The page's example in Python ends without an error."""
     (code,) = blocks("python")
     shop.write("example.py", code)

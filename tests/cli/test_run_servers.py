@@ -1,4 +1,4 @@
-"""``aldis run`` in front of real servers: Flask's with its reloader, gunicorn with its workers."""
+"""``aldis run`` starts real servers: Flask's with its reloader, and gunicorn with workers."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.cli.support import FLASK, PYTHON, RUN
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(os.name != "posix", reason="the servers are ended by signals"),
+    pytest.mark.skipif(os.name != "posix", reason="the tests end the servers with signals"),
 ]
 
 APP = """
@@ -41,7 +41,7 @@ def free_port():
 
 
 def ask(port, *, until, patience=20.0):
-    """Return the answer of the server once it is ``until``; give up after ``patience`` seconds."""
+    """Return the server's answer when it contains ``until``. Fail after ``patience`` seconds."""
     deadline = time.monotonic() + patience
     answer = None
     while time.monotonic() < deadline:
@@ -58,7 +58,7 @@ def ask(port, *, until, patience=20.0):
 
 @contextmanager
 def served(project, *command):
-    """Start a server, and end it and its children with what it was started as."""
+    """Start a server. At the end, stop it and its children."""
     process = project.start(*RUN, *command, HOME=str(project.folder))
     try:
         yield process
@@ -68,7 +68,7 @@ def served(project, *command):
         raise
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # its own session: nobody else is in it
+            os.killpg(process.pid, signal.SIGKILL)  # the server has a separate session
         process.wait()
         process.stdout.close()
 
@@ -80,7 +80,7 @@ def test_flasks_server_with_its_reloader(project):
     options = ["run", "--port", str(port), "--debug"]
     with served(project, *FLASK, *options) as process:
         assert "one aldis.core.namespace 1" == ask(port, until="one")
-        time.sleep(1.1)  # the reloader looks once a second, at times that may be whole seconds
+        time.sleep(1.1)  # the reloader compares times of files, perhaps in whole seconds
         project.write("app.py", APP.replace("VERSION", "two"))
         assert file.read_text().count("two") == 1
         assert ask(port, until="two").startswith("two aldis.core.namespace")

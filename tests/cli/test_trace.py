@@ -1,4 +1,4 @@
-"""``signals trace``: one request, its status and its tree."""
+"""``signals trace`` sends one request and shows its status and its tree of signals."""
 
 import json
 import re
@@ -50,7 +50,7 @@ ASGI = """
 
 
 def trace(project, *arguments, app="shop"):
-    """Trace a request and return what was printed, durations left out."""
+    """Trace a request and return the output without durations."""
     ended = project.run(*TRACE, "--app", app, *arguments)
     assert 0 == ended.returncode, ended.stderr
     return re.sub(r"[\d.e+]+ (µs|ms|s)\b", "TIME", ended.stdout)
@@ -84,19 +84,19 @@ class TestFlask:
             (("/fail",), "500 Internal Server Error"),
         ],
     )
-    def test_whatever_the_app_answers_is_shown(self, shop, request_, status):
-        """The exit code is 0 whatever status the app answers."""
+    def test_every_status_is_shown(self, shop, request_, status):
+        """The exit code is 0 for every status."""
         assert f" -> {status}, TIME\n" in trace(shop, "--", *request_)
 
-    def test_an_app_that_lets_errors_through(self, shop):
-        """In debug mode Flask raises through its test client: a server would answer 500."""
+    def test_an_app_that_propagates_errors(self, shop):
+        """In debug mode, Flask raises the error in its test client. A server would answer 500."""
         shop.write("debugged.py", "from shop import *\napp.debug = True")
         first, *rest = trace(shop, "/fail", app="debugged").splitlines()
         assert "GET /fail -> raised LookupError: no such lamp (a server answers 500), TIME" == first
         assert any("got-request-exception" in line for line in rest)
 
     def test_data_and_headers(self, shop):
-        """A body is a form, unless a header says something else."""
+        """A body is a form unless a header has another type."""
         shop.write(
             "echo.py",
             """
@@ -105,25 +105,25 @@ class TestFlask:
 
             @app.post("/echo")
             def echo():
-                told = [request.headers["X-Lamp"], request.content_type, request.form.to_dict()]
-                order_paid.send("market", order_id=7, note=str([*told, request.get_json()]))
+                received = [request.headers["X-Lamp"], request.content_type, request.form.to_dict()]
+                order_paid.send("market", order_id=7, note=str([*received, request.get_json()]))
                 return "", 201
 
             @order_paid.connect
-            def tell(sender, *, note="", **extra):
-                print("told", note)
+            def show(sender, *, note="", **extra):
+                print("received", note)
             """,
         )
         command = [*TRACE, "--app", "echo", "-H", "X-Lamp: on"]
         ended = shop.run(*command, "-d", "a=1&b=2", "--", "POST", "/echo")
-        assert "415" in ended.stdout.splitlines()[0]  # a form is no JSON
+        assert "415" in ended.stdout.splitlines()[0]  # a form is not JSON
         json_type = ["--header", "content-type: application/json"]
         ended = shop.run(*command, *json_type, "--data", '{"a": 1}', "--", "POST", "/echo")
         assert ended.stdout.startswith("POST /echo -> 201 Created, ")
-        assert "told ['on', 'application/json', {}, {'a': 1}]\n" == ended.stderr
+        assert "received ['on', 'application/json', {}, {'a': 1}]\n" == ended.stderr
 
     def test_a_streamed_answer_is_read_to_its_end(self, shop):
-        """A send while the body is streamed belongs to the request."""
+        """A send during the streaming of the body belongs to the request."""
         shop.write(
             "streamed.py",
             """
@@ -141,7 +141,7 @@ class TestFlask:
             shop, "/stream", app="streamed"
         )
 
-    def test_another_thread_is_another_story(self, shop):
+    def test_sends_of_a_background_thread_are_left_out(self, shop):
         """A send of a background thread does not belong to the request."""
         shop.write(
             "busy.py",
@@ -162,7 +162,7 @@ class TestFlask:
 
 class TestOtherApps:
     def test_wsgi(self, project):
-        """A WSGI app's body is read and closed."""
+        """The command reads and closes the body of a WSGI app."""
         project.write(
             "app.py",
             """
@@ -195,7 +195,7 @@ class TestOtherApps:
 
     @pytest.mark.parametrize("knows_lifespan", [True, False])
     def test_asgi(self, project, knows_lifespan):
-        """An ASGI app is started and shut down; these sends are not shown."""
+        """An ASGI app is started and shut down. The output does not show the sends of that."""
         project.write("lamp.py", ASGI.format(knows_lifespan=knows_lifespan, startup=""))
         command = ["-d", "x", "-H", "X-Lamp: on", "--", "POST", "/l%C3%A4mp?much=1"]
         ended = project.run(*TRACE, "--app", "lamp", *command)
@@ -232,15 +232,15 @@ class TestOtherApps:
         )
 
     @pytest.mark.parametrize(
-        ("error", "said"),
+        ("error", "expected"),
         [
             ("SystemExit(3)", "it ended the process: SystemExit(3)"),
             ("OSError('no oil')", "OSError: no oil"),
         ],
     )
     @pytest.mark.parametrize("waits", [True, False])
-    def test_an_asgi_app_that_fails_to_shut_down(self, project, waits, error, said):
-        """The request is shown, and the failure goes to the standard error."""
+    def test_an_asgi_app_that_fails_to_shut_down(self, project, waits, error, expected):
+        """The output shows the request, and the standard error shows the failure."""
         project.write(
             "lamp.py",
             f"""
@@ -258,7 +258,8 @@ class TestOtherApps:
         ended = project.run(*TRACE, "--app", "lamp", "/")
         assert (0, "GET / -> 299, ") == (ended.returncode, ended.stdout[:14])
         assert (
-            f"The app answered, but failed to shut down.\n\n  {said}\n  lamp.py:7: raise {error}\n"
+            "The app answered, but failed to shut down.\n\n"
+            f"  {expected}\n  lamp.py:7: raise {error}\n"
         ) == ended.stderr
 
     def test_an_asgi_app_that_ends_the_process_in_a_task(self, project):
@@ -306,7 +307,7 @@ class TestOtherApps:
         assert re.search(r"request-started  TIME .*\n│  └─ greet  TIME  async  app.py:\d+\n", text)
 
     def test_an_app_without_a_signature(self, project):
-        """A class written in C is called as a WSGI app."""
+        """The command calls a class in C as a WSGI app."""
         project.write("app.py", "app = dict")
         assert trace(project, "/", app="app").startswith("GET / -> raised TypeError: ")
 
@@ -323,7 +324,7 @@ class TestOtherApps:
         assert trace(project, "/", app="app").startswith("GET / -> raised SystemExit: 0 (")
 
     def test_an_app_that_sends_nothing(self, project):
-        """A request without signals leads to a sentence."""
+        """Without signals, the command prints a sentence."""
         project.write("app.py", "def app(environ, start_response):\n    return []")
         assert "GET / -> no answer, TIME\nNo signal was sent.\n" == trace(project, "/", app="app")
 
@@ -365,7 +366,7 @@ class TestJson:
 
 class TestMistakes:
     @pytest.mark.parametrize(
-        ("arguments", "said"),
+        ("arguments", "expected"),
         [
             ((), "the request is not [METHOD] PATH: write it as in trace -- GET /"),
             (("GET", "/", "/x"), "the request is not [METHOD] PATH: write it as in trace -- GET /"),
@@ -380,8 +381,8 @@ class TestMistakes:
             (("-H", "X-Lamp: 5 €", "/"), "'€' is not in Latin-1, the encoding of headers"),
         ],
     )
-    def test_are_told(self, project, arguments, said):
+    def test_a_mistake_is_reported(self, project, arguments, expected):
         """Mistakes are reported before the app is imported."""
         ended = project.run(*TRACE, *arguments)
         assert (2, "") == (ended.returncode, ended.stdout)
-        assert said in " ".join(ended.stderr.split())
+        assert expected in " ".join(ended.stderr.split())

@@ -8,7 +8,7 @@ from tests.durable.sql.databases import database
 
 @pytest.fixture(params=["sqlite"])
 def deliveries(request, tmp_path, monkeypatch):
-    """Give a database, of SQLite unless a test says otherwise."""
+    """Give a database. It is SQLite unless the test has a parameter."""
     monkeypatch.delenv("COLUMNS", raising=False)  # it would change the tables
     with database(request.param, tmp_path) as url:
         deliveries = Deliveries(url)

@@ -1,4 +1,4 @@
-"""Deliveries in a database, and ``aldis deliveries`` on it."""
+"""Makes deliveries in a database and runs ``aldis deliveries`` on it."""
 
 import json
 
@@ -16,7 +16,7 @@ LEASE = "1" * 32
 
 
 class Deliveries:
-    """Deliveries in a database, and the command on it, in this process."""
+    """Makes deliveries in a database and runs the command in this process."""
 
     def __init__(self, url):
         self.url = url
@@ -49,7 +49,7 @@ class Deliveries:
         return json.loads(ended.stdout)
 
     def states(self):
-        """Return the states of all deliveries, by number."""
+        """Return the state of each delivery, by id."""
         with self.engine.connect() as connection:
             found = connection.scalars(text("SELECT state FROM aldis_deliveries ORDER BY id"))
             return [State(each).name for each in found]

@@ -16,7 +16,7 @@ class TestDiscard:
         assert "2 waiting deliveries discarded.\n" == ended.stdout
         assert ["DISCARDED"] * 4 == deliveries.states()
 
-    def test_what_runs(self, deliveries):
+    def test_a_running_delivery(self, deliveries):
         """A running delivery cannot be discarded."""
         deliveries.add()
         deliveries.store.claim(LEASE, "billing.receipt", 1, ordered=False)

@@ -1,4 +1,4 @@
-"""Commands show any row of the tables, whoever has written it: no traceback, no escape sequence."""
+"""Commands show any row of the tables without a traceback and without an escape sequence."""
 
 import json
 import re
@@ -33,7 +33,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Raw:
-    """Bytes that SQLite keeps as a text."""
+    """Bytes that SQLite stores as text."""
 
     def __init__(self, value):
         self.value = value
@@ -135,7 +135,7 @@ def path(tmp_path_factory):
 
 
 def insert(connection, table, row):
-    """Insert a row as it is."""
+    """Insert a row without a check."""
     marks = ["CAST(? AS TEXT)" if isinstance(each, Raw) else "?" for each in row.values()]
     values = [each.value if isinstance(each, Raw) else each for each in row.values()]
     into = f"INSERT OR IGNORE INTO aldis_{table} ({', '.join(row)})"
@@ -143,10 +143,10 @@ def insert(connection, table, row):
 
 
 def fill(path, found):
-    """Have these rows in the tables, and no others."""
+    """Replace all rows of the tables with these."""
     with closing(sqlite3.connect(path)) as connection:
         for table in ("deliveries", "workers", "paused"):
-            connection.execute(f"DELETE FROM aldis_{table}")  # noqa: S608 - the names are above
+            connection.execute(f"DELETE FROM aldis_{table}")  # noqa: S608 - the names come from this test
         for number, row in enumerate(found["deliveries"], 1):
             insert(connection, "deliveries", {"id": number, **ROW, **row})
         for row in found.get("workers", ()):
@@ -172,12 +172,12 @@ def run(path, *command, terminal):
 
 
 def refuse(constant):
-    """Refuse what Python reads and no other parser does."""
+    """Refuse JSON that only Python reads."""
     raise AssertionError(constant)
 
 
 def check(path, *command, codes=(0,)):
-    """Run a command for people and for programs; nothing but its own escapes gets out."""
+    """Run a command with text and with JSON output. Only its own escape sequences are printed."""
     for terminal in (False, True):
         code, out, err = run(path, *command, terminal=terminal)
         assert code in codes, (command, code, err)
@@ -191,7 +191,7 @@ def check(path, *command, codes=(0,)):
         json.loads(out, parse_constant=refuse)
 
 
-#: Rows that broke a command once, or are the worst of their kind.
+#: Rows that once broke a command, and extreme rows.
 KNOWN = {
     "nested 1,000 deep": {"deliveries": [{"payload": "[" * 1_000 + "]" * 1_000}]},
     "nested and not closed": {"deliveries": [{"payload": "[" * 100_000}]},
@@ -239,8 +239,8 @@ def check_show(path, found, number):
 
 
 @pytest.mark.parametrize("found", KNOWN.values(), ids=KNOWN)
-def test_known_rows_can_be_shown(path, found):
-    """Each command ends well on rows of the worst kind."""
+def test_extreme_rows_can_be_shown(path, found):
+    """Each command succeeds on extreme rows."""
     for number in fill(path, found):
         check_show(path, found, number)
     for command in COMMANDS:
@@ -251,6 +251,6 @@ def test_known_rows_can_be_shown(path, found):
 @settings(max_examples=40)
 @given(found=tables, command=st.sampled_from(COMMANDS))
 def test_any_row_can_be_shown(path, found, command):
-    """Whatever the tables hold, a command ends well and prints text or JSON."""
+    """A command succeeds on any rows and prints text or JSON."""
     check_show(path, found, fill(path, found)[0])
     check(path, "deliveries", *command)

@@ -1,4 +1,4 @@
-"""What ``aldis deliveries`` writes for programs is documented."""
+"""The JSON of ``aldis deliveries`` is documented."""
 
 import re
 

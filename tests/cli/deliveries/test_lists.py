@@ -38,19 +38,19 @@ class TestLists:
         assert lines[2].endswith("LookupError: no such lamp")
         assert "  1  quay-1" in deliveries.run("running").stdout
 
-    def test_none(self, deliveries):
-        """An empty list is a sentence."""
+    def test_an_empty_list(self, deliveries):
+        """If no delivery matches, the command prints a sentence."""
         for name in ("pending", "running", "dead"):
             assert f"No delivery is {name}.\n" == deliveries.run(name).stdout
 
     def test_the_limit(self, deliveries):
-        """The last line shows how many more there are; the newest can come first."""
+        """The last line shows how many deliveries exist. An option lists the newest first."""
         deliveries.add(count=5)
         lines = deliveries.run("pending", "--limit", "2", "--newest-first").stdout.splitlines()
         assert ["5", "4"] == [line.split()[0] for line in lines[1:3]]
         assert "2 of 5; --limit shows more." == lines[-1]
 
-    def test_chosen(self, deliveries):
+    def test_options_select_deliveries(self, deliveries):
         """Options select by receiver, signal, time and error."""
         deliveries.add()
         deliveries.kill()
@@ -82,7 +82,7 @@ class TestLists:
         assert "1 dead letter replayed.\n" == deliveries.run("replay", "--signal", name).stdout
 
     def test_a_spelling_of_several_signals(self, deliveries):
-        """If two recorded names differ in a dash only, the error names both."""
+        """If only a dash differs between two recorded names, the error names both."""
         deliveries.add(signal="order-packed")
         deliveries.add(signal="order_packed")
         ended = deliveries.run("pending", "--signal", "Order Packed")
@@ -144,7 +144,7 @@ class TestNarrowTables:
             assert "lamp" * 40 in re.sub(r"\s", "", "".join(lines))
 
     def test_a_table_that_fits_keeps_its_columns(self, deliveries, monkeypatch):
-        """On a terminal that is wide enough, the table is the table of a pipe."""
+        """On a wide terminal, the table looks as in a pipe."""
         deliveries.add()
         whole = deliveries.run("pending").stdout.splitlines()
         assert whole == on_a_terminal(deliveries, "pending", 120, monkeypatch, rich=True)

@@ -1,4 +1,4 @@
-"""``aldis deliveries`` in a process of its own: questions, pipes and Ctrl-C."""
+"""``aldis deliveries`` in a separate process: questions, pipes and Ctrl-C."""
 
 import os
 import re
@@ -31,8 +31,8 @@ class TestOnATerminal:
         """Return a command on the file."""
         return [*ALDIS, "deliveries", *words, "--url", "sqlite:///shop.db"]
 
-    def test_an_answer(self, dead):
-        """A no changes nothing, a yes shows progress, and without an input the command fails."""
+    def test_answers_to_the_question(self, dead):
+        """No changes nothing. Yes shows the progress. Without an input, the command fails."""
         words = self.command("replay", "--all")
         code, seen = dead.on_terminal(*words, typed=False)
         assert (2, True) == (code, "add --yes" in seen)
@@ -49,7 +49,7 @@ class TestOnATerminal:
         ended = dead.run(*ALDIS, "deliveries", "pause", "idle", "--app", "more")
         assert (0, "idle is paused.\n") == (ended.returncode, ended.stdout)
 
-    def test_a_reader_that_has_seen_enough(self, dead):
+    def test_a_reader_that_stops_early(self, dead):
         """The command ends quietly if its reader stops early."""
         line = shlex.join(self.command("dead", "--limit", "1200"))
         ended = dead.run("/bin/sh", "-c", f"{line} | head -n 1")

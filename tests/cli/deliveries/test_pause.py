@@ -21,8 +21,8 @@ class TestPause:
         facts |= {"paused": True, "changed": True}
         assert facts == deliveries.json("pause", "billing.receipt")
 
-    def test_unknown(self, deliveries):
-        """An unknown receiver is an error with the closest name, except with --force."""
+    def test_an_unknown_receiver(self, deliveries):
+        """The error has the closest name. With --force, the command pauses the receiver."""
         deliveries.add()
         hint = "; add --force for a receiver that is not known yet"
         assert (

@@ -7,8 +7,8 @@ from tests.cli.deliveries.support import LEASE, everywhere, said
 
 class TestPrune:
     @everywhere
-    def test_old_ones(self, deliveries):
-        """The command deletes done and discarded deliveries and keeps dead letters."""
+    def test_old_deliveries_are_deleted(self, deliveries):
+        """The command deletes done and discarded deliveries. It keeps dead letters."""
         deliveries.add()
         deliveries.kill()
         deliveries.add(count=3)
@@ -23,7 +23,7 @@ class TestPrune:
         assert "2 completed deliveries older than 0s pruned.\n" == ended.stdout
         assert ["DEAD", "PENDING"] == deliveries.states()
 
-    def test_asks_about_a_single_one(self, deliveries):
+    def test_the_command_asks_about_a_single_delivery(self, deliveries):
         """The command asks even about one delivery, because pruning cannot be undone."""
         deliveries.add()
         deliveries.store.complete(
@@ -41,7 +41,7 @@ class TestPrune:
             ("40000d", "'40000d' is longer than 100 years."),
         ],
     )
-    def test_no_duration(self, deliveries, age, message):
-        """A number without a unit is an error."""
+    def test_an_invalid_duration(self, deliveries, age, message):
+        """A number without a unit or a too long duration is an error."""
         message = f"Error: Invalid value for '--older-than': {message}"
         assert (2, message) == said(deliveries.run("prune", "--older-than", age))

@@ -1,4 +1,4 @@
-"""What ``aldis deliveries`` says of databases and options that will not do."""
+"""``aldis deliveries`` explains why it cannot use a database or an option."""
 
 import sqlite3
 from contextlib import closing
@@ -33,7 +33,7 @@ class TestRefusals:
         assert "2 dead letters replayed.\n" == deliveries.run("replay", "--all", "--yes").stdout
 
     def test_a_read_only_file(self, deliveries):
-        """A read-only file can be read; a change is an error."""
+        """The command can read a read-only file. A change is an error."""
         deliveries.add(count=2)
         deliveries.kill()
         path = deliveries.engine.url.database
@@ -75,12 +75,12 @@ class TestRefusals:
             ),
         ],
     )
-    def test_no_database(self, url, message):
+    def test_a_missing_database(self, url, message):
         """The command does not create a missing database."""
         ended = CliRunner().invoke(aldis, ["deliveries", "stats", "--url", url])
         assert (2, message) == said(ended)
 
-    def test_no_tables(self, tmp_path):
+    def test_missing_tables(self, tmp_path):
         """The error names the command that creates the tables."""
         (tmp_path / "shop.db").touch()
         url = f"sqlite:///{tmp_path}/shop.db"

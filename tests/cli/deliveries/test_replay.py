@@ -14,8 +14,8 @@ from tests.cli.support import ALDIS
 
 class TestReplay:
     @everywhere
-    def test_some(self, deliveries):
-        """Only the chosen dead letters become pending."""
+    def test_selected_dead_letters(self, deliveries):
+        """Only the selected dead letters become pending."""
         deliveries.add(count=2)
         deliveries.kill()
         deliveries.add("shipping.label")
@@ -26,8 +26,8 @@ class TestReplay:
         ended = deliveries.run("replay", "--all", "--yes")
         assert "2 dead letters replayed.\n" == ended.stdout
 
-    def test_by_number(self, deliveries):
-        """An id selects a discarded delivery, too."""
+    def test_an_id(self, deliveries):
+        """An id also selects a discarded delivery."""
         deliveries.add(count=3)
         deliveries.kill()
         assert "1 delivery discarded.\n" == deliveries.run("discard", "2").stdout
@@ -35,7 +35,7 @@ class TestReplay:
         assert ["PENDING", "DISCARDED", "PENDING"] == deliveries.states()
         assert "1 delivery replayed.\n" == deliveries.run("replay", "2").stdout
 
-    def test_what_was_discarded(self, deliveries):
+    def test_discarded_deliveries(self, deliveries):
         """With --discarded, options select among discarded deliveries."""
         deliveries.add(count=2)
         deliveries.kill()
@@ -44,7 +44,7 @@ class TestReplay:
         assert "1 discarded delivery replayed.\n" == ended.stdout
         assert ["PENDING", "DEAD"] == deliveries.states()
 
-    def test_nothing(self, deliveries):
+    def test_no_matching_delivery(self, deliveries):
         """The command does not ask if there is nothing to change."""
         deliveries.add()
         assert "0 dead letters replayed.\n" == deliveries.run("replay", "--all").stdout
@@ -57,7 +57,7 @@ class TestReplay:
         assert (0, "2 dead letters would be replayed.\n") == (ended.exit_code, ended.stdout)
         assert ["DEAD", "DEAD"] == deliveries.states()
 
-    def test_nobody_to_ask(self, deliveries):
+    def test_a_question_without_a_terminal(self, deliveries):
         """Without a terminal, several deliveries need --yes."""
         deliveries.add(count=2)
         deliveries.kill()

@@ -10,8 +10,8 @@ from tests.cli.deliveries.support import everywhere, said
 
 class TestShow:
     @everywhere
-    def test_everything(self, deliveries):
-        """The page shows the payload, the error and the causes, the first cause first."""
+    def test_the_whole_page(self, deliveries):
+        """The page shows the payload, the error and the causes. The first cause comes first."""
         deliveries.add("orders.place", signal="order-placed")
         deliveries.add("stock.reserve", caused_by=f"{0:032x}:orders.place")
         deliveries.add(
@@ -48,8 +48,8 @@ class TestShow:
             "  └─ 1  order_paid → billing.receipt  pending (this one)\n"
         )
 
-    def test_a_send(self, deliveries):
-        """The id of a send selects its only delivery; several are listed."""
+    def test_the_id_of_a_send(self, deliveries):
+        """The id of a send selects its delivery. If the send has several, the error lists them."""
         new = NewDelivery("a" * 32, "billing.receipt", "order_paid", "{}")
         deliveries.store.add(None, [new])
         assert "delivery 1  pending\n" in deliveries.run("show", "a" * 32).stdout
@@ -85,6 +85,6 @@ class TestShow:
             ),
         ],
     )
-    def test_unknown(self, deliveries, name, message):
+    def test_an_unknown_delivery(self, deliveries, name, message):
         """An unknown id or key is an error in one line."""
         assert (2, f"Error: {message}") == said(deliveries.run("show", name))

@@ -29,7 +29,7 @@ class TestStats:
 
     @everywhere
     def test_a_receiver_that_the_workers_have_paused(self, deliveries):
-        """The table shows a failing receiver, and a line why it is paused and until when."""
+        """The table shows the failing receiver. A line explains the pause and its end."""
         deliveries.add(count=2)
         deliveries.store.open_breaker("billing.receipt", 10, "OSError: \x1b[2J\nno", 3700)
         ended = deliveries.run("stats")
@@ -48,8 +48,8 @@ class TestStats:
         (receiver,) = deliveries.json("stats")["receivers"]
         assert (False, None) == (receiver["paused"], receiver["breaker"])
 
-    def test_nothing_at_all(self, deliveries):
-        """An empty database is a sentence."""
+    def test_an_empty_database(self, deliveries):
+        """Without deliveries, the command prints a sentence."""
         assert deliveries.run("stats").stdout.startswith("There are no deliveries.\n")
 
     def test_an_alert(self, deliveries):

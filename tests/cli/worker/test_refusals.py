@@ -1,4 +1,4 @@
-"""What ``aldis worker`` does not begin with."""
+"""``aldis worker`` refuses to start and explains why."""
 
 import shlex
 import sqlite3
@@ -65,7 +65,7 @@ class TestRefusals:
         assert MISTAKES[command] in ended.stderr
         assert "Traceback" not in ended.stderr
 
-    def test_no_tables(self, shop):
+    def test_missing_tables(self, shop):
         """The error names the command that creates the tables."""
         with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
             for table in ("deliveries", "workers", "paused", "version"):
@@ -76,14 +76,14 @@ class TestRefusals:
             "Error: the tables aldis_* are missing: run `aldis db upgrade`, or add them to your own"
         )
 
-    def test_no_file(self, shop):
+    def test_a_missing_file(self, shop):
         """The worker does not create a missing file."""
         ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL="sqlite:///other.db")
         assert 2 == ended.returncode
         assert "other.db': `aldis db upgrade` creates it\n" in ended.stderr
         assert not (shop.folder / "other.db").exists()
 
-    def test_no_server(self, shop):
+    def test_a_server_that_does_not_answer(self, shop):
         """The error shows the URL without the password."""
         url = "postgresql+psycopg://me:secret@127.0.0.1:1/shop"
         ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL=url)

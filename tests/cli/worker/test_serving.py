@@ -1,4 +1,4 @@
-"""``aldis worker`` at work: what it says, and what it serves."""
+"""The output of ``aldis worker``, and the deliveries that it runs."""
 
 import re
 import sqlite3
@@ -18,7 +18,7 @@ ADVICE = (
 
 
 class TestServing:
-    def test_what_it_says(self, shop):
+    def test_the_output(self, shop):
         """The worker prints its receivers and database, each failure, and a summary."""
         send(shop, 1, 13)
         with working(shop, "--app", "shop", "--name", "quay-1", "--concurrency", "2") as worker:
@@ -40,8 +40,8 @@ class TestServing:
         ] == lines[3:]
         assert [(DONE, 1), (DEAD, 1)] == states(shop)
 
-    def test_what_looks_wrong(self, shop):
-        """The worker warns of unknown or unconnected receivers and a missing write-ahead log."""
+    def test_warnings_at_the_start(self, shop):
+        """The worker warns about unknown or unconnected receivers and a missing write-ahead log."""
         write_shop(shop, wal=False)
         with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
             connection.execute("PRAGMA journal_mode=delete")
@@ -60,8 +60,8 @@ class TestServing:
         assert ADVICE in output
         assert "WARNING durable receiver 'idle' (print) is not connected to any signal" in output
 
-    def test_one_receiver_only(self, shop):
-        """With --receiver, other receivers' deliveries wait."""
+    def test_only_the_receiver_of_the_option(self, shop):
+        """With --receiver, the deliveries of other receivers wait."""
         shop.write(
             "more.py",
             """
@@ -84,7 +84,7 @@ class TestServing:
         assert [(PENDING, 0), (DONE, 1)] == states(shop)
 
     def test_without_a_framework(self, shop):
-        """--outbox names the outbox; with --app the app is imported, too."""
+        """--outbox names the outbox. With --app, the worker imports the app, too."""
         send(shop, 1)
         with working(shop, "--outbox", "plain:outbox") as worker:
             wait_for((shop.folder / "done-1").exists)
@@ -137,7 +137,7 @@ class TestServing:
         assert {"sync-pier", "async-pier"} <= {each.name for each in shop.folder.iterdir()}
 
     def test_an_app_that_logs(self, shop):
-        """The worker logs only where the app's log goes."""
+        """If the app configures logging, the worker logs only there."""
         shop.write(
             "loud.py",
             "import logging; logging.basicConfig(filename='log', level='INFO')\nfrom shop import *",
@@ -151,7 +151,7 @@ class TestServing:
 
     @pytest.mark.service
     def test_postgresql(self, shop, tmp_path):
-        """A commit elsewhere wakes the workers, two share the work, and no password is shown."""
+        """A commit wakes the two workers, they share the work, and the output has no password."""
         with database("postgresql", tmp_path) as url:
             engine = create_engine(url)
             upgrade(engine)
@@ -161,11 +161,11 @@ class TestServing:
                 working(shop, "--app", "shop", **where) as one,
                 working(shop, "--app", "shop", **where) as other,
             ):
-                said = one.read_until("at a time")
+                output = one.read_until("at a time")
                 other.read_until("at a time")
-                assert ("secret" in said, ":***@" in said) == (False, True)
+                assert ("secret" in output, ":***@" in output) == (False, True)
                 send(shop, *range(1, 9), **where)
                 wait_for(lambda: 8 == len([*shop.folder.glob("done-*")]))
                 ended = one.end(), other.end()
-        done = [int(re.search(r"(\d+) done, 0 failed", said)[1]) for _, said in ended]
+        done = [int(re.search(r"(\d+) done, 0 failed", output)[1]) for _, output in ended]
         assert ([0, 0], 8) == ([code for code, _ in ended], sum(done))

@@ -1,4 +1,4 @@
-"""``aldis worker``, as a process manager stops it."""
+"""A process manager stops ``aldis worker`` with signals."""
 
 import signal
 import time
@@ -11,12 +11,12 @@ from tests.cli.support import ALDIS, CLOSED
 
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_what_runs_may_finish(self, shop, number):
-        """After a signal, running receivers finish and no other begins."""
+    def test_running_receivers_may_finish(self, shop, number):
+        """After a signal, running receivers finish, and no other receiver begins."""
         send(shop, 100, 101)
         with working(shop, "--app", "shop", "--concurrency", "1") as worker:
             wait_for((shop.folder / "begun-100").exists)
-            worker.tell(number)
+            worker.send_signal(number)
             worker.read_until(f"{number.name}: waiting for running receivers")
             (shop.folder / "go-100").touch()
             code, output = worker.end(None)
@@ -25,12 +25,12 @@ class TestStopping:
         assert [(DONE, 1), (PENDING, 0)] == states(shop)
         assert not (shop.folder / "begun-101").exists()
 
-    def test_twice_is_at_once(self, shop):
+    def test_a_second_signal_stops_at_once(self, shop):
         """A second signal releases running deliveries and exits with 130."""
         send(shop, 100)
         with working(shop) as worker:
             wait_for((shop.folder / "begun-100").exists)
-            worker.tell(signal.SIGINT)
+            worker.send_signal(signal.SIGINT)
             worker.read_until("SIGINT: waiting for running receivers")
             began = time.monotonic()
             code, output = worker.end(signal.SIGINT)
@@ -39,8 +39,8 @@ class TestStopping:
         assert "0 done, 0 failed, 1 given back\n" in output
         assert [(PENDING, 0)] == states(shop)
 
-    def test_the_grace_runs_out(self, shop):
-        """After the grace period the worker ends with 0."""
+    def test_the_end_of_the_grace_period(self, shop):
+        """After the grace period, the worker exits with 0."""
         send(shop, 100)
         with working(shop, "--app", "shop", "--grace", "0.3s") as worker:
             wait_for((shop.folder / "begun-100").exists)
@@ -50,8 +50,8 @@ class TestStopping:
         assert "0 done, 0 failed, 1 given back\n" in output
         assert [(PENDING, 0)] == states(shop)
 
-    def test_when_idle(self, shop):
-        """An idle worker ends at once."""
+    def test_an_idle_worker_ends_at_once(self, shop):
+        """A worker without running receivers does not wait."""
         with working(shop) as worker:
             worker.read_until("billing.receipt of order_paid")
             began = time.monotonic()
@@ -59,8 +59,8 @@ class TestStopping:
         assert (0, True) == (code, output.endswith(": 0 done, 0 failed\n"))
         assert time.monotonic() - began < 5
 
-    def test_children_of_receivers_are_told_as_ever(self, shop):
-        """A program that a receiver starts reacts to SIGTERM."""
+    def test_the_children_of_receivers_react_to_signals(self, shop):
+        """SIGTERM ends a program that a receiver has started."""
         shop.write(
             "more.py",
             """
@@ -83,8 +83,8 @@ class TestStopping:
             wait_for((shop.folder / "ended-15").exists)
             assert 0 == worker.end()[0]
 
-    def test_nobody_reads_what_it_says(self, shop):
-        """A worker without a standard error works and ends."""
+    def test_a_worker_runs_without_a_standard_error(self, shop):
+        """Nothing reads the errors of the worker. It still runs deliveries and ends."""
         send(shop, 1, 13)
         process = shop.start(*ALDIS, "worker", "--app", "shop", err=CLOSED)
         try:
