@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from tests.examples.running import ROOT, environment, run_demo, serving
-from tests.oauth.needs import do_without, need
+from tests.oauth.needs import need, skip_or_fail
 from tests.processes import LIMIT
 
 need("flask", "authlib", "requests")
@@ -36,10 +36,10 @@ def demo():
     """The finished demo, on a machine with Node.js."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
-            do_without(f"{tool} is not installed, and the provider of the example shop needs it")
+            skip_or_fail(f"{tool} is not installed, and the provider of the example shop needs it")
     ran = run_demo(PATH=os.environ["PATH"])
     for reason in left_out(ran):
-        do_without(reason)
+        skip_or_fail(reason)
     return ran
 
 

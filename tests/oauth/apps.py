@@ -1,4 +1,4 @@
-"""Apps that log in with a provider, and how a test goes through a login by hand."""
+"""Apps that log in with a provider, and functions that run a login step by step."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +11,7 @@ CALLBACK = "/login/op/authorized"
 
 
 def app_with(provider=None, *, app=None, **options):
-    """Return an app and its blueprint, for an OpenID provider unless ``options`` say otherwise."""
+    """Return an app and its blueprint. Without other ``options``, the provider is OpenID."""
     app = app or Flask("shop")
     app.secret_key = "only for tests"  # noqa: S105
     app.testing = True
@@ -21,7 +21,7 @@ def app_with(provider=None, *, app=None, **options):
             "client_secret": provider.client_secret,
             "server_metadata_url": provider.metadata_url,
             "scope": "openid email",
-            "timeout": patience(silent=False),
+            "timeout": timeout_for(silent=False),
             **options,
         }
     blueprint = OAuthBlueprint("op", **options)
@@ -29,13 +29,13 @@ def app_with(provider=None, *, app=None, **options):
     return app, blueprint
 
 
-def patience(silent):
-    """Return a timeout: short only where it is to run out, since the machine may be busy."""
+def timeout_for(silent):
+    """Return a timeout. It is short only if it must expire, because the machine may be busy."""
     return 1 if silent else 20
 
 
 def begin(client, provider=None, path="/login/op"):
-    """Begin a login; return what was sent to the provider's address."""
+    """Begin a login, and return the parameters of the redirect to the provider."""
     answer = client.get(path)
     assert answer.status_code == 302, answer.text
     sent = {k: v[0] for k, v in parse_qs(urlsplit(answer.headers["Location"]).query).items()}
@@ -45,7 +45,7 @@ def begin(client, provider=None, path="/login/op"):
 
 
 def log_in(client, provider, path="/login/op", **changed):
-    """Go through a login; ``changed`` is what the provider's redirect says instead."""
+    """Run a login. ``changed`` replaces parameters of the provider's redirect."""
     sent = begin(client, provider, path)
     args = {"code": "the-code", "state": sent["state"], **changed}
     return client.get(CALLBACK, query_string={k: v for k, v in args.items() if v is not None})
@@ -58,7 +58,7 @@ def login_cookies(client):
 
 
 def read_cookie(value):
-    """Return the content of such a cookie."""
+    """Return the content of the cookie of a pending login."""
     return URLSafeSerializer("").load_payload(value.rsplit(".", 2)[0].encode())
 
 

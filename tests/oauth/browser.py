@@ -1,4 +1,4 @@
-"""A scripted browser: follows redirects between an app and a provider, and fills in forms."""
+"""A scripted browser that follows redirects between an app and a provider and fills in forms."""
 
 import re
 from urllib.parse import urljoin, urlsplit
@@ -12,7 +12,7 @@ class Browser:
     """A browser of one user.
 
     Args:
-        user: Whom it logs in as at the provider.
+        user: The user that it logs in at the provider.
     """
 
     def __init__(self, user="ada"):
@@ -22,11 +22,11 @@ class Browser:
         self.visited = []
 
     def open(self, url, *, until=None):
-        """Go to ``url`` and wherever that leads, through the provider's forms.
+        """Go to ``url``, follow all redirects and submit the provider's forms.
 
         Args:
-            url: Where to.
-            until: Stop before an address that contains this, and return the redirect to it.
+            url: The first URL.
+            until: Stop before a URL that contains this text, and return the redirect to it.
         """
         answer = self._send("GET", url)
         for _ in range(25):
@@ -39,7 +39,7 @@ class Browser:
                 answer = self._submit(answer)
             else:
                 return answer
-        raise AssertionError(f"redirected without end: {self.visited[-8:]}")
+        raise AssertionError(f"endless redirects: {self.visited[-8:]}")
 
     def _submit(self, page):
         action = re.search(r'action="([^"]+)"', page.text)[1]

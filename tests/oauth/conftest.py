@@ -1,30 +1,30 @@
-"""Fixtures of the tests of logins. Nothing that may be missing is imported above the hook."""
+"""Fixtures of the tests of logins. Optional packages are imported below the hook."""
 
 import pytest
 
-from tests.oauth.needs import PACKAGES, do_without, missing
+from tests.oauth.needs import PACKAGES, missing, skip_or_fail
 
 
 class _Without(pytest.Module):
     def collect(self):
-        do_without(f"not installed: {', '.join(missing(*PACKAGES))}")
+        skip_or_fail(f"not installed: {', '.join(missing(*PACKAGES))}")
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    """Put a reason in the place of tests that could not even be imported."""
+    """Skip a module whose imports are not installed, with a reason."""
     return _Without.from_parent(parent, path=module_path) if missing(*PACKAGES) else None
 
 
 @pytest.fixture(autouse=True)
 def no_bundle(monkeypatch):
-    """Keep the machine's settings out: they override what a test says of certificates."""
+    """Remove the machine's settings for certificates, because they override those of a test."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def recorded():
-    """What the three signals say while a test runs: tuples of name, sender and payload."""
+    """Record the three signals during a test, as tuples of name, sender and payload."""
     from tests.oauth.recorder import recording
 
     with recording() as said:
@@ -33,7 +33,7 @@ def recorded():
 
 @pytest.fixture(scope="session")
 def scripted_provider():
-    """A provider that does what a test tells it to."""
+    """Give a provider whose responses a test can change."""
     from tests.oauth.providers.scripted import scripted
 
     with scripted() as provider:
@@ -42,7 +42,7 @@ def scripted_provider():
 
 @pytest.fixture
 def op(scripted_provider):
-    """That provider, with nothing told to it yet."""
+    """Give the provider with its usual responses."""
     scripted_provider.answers.clear()
     scripted_provider.asked.clear()
     scripted_provider.metadata = {}

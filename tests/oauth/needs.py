@@ -1,4 +1,4 @@
-"""What the tests of logins need besides aldis: without it they skip at home and fail in CI."""
+"""The packages that the tests of logins need. Without them, tests are skipped, or fail in CI."""
 
 import os
 from importlib.util import find_spec
@@ -9,19 +9,19 @@ PACKAGES = ("authlib", "requests", "flask_login", "sqlalchemy", "flask_sqlalchem
 
 
 def missing(*names):
-    """Return those of ``names`` that are not installed."""
+    """Return the packages of ``names`` that are not installed."""
     return [name for name in names if find_spec(name) is None]
 
 
-def do_without(reason):
-    """Skip, or fail in CI: there, nothing may be missing."""
+def skip_or_fail(reason):
+    """Skip the tests. In CI, where no package may be missing, fail instead."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason, allow_module_level=True)
 
 
 def need(*names):
-    """Go on only where all of ``names`` are installed."""
+    """Skip the tests or fail unless all of ``names`` are installed."""
     absent = missing(*names)
     if absent:
-        do_without(f"not installed: {', '.join(absent)}")
+        skip_or_fail(f"not installed: {', '.join(absent)}")

@@ -9,11 +9,11 @@ class Recorded(list):
     """Tuples of a signal's name, the sender and the payload, in the order of the sends."""
 
     def names(self):
-        """Return which signals were sent."""
+        """Return the names of the signals in the order of the sends."""
         return [name for name, _, _ in self]
 
     def only(self, name):
-        """Return the payload of the one send of the signal called ``name``."""
+        """Return the payload of the only send of the signal ``name``."""
         (payload,) = [payload for each, _, payload in self if each == name]
         return payload
 

@@ -1,4 +1,4 @@
-"""Serves WSGI apps on loopback, each request in a thread of its own."""
+"""Serves WSGI apps on loopback, each request in a separate thread."""
 
 import threading
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def served(app):
-    """Serve ``app``; give its address."""
+    """Serve ``app`` and give its URL."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

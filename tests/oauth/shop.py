@@ -1,4 +1,4 @@
-"""An app with users in a database, whom the stock receiver links to their accounts."""
+"""An app with users in a database. The receiver of aldis links them to their accounts."""
 
 from flask import Flask, request
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
@@ -76,7 +76,7 @@ class Shop:
         return self.User(email=token["userinfo"].get("email"))
 
     def add_user(self, **values):
-        """Return the number of a new user."""
+        """Add a user and return their id."""
         with self.app.app_context():
             user = self.User(**values)
             self.db.session.add(user)
@@ -84,7 +84,7 @@ class Shop:
             return user.id
 
     def rows(self):
-        """Return (subject, user, whether there is a token) of each account."""
+        """Return (subject, user, whether a token is stored) of each account."""
         with self.app.app_context():
             found = self.db.session.scalars(self.db.select(self.OAuth).order_by(self.OAuth.id))
             return [(row.provider_user_id, row.user_id, bool(row.token)) for row in found]
@@ -96,7 +96,7 @@ class Shop:
         return client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
 
     def close(self):
-        """Leave no connection behind."""
+        """Close the connections to the database."""
         with self.app.app_context():
             self.db.session.remove()
             self.db.engine.dispose()

@@ -1,4 +1,4 @@
-"""The blueprint: its settings, and its interface for the application."""
+"""The settings of the blueprint, and its interface for the application."""
 
 import pytest
 from flask import Blueprint, Flask
@@ -23,7 +23,7 @@ def test_client_id_and_secret_come_from_the_configuration(op):
     assert "Authorization" in op.asked_for("/token")[0][2]
 
 
-def test_a_client_id_that_is_missing_is_named(op):
+def test_the_error_names_a_missing_client_id(op):
     """A missing client id raises an error that names the setting."""
     app, _ = app_with(op, client_id=None)
     with pytest.raises(OAuthSetupError, match="OP_OAUTH_CLIENT_ID"):
@@ -39,14 +39,14 @@ INCOMPLETE = [
 ]
 
 
-@pytest.mark.parametrize(("options", "said"), INCOMPLETE)
-def test_a_provider_that_is_not_described_is_refused_at_once(options, said):
-    """The error comes when the blueprint is made, and names what is missing."""
-    with pytest.raises(OAuthSetupError, match=said):
+@pytest.mark.parametrize(("options", "expected"), INCOMPLETE)
+def test_missing_settings_of_a_provider_are_refused_at_once(options, expected):
+    """The constructor of the blueprint raises an error that names the missing settings."""
+    with pytest.raises(OAuthSetupError, match=expected):
         OAuthBlueprint("op", client_id="x", **options)
 
 
-def test_the_addresses_are_flask_dances():
+def test_the_urls_are_those_of_flask_dance():
     """An app may register the blueprint with another prefix."""
     described = {"client_id": "x", "authorization_url": "/a", "token_url": "/b"}
     for options in ({}, {"url_prefix": "/login"}):
@@ -57,7 +57,7 @@ def test_the_addresses_are_flask_dances():
         assert "/login/hub/authorized" == rules["hub.authorized"]
 
 
-def test_other_addresses_can_be_given(op, recorded):
+def test_other_urls_can_be_chosen(op, recorded):
     """The provider redirects to the chosen URL."""
     rules = {"login_url": "/enter/{bp.name}", "authorized_url": "/{bp.name}/back"}
     app, _ = app_with(op, scope="email", url_prefix=None, **rules)
@@ -68,7 +68,7 @@ def test_other_addresses_can_be_given(op, recorded):
     assert ["oauth-before-login", "oauth-authorized"] == recorded.names()
 
 
-def test_more_can_be_asked_of_both_endpoints(op):
+def test_extra_parameters_for_both_endpoints(op):
     """Extra parameters are added to the URL and to the form."""
     more = {"authorization_url_params": {"prompt": "login"}, "token_url_params": {"tenant": "7"}}
     app, _ = app_with(op, **more)
@@ -79,7 +79,7 @@ def test_more_can_be_asked_of_both_endpoints(op):
     assert "7" == op.asked_for("/token")[0][1]["tenant"]
 
 
-def test_a_nested_blueprint_finds_its_own_login(op):
+def test_a_nested_blueprint_redirects_to_its_login(op):
     """`authorization_required` works if the blueprint is registered under another name."""
     app, parent = Flask("shop"), Blueprint("parent", __name__, url_prefix="/p")
     app.secret_key = "only for tests"  # noqa: S105
@@ -116,7 +116,7 @@ def test_the_token_can_be_set_and_deleted(op):
         assert blueprint.token is None
 
 
-def test_a_token_that_has_expired_for_good_is_no_token(op):
+def test_an_expired_token_without_a_refresh_token_does_not_count(op):
     """``authorized`` is false after the token expired without a refresh token."""
     app, blueprint = app_with(op, storage=MemoryStorage({"access_token": "x", "expires_at": 1}))
     with app.test_request_context():
@@ -126,7 +126,7 @@ def test_a_token_that_has_expired_for_good_is_no_token(op):
 
 
 def test_both_decorators_guard_a_view(op):
-    """authorization_required is on the blueprint, and on the session as in Flask-Dance."""
+    """The blueprint has ``authorization_required``, and so has the session, as in Flask-Dance."""
     app, blueprint = app_with(op, storage=MemoryStorage({"access_token": "x"}))
     app.add_url_rule("/a", "a", blueprint.authorization_required(lambda: "a"))
     app.add_url_rule("/b", "b", blueprint.session.authorization_required(lambda: "b"))
@@ -146,8 +146,8 @@ def test_without_pkce_there_is_no_challenge(op):
     assert "code_verifier" not in op.asked_for("/token")[-1][1]
 
 
-def test_a_provider_that_takes_the_secret_in_the_form_gets_it_there(op):
-    """The client authenticates as the metadata says, by default in the header."""
+def test_the_secret_is_in_the_form_if_the_provider_needs_it_there(op):
+    """The metadata chooses the way to authenticate. The default is the header."""
     op.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     log_in(app_with(op)[0].test_client(), op)
     _, form, headers = op.asked_for("/token")[-1]
@@ -166,9 +166,9 @@ def test_calls_go_to_the_base_url_with_the_users_token(op):
 
 
 @pytest.mark.parametrize("package", ["authlib", "requests", "flask"])
-def test_what_is_not_installed_is_named_with_the_extra(package):
-    """The error says what to install."""
-    said = run(
+def test_the_error_for_a_missing_package_names_the_extra(package):
+    """The error shows the command that installs the extra."""
+    expected = run(
         f"""
         import sys
         sys.modules[{package!r}] = None
@@ -178,5 +178,5 @@ def test_what_is_not_installed_is_named_with_the_extra(package):
             print(type(error).__name__, error)
         """
     )
-    assert said.lower().startswith(f"missingextraerror aldis.oauth needs {package},")
-    assert "aldis[oauth]" in said
+    assert expected.lower().startswith(f"missingextraerror aldis.oauth needs {package},")
+    assert "aldis[oauth]" in expected

@@ -1,4 +1,4 @@
-"""Many users at once on a threaded server: each call is made with its own user's token."""
+"""Many users use a threaded server at once. Each call must have its own user's token."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +17,9 @@ CALLS = 2
 
 
 @pytest.fixture(scope="module")
-def place():
+def running_shop():
     """Give a shop and a provider that knows it."""
-    # Flask-Dance sends no PKCE challenge unless told to, so none is required of either.
+    # By default, Flask-Dance sends no PKCE challenge, so the provider does not require one.
     with (
         shop.running() as started,
         oidc.running(started.callback, consented=True, pkce=False) as provider,
@@ -28,7 +28,7 @@ def place():
 
 
 def visit(url, user):
-    """Log in and call the provider; return what happened in each of the calls."""
+    """Log in and call the provider, and return the result of each call."""
     browser = Browser(user)
     try:
         home = browser.open(f"{url}/login/op")
@@ -44,30 +44,30 @@ def visit(url, user):
     return seen
 
 
-def crowd(url, logins=LOGINS):
+def visit_all(url, logins=LOGINS):
     """Let all users log in again and again at the same time."""
     users = [USERS[number % len(USERS)] for number in range(logins)]
     with ThreadPoolExecutor(len(USERS)) as pool:
         return sum(pool.map(lambda user: visit(url, user), users), Counter())
 
 
-def test_each_call_is_made_with_its_own_users_token(place):
-    """200 logins of 8 users at once: all succeed, and no call goes out with another's token."""
-    started, provider = place
+def test_each_call_has_the_token_of_its_user(running_shop):
+    """200 logins of 8 users at once succeed, and no call has the token of another user."""
+    started, provider = running_shop
     started.use("aldis", provider)
-    assert {"login": LOGINS, "own": LOGINS * CALLS} == crowd(started.url)
+    assert {"login": LOGINS, "own": LOGINS * CALLS} == visit_all(started.url)
 
 
-def test_flask_dance_mixes_users_up(place):
-    """The same crowd, for comparison: Flask-Dance's client, and the token in it, belong to all.
+def test_flask_dance_mixes_up_users(running_shop):
+    """In Flask-Dance, all requests share one client with one token, so users are mixed up.
 
-    So the measure can find what it looks for. In four runs, one of them on a single core, between
-    94 and 109 of 400 calls went out with another user's token.
+    This proves that the test above can fail. In four runs, one of them on a single core, between
+    94 and 109 of 400 calls had another user's token.
     """
     need("flask_dance")
-    started, provider = place
+    started, provider = running_shop
     started.use("flask-dance", provider)
-    seen = crowd(started.url)
+    seen = visit_all(started.url)
     print(f"Flask-Dance: {dict(seen)}")  # noqa: T201 - shown by pytest -rP
     assert LOGINS == seen["login"] + seen["login failed"]
     assert 0 < seen["another's"]

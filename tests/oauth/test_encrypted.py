@@ -1,4 +1,4 @@
-"""Tokens are encrypted at rest, and the keys can be rotated."""
+"""Stored tokens are encrypted, and the keys can be rotated."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ TOKEN = {"access_token": "very-secret", "scope": ["a"]}
 
 
 class TestEncrypted(ForgivingTokenStorageSuite):
-    """It keeps the promises of a storage."""
+    """The encrypted storage passes the suite of storages."""
 
     @pytest.fixture
     def storage(self):
@@ -32,7 +32,7 @@ class TestEncrypted(ForgivingTokenStorageSuite):
 
 
 def test_the_inner_storage_sees_no_secret():
-    """Neither the values nor the names of the token."""
+    """The inner storage sees neither the values of the token nor their names."""
     inner = MemoryStorage()
     EncryptedStorage(inner, NEW).set(BP, TOKEN)
     assert "secret" not in str(inner.get(BP))
@@ -41,7 +41,7 @@ def test_the_inner_storage_sees_no_secret():
 
 @pytest.mark.parametrize("keys", [[NEW, OLD], [OLD, NEW], (NEW.decode(), OLD.decode())])
 def test_keys_can_be_rotated(keys):
-    """A token of an old key can be read; what is stored next has the new key."""
+    """A token of an old key can be read. The next token is encrypted with the new key."""
     inner = MemoryStorage()
     EncryptedStorage(inner, OLD).set(BP, TOKEN)
     both = EncryptedStorage(inner, keys)
@@ -76,8 +76,8 @@ def test_a_token_of_an_unknown_key_leads_to_the_login(op, damaged):
 
 
 @pytest.mark.parametrize("keys", [[], "", "too short", [NEW, b"x"]])
-def test_wrong_keys_are_refused_at_once(keys):
-    """Not at the first login."""
+def test_wrong_keys_are_refused_by_the_constructor(keys):
+    """The error does not wait for the first login."""
     with pytest.raises(ValueError, match=r"."):
         EncryptedStorage(MemoryStorage(), keys)
 
@@ -110,5 +110,5 @@ def test_a_refresh_works_under_the_lock_of_the_inner_storage(op, new_shop):
 
 
 def test_a_storage_without_a_lock_gets_none():
-    """Aldis looks for the method."""
+    """The encrypted storage has a lock only if the inner storage has one."""
     assert not hasattr(EncryptedStorage(MemoryStorage(), NEW), "refresh_lock")

@@ -1,6 +1,6 @@
-"""Every failure between the redirect and the token is ``oauth_error`` and a redirect."""
+"""Every failure between the redirect and the token causes ``oauth_error`` and a redirect."""
 
-# ruff: noqa: D102, D103, S106 - what the tests are made from is named for what it does
+# ruff: noqa: D102, D103, S106 - the names of the helpers explain them
 
 import time
 
@@ -10,7 +10,7 @@ from flask import redirect
 
 from aldis.errors import LoginError, TokenStorageError
 from aldis.oauth import ErrorText, MemoryStorage, oauth_authorized, oauth_error
-from tests.oauth.apps import CALLBACK, app_with, begin, log_in, patience
+from tests.oauth.apps import CALLBACK, app_with, begin, log_in, timeout_for
 
 
 def token_says(**changed):
@@ -35,7 +35,7 @@ def fails(path, status=500):
 
 NOT_JSON = "<html>maintenance</html>"
 
-# What the provider does after the user was sent to it, and what oauth_error calls it.
+# The provider's responses, the code in oauth_error, and the class of the exception.
 AFTER_THE_REDIRECT = {
     "invalid_grant": (token_answers({"error": "invalid_grant"}, 400), "invalid_grant", None),
     "error no text": (
@@ -93,9 +93,9 @@ AFTER_THE_REDIRECT = {
 @pytest.mark.parametrize(
     ("happens", "code", "kind"), AFTER_THE_REDIRECT.values(), ids=AFTER_THE_REDIRECT
 )
-def test_what_the_provider_gets_wrong(op, recorded, happens, code, kind):
+def test_a_wrong_response_of_the_provider(op, recorded, happens, code, kind):
     """Every bad answer to a code causes one `oauth_error` and a redirect."""
-    app, blueprint = app_with(op, redirect_url="/home", timeout=patience(kind == "ReadTimeout"))
+    app, blueprint = app_with(op, redirect_url="/home", timeout=timeout_for(kind == "ReadTimeout"))
     client = app.test_client()
     sent = begin(client, op)
     happens(op)
@@ -115,11 +115,11 @@ def test_what_the_provider_gets_wrong(op, recorded, happens, code, kind):
 LISTED = [["none"], ["RS256", "none"], ["RS256", "HS256"], ["RS256"], None]
 
 
-# joserfc warns of "none", and accepts it: a warning that is an error here would hide that.
+# joserfc accepts "none" with a warning. If warnings were errors, the test could not see that.
 @pytest.mark.filterwarnings("ignore:JWS algorithm")
 @pytest.mark.parametrize("listed", LISTED)
 @pytest.mark.parametrize("algorithm", ["none", "HS256"])
-def test_an_id_token_has_to_be_signed_by_the_provider(op, recorded, algorithm, listed):
+def test_an_id_token_must_be_signed_by_the_provider(op, recorded, algorithm, listed):
     """The algorithm "none", or a public key as a secret, is never accepted."""
     op.metadata = {"id_token_signing_alg_values_supported": listed}
     app, _ = app_with(op)
@@ -130,7 +130,7 @@ def test_an_id_token_has_to_be_signed_by_the_provider(op, recorded, algorithm, l
     assert "id_token_invalid" == recorded.only("oauth-error")["error"]
 
 
-# What comes back in the redirect itself.
+# The parameters of the provider's redirect.
 IN_THE_REDIRECT = {
     "denied": ({"error": "access_denied", "code": None}, "access_denied"),
     "no code": ({"code": None}, "code_missing"),
@@ -144,7 +144,7 @@ IN_THE_REDIRECT = {
 
 
 @pytest.mark.parametrize(("changed", "code"), IN_THE_REDIRECT.values(), ids=IN_THE_REDIRECT)
-def test_what_the_redirect_gets_wrong(op, recorded, changed, code):
+def test_a_wrong_redirect_of_the_provider(op, recorded, changed, code):
     """A response without a code, or of another provider, fetches no token."""
     app, _ = app_with(op, redirect_url="/home")
     answer = log_in(app.test_client(), op, **changed)
@@ -153,7 +153,7 @@ def test_what_the_redirect_gets_wrong(op, recorded, changed, code):
     assert [] == op.asked_for("/token")
 
 
-def test_a_promised_issuer_has_to_be_there(op, recorded):
+def test_a_promised_issuer_is_required(op, recorded):
     """If the metadata announces the issuer in responses (RFC 9207), it is required."""
     op.metadata = {"authorization_response_iss_parameter_supported": True}
     app, _ = app_with(op)
@@ -161,8 +161,8 @@ def test_a_promised_issuer_has_to_be_there(op, recorded):
     assert "issuer_missing" == recorded.only("oauth-error")["error"]
 
 
-def test_what_the_provider_says_is_passed_on(op, recorded):
-    """The provider's own error comes with its description and page, and without an exception."""
+def test_the_error_of_the_provider_is_passed_on(op, recorded):
+    """``oauth_error`` has the provider's error with its description and page, and no exception."""
     app, _ = app_with(op)
     log_in(app.test_client(), op, error="access_denied", error_description="no", error_uri="u")
     payload = recorded.only("oauth-error")
@@ -172,18 +172,18 @@ def test_what_the_provider_says_is_passed_on(op, recorded):
     assert payload["error"].exception is None
 
 
-# Answers that belong to no login of this user.
+# Responses that do not belong to a login of this user.
 STRANGERS = {
     "no state": ({"code": "x"}, "state_missing"),
     "wrong state": ({"code": "x", "state": "guessed"}, "state_unknown"),
-    "an error nobody waits for": ({"error": "<b>click here</b>"}, "state_missing"),
+    "an error without a login": ({"error": "<b>click here</b>"}, "state_missing"),
     "an error with a wrong state": ({"error": "spoofed", "state": "guessed"}, "state_unknown"),
     "nothing": ({}, "state_missing"),
 }
 
 
 @pytest.mark.parametrize(("args", "code"), STRANGERS.values(), ids=STRANGERS)
-def test_an_answer_to_no_login(op, recorded, args, code):
+def test_a_response_without_a_login(op, recorded, args, code):
     """An error in a URL without a pending login is not reported to receivers."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
@@ -198,7 +198,7 @@ def test_an_answer_to_no_login(op, recorded, args, code):
     assert [] == op.asked_for("/token")
 
 
-def test_a_state_is_good_for_one_use(op, recorded):
+def test_a_state_can_be_used_once(op, recorded):
     """A second response with one state is rejected and fetches no token."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -212,8 +212,8 @@ def test_a_state_is_good_for_one_use(op, recorded):
     assert 1 == len(op.asked_for("/token"))
 
 
-def test_another_users_state_is_a_wrong_one(op, recorded):
-    """A state of another user's session is rejected."""
+def test_the_state_of_another_user_is_rejected(op, recorded):
+    """A state belongs to the session that began the login."""
     app, _ = app_with(op)
     mallory, ada = app.test_client(), app.test_client()
     sent = begin(mallory, op)
@@ -222,7 +222,7 @@ def test_another_users_state_is_a_wrong_one(op, recorded):
     assert "state_unknown" == recorded.only("oauth-error")["error"]
 
 
-def test_a_login_may_not_take_for_ever(op, recorded, monkeypatch):
+def test_a_login_expires(op, recorded, monkeypatch):
     """A login expires after an hour."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -246,10 +246,10 @@ BEFORE_THE_REDIRECT = {
 
 
 @pytest.mark.parametrize("happens", BEFORE_THE_REDIRECT.values(), ids=BEFORE_THE_REDIRECT)
-def test_discovery_is_down(op, recorded, happens):
+def test_metadata_that_cannot_be_loaded(op, recorded, happens):
     """Unavailable metadata causes `oauth_error`, and the next login loads it again."""
     silent = happens is BEFORE_THE_REDIRECT["silent"]
-    app, _ = app_with(op, redirect_url="/home", timeout=patience(silent))
+    app, _ = app_with(op, redirect_url="/home", timeout=timeout_for(silent))
     client = app.test_client()
     happens(op)
     answer = client.get("/login/op")
@@ -260,7 +260,7 @@ def test_discovery_is_down(op, recorded, happens):
     assert client.get("/login/op").headers["Location"].startswith(f"{op.url}/authorize?")
 
 
-def test_nobody_is_there(op, recorded):
+def test_a_provider_that_cannot_be_reached(op, recorded):
     """An unreachable provider causes `oauth_error`."""
     app, _ = app_with(op, token_url="http://127.0.0.1:9/token")
     answer = log_in(app.test_client(), op)
@@ -270,7 +270,7 @@ def test_nobody_is_there(op, recorded):
     assert isinstance(error.exception, requests.ConnectionError)
 
 
-def test_keys_that_were_wrong_are_fetched_again(op, recorded):
+def test_wrong_keys_are_fetched_again(op, recorded):
     """After wrong keys, the next login loads the keys again."""
     app, _ = app_with(op)
     op.says("/jwks", {"keys": []})
@@ -292,7 +292,7 @@ class Refusing(MemoryStorage):
 
 
 @pytest.mark.parametrize("error", [ValueError("no user"), OSError("disk"), TokenStorageError("x")])
-def test_the_storage_refuses(op, recorded, error):
+def test_a_storage_that_raises(op, recorded, error):
     """A storage's exception is the only payload of `oauth_error`."""
     app, _ = app_with(op, storage=Refusing(error), redirect_url="/home", error_url="/sorry")
     answer = log_in(app.test_client(), op, "/login/op?next=/basket")
@@ -300,7 +300,7 @@ def test_the_storage_refuses(op, recorded, error):
     assert {"error": error} == recorded.only("oauth-error")
 
 
-def test_a_token_too_large_for_the_cookie_is_told(op, recorded):
+def test_a_token_too_large_for_the_cookie(op, recorded):
     """A token that is too large for the session causes `oauth_error`."""
     op.says("/token", op.token())
     app, _ = app_with(op, redirect_url="/home")
@@ -322,7 +322,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("fail", FAILING.values(), ids=FAILING)
-def test_a_receivers_response_is_what_the_user_gets(op, fail):
+def test_the_user_gets_the_response_of_a_receiver(op, fail):
     """The first Response of a receiver of `oauth_error` is sent after every failure."""
     app, blueprint = app_with(op)
 
@@ -344,8 +344,8 @@ def test_a_receivers_response_is_what_the_user_gets(op, fail):
     assert answer.headers["Location"].startswith("/told/")
 
 
-def test_a_receivers_response_is_sent_when_the_storage_refuses(op):
-    """A Response is sent after a storage's error too, unlike in Flask-Dance."""
+def test_the_user_gets_the_response_of_a_receiver_if_the_storage_raises(op):
+    """Flask-Dance ignores the response in this case."""
     app, blueprint = app_with(op, storage=Refusing(ValueError("no")))
     with oauth_error.connected_to(lambda sender, error: redirect("/told"), blueprint):
         assert "/told" == log_in(app.test_client(), op).headers["Location"]
@@ -364,8 +364,8 @@ def test_a_receiver_may_refuse_a_login(op, recorded):
     assert "not_invited" == recorded.only("oauth-error")["error"]
 
 
-def test_a_receivers_own_bug_is_not_hidden(op):
-    """Any other exception of a receiver propagates."""
+def test_other_exceptions_of_a_receiver_propagate(op):
+    """A bug in a receiver is not hidden."""
     app, blueprint = app_with(op)
 
     def broken(sender, token):

@@ -1,4 +1,4 @@
-"""The mock for the tests of apps: a logged-in user in one line, without a provider."""
+"""The mock for tests of apps logs a user in with one line, without a provider."""
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from aldis.testing.oauth import log_in
 
 @pytest.fixture
 def hub_app():
-    """An app without any credentials for its provider."""
+    """Give an app without credentials for its provider."""
     app = Flask("shop")
     app.secret_key = "only for tests"  # noqa: S105
     app.testing = True
@@ -27,7 +27,7 @@ def hub_app():
     return app, hub
 
 
-def test_a_logged_in_user_in_one_line(hub_app, recorded):
+def test_one_line_logs_a_user_in(hub_app, recorded):
     """The receivers get the claims, and calls get canned responses."""
     app, hub = hub_app
     client = app.test_client()
@@ -47,7 +47,7 @@ def test_a_login_that_the_provider_refuses(hub_app, recorded):
 
 
 def test_a_call_without_a_canned_response_is_named(hub_app):
-    """No call leaves the process."""
+    """The call is not sent, and the error names it."""
     app, hub = hub_app
     client = app.test_client()
     log_in(client, hub)
@@ -56,7 +56,7 @@ def test_a_call_without_a_canned_response_is_named(hub_app):
 
 
 def test_an_expired_token_is_refreshed(hub_app):
-    """The token's values may be set."""
+    """A test may set values of the token."""
     app, hub = hub_app
     client = app.test_client()
     token = {"expires_at": 1, "refresh_token": "again"}

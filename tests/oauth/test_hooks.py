@@ -52,8 +52,8 @@ def test_a_compliance_fix_reaches_each_kind_of_call(op, recorded):
     assert "oauth-error" not in recorded.names()
 
 
-def test_an_own_client_authentication_method(op):
-    """It is used for the code and for a refresh."""
+def test_another_client_authentication_method(op):
+    """The client uses the method for the code and for a refresh."""
 
     def sign(client, method, uri, headers, body):
         headers["Authorization"] = f"Own {client.client_id}"
@@ -77,7 +77,7 @@ def test_an_own_client_authentication_method(op):
 
 
 def test_the_user_agent_and_the_headers_are_in_every_call(op):
-    """Reddit wants its own user agent, Twitch the client id, Heroku a version."""
+    """Reddit requires a special user agent, Twitch the client id, and Heroku a version."""
     app, blueprint = app_with(
         op,
         user_agent="shop/1.0",
@@ -96,7 +96,7 @@ def test_the_user_agent_and_the_headers_are_in_every_call(op):
 @pytest.mark.parametrize(("tenant", "accepted"), [("7", True), ("8", False)])
 @pytest.mark.parametrize("kind", ["list", "function"])
 def test_the_issuer_may_be_a_list_or_a_function(op, recorded, kind, tenant, accepted):
-    """Microsoft's issuer has the tenant in it, and the metadata only a template."""
+    """The issuer of Microsoft contains the tenant, but the metadata has only a template."""
     op.metadata = {"issuer": "https://login.example/{tenantid}/v2.0"}
     seven = "https://login.example/7/v2.0"
     issuer = {
@@ -112,8 +112,8 @@ def test_the_issuer_may_be_a_list_or_a_function(op, recorded, kind, tenant, acce
     assert accepted == ("oauth-error" not in recorded.names())
 
 
-def test_the_apps_issuer_comes_before_that_of_the_metadata(op, recorded):
-    """Both in the id_token and in the response."""
+def test_the_issuer_of_the_app_overrides_the_metadata(op, recorded):
+    """The app's issuer is required in the id_token and in the response."""
     op.metadata = {"issuer": "https://wrong.example"}
     app, _ = app_with(op, issuer=op.url)
     log_in(app.test_client(), op, iss=op.url)
@@ -122,8 +122,8 @@ def test_the_apps_issuer_comes_before_that_of_the_metadata(op, recorded):
     assert "issuer_mismatch" == recorded.only("oauth-error")["error"]
 
 
-def test_a_function_makes_the_client_secret(op, recorded):
-    """Apple's is a JWT that expires; each call gets a new one."""
+def test_a_function_may_make_the_client_secret(op, recorded):
+    """The client secret of Apple is a JWT that expires, so each call gets a new one."""
     numbers = count(1)
     app, blueprint = app_with(
         op,
@@ -143,7 +143,7 @@ def test_a_function_makes_the_client_secret(op, recorded):
 
 
 def test_a_secret_that_a_function_made_is_in_no_error(op, recorded):
-    """The provider repeats it in its error."""
+    """If the provider repeats the secret in its error, aldis removes it."""
     app, _ = app_with(op, scope="email", client_secret=lambda: "made-by-a-function")
     op.says("/token", {"error": "bad", "error_description": "not made-by-a-function"}, 400)
     log_in(app.test_client(), op)
@@ -153,7 +153,7 @@ def test_a_secret_that_a_function_made_is_in_no_error(op, recorded):
 @pytest.mark.parametrize("client", ["app", "id with spaces", "a:b", "z\u00eb"])
 @pytest.mark.parametrize("secret", ["plain", "p+w/d&q= 7:%", "\u2603"])
 def test_basic_authentication_is_form_encoded(op, client, secret):
-    """RFC 6749 2.3.1: a colon in the id does not end it."""
+    """A colon does not end the client id (RFC 6749, 2.3.1)."""
     app, _ = app_with(op, scope="email", client_id=client, client_secret=secret)
     log_in(app.test_client(), op)
     sent = b64decode(headers_of(op)["Authorization"].removeprefix("Basic ")).decode()
@@ -162,7 +162,7 @@ def test_basic_authentication_is_form_encoded(op, client, secret):
 
 @pytest.mark.parametrize("mimetype", ["application/x-www-form-urlencoded", "text/plain"])
 def test_a_form_encoded_token(op, recorded, mimetype):
-    """Facebook's old responses were such, with its own name for the lifetime."""
+    """Old responses of Facebook were form-encoded and had another name for the lifetime."""
     body = "access_token=the-access-token&expires=300"
     op.answers["/token"] = lambda: Response(body, mimetype=mimetype)
     storage = MemoryStorage()
@@ -176,8 +176,8 @@ def test_a_form_encoded_token(op, recorded, mimetype):
 
 
 @pytest.mark.parametrize("nothing", [None, "", False, {}, []])
-def test_an_error_that_is_empty_is_none(op, recorded, nothing):
-    """Some providers always send the field."""
+def test_an_empty_error_is_ignored(op, recorded, nothing):
+    """Some providers send an empty error in each response."""
     body = json.dumps({**op.token(id_token=None), "error": nothing})
     op.answers["/token"] = lambda: Response(body, mimetype="application/json")
     log_in(app_with(op, scope="email")[0].test_client(), op)
@@ -185,13 +185,13 @@ def test_an_error_that_is_empty_is_none(op, recorded, nothing):
 
 
 def test_scopes_may_be_joined_by_commas(op):
-    """Strava reads commas only."""
+    """Strava accepts only commas."""
     app, _ = app_with(op, scope="read activity:write", scope_separator=",")
     assert "read,activity:write" == begin(app.test_client())["scope"]
 
 
 def test_parameters_of_a_refresh(op):
-    """Auth0 wants its audience there, too."""
+    """Auth0 requires its audience in a refresh, too."""
     expired = {"access_token": "x", "refresh_token": "y", "expires_at": 1}
     app, blueprint = app_with(
         op,
@@ -207,7 +207,7 @@ def test_parameters_of_a_refresh(op):
 
 @pytest.mark.parametrize("without", [[], ["nonce"]])
 def test_the_nonce_can_be_turned_off(op, recorded, without):
-    """LinkedIn does not repeat it."""
+    """LinkedIn does not repeat the nonce in the id_token."""
     app, _ = app_with(op, nonce=False)
     client = app.test_client()
     sent = begin(client)
@@ -218,8 +218,8 @@ def test_the_nonce_can_be_turned_off(op, recorded, without):
 
 
 @pytest.mark.parametrize(("late", "leeway", "accepted"), [(90, 60, False), (90, 120, True)])
-def test_the_leeway_of_the_clocks(op, recorded, late, leeway, accepted):
-    """An id_token may come from the future."""
+def test_the_leeway_for_different_clocks(op, recorded, late, leeway, accepted):
+    """The clock of the provider may be ahead, within the leeway."""
     import time
 
     app, _ = app_with(op, id_token_leeway=leeway)
@@ -231,8 +231,8 @@ def test_the_leeway_of_the_clocks(op, recorded, late, leeway, accepted):
 
 
 @pytest.mark.parametrize(("domain", "accepted"), [("shop.example", True), ("evil.example", False)])
-def test_an_app_may_expect_more_claims(op, recorded, domain, accepted):
-    """Google's `hd` names the organisation."""
+def test_an_app_may_require_claims(op, recorded, domain, accepted):
+    """The claim `hd` of Google names the organisation."""
     app, _ = app_with(op, claims_options={"hd": {"essential": True, "value": "shop.example"}})
     client = app.test_client()
     sent = begin(client, op)
@@ -242,7 +242,7 @@ def test_an_app_may_expect_more_claims(op, recorded, domain, accepted):
 
 
 def test_parameters_for_one_login(op, recorded):
-    """A view begins a login with a hint and ends at its page; the next login has no hint."""
+    """A view begins a login with a hint and a target. The next login has no hint."""
     app, blueprint = app_with(op)
     app.add_url_rule(
         "/enter",
@@ -259,14 +259,14 @@ def test_parameters_for_one_login(op, recorded):
 
 @pytest.mark.parametrize("name", ["state", "nonce", "code_challenge"])
 def test_parameters_that_belong_to_aldis_are_refused(op, name):
-    """The error names them."""
+    """The error names the parameters."""
     app, blueprint = app_with(op)
     with app.test_request_context(), pytest.raises(OAuthSetupError, match=name):
         blueprint.start_login(**{name: "x"})
 
 
 def test_the_page_after_a_login_must_be_of_this_site(op):
-    """A view may pass on a value from outside."""
+    """A view may pass on a target from a request, so aldis checks it."""
     app, blueprint = app_with(op)
     app.add_url_rule("/enter", "enter", lambda: blueprint.start_login("//evil.example"))
     client = app.test_client()

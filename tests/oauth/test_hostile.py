@@ -1,4 +1,4 @@
-"""Every call to a provider has limits: its time, its size, and no redirects with secrets."""
+"""Calls to a provider have limits of time and size. Redirects with secrets are refused."""
 
 import socket
 import threading
@@ -17,12 +17,12 @@ from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 from tests.oauth.serving import served
 
 METADATA = "/.well-known/openid-configuration"
-#: The calls of a login, by the endpoint.
+#: The calls of a login, by their endpoint.
 LOGIN_CALLS = ["/token", "/jwks", METADATA]
 
 
 def fail_at(op, path, answer, **options):
-    """Log in while ``path`` gives ``answer``; return the client's last response."""
+    """Log in while ``path`` responds with ``answer``, and return the client's last response."""
     app, _ = app_with(op, redirect_url="/home", **options)
     client = app.test_client()
     if path == METADATA:
@@ -49,7 +49,7 @@ def bomb():
 @pytest.mark.parametrize("answer", [large, bomb])
 @pytest.mark.parametrize("path", LOGIN_CALLS)
 def test_a_large_response_makes_the_login_fail(op, recorded, path, answer):
-    """Nothing beyond the limit is read, compressed or not."""
+    """Aldis stops reading at the limit, also in a compressed response."""
     assert 302 == fail_at(op, path, answer, max_response_size=100_000).status_code
     assert isinstance(recorded.only("oauth-error")["error"].exception, ResponseTooLargeError)
 
@@ -75,7 +75,7 @@ def session_of(op, **options):
 
 
 def test_a_refresh_is_not_redirected(op):
-    """The refresh token never reaches another host."""
+    """The refresh token does not reach another host."""
     expired = {"access_token": "x", "refresh_token": "y", "expires_at": 1}
     app, session = session_of(op, token=expired)
     op.answers["/token"] = lambda: redirect("/elsewhere", 307)
@@ -85,7 +85,7 @@ def test_a_refresh_is_not_redirected(op):
 
 
 def test_the_apps_own_calls_follow_redirects(op):
-    """As with requests, and the response has a limit."""
+    """The app's calls follow redirects like requests, and the response has a limit of size."""
     app, session = session_of(op, max_response_size=100_000)
     op.answers["/moved"] = lambda: redirect("/me")
     op.answers["/large"] = large
@@ -141,7 +141,7 @@ def misbehaving(path, kind):
 
 @contextmanager
 def trickling(head, body):
-    """Serve one byte of the response each 0.05 s, for minutes."""
+    """Serve a response with one byte each 0.05 s, for minutes."""
     stopped = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -186,7 +186,7 @@ TRICKLES = {
 
 @pytest.mark.parametrize(("head", "body"), TRICKLES.values(), ids=TRICKLES)
 def test_the_timeout_is_for_the_whole_call(op, recorded, head, body):
-    """A provider that sends a byte again and again does not hold the call."""
+    """If a provider sends single bytes slowly, the call ends with the timeout."""
     with trickling(head, body) as url:
         app, _ = app_with(op, token_url=f"{url}/token", timeout=1)
         client = app.test_client()
@@ -203,7 +203,7 @@ def test_the_timeout_is_for_the_whole_call(op, recorded, head, body):
 
 
 def test_the_timeout_is_for_all_redirects_together(op):
-    """A provider that redirects without end, slowly, does not hold the app's own call."""
+    """If a provider sends endless slow redirects, the app's call ends with the timeout."""
     app, session = session_of(op)
 
     def slowly():
@@ -221,7 +221,7 @@ def test_the_timeout_is_for_all_redirects_together(op):
 
 
 def test_calls_share_a_connection(op):
-    """Ten calls need one connection, and no cookie of one call is in the next one."""
+    """Ten calls use one connection, and no call has the cookies of another one."""
     app, session = session_of(op)
     with keeping_alive() as (url, connections), app.test_request_context():
         assert {"none"} == {session.get(url).text for _ in range(10)}
@@ -229,7 +229,7 @@ def test_calls_share_a_connection(op):
 
 
 def test_a_connection_that_the_provider_closed_is_opened_again(op):
-    """A repeatable call succeeds, and others never use an open connection."""
+    """A GET is repeated on a new connection. A POST always uses a new connection."""
     app, session = session_of(op)
     with closing_after_each() as (url, asked), app.test_request_context():
         for _ in range(3):
@@ -241,7 +241,7 @@ def test_a_connection_that_the_provider_closed_is_opened_again(op):
 
 @contextmanager
 def keeping_alive():
-    """Serve with keep-alive; give the address and the ports of the connections."""
+    """Serve with keep-alive, and give the URL and the ports of the connections."""
     ports = set()
 
     class Handler(BaseHTTPRequestHandler):
@@ -302,7 +302,7 @@ def closing_after_each():
 
 
 def test_the_metadata_cannot_change_the_client(op, recorded):
-    """Only endpoints and lists of what is supported are taken from the provider's metadata."""
+    """Aldis reads only endpoints and lists of supported features from the metadata."""
     op.metadata = {
         "verify": False,
         "proxies": {"http": "http://127.0.0.1:9"},

@@ -1,4 +1,4 @@
-"""The pages on logins: their examples run, and what they make works."""
+"""The examples of the pages on logins run, and the resulting apps work."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-from-flask-dance.md
 
 
 def test_the_examples_run_one_after_the_other(op):
-    """Together they are an app that logs users in, and says when that did not work."""
+    """Together, the examples are an app that logs users in and shows failures."""
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert 5 == len(blocks)
     made = {"__name__": "the_page"}
-    exec(compile("\n".join(blocks), PAGE.name, "exec"), made)  # noqa: S102 - it is our own page
+    exec(compile("\n".join(blocks), PAGE.name, "exec"), made)  # noqa: S102 - the code is from the project's documentation
     client = made["app"].test_client()
     assert "/login/hub?next=/profile" == client.get("/profile").headers["Location"]
     sent = begin(client, path="/login/hub")
@@ -33,14 +33,14 @@ GITHUB = PAGE.with_name("log-in-with-github.md")
 
 
 def test_the_examples_for_github_run_one_after_the_other(tmp_path, monkeypatch):
-    """The ten lines work alone; the rest adds users, and the page's own test passes."""
+    """The ten lines work alone. The rest adds users, and the test on the page passes."""
     monkeypatch.setenv("FLASK_SECRET_KEY", "only for tests")
     monkeypatch.setenv("FLASK_GITHUB_OAUTH_CLIENT_ID", "app")
     monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path}/app.db")
     blocks = re.findall(r"^```python\n(.*?)^```", GITHUB.read_text(), re.DOTALL | re.MULTILINE)
     assert 4 == len(blocks)
     alone, made = {"__name__": "the_page"}, {"__name__": "the_page"}
-    exec(compile(blocks[0], GITHUB.name, "exec"), alone)  # noqa: S102 - it is our own page
+    exec(compile(blocks[0], GITHUB.name, "exec"), alone)  # noqa: S102 - the code is from the project's documentation
     sent = begin(alone["app"].test_client(), path="/login/github")
     assert ("app", "S256") == (sent["client_id"], sent["code_challenge_method"])
     exec(compile("\n".join(blocks), GITHUB.name, "exec"), made)  # noqa: S102
@@ -65,7 +65,7 @@ def test_the_examples_for_other_providers_run(monkeypatch):
     monkeypatch.setenv("FLASK_SPOTIFY_OAUTH_CLIENT_ID", "app")
     blocks = re.findall(r"^```python\n(.*?)^```", PROVIDERS.read_text(), re.DOTALL | re.MULTILINE)
     made = {"__name__": "the_page"}
-    exec(compile("\n".join(blocks), PROVIDERS.name, "exec"), made)  # noqa: S102 - it is our own page
+    exec(compile("\n".join(blocks), PROVIDERS.name, "exec"), made)  # noqa: S102 - the code is from the project's documentation
     names = ("staff", "code", "work", "sso", "calendar", "jira_cloud", "other")
     for name in names:
         made["app"].register_blueprint(made[name])

@@ -47,7 +47,7 @@ def finish(client, op, header, signing_key):
 @pytest.mark.parametrize("malformed", MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("kid", ["one", None])
 def test_a_malformed_key_does_not_affect_the_others(op, recorded, malformed, kid):
-    """The key that fits is found, with an id and without one."""
+    """The matching key is found, with and without an id."""
     op.says("/jwks", {"keys": [malformed, GOOD]})
     app, _ = app_with(op)
     header = {"alg": "RS256"} | ({"kid": kid} if kid else {})
@@ -56,7 +56,7 @@ def test_a_malformed_key_does_not_affect_the_others(op, recorded, malformed, kid
 
 
 def test_keys_without_ids_are_tried(op, recorded):
-    """If the provider's keys have no id, that of the id_token does not matter."""
+    """If the provider's keys have no ids, aldis ignores the id in the id_token."""
     bare = {name: value for name, value in GOOD.items() if name != "kid"}
     op.says("/jwks", {"keys": [ELLIPTIC.as_dict(private=False), bare]})
     app, _ = app_with(op)
@@ -87,7 +87,7 @@ def test_rotated_keys_are_fetched_once(op, recorded, kid):
     assert 2 == len(op.asked_for("/jwks"))
 
 
-def test_a_crowd_fetches_rotated_keys_once(op, recorded):
+def test_concurrent_logins_fetch_rotated_keys_once(op, recorded):
     """Eight logins at the same time need one request for the new keys."""
     app, _ = app_with(op)
     log_in(app.test_client(), op)
@@ -130,7 +130,7 @@ def test_a_crowd_fetches_rotated_keys_once(op, recorded):
 @pytest.mark.parametrize("allowed", [None, ["HS256"], ["RS256"], ["none", "HS256"]])
 @pytest.mark.parametrize("ours", [True, False])
 def test_a_signature_with_the_clients_secret_needs_permission(op, recorded, allowed, ours):
-    """LINE signs so. Without permission, only public keys count."""
+    """LINE signs with the client's secret. Without the setting, only public keys count."""
     app, _ = app_with(op, id_token_algorithms=allowed)
     secret = op.client_secret if ours else "another-secret-of-the-same-size"
     finish(app.test_client(), op, {"alg": "HS256"}, OctKey.import_key(secret))
@@ -157,7 +157,7 @@ TIMES = {
 @pytest.mark.parametrize("for_one_login", [True, False])
 @pytest.mark.parametrize("case", TIMES)
 def test_max_age_is_checked(op, recorded, case, for_one_login):
-    """The user must have proved who they are within that time, plus the leeway."""
+    """The user's last authentication must be within ``max_age`` plus the leeway."""
     limit = {"max_age": 120}
     app, blueprint = app_with(op, authorization_url_params={} if for_one_login else limit)
     app.add_url_rule("/enter", "enter", lambda: blueprint.start_login(**limit))
@@ -174,7 +174,7 @@ def test_max_age_is_checked(op, recorded, case, for_one_login):
 
 @pytest.mark.parametrize(("age", "accepted"), [(10, True), (100, False)])
 def test_a_max_age_of_zero_needs_a_new_proof(op, recorded, age, accepted):
-    """Zero is a limit too; the leeway is 60 seconds."""
+    """Zero is a limit. The leeway is 60 seconds."""
     app, _ = app_with(op, authorization_url_params={"max_age": 0})
     client = app.test_client()
     sent = begin(client, op)

@@ -16,7 +16,7 @@ from tests.oauth.apps import CALLBACK, begin, log_in, pending_logins
 from tests.oauth.needs import need
 
 
-def test_a_new_account_makes_a_user_and_the_next_login_finds_him(op, new_shop, recorded):
+def test_a_new_account_creates_a_user_and_the_next_login_finds_them(op, new_shop, recorded):
     """A new account creates a user once, and its row has the token."""
     shop = new_shop()
     first, second = shop.app.test_client(), shop.app.test_client()
@@ -44,7 +44,7 @@ def test_without_an_id_token_the_users_id_comes_from_the_providers_api(op, new_s
     assert [("7", 1, True)] == shop.rows()
 
 
-def test_an_email_address_links_nobody(op, new_shop):
+def test_an_email_address_does_not_link_an_account(op, new_shop):
     """The same e-mail address in another account makes another user."""
     shop = new_shop()
     shop.add_user(email="ada@example.org")
@@ -53,7 +53,7 @@ def test_an_email_address_links_nobody(op, new_shop):
     assert "2" == client.get("/who").text
 
 
-def test_a_user_who_is_logged_in_gets_the_account(op, new_shop):
+def test_a_logged_in_user_links_an_account(op, new_shop):
     """A logged-in user links an account and can log in with it from then on."""
     shop = new_shop()
     number = shop.add_user()
@@ -64,7 +64,7 @@ def test_a_user_who_is_logged_in_gets_the_account(op, new_shop):
     assert [str(number)] * 2 == [each.get("/who").text for each in (client, later)]
 
 
-def test_an_account_of_somebody_else_is_refused(op, new_shop, recorded):
+def test_an_account_of_another_user_is_refused(op, new_shop, recorded):
     """An account of another user is rejected, and no row changes."""
     shop = new_shop()
     shop.enter(op, shop.app.test_client(), "ada")
@@ -79,8 +79,8 @@ def test_an_account_of_somebody_else_is_refused(op, new_shop, recorded):
     assert before == shop.rows()
 
 
-def test_an_account_that_the_database_takes_for_another_is_refused(op, new_shop, recorded):
-    """Subjects differ by case, even if the column's collation ignores case."""
+def test_an_account_with_a_subject_in_another_case_is_refused(op, new_shop, recorded):
+    """Case matters in subjects, even if the column's collation ignores case."""
     shop = new_shop()
     subject = shop.OAuth.__table__.c.provider_user_id
     with shop.app.app_context():
@@ -127,7 +127,7 @@ def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, recorded
 
 
 def test_a_row_without_a_subject_is_completed(op, new_shop):
-    """A token that was stored before the accounts were linked belongs to its user."""
+    """A token without a subject was stored before aldis linked accounts. Its user gets the link."""
     shop = new_shop()
     number = shop.add_user()
     with shop.app.app_context():
@@ -182,8 +182,8 @@ def test_a_failed_login_logs_the_user_out(op, new_shop, recorded, monkeypatch, r
 
 
 @pytest.mark.parametrize("found", [None, ""])
-def test_a_provider_that_does_not_say_who_is_refused(op, new_shop, recorded, found):
-    """Without a subject there is nothing to link."""
+def test_a_login_without_a_subject_is_refused(op, new_shop, recorded, found):
+    """Without a subject, aldis cannot link the account."""
     shop = new_shop(subject=lambda blueprint, token: found)
     log_in(shop.app.test_client(), op)
     assert "subject_missing" == recorded.only("oauth-error")["error"]
@@ -191,7 +191,7 @@ def test_a_provider_that_does_not_say_who_is_refused(op, new_shop, recorded, fou
 
 
 @pytest.mark.parametrize("answer", [{"message": "rate limit"}, "<html>"])
-def test_a_provider_that_fails_when_it_is_asked_who_this_is(op, new_shop, recorded, answer):
+def test_a_failed_call_for_the_subject_makes_the_login_fail(op, new_shop, recorded, answer):
     """An error in `subject` makes the login fail."""
     op.says("/user", answer, 503)
     shop = new_shop(
@@ -211,8 +211,8 @@ READERS = {
 
 @pytest.mark.parametrize("answer", [[], None, "x", 3, {"id": None}])
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-def test_an_answer_that_tells_nobody_is_a_failed_login(op, new_shop, recorded, answer, reader):
-    """No JSON of the provider makes `subject` cause an error 500."""
+def test_a_response_without_a_subject_makes_the_login_fail(op, new_shop, recorded, answer, reader):
+    """No JSON of the provider causes an error 500 in `subject`."""
     op.answers["/user"] = lambda: Response(json.dumps(answer), mimetype="application/json")
     shop = new_shop(subject=lambda blueprint, _: reader(blueprint.session.get(f"{op.url}/user")))
     assert "/sorry" == log_in(shop.app.test_client(), op).headers["Location"]
@@ -227,12 +227,12 @@ def test_a_subject_that_cannot_be_called_is_refused_at_once(subject):
         UserLinker(None, None, None, subject)
 
 
-def test_a_subject_that_does_not_tell_its_arguments_is_taken():
+def test_a_subject_without_a_readable_signature_is_accepted():
     """A callable without a signature is accepted."""
     assert UserLinker(None, None, None, max).subject is max
 
 
-def test_a_mistake_in_the_setup_is_no_failed_login(op, new_shop):
+def test_a_mistake_in_the_settings_raises_an_error(op, new_shop):
     """A call to a provider without settings raises an error."""
 
     def ask(blueprint, token):
@@ -242,7 +242,7 @@ def test_a_mistake_in_the_setup_is_no_failed_login(op, new_shop):
         log_in(new_shop(subject=ask).app.test_client(), op)
 
 
-def test_the_subject_may_be_asked_for(op, new_shop):
+def test_the_subject_function_may_call_the_provider(op, new_shop):
     """`subject` can call the provider with the token that is not stored yet."""
     op.says("/user", {"id": 7})
 
@@ -255,7 +255,7 @@ def test_the_subject_may_be_asked_for(op, new_shop):
     assert "Bearer the-access-token" == op.asked_for("/user")[0][2]["Authorization"]
 
 
-def test_whoever_logs_out_and_in_is_the_same_user(op, new_shop):
+def test_a_user_who_logs_out_and_in_is_the_same_user(op, new_shop):
     """Deleting the token leaves the account linked."""
     shop = new_shop()
     client = shop.app.test_client()
@@ -268,7 +268,7 @@ def test_whoever_logs_out_and_in_is_the_same_user(op, new_shop):
     assert "1" == again.get("/who").text
 
 
-def test_two_first_logins_at_once_make_one_user(op, new_shop):
+def test_two_simultaneous_first_logins_create_one_user(op, new_shop):
     """Of two simultaneous logins, the second one finds the user of the first."""
     shop = new_shop()
     gate, plain = threading.Barrier(2), shop.linker.create_user
@@ -291,7 +291,7 @@ def test_two_first_logins_at_once_make_one_user(op, new_shop):
     nonces = [_nonce(each) for each in clients]
 
     def token():
-        # The nonces differ, so each login is answered with its own id_token.
+        # The nonces differ, so each login needs its own id_token.
         answer = op.token(id_token=op.id_token(nonce=nonces[int(request.form["code"])]))
         return Response(json.dumps(answer), mimetype="application/json")
 

@@ -55,7 +55,7 @@ def test_a_row_without_a_subject_is_not_completed_by_another_user(op, new_shop, 
     assert [(None, number, True)] == shop.rows()
 
 
-def test_an_account_that_is_linked_logs_in_whoever_began(op, new_shop, recorded):
+def test_a_linked_account_logs_in_although_the_user_has_changed(op, new_shop, recorded):
     """Logins in two tabs work, although the first one logs the user in."""
     shop = new_shop()
     client = shop.app.test_client()
@@ -79,9 +79,9 @@ def test_a_linked_account_logs_in_after_the_user_is_gone(op, new_shop, recorded)
     assert "1" == client.get("/who").text
 
 
-# Flask-Login 0.6.3 computes the end of its cookie with it.
+# Flask-Login 0.6.3 computes the expiry of its cookie with a deprecated function.
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-def test_a_user_who_is_remembered_only_is_the_same_one(op, new_shop, recorded):
+def test_a_remembered_user_counts_as_the_user_at_the_start(op, new_shop, recorded):
     """A user whom the remember cookie logs in counts as the user at the start."""
     shop = new_shop()
     number = shop.add_user()
@@ -93,7 +93,7 @@ def test_a_user_who_is_remembered_only_is_the_same_one(op, new_shop, recorded):
     assert [("ada", number, True)] == shop.rows()
 
 
-def test_who_began_it_takes_little_of_the_cookie(op, new_shop):
+def test_the_user_at_the_start_uses_little_space_in_the_cookie(op, new_shop):
     """The session keeps a short digest of the user's id."""
     shop = new_shop()
     shop.User.get_id = lambda user: "x" * 200 + str(user.id)
@@ -107,8 +107,8 @@ def test_who_began_it_takes_little_of_the_cookie(op, new_shop):
     assert 16 == len(login["w"])
 
 
-def test_a_receiver_may_log_in_whom_the_account_is_linked_to(op, new_shop, recorded):
-    """If the app logs a user in during the login's end, the user has not changed."""
+def test_a_receiver_may_log_the_linked_user_in(op, new_shop, recorded):
+    """A user that the app's receiver logs in does not count as a changed user."""
     shop = new_shop()
     number = shop.add_user()
     oauth_authorized.disconnect(shop.linker, shop.blueprint)
@@ -125,7 +125,7 @@ def test_a_receiver_may_log_in_whom_the_account_is_linked_to(op, new_shop, recor
     assert [("ada", number, True)] == shop.rows()
 
 
-def test_an_attribute_of_that_name_need_not_be_flask_logins(op, monkeypatch):
+def test_an_attribute_login_manager_of_the_app_is_ignored(op, monkeypatch):
     """Without Flask-Login, no user is logged in."""
     monkeypatch.setitem(sys.modules, "flask_login", None)
     app, _ = app_with(op)
@@ -142,7 +142,7 @@ def begun_from(site, op, new_shop, *, logged_in=True):
         client.get(f"/enter/{number}")
     client.environ_base["HTTP_SEC_FETCH_SITE"] = site
     sent = begin(client, op)
-    # The provider's redirect comes from another site as well, always.
+    # The provider's redirect always comes from another site.
     client.environ_base["HTTP_SEC_FETCH_SITE"] = "cross-site"
     return shop, number, finish(op, client, sent, "ada")
 

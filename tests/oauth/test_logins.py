@@ -1,4 +1,4 @@
-"""A login from the user's view: where it leads, and that its redirects end."""
+"""Logins as the user sees them: the page at the end, and redirects that end."""
 
 import random
 import time
@@ -15,10 +15,10 @@ from tests.oauth.apps import CALLBACK, app_with, begin, log_in, login_cookies
 
 NOISE = "".join(random.Random(7).choices(ascii_letters + digits, k=3400))
 
-# -- where the user ends up --------------------------------------------------------------------
+# -- the page at the end -----------------------------------------------------------------------
 
 
-def test_the_way_back_without_being_told_one(op):
+def test_the_page_after_a_login_without_next(op):
     """After a login, the user gets to the app's root, ``redirect_url`` or ``redirect_to``."""
     assert "/" == log_in(app_with(op)[0].test_client(), op).headers["Location"]
     app, _ = app_with(op, redirect_to="home")
@@ -54,15 +54,13 @@ def follow(client, path, limit=12):
             visited.append(f"{CALLBACK}?{client.outcome}&state={state}")
         else:
             visited.append(answer.headers["Location"])
-    raise AssertionError(f"redirected without end: {visited}")
+    raise AssertionError(f"endless redirects: {visited}")
 
 
 @pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize("error_url", [None, "/", "/public"])
 @pytest.mark.parametrize("outcome", ["error=access_denied", "code=bad", "code="])
-def test_a_failed_login_never_leads_to_the_next_one_for_ever(
-    op, recorded, cookies, error_url, outcome
-):
+def test_failed_logins_do_not_redirect_without_end(op, recorded, cookies, error_url, outcome):
     """If the home page needs a login, two failures end the redirects, also without cookies."""
     app, blueprint = app_with(op, error_url=error_url)
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
@@ -82,7 +80,7 @@ def test_a_failed_login_never_leads_to_the_next_one_for_ever(
 
 
 @pytest.mark.parametrize("cookies", [True, False])
-def test_discovery_that_is_down_makes_no_loop_either(op, recorded, cookies):
+def test_missing_metadata_does_not_redirect_without_end(op, recorded, cookies):
     """If a login fails at its start, the redirects end too."""
     app, blueprint = app_with(op)
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
@@ -96,8 +94,8 @@ ANSWERED = {"False": lambda: False, "a Response": lambda: redirect("/"), "nothin
 
 
 @pytest.mark.parametrize("answer", ANSWERED.values(), ids=ANSWERED)
-def test_a_login_that_leaves_no_token_makes_no_loop(op, recorded, answer):
-    """If a login leaves no token, a page that needs one does not redirect without end."""
+def test_a_login_without_a_token_does_not_redirect_without_end(op, recorded, answer):
+    """After a login that stores no token, a page that needs a login shows an error."""
     app, blueprint = app_with(op, scope="email")
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
     op.says("/token", op.token(expires_in=-1, refresh_token=None))
@@ -114,8 +112,8 @@ def test_a_login_that_leaves_no_token_makes_no_loop(op, recorded, answer):
     assert 302 == client.get("/").status_code
 
 
-def test_a_session_that_is_never_kept_makes_no_loop(op, recorded):
-    """A browser that drops each new cookie does not get redirects without end."""
+def test_a_lost_session_does_not_redirect_without_end(op, recorded):
+    """A browser that drops each new cookie gets an error page."""
     app, blueprint = app_with(op)
     app.add_url_rule("/", "home", blueprint.authorization_required(lambda: "home"))
     client = app.test_client(use_cookies=False)
@@ -127,8 +125,8 @@ def test_a_session_that_is_never_kept_makes_no_loop(op, recorded):
     assert 400 == last.status_code
 
 
-def test_a_login_that_succeeds_forgets_the_failure(op):
-    """A success forgets the earlier failure."""
+def test_a_successful_login_resets_the_failure(op):
+    """After a success, the next failure counts as the first one."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
     log_in(client, op, error="access_denied")
@@ -152,8 +150,8 @@ def test_a_failure_counts_for_some_seconds(op, monkeypatch, later, status):
     assert status == client.get("/login/op/failed").status_code
 
 
-def test_the_page_of_last_resort_offers_both_ways(op):
-    """The failure page names the provider and links to the login and the home page."""
+def test_the_failure_page_links_to_the_login_and_the_home_page(op):
+    """The page also names the provider."""
     app, _ = app_with(op)
     page = app.test_client(use_cookies=False).get("/login/op/failed")
     assert 400 == page.status_code
@@ -175,7 +173,7 @@ def test_a_token_without_a_type_is_a_bearer_token(op, kind):
     assert "Bearer the-access-token" == op.asked_for("/me")[0][2]["Authorization"]
 
 
-def test_answers_are_not_for_caches(op):
+def test_responses_may_not_be_cached(op):
     """No cache may store a redirect with a user's state."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -183,12 +181,12 @@ def test_answers_are_not_for_caches(op):
     assert ["no-store"] * 3 == [each.headers["Cache-Control"] for each in answers]
 
 
-@pytest.mark.parametrize("said", [None, "private, max-age=60"])
+@pytest.mark.parametrize("expected", [None, "private, max-age=60"])
 @pytest.mark.parametrize("signal", [oauth_authorized, oauth_error], ids=lambda each: each.name)
-def test_a_receivers_answer_is_not_for_caches_either(op, signal, said):
+def test_a_response_of_a_receiver_may_not_be_cached(op, signal, expected):
     """A receiver's Response may set its own Cache-Control."""
     app, blueprint = app_with(op)
-    headers = {"Cache-Control": said} if said else {}
+    headers = {"Cache-Control": expected} if expected else {}
 
     def answers(sender, **payload):
         return Response("one user's", headers=headers)
@@ -197,7 +195,7 @@ def test_a_receivers_answer_is_not_for_caches_either(op, signal, said):
         changed = {"error": "denied"} if signal is oauth_error else {}
         answer = log_in(app.test_client(), op, **changed)
     assert "one user's" == answer.text
-    assert [said or "no-store"] == answer.headers.getlist("Cache-Control")
+    assert [expected or "no-store"] == answer.headers.getlist("Cache-Control")
 
 
 # -- many logins at once -----------------------------------------------------------------------
@@ -215,8 +213,8 @@ def test_abandoned_logins_do_not_fill_the_cookies(op, link):
     assert len(sent) <= MAX_BYTES
 
 
-def test_a_login_leaves_the_session_as_it_is(op):
-    """A large token in the session leaves room, and no tab overwrites the session of another."""
+def test_a_login_does_not_change_the_session(op):
+    """A large token in the session leaves space, and no tab overwrites another tab's session."""
     app, _ = app_with(op)
     client = app.test_client()
     with client.session_transaction() as kept:
@@ -227,7 +225,7 @@ def test_a_login_leaves_the_session_as_it_is(op):
     assert all(name.startswith("aldis_login") for name in names)
 
 
-def test_the_newest_logins_are_the_ones_that_count(op, recorded):
+def test_the_newest_logins_are_kept(op, recorded):
     """After many abandoned logins, the last ones still succeed."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -239,8 +237,8 @@ def test_the_newest_logins_are_the_ones_that_count(op, recorded):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_eight_tabs_end_at_their_pages(op, recorded, seed):
-    """A browser restores eight tabs at once, and each login ends where its tab wants to be."""
+def test_logins_in_eight_tabs_end_at_their_pages(op, recorded, seed):
+    """A browser restores eight tabs at once, and each login ends at the page of its tab."""
     app, blueprint = app_with(op)
     for number in range(8):
         view = blueprint.authorization_required(lambda number=number: f"page {number}")
@@ -259,7 +257,7 @@ def test_eight_tabs_end_at_their_pages(op, recorded, seed):
     assert {} == login_cookies(client)
 
 
-def test_a_tab_that_comes_back_twice_goes_on(op, recorded):
+def test_a_repeated_response_of_a_logged_in_user(op, recorded):
     """If the state is used up and the user is logged in, they get to the home page."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
@@ -278,8 +276,8 @@ def attributes(answer, prefix):
 
 
 @pytest.mark.parametrize("samesite", ["Lax", "None"])
-def test_the_cookie_of_a_login_is_for_the_callback_only(op, samesite):
-    """No script can read it, and over HTTPS it is never sent without it."""
+def test_the_cookie_of_a_login_is_sent_to_the_callback_only(op, samesite):
+    """No script can read the cookie. With HTTPS, the browser never sends it without HTTPS."""
     app, _ = app_with(op, cookie_samesite=samesite)
     client = app.test_client()
     answer = client.get("/login/op", base_url="https://localhost/", environ_overrides={})
@@ -290,8 +288,8 @@ def test_the_cookie_of_a_login_is_for_the_callback_only(op, samesite):
     assert f"Path=/shop{CALLBACK}" in attributes(answer, "aldis_login_")
 
 
-def test_the_cookie_of_a_login_is_signed_for_it(op, recorded):
-    """A changed cookie, or that of another login, is no login."""
+def test_the_cookie_of_a_login_is_signed(op, recorded):
+    """A changed cookie or the cookie of another login is rejected."""
     app, _ = app_with(op)
     client = app.test_client()
     first, second = begin(client, op), begin(client, op)
@@ -307,7 +305,7 @@ def test_the_cookie_of_a_login_is_signed_for_it(op, recorded):
 
 
 def test_an_old_secret_key_still_opens_the_cookie(op, recorded):
-    """A login goes on while the app gets a new secret key."""
+    """A login that began before a change of the secret key succeeds."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
@@ -318,23 +316,23 @@ def test_an_old_secret_key_still_opens_the_cookie(op, recorded):
 
 
 def test_a_missing_secret_key_is_named(op):
-    """The error says what to set."""
+    """The error names the setting."""
     app, _ = app_with(op)
     app.secret_key = None
     with pytest.raises(OAuthSetupError, match="SECRET_KEY"):
         app.test_client().get("/login/op")
 
 
-def test_strict_is_refused():
-    """A cookie with `SameSite=Strict` never comes back from the provider."""
+def test_samesite_strict_is_refused():
+    """The browser would not send such a cookie with the provider's redirect."""
     described = {"client_id": "x", "authorization_url": "/a", "token_url": "/b"}
     with pytest.raises(OAuthSetupError, match="cookie_samesite"):
         OAuthBlueprint("op", cookie_samesite="Strict", **described)
 
 
 @pytest.mark.parametrize("more", [{}, {"user": '{"name": "Ada"}', "_external": "x"}])
-def test_a_provider_may_come_back_with_a_form(op, recorded, more):
-    """The browser sends no session with it, so a redirect follows that sends one (Apple)."""
+def test_a_provider_may_respond_with_a_form(op, recorded, more):
+    """The browser sends the form of Apple without the session, so aldis redirects once more."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
     with client.session_transaction() as kept:
@@ -352,7 +350,7 @@ def test_a_provider_may_come_back_with_a_form(op, recorded, more):
         assert [1] == kept["cart"]
 
 
-def test_a_state_of_another_provider_is_a_wrong_one(op, recorded):
+def test_a_state_of_another_provider_is_rejected(op, recorded):
     """A state of one provider does not work with another one."""
     app, _ = app_with(op)
     other = OAuthBlueprint("two", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106

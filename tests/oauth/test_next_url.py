@@ -1,4 +1,4 @@
-"""Where ``next`` may lead: to paths of this site, whatever somebody writes into it."""
+"""``next`` may lead only to paths of this site, whatever its value is."""
 
 import re
 from urllib.parse import quote, urlsplit
@@ -54,13 +54,13 @@ TRICKS = [
 
 @pytest.mark.parametrize("target", GOOD)
 def test_paths_of_this_site_are_kept_as_they_are(target):
-    """A path, with its query and fragment, is what it was."""
+    """A path is kept with its query and fragment."""
     assert target == safe_next(target)
 
 
 @pytest.mark.parametrize("target", [*TRICKS, None])
-def test_tricks_are_refused(target):
-    """Everything that some browser or proxy could read as another site is refused."""
+def test_values_that_may_lead_to_another_site_are_refused(target):
+    """A value is refused if a browser or a proxy could read it as another site."""
     assert safe_next(target) is None
 
 
@@ -109,7 +109,7 @@ def host_in_a_browser(location):
     text = head.replace("\\", "/") + mark + tail
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:", text):
         return text
-    # The standard is stricter for two slashes; any number of them is taken for a host by some.
+    # The standard allows two slashes only, but some browsers find a host after any number of them.
     return text.lstrip("/").split("/")[0] if text.startswith("//") else "shop.example"
 
 
@@ -117,7 +117,7 @@ def host_in_a_browser(location):
 @example("/%2f%2fevil.example")
 @example("/%5cevil.example")
 def test_no_target_leaves_the_site(target):
-    """Whatever is accepted stays here, by the rules that browsers follow, on the wire too."""
+    """By the rules of browsers, every accepted value leads to this site, also in the response."""
     accepted = safe_next(target)
     if accepted is None:
         return
@@ -132,8 +132,8 @@ def test_no_target_leaves_the_site(target):
 
 
 @pytest.mark.parametrize("target", ["/basket?a=b&c=%2F", "/ž"])
-def test_a_login_leads_to_where_it_was_to_lead(op, target):
-    """``next`` is remembered for the one login that it was given to."""
+def test_a_login_leads_to_next(op, target):
+    """``next`` belongs to the login that it was given to."""
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
     answer = log_in(client, op, f"/login/op?next={quote(target)}")
@@ -143,7 +143,7 @@ def test_a_login_leads_to_where_it_was_to_lead(op, target):
 
 @pytest.mark.parametrize("target", [each for each in TRICKS if "\ud800" not in each])
 def test_a_login_does_not_lead_off_the_site(op, target):
-    """A link with a trick in it logs the user in and leads to the usual place."""
+    """A login with a refused ``next`` succeeds and leads to the usual page."""
     app, _ = app_with(op, redirect_url="/home")
     answer = log_in(app.test_client(), op, f"/login/op?next={quote(target)}")
     assert "/home" == answer.headers["Location"]

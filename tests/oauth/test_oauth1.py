@@ -1,13 +1,13 @@
 """Logins with OAuth 1.0a, with a provider that checks the signatures."""
 
-# ruff: noqa: D103 - what the tests are made from is named for what it does
+# ruff: noqa: D103 - the names of the helpers explain them
 
 import pytest
 import requests
 from flask import Flask, redirect
 
 from aldis.oauth import ErrorText, MemoryStorage, SessionStorage, oauth_authorized, oauth_error
-from tests.oauth.apps import app_with, patience
+from tests.oauth.apps import app_with, timeout_for
 from tests.oauth.browser import Browser
 from tests.oauth.providers import oauth1
 from tests.oauth.serving import served
@@ -39,7 +39,7 @@ def shop(provider):
 
 
 def test_a_user_logs_in_and_calls_are_signed(shop, recorded):
-    """The request token's secret is kept until the user is back, and every signature is right."""
+    """The request token's secret is kept until the user is back. The provider checks signatures."""
     url, blueprint = shop
     browser = Browser()
     browser.http.cookies.set("user", "bob")
@@ -51,8 +51,8 @@ def test_a_user_logs_in_and_calls_are_signed(shop, recorded):
     assert {"name": "bob"} == browser.open(f"{url}/me").json()
 
 
-def test_a_receiver_calls_the_provider_with_the_token_in_hand(shop):
-    """Before the token is stored, and then the user comes to where he wanted to go."""
+def test_a_receiver_calls_the_provider_with_the_new_token(shop):
+    """The call works before the token is stored, and the user gets to the page of ``next``."""
     url, blueprint = shop
     told = []
 
@@ -77,8 +77,8 @@ def test_two_tabs_both_log_in(shop, recorded):
     assert "oauth-error" not in recorded.names()
 
 
-def test_a_user_who_declines_is_told_of(shop, recorded):
-    """An answer without a verifier is an error, with the payload of OAuth 1."""
+def test_a_user_who_declines_causes_oauth_error(shop, recorded):
+    """A response without a verifier is an error with the payload of OAuth 1."""
     url, _ = shop
     browser = Browser()
     out = browser.open(f"{url}/login/op", until="/authorize?").headers["Location"]
@@ -91,21 +91,21 @@ def test_a_user_who_declines_is_told_of(shop, recorded):
 
 
 @pytest.mark.parametrize("query", ["", "?oauth_token=guessed&oauth_verifier=x", "?denied=spoofed"])
-def test_an_answer_to_no_login(shop, recorded, query):
-    """An address that anybody can make is told in words of our own."""
+def test_a_response_without_a_login(shop, recorded, query):
+    """Such a URL could come from an attacker, so the message has no text from it."""
     url, _ = shop
     Browser().open(f"{url}/login/op/authorized{query}")
     assert recorded.only("oauth-error")["message"].startswith("state_")
     assert "spoofed" not in str(recorded)
 
 
-def test_a_request_token_is_good_for_one_use(shop, recorded):
-    """The response that comes a second time belongs to no login."""
+def test_a_request_token_can_be_used_once(shop, recorded):
+    """A repeated response does not belong to a login."""
     url, blueprint = shop
     browser = Browser()
     back = browser.open(f"{url}/login/op", until="/authorized?").headers["Location"]
     browser.open(back)
-    blueprint.storage = SessionStorage("another key")  # the user has no token any more
+    blueprint.storage = SessionStorage("another key")  # the user has no token now
     browser.open(back)
     assert recorded.only("oauth-error")["message"].startswith("state_unknown")
 
@@ -137,11 +137,11 @@ ANSWERS = {
 
 @pytest.mark.parametrize(("happens", "code", "status"), ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize("path", ["/request", "/access"])
-def test_what_the_provider_gets_wrong(  # noqa: PLR0913, PLR0917 - four of them say what happens
+def test_a_wrong_response_of_the_provider(  # noqa: PLR0913, PLR0917 - four arguments are parameters
     op, recorded, caplog, happens, code, status, path
 ):
-    """At both of its endpoints: told with the response, which alone may hold a secret."""
-    app, blueprint = oauth1_app(op, timeout=patience(status is None))
+    """At both endpoints, ``oauth_error`` has the response. Only the response may hold a secret."""
+    app, blueprint = oauth1_app(op, timeout=timeout_for(status is None))
     client = app.test_client()
     op.answers.clear()
     op.says("/request", GOOD)
@@ -159,8 +159,8 @@ def test_what_the_provider_gets_wrong(  # noqa: PLR0913, PLR0917 - four of them 
         assert blueprint.token is None
 
 
-def test_a_receivers_response_is_what_the_user_gets(op):
-    """A Response is honoured in all the places where OAuth 1 fails."""
+def test_the_user_gets_the_response_of_a_receiver(op):
+    """Each failure of OAuth 1 uses the receiver's Response."""
     app, blueprint = oauth1_app(op)
     op.answers.clear()
     op.says("/request", "no", 401)
@@ -172,8 +172,8 @@ def test_a_receivers_response_is_what_the_user_gets(op):
         assert "/told/401" == app.test_client().get("/login/op").headers["Location"]
 
 
-def test_a_refusing_storage_is_told_with_the_exception(op, recorded):
-    """The third payload: ``error`` alone."""
+def test_oauth_error_has_the_exception_of_the_storage(op, recorded):
+    """In this case, ``error`` is the only argument."""
 
     class Refusing(MemoryStorage):
         def set(self, blueprint, token):
@@ -190,8 +190,8 @@ def test_a_refusing_storage_is_told_with_the_exception(op, recorded):
     assert isinstance(recorded.only("oauth-error")["error"], ValueError)
 
 
-def test_nobody_is_there(recorded):
-    """A provider that cannot be reached is told without a response."""
+def test_a_provider_that_cannot_be_reached(recorded):
+    """``oauth_error`` has no response."""
     app, _ = app_with(
         client_id="app",
         request_token_url="http://127.0.0.1:9/",  # noqa: S106

@@ -1,4 +1,4 @@
-"""Odd values of a provider end in `oauth_error`, and odd primary keys do not matter."""
+"""Odd values of a provider cause `oauth_error`. A primary key may have any name and type."""
 
 import json
 
@@ -35,9 +35,9 @@ SUBJECTS = {
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 @pytest.mark.parametrize("of_the_app", [True, False])
 def test_an_odd_subject_is_refused(op, new_shop, recorded, subject, of_the_app):
-    """The id_token's subject, and that of the app's own function."""
+    """The subject comes from the id_token or from the app's function."""
     if not of_the_app and subject == SUBJECTS["surrogate"]:
-        pytest.skip("no id_token can have such a text")
+        pytest.skip("an id_token cannot contain this text")
     own = {"subject": lambda blueprint, token: subject} if of_the_app else {}
     shop = new_shop(**own)
     answer = shop.enter(op, shop.app.test_client(), "ada" if of_the_app else subject)
@@ -48,7 +48,7 @@ def test_an_odd_subject_is_refused(op, new_shop, recorded, subject, of_the_app):
 
 @pytest.mark.parametrize("subject", ["a" * 255, "auth0|7", "Zo\u00eb \u2603", 12345])
 def test_a_usual_subject_is_accepted(op, new_shop, recorded, subject):
-    """Up to the length of the column, and numbers too."""
+    """A subject may be a number, or a text up to the length of the column."""
     shop = new_shop(subject=lambda blueprint, token: subject)
     shop.enter(op, shop.app.test_client(), "ada")
     assert "oauth-error" not in recorded.names()
@@ -173,7 +173,7 @@ ENDPOINTS = {
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
 def test_an_odd_authorization_endpoint(op, recorded, endpoint):
-    """No browser is sent to it."""
+    """Aldis redirects no browser to it."""
     op.metadata = {"authorization_endpoint": endpoint}
     app, _ = app_with(op, redirect_url="/home")
     assert "/login/op/failed" == app.test_client().get("/login/op").headers["Location"]
@@ -183,7 +183,7 @@ def test_an_odd_authorization_endpoint(op, recorded, endpoint):
 @pytest.mark.parametrize("name", ["token_endpoint", "jwks_uri", "issuer"])
 @pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
 def test_other_odd_metadata(op, recorded, name, endpoint):
-    """A login with it fails with an error, too."""
+    """A login with such metadata causes `oauth_error`."""
     op.metadata = {name: endpoint}
     app, _ = app_with(op, redirect_url="/home")
     client = app.test_client()
@@ -210,7 +210,7 @@ def test_odd_lists_in_the_metadata(op, recorded, name, supported):
     "token", ["a\nb", "a\r\nX: y", "a\0b", "\u2603", "\x7f", " a", "a ", "\ud800", "z\u00eb", "\t"]
 )
 def test_an_access_token_that_no_header_can_contain(op, recorded, token):
-    """It is refused at the login, not at each later call."""
+    """The login refuses the token, so later calls need not."""
     op.says("/token", op.token(access_token=token))
     app, _ = app_with(op, scope="email", redirect_url="/home")
     assert "/home" == log_in(app.test_client(), op).headers["Location"]
@@ -238,7 +238,7 @@ def test_odd_values_in_a_token(op, recorded, name, value):
     assert client.get("/me").status_code in (200, 302)
 
 
-def test_json_that_is_nested_without_end(op, recorded):
+def test_deeply_nested_json(op, recorded):
     """A response that no parser can read makes the login fail."""
     app, _ = app_with(op, scope="email")
     client = app.test_client()

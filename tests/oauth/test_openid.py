@@ -1,4 +1,4 @@
-"""Logins with a certified OpenID provider: the whole dance, over real connections."""
+"""Complete logins with a certified OpenID provider over real connections."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ OFFLINE = "openid email offline_access"
 
 
 class Shop:
-    """An app that is served, with a provider behind it."""
+    """A served app that logs in with a provider."""
 
     def __init__(self, site, *, seconds=600, **options):
         self.app = site.app = Flask("shop")
@@ -56,26 +56,26 @@ class Shop:
 
 
 class Site:
-    """An address, and a provider that knows it; the app at it changes from test to test."""
+    """A URL that the provider knows. Each test serves its own app there."""
 
     app = url = provider = None
 
     def __call__(self, environ, start_response):
-        """Answer, as a WSGI app."""
+        """Respond to a request, as a WSGI app."""
         return self.app(environ, start_response)
 
 
 @pytest.fixture(scope="module")
 def site():
-    """Where all the shops of this module are."""
+    """Give the URL of all shops of this module."""
     made = Site()
     with served(made) as made.url, oidc.running(f"{made.url}/login/op/authorized") as provider:
         made.provider = provider
         yield made
 
 
-def test_a_user_logs_in_and_the_provider_is_called_for_him(site, recorded):
-    """Discovery, code, PKCE with S256, nonce, id_token and an API call, in one go."""
+def test_a_user_logs_in_and_the_app_calls_the_provider(site, recorded):
+    """The login uses metadata, a code, PKCE with S256, a nonce and an id_token."""
     shop = Shop(site)
     browser = Browser("ada")
     assert "home" == browser.open(f"{shop.url}/login/op").text
@@ -96,7 +96,7 @@ def test_a_user_logs_in_and_the_provider_is_called_for_him(site, recorded):
 
 
 def test_the_claims_are_not_stored(site):
-    """``userinfo`` is for receivers: what is stored is the provider's answer, with its scopes."""
+    """``userinfo`` is for receivers only. The storage gets the provider's response and scopes."""
     shop = Shop(site)
     browser = Browser()
     browser.open(f"{shop.url}/login/op")
@@ -106,7 +106,7 @@ def test_the_claims_are_not_stored(site):
 
 
 def test_the_provider_gets_the_verifier_of_the_challenge(site, recorded):
-    """The provider, which requires PKCE, gives no token to whoever has only the code."""
+    """The provider requires PKCE, so the code alone is not enough for a token."""
     shop = Shop(site)
     browser = Browser()
     back = browser.open(f"{shop.url}/login/op", until="/authorized?")
@@ -119,15 +119,15 @@ def test_the_provider_gets_the_verifier_of_the_challenge(site, recorded):
 
 
 def test_a_page_that_needs_a_login_is_reached_through_it(site):
-    """authorization_required sends the user to log in, and then to where he wanted to go."""
+    """``authorization_required`` redirects to the login. Then the user gets to the page."""
     shop = Shop(site)
     browser = Browser("bob")
     assert "bob" == browser.open(f"{shop.url}/me?a=b&c=%20d").json()["sub"]
     assert browser.visited[-1].endswith("/me?a=b&c=%20d")
 
 
-def test_an_expired_token_is_renewed_and_the_new_one_stored(site):
-    """The provider rotates refresh tokens: each is used once, and the next one is kept."""
+def test_an_expired_token_is_refreshed_and_stored(site):
+    """The provider rotates refresh tokens. Each is used once, and the next one is stored."""
     shop = Shop(site, seconds=1, leeway=0)
     browser = Browser()
     browser.open(f"{shop.url}/login/op")
@@ -143,8 +143,8 @@ def test_an_expired_token_is_renewed_and_the_new_one_stored(site):
 
 
 @pytest.mark.parametrize("storage", ["session", "memory"])
-def test_concurrent_calls_renew_once(site, storage):
-    """Requests that find the token expired at once share one renewal; no grant is lost."""
+def test_concurrent_calls_refresh_once(site, storage):
+    """Concurrent requests with an expired token share one refresh, and no grant is lost."""
     options = {"storage": MemoryStorage()} if storage == "memory" else {}
     shop = Shop(site, **options)
     browser = Browser()
@@ -162,8 +162,8 @@ def test_concurrent_calls_renew_once(site, storage):
     assert {"authorization_code": 1, "refresh_token": 1} == shop.provider.grants()
 
 
-def test_two_calls_in_one_request_renew_once(site):
-    """What the first call renewed is what the second one is made with."""
+def test_two_calls_in_one_request_refresh_once(site):
+    """The second call uses the token that the first call refreshed."""
     shop = Shop(site)
     browser = Browser()
     browser.open(f"{shop.url}/login/op")
@@ -172,8 +172,8 @@ def test_two_calls_in_one_request_renew_once(site):
     assert 1 == shop.provider.grants()["refresh_token"]
 
 
-def test_a_renewal_that_is_refused_ends_the_login(site):
-    """The dead token is deleted, so that the user can log in again, and the error says so."""
+def test_a_refused_refresh_ends_the_login(site):
+    """The token is deleted, so the user can log in again. The error explains this."""
     storage = MemoryStorage()
     shop = Shop(site, storage=storage)
     Browser().open(f"{shop.url}/login/op")
@@ -190,8 +190,8 @@ def test_a_renewal_that_is_refused_ends_the_login(site):
     assert {"authorization_code": 1, "refresh_token: invalid_grant": 1} == shop.provider.grants()
 
 
-def test_a_receiver_calls_the_provider_with_the_token_in_hand(site):
-    """Before the token is stored, ``blueprint.session`` carries it already, and there only."""
+def test_a_receiver_calls_the_provider_with_the_new_token(site):
+    """Before the token is stored, only ``blueprint.session`` has it."""
     shop = Shop(site)
     told = []
 
@@ -207,7 +207,7 @@ def test_a_receiver_calls_the_provider_with_the_token_in_hand(site):
 
 
 def test_two_tabs_both_log_in(site, recorded):
-    """Two logins of one browser at once keep their secrets apart, in whichever order they end."""
+    """Two logins of one browser at once do not mix their secrets, in any order of their ends."""
     shop = Shop(site)
     browser = Browser()
     first = browser.open(f"{shop.url}/login/op?next=/?tab=1", until="/authorized?")
@@ -219,8 +219,8 @@ def test_two_tabs_both_log_in(site, recorded):
     assert "oauth-error" not in recorded.names()
 
 
-def test_a_user_who_declines_is_told_of(site, recorded):
-    """The provider's refusal is oauth_error, with its words, and the user is back in the shop."""
+def test_a_user_who_declines_causes_oauth_error(site, recorded):
+    """``oauth_error`` has the provider's text, and the user gets back to the shop."""
     shop = Shop(site)
     browser = Browser()
     page = browser.open(f"{shop.url}/login/op", until="/interaction/")
@@ -236,8 +236,8 @@ def _challenge(verifier):
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def test_each_login_has_secrets_of_its_own(site, recorded):
-    """State, nonce and challenge are new for every login, also of the same browser."""
+def test_each_login_has_new_secrets(site, recorded):
+    """State, nonce and challenge are new for every login of a browser."""
     shop = Shop(site)
     browser = Browser()
     for _ in range(3):

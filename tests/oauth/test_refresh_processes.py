@@ -19,7 +19,7 @@ USERS = range(1, 9)
 
 
 class RotatingProvider:
-    """Rotates refresh tokens. A second use of one ends the login, as certified providers do."""
+    """A provider that rotates refresh tokens. A second use of one ends the login."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -41,7 +41,7 @@ class RotatingProvider:
         self.asked += 1
         if self.silent:
             time.sleep(60)
-        time.sleep(0.05)  # the other requests come meanwhile
+        time.sleep(0.05)  # other requests arrive in this time
         with self.lock:
             old = request.form["refresh_token"]
             user = self.valid.pop(old, None)
@@ -88,7 +88,7 @@ def database(kind, folder):
 
 
 def expire(shop):
-    """Let the token of each user expire, and create the users at first."""
+    """Let the token of each user expire. The first call creates the users."""
     session = shop.db.session
     for user in USERS:
         if session.get(shop.User, user) is None:
@@ -139,7 +139,7 @@ def test_no_login_is_lost(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_requests_share_one_wait(kind, tmp_path):
-    """If the provider does not respond, each process asks it at most once."""
+    """If the provider does not respond, each process calls it at most once."""
     provider = RotatingProvider()
     provider.silent = True
     with (

@@ -1,4 +1,4 @@
-"""A rejected refresh token is an expired login, in each provider's spelling."""
+"""A rejected refresh token ends the login. Each provider reports it in its own way."""
 
 import json
 
@@ -17,7 +17,7 @@ def form(text):
     return lambda: Response(text, 200, mimetype="application/x-www-form-urlencoded")
 
 
-def says(body, status):
+def with_json(body, status):
     """Return a function that makes a response with a JSON body, or with a page."""
     if isinstance(body, str):
         return lambda: Response(body, status, mimetype="text/html")
@@ -25,42 +25,44 @@ def says(body, status):
 
 
 DEFINITE = {
-    "RFC 6749": says({"error": "invalid_grant"}, 400),
-    "GitHub": says({"error": "bad_refresh_token", "error_description": "incorrect"}, 200),
+    "RFC 6749": with_json({"error": "invalid_grant"}, 400),
+    "GitHub": with_json({"error": "bad_refresh_token", "error_description": "incorrect"}, 200),
     "GitHub without Accept": form("error=bad_refresh_token&error_description=incorrect"),
-    "Slack": says({"ok": False, "error": "invalid_refresh_token"}, 200),
-    "Fitbit": says({"errors": [{"errorType": "invalid_grant"}], "success": False}, 400),
-    "Fitbit with 200": says({"errors": [{"errorType": "invalid_grant"}], "success": False}, 200),
-    "Twitch": says({"status": 400, "message": "Invalid refresh token"}, 400),
-    "Facebook": says({"error": {"message": "expired", "code": 190}}, 400),
-    "401": says({"error": "invalid_token"}, 401),
-    "401 without a body": says("", 401),
-    "403 with a page": says("<h1>Forbidden</h1>", 403),
-    "WeChat": says({"errcode": 40030, "errmsg": "invalid refresh_token"}, 200),
-    "success false": says({"success": False}, 200),
-    "no reason": says({}, 400),
+    "Slack": with_json({"ok": False, "error": "invalid_refresh_token"}, 200),
+    "Fitbit": with_json({"errors": [{"errorType": "invalid_grant"}], "success": False}, 400),
+    "Fitbit with 200": with_json(
+        {"errors": [{"errorType": "invalid_grant"}], "success": False}, 200
+    ),
+    "Twitch": with_json({"status": 400, "message": "Invalid refresh token"}, 400),
+    "Facebook": with_json({"error": {"message": "expired", "code": 190}}, 400),
+    "401": with_json({"error": "invalid_token"}, 401),
+    "401 without a body": with_json("", 401),
+    "403 with a page": with_json("<h1>Forbidden</h1>", 403),
+    "WeChat": with_json({"errcode": 40030, "errmsg": "invalid refresh_token"}, 200),
+    "success false": with_json({"success": False}, 200),
+    "no reason": with_json({}, 400),
 }
 
 NOT_DEFINITE = {
-    "429": says({"error": "invalid_grant"}, 429),
-    "429 with a page": says("slow down", 429),
-    "500": says({"error": "invalid_grant"}, 500),
-    "503": says("<h1>Maintenance</h1>", 503),
-    "408": says("", 408),
-    "wrong secret": says({"error": "invalid_client"}, 401),
-    "GitHub's wrong secret": says({"error": "incorrect_client_credentials"}, 200),
-    "Slack's rate limit": says({"ok": False, "error": "ratelimited"}, 200),
-    "RFC 6749 temporarily": says({"error": "temporarily_unavailable"}, 400),
-    "a page with 200": says("<h1>Maintenance</h1>", 200),
-    "an empty object": says({}, 200),
-    "a list": says(["error"], 200),
+    "429": with_json({"error": "invalid_grant"}, 429),
+    "429 with a page": with_json("slow down", 429),
+    "500": with_json({"error": "invalid_grant"}, 500),
+    "503": with_json("<h1>Maintenance</h1>", 503),
+    "408": with_json("", 408),
+    "wrong secret": with_json({"error": "invalid_client"}, 401),
+    "GitHub's wrong secret": with_json({"error": "incorrect_client_credentials"}, 200),
+    "Slack's rate limit": with_json({"ok": False, "error": "ratelimited"}, 200),
+    "RFC 6749 temporarily": with_json({"error": "temporarily_unavailable"}, 400),
+    "a page with 200": with_json("<h1>Maintenance</h1>", 200),
+    "an empty object": with_json({}, 200),
+    "a list": with_json(["error"], 200),
     "a redirect": lambda: Response("", 302, headers={"Location": "https://other.example/"}),
 }
 
 
 @pytest.fixture
 def app_and_blueprint(op):
-    """An app whose user has an expired token."""
+    """Give an app whose user has an expired token."""
     storage = MemoryStorage(dict(EXPIRED))
     app, blueprint = app_with(op, base_url=op.url, storage=storage)
     app.add_url_rule("/plain", "plain", lambda: blueprint.session.get("/me").text)
@@ -95,8 +97,8 @@ def test_any_other_failure_keeps_the_login(op, app_and_blueprint, answer):
 
 
 @pytest.mark.parametrize("path", ["/plain", "/guarded"])
-def test_the_user_is_led_to_the_login(op, app_and_blueprint, path):
-    """Each page that calls the provider redirects to the login, at the first request already."""
+def test_the_user_is_redirected_to_the_login(op, app_and_blueprint, path):
+    """Each page that calls the provider redirects to the login, from the first request on."""
     app, _ = app_and_blueprint
     op.answers["/token"] = DEFINITE["GitHub"]
     client = app.test_client()
@@ -106,7 +108,7 @@ def test_the_user_is_led_to_the_login(op, app_and_blueprint, path):
 
 @pytest.mark.parametrize("first", [True, False])
 def test_an_apps_own_handler_comes_first(op, first):
-    """A handler for LoginExpiredError takes the place of the redirect, in any order."""
+    """A handler for LoginExpiredError replaces the redirect, in any order of registration."""
     from flask import Flask
 
     app = Flask("shop")

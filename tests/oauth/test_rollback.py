@@ -1,4 +1,4 @@
-"""If a login fails, the work of its receivers is undone."""
+"""If a login fails, the changes by its receivers are undone."""
 
 import pytest
 from flask import session
@@ -9,7 +9,7 @@ from tests.oauth.apps import app_with, log_in
 
 
 def greet(sender, token):
-    """Log the visitor in, in the simplest way."""
+    """Log the user in, in the simplest way."""
     session["visitor"] = token["userinfo"]["sub"]
     on_login_failure(lambda: session.pop("visitor"))
 
@@ -33,7 +33,7 @@ def broken(sender, token):
 
 
 @pytest.mark.parametrize("later", [refuse, broken, None], ids=["refusal", "bug", "storage"])
-def test_what_an_earlier_receiver_did_is_undone(op, later):
+def test_the_changes_by_an_earlier_receiver_are_undone(op, later):
     """A later receiver or the storage makes the login fail."""
     app, blueprint = app_with(op, storage=Full() if later is None else None)
     app.testing = False
@@ -48,7 +48,7 @@ def test_what_an_earlier_receiver_did_is_undone(op, later):
 
 
 def test_a_login_that_succeeds_is_not_undone(op):
-    """And the functions of one login do not run at the failure of the next one."""
+    """A failure of the next login does not run the functions of this login."""
     app, blueprint = app_with(op)
     app.add_url_rule("/visitor", "visitor", lambda: session.get("visitor", "nobody"))
     client = app.test_client()
@@ -59,7 +59,7 @@ def test_a_login_that_succeeds_is_not_undone(op):
 
 
 def test_the_functions_run_in_reverse_order_and_all_of_them(op, caplog):
-    """One that raises an error is logged, without the text of its error."""
+    """An error of a function is logged without its text."""
     app, blueprint = app_with(op)
     called = []
 
@@ -78,6 +78,6 @@ def test_the_functions_run_in_reverse_order_and_all_of_them(op, caplog):
     assert "the-access-token" not in caplog.text
 
 
-def test_outside_of_a_login_nothing_happens():
-    """A receiver can be called in a test."""
+def test_outside_of_a_login_nothing_is_registered():
+    """A test can call a receiver directly."""
     on_login_failure(lambda: 1 / 0)

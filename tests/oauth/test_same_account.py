@@ -7,7 +7,7 @@ from tests.oauth.apps import CALLBACK, app_with, begin
 
 
 def enter(client, op, subject, refresh_token):
-    """Log in as ``subject``; the provider sends ``refresh_token``, or none."""
+    """Log in as ``subject``. The provider sends ``refresh_token``, or none."""
     sent = begin(client, op)
     token = op.token(id_token=op.id_token(sub=subject), refresh_token=refresh_token)
     op.says("/token", token)
@@ -22,7 +22,7 @@ def refresh_token(app, client):
 
 @pytest.mark.parametrize("nothing", [None, ""])
 @pytest.mark.parametrize(("subject", "kept"), [("ada", "first"), ("bob", None)])
-def test_the_id_token_says_whether_the_account_is_the_same(op, subject, kept, nothing):
+def test_the_id_token_shows_whether_the_account_has_changed(op, subject, kept, nothing):
     """Google sends a refresh token only at the first consent of an account."""
     app, _ = app_with(op)
     client = app.test_client()
@@ -32,7 +32,7 @@ def test_the_id_token_says_whether_the_account_is_the_same(op, subject, kept, no
 
 
 def test_a_new_refresh_token_replaces_the_old_one(op):
-    """The provider's newest refresh token is the valid one."""
+    """Only the provider's newest refresh token is valid."""
     app, _ = app_with(op)
     client = app.test_client()
     enter(client, op, "ada", "first")
@@ -40,8 +40,8 @@ def test_a_new_refresh_token_replaces_the_old_one(op):
     assert "second" == refresh_token(app, client)
 
 
-def test_without_an_id_token_nothing_is_kept(op):
-    """The account may be another one."""
+def test_without_an_id_token_no_refresh_token_is_kept(op):
+    """The new login may belong to another account."""
     op.says("/token", op.token(refresh_token=None))
     storage = MemoryStorage({"access_token": "x", "refresh_token": "of another account"})
     app, blueprint = app_with(op, scope="email", storage=storage)
@@ -51,8 +51,8 @@ def test_without_an_id_token_nothing_is_kept(op):
     assert "refresh_token" not in storage.get(blueprint)
 
 
-def test_the_linker_knows_the_account_too(op, new_shop):
-    """With the accounts' table, a login after a logout keeps the refresh token."""
+def test_a_linked_account_keeps_its_refresh_token(op, new_shop):
+    """With the table of accounts, a login after a logout keeps the refresh token."""
     shop = new_shop(subject=lambda blueprint, token: "7")
     first, second = shop.app.test_client(), shop.app.test_client()
     enter(first, op, "ada", "first")
@@ -69,8 +69,8 @@ def test_the_linker_knows_the_account_too(op, new_shop):
         )
 
 
-def test_the_linker_says_nothing_of_tokens_in_the_session(op, new_shop):
-    """The session may have the token of the last user of the browser."""
+def test_a_linked_account_does_not_keep_tokens_of_the_session(op, new_shop):
+    """The session may still have the token of the previous user of the browser."""
     from aldis.oauth import SessionStorage
 
     shop = new_shop(storage=lambda *_args, **_options: SessionStorage())

@@ -1,4 +1,4 @@
-"""No secret, verifier or token is in a log line, an error's message or a repr."""
+"""No log line, error message or ``repr`` contains a secret, a verifier or a token."""
 
 import html
 import json
@@ -29,7 +29,7 @@ from tests.oauth.providers import oauth1
 
 @pytest.fixture
 def everything_logged(caplog):
-    """Every logger there is, at DEBUG."""
+    """Capture every logger at the level DEBUG."""
     caplog.set_level(logging.DEBUG)
     for name in list(logging.root.manager.loggerDict):
         caplog.set_level(logging.DEBUG, name)
@@ -37,7 +37,7 @@ def everything_logged(caplog):
 
 
 def texts_of(recorded):
-    """Return all that a receiver of oauth_error could print."""
+    """Return all texts that a receiver of oauth_error could print."""
     texts = []
     for name, sender, payload in recorded:
         if name == "oauth-error":
@@ -51,7 +51,7 @@ def texts_of(recorded):
     return "\n".join(texts)
 
 
-def kept(client):
+def pending_secrets(client):
     """Return the secrets of the pending logins, from their cookies."""
     logins = pending_logins(client)
     return [each[name] for each in logins for name in ("s", "n") if name in each]
@@ -60,12 +60,12 @@ def kept(client):
 TOKENS = ["the-access-token", "the-refresh-token", "renewed-access", "renewed-refresh"]
 
 
-def test_a_login_that_succeeds(op, recorded, everything_logged):
-    """Neither the login nor a call to the provider logs anything of use to a thief."""
+def test_a_successful_login(op, recorded, everything_logged):
+    """Neither the login nor a call to the provider logs a secret."""
     app, blueprint = app_with(op, base_url=op.url, storage=MemoryStorage())
     client = app.test_client()
     sent = begin(client, op)
-    secrets = [*kept(client), op.client_secret, *TOKENS]
+    secrets = [*pending_secrets(client), op.client_secret, *TOKENS]
     assert 2 + 5 == len(secrets)
     id_token = op.id_token()
     op.says("/token", op.token(id_token=id_token))
@@ -78,12 +78,12 @@ def test_a_login_that_succeeds(op, recorded, everything_logged):
         assert secret not in everything_logged.text
 
 
-def test_a_provider_that_repeats_all_it_was_told(op, recorded, everything_logged):
-    """What the provider says of an error is passed on without the secrets in it."""
+def test_a_provider_that_repeats_the_parameters(op, recorded, everything_logged):
+    """``oauth_error`` has the provider's text without the secrets."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
-    verifier, nonce = kept(client)
+    verifier, nonce = pending_secrets(client)
 
     def repeats():
         from flask import jsonify, request
@@ -99,8 +99,8 @@ def test_a_provider_that_repeats_all_it_was_told(op, recorded, everything_logged
         assert secret not in texts
 
 
-def test_a_provider_that_repeats_the_request_as_it_came(op, recorded, everything_logged):
-    """Nor with the secrets as they were written: in the header for them, and in the form."""
+def test_a_provider_that_repeats_the_raw_request(op, recorded, everything_logged):
+    """The encoded secrets of the header and of the form are removed, too."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
@@ -121,7 +121,7 @@ def test_a_provider_that_repeats_the_request_as_it_came(op, recorded, everything
 
 
 def test_a_secret_that_begins_with_another_one():
-    """Nothing of the longer one is left over, whichever is named first."""
+    """No part of the longer secret remains, in any order of the two."""
     said = failure_from(LoginError("bad", "abc abcdef"), ["abc", "abcdef"]).description
     assert "[removed] [removed]" == said
 
@@ -135,8 +135,8 @@ def test_a_secret_that_begins_with_another_one():
         {"token_type": "the-access-token", "id_token": None},
     ],
 )
-def test_an_answer_that_cannot_be_used(op, recorded, everything_logged, changed):
-    """Nothing of a broken answer is repeated, wherever the token may be in it."""
+def test_an_unusable_response(op, recorded, everything_logged, changed):
+    """No part of a broken response is repeated, because the token may be anywhere in it."""
     app, _ = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
@@ -148,8 +148,8 @@ def test_an_answer_that_cannot_be_used(op, recorded, everything_logged, changed)
         assert secret not in texts
 
 
-def test_a_renewal(op, everything_logged):
-    """Neither a renewal nor its refusal repeats a token."""
+def test_a_refresh(op, everything_logged):
+    """Neither a refresh nor its refusal repeats a token."""
     storage = MemoryStorage({"access_token": "the-access-token", "refresh_token": TOKENS[1]})
     app, blueprint = app_with(op, base_url=op.url, storage=storage)
     with app.test_request_context():
@@ -173,7 +173,7 @@ def test_a_renewal(op, everything_logged):
 
 @pytest.mark.parametrize("place", ["itself", "cause", "context"])
 def test_a_storage_that_repeats_the_token(op, recorded, everything_logged, place):
-    """The exception of a refusing storage is passed on only when it does not repeat the token."""
+    """The exception of a storage is passed on only if it does not contain the token."""
 
     class Talkative(MemoryStorage):
         def set(self, blueprint, token):
@@ -183,8 +183,8 @@ def test_a_storage_that_repeats_the_token(op, recorded, everything_logged, place
                 if place == "itself":
                     raise
                 if place == "cause":
-                    raise OSError("not kept") from error
-                raise OSError("not kept")  # noqa: B904 - without a cause it has a context
+                    raise OSError("not pending_secrets") from error
+                raise OSError("not pending_secrets")  # noqa: B904 - the test needs the context
 
         def refuse(self, token):
             raise ValueError(token)
@@ -198,7 +198,7 @@ def test_a_storage_that_repeats_the_token(op, recorded, everything_logged, place
 
 
 def test_oauth1(recorded, everything_logged):
-    """Authlib writes request tokens to its log; here they are not written."""
+    """Authlib would log request tokens. aldis prevents this."""
     with oauth1.running() as provider:
         app, blueprint = app_with(
             client_id="app",
@@ -211,7 +211,7 @@ def test_oauth1(recorded, everything_logged):
         )
         client = app.test_client()
         sent = begin(client)
-        secrets = [*kept(client), provider.client_secret]
+        secrets = [*pending_secrets(client), provider.client_secret]
         back = _authorize(provider, sent)
         client.get(back)
         with app.test_request_context():
@@ -231,12 +231,12 @@ def _authorize(provider, sent):
     return answer.headers["Location"].replace("http://localhost", "")
 
 
-def test_what_objects_show_of_themselves(op):
-    """Nothing shows a secret of itself: not the blueprint, its session or a login under way."""
+def test_the_repr_of_objects_has_no_secret(op):
+    """This is true of the blueprint, its session and a pending login."""
     app, blueprint = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
-    secrets = [*kept(client), op.client_secret]
+    secrets = [*pending_secrets(client), op.client_secret]
     cookies = "; ".join(f"{name}={value}" for name, value in login_cookies(client).items())
     with app.test_request_context(CALLBACK, headers={"Cookie": cookies}):
         login = pop_login(blueprint._cookies(), sent["state"])
@@ -256,16 +256,16 @@ def test_what_objects_show_of_themselves(op):
         assert secret not in texts
 
 
-def test_what_goes_to_the_database_shows_nothing_but_is_all_there():
-    """The text that SQLAlchemy binds has the token in it and a repr that has not."""
+def test_the_bound_token_has_a_repr_without_the_token():
+    """SQLAlchemy binds a text with the token. The ``repr`` of the text does not show it."""
     bound = TokenText().process_bind_param({"access_token": "the-access-token"}, None)
     assert "the-access-token" in str(bound)
     assert "the-access-token" not in repr(bound)
     assert {"access_token": "the-access-token"} == TokenText().process_result_value(bound, None)
 
 
-def test_the_login_of_a_receiver_that_fails(op, everything_logged):
-    """An exception of a receiver is the application's; aldis adds no secret to it."""
+def test_a_receiver_that_fails(op, everything_logged):
+    """The exception of a receiver gets no secret from aldis."""
     app, blueprint = app_with(op)
 
     def broken(sender, token):
@@ -281,14 +281,14 @@ def test_the_login_of_a_receiver_that_fails(op, everything_logged):
         assert secret not in shown
 
 
-def test_errors_survive_being_pickled():
-    """Error trackers send them elsewhere; they arrive with what they say."""
+def test_errors_can_be_pickled():
+    """Error trackers pickle errors. The copy has the message and the attributes."""
     from aldis.errors import LoginExpiredError
 
-    login = pickle.loads(  # noqa: S301 - dumped on this very line
+    login = pickle.loads(  # noqa: S301 - the test pickles the error itself
         pickle.dumps(LoginError("code", "text", "uri"))
     )
-    expired = pickle.loads(  # noqa: S301 - dumped on this very line
+    expired = pickle.loads(  # noqa: S301 - the test pickles the error itself
         pickle.dumps(LoginExpiredError("hub", "text"))
     )
     assert ("code", "text", "uri") == (login.code, login.description, login.uri)
@@ -330,7 +330,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_a_secret_is_removed_in_every_spelling(spelling):
-    """The rest of the text stays."""
+    """The other characters of the text stay."""
     said = spelling(SECRET)
     failure = failure_from(LoginError("bad", f"it was {said} and more"), [SECRET])
     assert "[removed]" in failure.description
@@ -341,7 +341,7 @@ def test_a_secret_is_removed_in_every_spelling(spelling):
 
 
 def test_a_text_without_the_secret_stays_as_it_is():
-    """Only the secret is removed."""
+    """Only texts that contain the secret are changed."""
     text = "the provider said: invalid_grant (code 7), 50% of & <b>"
     assert text == failure_from(LoginError("bad", text), [SECRET, "another-secret"]).description
 
@@ -358,7 +358,7 @@ FAILING = {
 
 @pytest.mark.parametrize("step", FAILING)
 def test_the_log_names_the_provider_the_step_the_error_and_the_reason(op, caplog, step):
-    """One line of the log is enough to see what happened."""
+    """One log line describes the failure."""
     caplog.set_level(logging.WARNING, "aldis.oauth")
 
     class Full(MemoryStorage):

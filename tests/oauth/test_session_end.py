@@ -1,4 +1,4 @@
-"""The user's claims, the end of a session, and the response for scripts."""
+"""The user's claims, the end of a session, and responses to scripts."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,7 +23,7 @@ def session_of(op, **options):
 
 @pytest.mark.parametrize("known", ["metadata", "setting"])
 def test_the_claims_of_the_user(op, known):
-    """The URL is in the metadata, or the app knows it."""
+    """The URL of the claims comes from the metadata or from the app's settings."""
     url = f"{op.url}/claims"
     op.metadata = {"userinfo_endpoint": url} if known == "metadata" else {}
     op.says("/claims", {"sub": "ada", "name": "Ada"})
@@ -103,15 +103,15 @@ def test_the_claims_of_the_id_token_are_enough_for_some_providers(op):
 
 @pytest.mark.parametrize("body", [{"sub": "eve"}, {}, [], "page", None, {"sub": None}])
 def test_claims_of_another_user_are_refused(op, body):
-    """OpenID Connect Core 5.3.2: the subject must be that of the id_token."""
+    """The subject must be that of the id_token (OpenID Connect Core, 5.3.2)."""
     op.says("/claims", body)
     app, blueprint = session_of(op, userinfo_url=f"{op.url}/claims")
     with app.test_request_context(), pytest.raises(LoginError, match="userinfo_invalid"):
         blueprint.session.userinfo()
 
 
-def test_the_call_has_the_limits_of_the_others(op):
-    """No redirect, and an error for a refused token."""
+def test_the_call_for_the_claims_has_limits(op):
+    """A redirect is refused, and a refused token raises an error."""
     op.answers["/claims"] = lambda: redirect("/me")
     app, blueprint = session_of(op, userinfo_url=f"{op.url}/claims")
     with app.test_request_context():
@@ -124,7 +124,7 @@ def test_the_call_has_the_limits_of_the_others(op):
 
 @pytest.mark.parametrize("call", ["userinfo", "revoke"])
 def test_an_unknown_endpoint_is_named(op, call):
-    """The error says which setting is missing."""
+    """The error names the missing setting."""
     app, blueprint = session_of(op)
     with app.test_request_context(), pytest.raises(OAuthSetupError, match="=") as failed:
         blueprint.session.userinfo() if call == "userinfo" else blueprint.revoke_token()
@@ -135,7 +135,7 @@ def test_an_unknown_endpoint_is_named(op, call):
 
 
 def test_a_logout_ends_the_providers_session_too(op):
-    """The provider learns who logs out, and where they go afterwards."""
+    """The provider gets the id_token and the page to return to."""
     op.metadata = {"end_session_endpoint": f"{op.url}/end"}
     app, blueprint = session_of(op)
     with app.test_request_context():
@@ -151,8 +151,8 @@ def test_a_logout_ends_the_providers_session_too(op):
 
 @pytest.mark.parametrize(("target", "expected"), [(None, "/home"), ("/bye", "/bye")])
 @pytest.mark.parametrize("down", [True, False])
-def test_a_logout_without_such_a_page(op, target, expected, down):
-    """The user is logged out here, also if the provider is down."""
+def test_a_logout_without_a_page_of_the_provider(op, target, expected, down):
+    """The user is logged out of the app, even if the provider is down."""
     if down:
         op.says("/.well-known/openid-configuration", "down", 503)
     app, blueprint = session_of(op, redirect_url="/home")
@@ -181,7 +181,7 @@ def test_a_token_is_revoked_and_deleted(op, more, kind):
     assert headers["Authorization"].startswith("Basic ")
 
 
-def test_a_refused_revocation_is_told_and_the_token_is_deleted(op):
+def test_a_refused_revocation_raises_and_deletes_the_token(op):
     """The error has the status."""
     op.says("/revoke", {"error": "x"}, 400)
     app, blueprint = session_of(op, revocation_url=f"{op.url}/revoke")
@@ -211,7 +211,7 @@ PAGES = {
 
 @pytest.mark.parametrize("headers", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_script_gets_401(op, headers):
-    """It learns where the login is."""
+    """The response has the URL of the login."""
     app, blueprint = app_with(op)
     app.add_url_rule("/data", "data", blueprint.authorization_required(lambda: "data"))
     answer = app.test_client().get("/data", headers=headers)
@@ -222,7 +222,7 @@ def test_a_script_gets_401(op, headers):
 
 @pytest.mark.parametrize("headers", PAGES.values(), ids=PAGES)
 def test_a_page_gets_a_redirect(op, headers):
-    """The user sees the login."""
+    """The redirect leads to the login."""
     app, blueprint = app_with(op)
     app.add_url_rule("/data", "data", blueprint.authorization_required(lambda: "data"))
     assert "/login/op?next=/data" == app.test_client().get("/data", headers=headers).location
@@ -231,8 +231,8 @@ def test_a_page_gets_a_redirect(op, headers):
 # -- Quart -------------------------------------------------------------------------------------
 
 
-def test_quart_is_refused_plainly():
-    """The message says that a Flask app is needed."""
+def test_quart_is_refused_with_a_clear_error():
+    """The message explains that a Flask app is needed."""
     quart = pytest.importorskip("quart")
     described = {"client_id": "x", "authorization_url": "/a", "token_url": "/b"}
     with pytest.raises(OAuthSetupError, match="Quart is not supported yet"):
@@ -240,7 +240,7 @@ def test_quart_is_refused_plainly():
 
 
 def test_a_login_after_a_logout(op):
-    """A new login works."""
+    """The user can log in again after a logout."""
     app, blueprint = app_with(op)
     app.add_url_rule("/exit", "exit", blueprint.logout)
     app.add_url_rule("/in", "in", lambda: str(blueprint.session.authorized))

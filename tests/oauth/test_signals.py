@@ -1,6 +1,6 @@
-"""The three signals: when they are sent, with what, and what receivers may answer."""
+"""The three signals: their times, their payloads, and the return values of receivers."""
 
-# ruff: noqa: D103 - what the tests are made from is named for what it does
+# ruff: noqa: D103 - the names of the helpers explain them
 
 import asyncio
 import inspect
@@ -25,8 +25,8 @@ def stored(blueprint, client):
         return kept.get(f"{blueprint.name}_oauth_token")
 
 
-def test_the_three_signals_are_in_a_namespace_of_their_own():
-    """Their names are the seed's."""
+def test_the_three_signals_have_their_own_namespace():
+    """The names are those of Flask-Dance."""
     expected = {
         "oauth-before-login": oauth_before_login,
         "oauth-authorized": oauth_authorized,
@@ -35,8 +35,8 @@ def test_the_three_signals_are_in_a_namespace_of_their_own():
     assert expected == dict(oauth_signals)
 
 
-def test_a_receiver_hears_the_blueprint_that_it_is_connected_for(op):
-    """Two providers in one app: each receiver hears its own sender only."""
+def test_a_receiver_is_called_for_its_blueprint_only(op):
+    """An app with two providers has a receiver for each blueprint."""
     app, one = app_with(op)
     two = OAuthBlueprint("two", client_id="x", authorization_url="/a", token_url="/b")  # noqa: S106
     app.register_blueprint(two)
@@ -50,8 +50,8 @@ def test_a_receiver_hears_the_blueprint_that_it_is_connected_for(op):
 
 
 @pytest.mark.parametrize("kind", [Response, PlainResponse])
-def test_the_first_response_is_sent_and_the_token_not_stored(op, kind):
-    """Flask's Response counts, werkzeug's too, and the receivers after it are still called."""
+def test_the_first_response_is_sent_and_the_token_is_not_stored(op, kind):
+    """A Response of Flask or werkzeug counts. Later receivers are still called."""
     app, blueprint = app_with(op)
     client, calls = app.test_client(), []
     with (
@@ -68,7 +68,7 @@ def test_the_first_response_is_sent_and_the_token_not_stored(op, kind):
 
 @pytest.mark.parametrize(("value", "kept"), [(False, False), (0, False), (None, True), ("", True)])
 def test_false_keeps_the_token_from_being_stored(op, value, kept):
-    """Whatever equals False does, as in the seed's system; the user goes on as usual."""
+    """Each value that equals False prevents it, as in Flask-Dance. The redirect is as usual."""
     app, blueprint = app_with(op, redirect_url="/home")
     client = app.test_client()
     with (
@@ -80,7 +80,7 @@ def test_false_keeps_the_token_from_being_stored(op, value, kept):
 
 
 def test_a_receiver_may_rebuild_the_session_before_the_login(op):
-    """oauth_before_login is sent before the state is saved: clearing the session breaks nothing."""
+    """oauth_before_login is sent before the state is saved, so a receiver may clear the session."""
     app, blueprint = app_with(op)
     client = app.test_client()
 
@@ -97,8 +97,8 @@ def test_a_receiver_may_rebuild_the_session_before_the_login(op):
         assert "/kept" == kept["next_url"]
 
 
-def test_the_url_is_where_the_user_is_sent_to(op, recorded):
-    """``url`` is the address of the redirect."""
+def test_the_url_is_the_target_of_the_redirect(op, recorded):
+    """``url`` of oauth_before_login is the URL of the provider."""
     app, _ = app_with(op)
     answer = app.test_client().get("/login/op")
     assert {"url": answer.headers["Location"]} == recorded.only("oauth-before-login")
@@ -114,20 +114,20 @@ SCOPES = [
 ]
 
 
-@pytest.mark.parametrize(("told", "granted"), SCOPES)
-def test_scope_is_the_list_of_scopes_granted(op, recorded, told, granted):
-    """A list, so that ``"user" in token["scope"]`` is about scopes; filled in when left out."""
+@pytest.mark.parametrize(("sent_scope", "granted"), SCOPES)
+def test_scope_is_the_list_of_scopes_granted(op, recorded, sent_scope, granted):
+    """``"user" in token["scope"]`` compares whole scopes. A missing list is filled in."""
     app, blueprint = app_with(op)
     client = app.test_client()
     sent = begin(client, op)
-    op.says("/token", op.token(scope=told))
+    op.says("/token", op.token(scope=sent_scope))
     client.get(CALLBACK, query_string={"code": "c", "state": sent["state"]})
     assert granted == recorded.only("oauth-authorized")["token"]["scope"]
     assert granted == stored(blueprint, client)["scope"]
 
 
 def test_a_receiver_that_could_not_be_called_is_refused_at_once(op):
-    """Two of the signals have a contract: a receiver that does not fit fails at start-up."""
+    """Two of the signals have a contract, so a wrong receiver fails at start-up."""
     with pytest.raises(ContractError, match="token"):
         oauth_authorized.connect(lambda sender, tokens: None)
     with pytest.raises(ContractError, match="url"):
@@ -135,8 +135,8 @@ def test_a_receiver_that_could_not_be_called_is_refused_at_once(op):
     assert oauth_error.contract is None
 
 
-def test_async_receivers_are_called_as_the_app_calls_async_views(op, monkeypatch):
-    """What Flask does for views, ``ensure_sync``, it does for receivers; their values count."""
+def test_async_receivers_are_called_like_async_views(op, monkeypatch):
+    """``ensure_sync`` of the app runs async receivers, and their return values count."""
     app, blueprint = app_with(op)
     client = app.test_client()
     monkeypatch.setattr(app, "ensure_sync", _run_async)
@@ -150,7 +150,7 @@ def test_async_receivers_are_called_as_the_app_calls_async_views(op, monkeypatch
 
 
 def _run_async(function):
-    # As Flask does it with asgiref, which only its extra "async" brings.
+    # Flask would use asgiref, which only its extra "async" installs.
     if not inspect.iscoroutinefunction(function):
         return function
     return lambda *args, **kwargs: asyncio.run(function(*args, **kwargs))

@@ -1,6 +1,6 @@
 """The storages for tokens."""
 
-# ruff: noqa: D102, D103 - what makes a storage here is named for what it does
+# ruff: noqa: D102, D103 - the names of the helpers explain them
 
 import logging
 import random
@@ -60,7 +60,7 @@ def database(engine):
 
 
 class Current:
-    """Who is logged in."""
+    """The user who is logged in."""
 
     def __init__(self):
         self.user = None
@@ -76,7 +76,7 @@ class Current:
 
 
 class TestMemory(ForgivingTokenStorageSuite):
-    """The storage in memory keeps the promises of a storage."""
+    """The storage in memory passes the suite of storages."""
 
     @pytest.fixture
     def storage(self):
@@ -92,7 +92,7 @@ class TestMemory(ForgivingTokenStorageSuite):
 
 
 class TestInTheSession(ForgivingTokenStorageSuite):
-    """The storage in the session keeps the promises of a storage."""
+    """The storage in the session passes the suite of storages."""
 
     @pytest.fixture
     def storage(self):
@@ -109,8 +109,8 @@ class TestInTheSession(ForgivingTokenStorageSuite):
             yield
             self.cookies[user] = dict(session)
 
-    def test_it_refuses_a_token_that_does_not_fit_and_says_what_to_do(self, storage):
-        """A token that is too large for a cookie raises an error."""
+    def test_a_token_that_is_too_large_is_refused(self, storage):
+        """The error names the remedy."""
         with self.acting_as("ada"):
             storage.set(BP, {"access_token": "small"})
             with pytest.raises(TokenStorageError, match=r"\d+ bytes.*SQLAlchemyStorage") as refused:
@@ -118,7 +118,7 @@ class TestInTheSession(ForgivingTokenStorageSuite):
             assert {"access_token": "small"} == storage.get(BP)
         assert _random(4000)[:40] not in str(refused.value)
 
-    def test_what_it_accepts_is_a_cookie_that_browsers_keep(self, storage):
+    def test_browsers_keep_every_accepted_cookie(self, storage):
         """Every accepted cookie is smaller than 4,093 bytes."""
         accepted = 0
 
@@ -148,7 +148,7 @@ class TestInTheSession(ForgivingTokenStorageSuite):
 
 
 class TestInADatabase(ForgivingTokenStorageSuite):
-    """The storage in a database keeps the promises of a storage."""
+    """The storage in a database passes the suite of storages."""
 
     @pytest.fixture
     def storage(self, database):
@@ -159,13 +159,13 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         found = self.database.scalar(select(User).filter_by(name=user)) if user else None
         return self.current.acting_as(found)
 
-    def test_it_refuses_to_store_for_nobody(self, storage):
+    def test_storing_without_a_user_raises(self, storage):
         """Without a user, no token can be stored."""
         with self.acting_as(None), pytest.raises(TokenStorageError, match="no user is logged in"):
             storage.set(BP, {"access_token": "x"})
 
-    def test_somebody_who_is_not_authenticated_is_nobody(self, database):
-        """Flask-Login's anonymous user has no token and gets none."""
+    def test_the_anonymous_user_has_no_token(self, database):
+        """Flask-Login's anonymous user counts as no user."""
         anonymous = SimpleNamespace(is_authenticated=False)
         assert SQLAlchemyStorage(OAuth, database, user=anonymous).get(BP) is None
 
@@ -184,7 +184,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         calls = []
 
         def late(*args):
-            # The other request comes in between the look and the insert.
+            # The other request inserts between the query and the insert.
             calls.append(args)
             if len(calls) > 1:
                 return plain(*args)
@@ -199,7 +199,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
             assert {"access_token": "mine"} == storage.get(BP)
         assert 1 == len(database.scalars(select(OAuth)).all())
 
-    def test_what_fails_leaves_a_session_that_can_be_used(self, storage, database):
+    def test_the_session_can_be_used_after_an_error(self, storage, database):
         """After an error, a receiver of `oauth_error` can use the session."""
         with self.acting_as("ada"), pytest.raises(StatementError):
             storage.set(BP, {"access_token": object()})
@@ -213,7 +213,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
 
     @pytest.mark.parametrize("second", [{"user_id": 1}, {"provider_user_id": "7"}])
     def test_the_table_has_one_row_for_an_account_and_for_a_user(self, database, second):
-        """The database itself refuses a second row for (provider, subject) or (provider, user)."""
+        """The database refuses a second row for (provider, subject) or (provider, user)."""
         database.add(OAuth(provider="provider", provider_user_id="7", user_id=1))
         database.commit()
         row = {"provider": "provider", "provider_user_id": "8", "user_id": 2}
@@ -221,15 +221,15 @@ class TestInADatabase(ForgivingTokenStorageSuite):
         with pytest.raises(IntegrityError):
             database.commit()
 
-    def test_the_constraints_are_the_two(self, engine):
-        """Both constraints are in the metadata."""
+    def test_the_metadata_has_both_constraints(self, engine):
+        """Migrations therefore create the constraints."""
         found = inspect(engine).get_unique_constraints("oauth")
         assert {("provider", "provider_user_id"), ("provider", "user_id")} == {
             tuple(each["column_names"]) for each in found
         }
 
     def test_the_token_is_in_no_log_line_and_no_error(self, database, engine, caplog):
-        """SQLAlchemy writes parameters to its log and its errors; the token is not among them."""
+        """SQLAlchemy logs parameters and shows them in errors, but without the token."""
         caplog.set_level(logging.INFO, "sqlalchemy.engine")
         engine.echo = True
         storage = SQLAlchemyStorage(OAuth, database, user=SimpleNamespace(id=1))
@@ -242,7 +242,7 @@ class TestInADatabase(ForgivingTokenStorageSuite):
 
 
 class TestFlaskDances(TokenStorageSuite):
-    """Flask-Dance's own storage, unmodified, passes the suite too."""
+    """The unmodified storage of Flask-Dance passes the suite."""
 
     @pytest.fixture
     def storage(self, database):

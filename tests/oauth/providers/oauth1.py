@@ -1,4 +1,4 @@
-"""An OAuth 1.0a provider, made with Authlib's own server: it checks every HMAC signature."""
+"""An OAuth 1.0a provider that uses Authlib's server. It checks every signature."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from flask import Flask, jsonify, redirect, request
 
 from tests.oauth.serving import served
 
-SECRET = "the-consumer-secret-that-nobody-may-see"  # noqa: S105 - of a provider that lives for one test
+SECRET = "the-consumer-secret-that-no-log-may-show"  # noqa: S105 - of a provider that lives for one test
 
 
 class _Client(ClientMixin):
@@ -39,7 +39,7 @@ PATHS = {"request": "/request", "access": "/access", "authorize": "/authorize", 
 
 
 def provider_app(paths=PATHS, *, me=None, rsa_key=None):
-    """Return the provider: whoever is named by ``?user=`` in the cookie logs in.
+    """Return the provider. The cookie or ``?user=`` names the user who logs in.
 
     Args:
         paths: The paths of its endpoints.

@@ -1,4 +1,4 @@
-"""Runs npm's certified ``oidc-provider`` on loopback, installed once outside of the repository."""
+"""Runs npm's certified ``oidc-provider`` on loopback. It is installed outside the repository."""
 
 import fcntl
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import requests
 
-from tests.oauth.needs import do_without
+from tests.oauth.needs import skip_or_fail
 
 VERSION = "9.13.3"
 SCRIPT = Path(__file__).with_name("oidc.mjs")
-SECRET = "the-client-secret-that-nobody-may-see"  # noqa: S105 - of a provider that lives for one test
+SECRET = "the-client-secret-that-no-log-may-show"  # noqa: S105 - of a provider that lives for one test
 
 
 class Oidc:
@@ -29,11 +29,11 @@ class Oidc:
         self.metadata_url = f"{self.issuer}/.well-known/openid-configuration"
 
     def begin(self, seconds):
-        """Count grants anew, and let access tokens last for ``seconds``."""
+        """Reset the count of grants, and let access tokens be valid for ``seconds``."""
         requests.get(f"{self.issuer}/begin/{seconds}", timeout=10)
 
     def grants(self):
-        """Return how often each kind of grant was used, or refused."""
+        """Return how often each kind of grant was used or refused."""
         return requests.get(f"{self.issuer}/grants", timeout=10).json()
 
 
@@ -71,10 +71,10 @@ def running(*redirect_uris, seconds=600, consented=False, pkce=True):
 
 
 def _installed():
-    """Return the folder with the provider in it, installing it the first time."""
+    """Return the folder of the provider. The first call installs it."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
-            do_without(f"{tool} is not installed, and the OpenID provider of the tests needs it")
+            skip_or_fail(f"{tool} is not installed, and the OpenID provider of the tests needs it")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "aldis-tests" / f"oidc-provider-{VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,4 +92,4 @@ def _install(folder):
     try:
         subprocess.run(command, capture_output=True, check=True, timeout=110)
     except (subprocess.SubprocessError, OSError) as error:
-        do_without(f"oidc-provider {VERSION} could not be installed with npm: {error}")
+        skip_or_fail(f"oidc-provider {VERSION} could not be installed with npm: {error}")

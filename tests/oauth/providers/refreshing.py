@@ -1,8 +1,8 @@
-"""An app with its users' tokens in a database, in a separate process.
+"""Runs an app with its users' tokens in a database, in a separate process.
 
-It reads one line of JSON with the URLs of the database and the provider and prints ``ready``. For
-each further line, a list of user ids, it calls the provider for all of them at once, and prints the
-responses.
+The process reads one line of JSON with the URLs of the database and the provider and prints
+``ready``. Each further line is a list of user ids. The process calls the provider for all of them
+at once and prints the responses.
 """
 
 import json
@@ -26,11 +26,11 @@ class Worker:
         self._write(settings)
 
     def is_ready(self):
-        """Wait until it has connected to the database."""
+        """Wait until the process has connected to the database."""
         assert "ready" == self._process.stdout.readline().strip()
 
     def call(self, users):
-        """Let it call the provider for ``users``, each of them in a thread."""
+        """Let the process call the provider for ``users``, each in a separate thread."""
         self._write(users)
 
     def responses(self):

@@ -1,4 +1,4 @@
-"""A provider that does what a test tells it to: for everything that a certified one never does."""
+"""A provider whose responses a test can change, for cases in which a certified one never is."""
 
 import hmac
 import json
@@ -14,7 +14,7 @@ from joserfc.jwk import RSAKey
 
 from tests.oauth.serving import served
 
-SECRET = "the-client-secret-that-nobody-may-see"  # noqa: S105 - of a provider that lives for one test
+SECRET = "the-client-secret-that-no-log-may-show"  # noqa: S105 - of a provider that lives for one test
 
 
 def _text(value):
@@ -23,18 +23,18 @@ def _text(value):
 
 @cache
 def key(kid):
-    """Return a signing key; making one takes a while, so each is made once."""
+    """Return a signing key. Each key is made only once, because that takes time."""
     return RSAKey.generate_key(2048, {"kid": kid})
 
 
 class Scripted:
-    """The provider, and what it is to do.
+    """The provider and its responses.
 
     Attributes:
-        answers: What to answer instead, by path: a function.
-        asked: The requests: their path, form and headers.
-        nonce: What id_tokens repeat; a test copies it from the address of the login.
-        metadata: Added to what the provider says of itself.
+        answers: Functions that make other responses than the usual ones, by path.
+        asked: The requests, with path, form and headers.
+        nonce: The nonce of id_tokens. A test copies it from the URL of the login.
+        metadata: Additional metadata of the provider.
     """
 
     client_id = "app"
@@ -50,11 +50,11 @@ class Scripted:
 
     @property
     def metadata_url(self):
-        """Where it says so."""
+        """Return the URL of the metadata."""
         return f"{self.url}/.well-known/openid-configuration"
 
     def id_token(self, *, signed_by="one", without=(), **claims):
-        """Return an id_token: a good one, but for what the arguments say."""
+        """Return a valid id_token. The arguments can make it invalid."""
         now = int(time.time())
         good = {
             "iss": self.url,
@@ -68,7 +68,7 @@ class Scripted:
         return jwt.encode({"alg": "RS256", "kid": "one"}, stated, key(signed_by))
 
     def forged_id_token(self, algorithm):
-        """Return an id_token that anybody could make: unsigned, or with the public key's text."""
+        """Return an id_token without a signature, or signed with the text of the public key."""
         _, claims, _ = self.id_token().split(".")
         signed = f"{_text(json.dumps({'alg': algorithm, 'kid': 'one'}).encode())}.{claims}"
         if algorithm == "none":
@@ -77,7 +77,7 @@ class Scripted:
         return f"{signed}.{_text(hmac.digest(public, signed.encode(), 'sha256'))}"
 
     def token(self, **changed):
-        """Return the answer to a code, but for what the arguments say."""
+        """Return the usual response to a code, changed by the arguments."""
         good = {
             "access_token": "the-access-token",
             "refresh_token": "the-refresh-token",
@@ -89,7 +89,7 @@ class Scripted:
         return {name: value for name, value in {**good, **changed}.items() if value is not None}
 
     def says(self, path, answer, status=200):
-        """Let ``path`` answer with a JSON object, or with a text."""
+        """Let ``path`` respond with a JSON object or with a text."""
         if isinstance(answer, str):
             self.answers[path] = lambda: Response(answer, status, mimetype="text/html")
         else:
@@ -97,7 +97,7 @@ class Scripted:
             self.answers[path] = lambda: Response(text, status, mimetype="application/json")
 
     def keeps_silent(self, path):
-        """Let ``path`` not answer until the test is over."""
+        """Let ``path`` not respond before the end of the test."""
 
         def wait():
             self.released.wait(20)
@@ -110,7 +110,7 @@ class Scripted:
         return [each for each in self.asked if each[0] == path]
 
     def __call__(self, environ, start_response):
-        """Answer, as a WSGI app."""
+        """Respond to a request, as a WSGI app."""
         return self._app(environ, start_response)
 
     @cached_property
@@ -146,7 +146,7 @@ class Scripted:
 
 @contextmanager
 def scripted():
-    """Serve such a provider."""
+    """Serve the provider."""
     provider = Scripted()
     with served(provider) as provider.url:
         yield provider

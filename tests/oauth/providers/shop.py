@@ -1,7 +1,7 @@
-"""A shop that logs in with a library, in a process of its own.
+"""Runs a shop that logs in with a library, in a separate process.
 
-It serves each request in a thread, prints its address, reads from its input which library and
-provider to use, prints a line when it is ready, and ends when its input does.
+The process serves each request in a thread and prints its URL. It reads the library and the
+provider from its input, prints a line when it is ready, and ends when its input ends.
 """
 
 import json
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Shop:
-    """A shop that runs."""
+    """A running shop."""
 
     def __init__(self, process):
         self._process = process
@@ -25,7 +25,7 @@ class Shop:
         self.callback = f"{self.url}/login/op/authorized"
 
     def use(self, library, provider):
-        """Let it log in with ``provider``, by ``library``."""
+        """Let the shop log in with ``provider`` and ``library``."""
         settings = {
             "library": library,
             "issuer": provider.issuer,
@@ -85,7 +85,7 @@ def _app(settings):
 def _main():
     apps = []
     with served(lambda environ, start_response: apps[-1](environ, start_response)) as url:
-        print(url, flush=True)  # noqa: T201 - whoever has started it reads it
+        print(url, flush=True)  # noqa: T201 - the test reads it
         for line in sys.stdin:
             apps.append(_app(json.loads(line)))
             print("ready", flush=True)  # noqa: T201
