@@ -1,4 +1,4 @@
-"""What is measured, once it is set up: a statement and the names in it."""
+"""A statement that is ready to be measured, and its receivers and senders."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 
 class UnsupportedError(Exception):
-    """This contender cannot do what the case asks for; it is left out there."""
+    """This contender does not support the case, so it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """One statement, ready to be timed.
+class Benchmark:
+    """A statement that is ready to be timed.
 
     Attributes:
-        statement: The source that is timed, over and over.
+        statement: The source code that is timed repeatedly.
         names: The local names that it uses.
-        keep: What would die if nobody held it: weakly connected receivers, above all.
-        runs: How many receivers one run of the statement calls; ``None`` when that is not known.
+        keep: Objects that must stay alive, such as weakly connected receivers.
+        runs: The number of receivers that one run calls, or ``None`` if it is unknown.
     """
 
     statement: str
@@ -30,18 +30,18 @@ class Scene:
 
 
 class Sender:
-    """A sender: any object of the user's."""
+    """A sender, like any object of a user."""
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """The receivers and senders of one case, made by the same code for every contender.
+class Participants:
+    """The receivers and senders of one case. All contenders use this code to make them.
 
     Attributes:
-        shape: ``functions``; ``open`` (functions with ``**extra``); ``methods`` (bound, one object
-            each); ``narrow`` (functions connected for one sender, and as many for another one);
-            ``coroutines`` (async functions).
-        size: How many receivers one send calls.
+        shape: ``functions``, ``open`` (functions with ``**extra``), ``methods`` (bound methods of
+            different objects), ``narrow`` (functions for one sender, and as many for another one)
+            or ``coroutines`` (async functions).
+        size: The number of receivers that one send calls.
     """
 
     shape: str
@@ -50,7 +50,7 @@ class Crowd:
     other: Sender = field(default_factory=Sender)
 
     def receivers(self, parameters: str = "sender, a") -> list[Any]:
-        """Make the receivers; each has code of its own, takes ``parameters`` and returns None."""
+        """Make the receivers. Each has its own code, takes ``parameters`` and returns None."""
         if self.shape == "open":
             parameters = "sender, **extra"
         if self.shape == "methods":
@@ -62,7 +62,7 @@ class Crowd:
     def connections(
         self, any_sender: object, parameters: str = "sender, a"
     ) -> Iterator[tuple[Any, object]]:
-        """Yield each receiver and the sender that it is to be connected for."""
+        """Yield each receiver with the sender to connect it for."""
         sender = self.sender if self.shape == "narrow" else any_sender
         for receiver in self.receivers(parameters):
             yield receiver, sender
@@ -71,23 +71,23 @@ class Crowd:
                 yield receiver, self.other
 
     def of_any_sender(self, parameters: str = "sender, a") -> list[Any]:
-        """Make the receivers, for a contender that knows no senders.
+        """Make the receivers for a contender without senders.
 
         Raises:
             UnsupportedError: The case is about receivers of one sender.
         """
         if self.shape == "narrow":
-            message = "it does not tell senders apart"
+            message = "it does not distinguish senders"
             raise UnsupportedError(message)
         return self.receivers(parameters)
 
 
 class _Owner:
-    """The object that a bound method belongs to."""
+    """The object of a bound method."""
 
 
 def run_coroutine(coroutine: Any) -> Any:
-    """Run a coroutine that waits for nothing, and return its result."""
+    """Run a coroutine that never waits, and return its result."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -99,5 +99,5 @@ def run_coroutine(coroutine: Any) -> Any:
 def _functions(parameters: str, count: int, kind: str = "def") -> list[Any]:
     module = compile(f"{kind} receiver({parameters}): return None", __file__, "exec")
     code = next(constant for constant in module.co_consts if isinstance(constant, CodeType))
-    # A replaced code is another object: no two receivers share the interpreter's inline caches.
+    # Each receiver gets a copy of the code, so no two share the interpreter's inline caches.
     return [FunctionType(code.replace(co_firstlineno=line + 1), {}) for line in range(count)]

@@ -1,8 +1,8 @@
-"""Counts the instructions of a Flask request, which no busy neighbour can disturb.
+"""Counts the instructions of a Flask request. Other programs do not affect this number.
 
-Callgrind counts a whole process; one that answers many requests, less one that answers few, leaves
-the requests alone. ``python -m benchmarks.callgrind MODULE VIEW RECEIVERS REQUESTS`` is the
-process.
+Callgrind counts a whole process. The difference between a process with many requests and one with
+few requests is the count of the requests. The process is
+``python -m benchmarks.callgrind MODULE VIEW RECEIVERS REQUESTS``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Final
 
+from benchmarks.benchmark import Participants
 from benchmarks.contenders import FLASK, Contender
 from benchmarks.process import ROOT, environment
 from benchmarks.samples import Samples
-from benchmarks.scene import Crowd
 
 _FEW: Final = 30
 _MANY: Final = 130
@@ -30,7 +30,7 @@ _CASES: Final = [(view, size) for view in ("plain", "page") for size in (0, 5)]
 
 
 def count(samples: Samples, log: Callable[[str], None]) -> None:
-    """Add the instructions of a request to ``samples``, for every contender that took part."""
+    """Add the instructions of a request to ``samples``, for every measured contender."""
     if shutil.which("valgrind") is None:
         samples.skipped["callgrind"] = "valgrind is not installed"
         return
@@ -84,10 +84,11 @@ def _collected(contender: Contender, view: str, size: int, requests: int) -> int
 
 def main(module: str, view: str, size: str, requests: str) -> None:
     """Answer ``requests`` requests."""
-    scene = import_module(f"benchmarks.contenders.{module}").scene(Crowd(view, int(size)))
-    request = scene.names["request"]
+    contender = import_module(f"benchmarks.contenders.{module}")
+    benchmark = contender.benchmark(Participants(view, int(size)))
+    request = benchmark.names["request"]
     gc.collect()
-    gc.disable()  # a collection falls into some runs and not into others
+    gc.disable()  # a garbage collection would happen in some runs only
     for _ in range(int(requests)):
         request()
 

@@ -1,4 +1,4 @@
-"""What is measured: the cases, who takes part in each, and how long it goes on."""
+"""The cases, the contenders of each case, and the effort of a run."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ GROUPS: Final = ("send", "variants", "connect", "paths", "flask")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing to measure.
+    """A case to measure.
 
     Attributes:
-        probe: How: ``loop`` (a statement), ``growth``, ``memory`` or ``import``.
-        what: Which shape of crowd, view or way.
+        probe: The kind: ``loop`` (a statement), ``growth``, ``memory`` or ``import``.
+        what: The shape of the participants, the view or the way.
         size: The number of receivers, or of senders.
-        once: Measured once, since it is the same each time.
+        once: Whether to measure only once, because the result never changes.
     """
 
     group: str
@@ -44,26 +44,26 @@ class Case:
 
     @property
     def key(self) -> str:
-        """How the case is called in data."""
+        """Return the name of the case in the data."""
         return f"{self.group}/{self.what}/{self.size}"
 
     def request(self, effort: Effort) -> dict[str, Any]:
-        """Return what a worker has to know to prepare for it."""
+        """Return the data that a worker needs to prepare the case."""
         return {**asdict(self), "block_ns": round(effort.block_ms * 1e6), "limit_s": effort.limit_s}
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured.
+    """The number and the duration of the measurements.
 
     Attributes:
-        launches: How often every process is started anew: an address layout can be lucky.
-        rounds: How many rounds one launch measures; in each, every contender has its turn.
-        slow_rounds: The same, for cases that take seconds.
-        block_ms: How long a turn lasts, in milliseconds.
-        limit_s: After how many seconds a turn is given up.
-        total_s: After how many seconds no further round is begun.
-        most_senders: The largest number of senders connected.
+        launches: The number of starts of each process, because an address layout can be lucky.
+        rounds: The number of rounds of a launch. Each round measures every contender.
+        slow_rounds: The number of rounds for cases that take seconds.
+        block_ms: The duration of one measurement, in milliseconds.
+        limit_s: The seconds after which a measurement is stopped.
+        total_s: The seconds after which no new round begins.
+        most_senders: The largest number of connected senders.
     """
 
     launches: int
@@ -97,14 +97,14 @@ QUICK: Final = Effort(
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Contenders that are measured in turns, and the cases they are measured in."""
+    """Contenders that are measured in turns, and their cases."""
 
     contenders: Sequence[Contender]
     cases: Sequence[Case]
 
 
 def plan(groups: Sequence[str], effort: Effort) -> list[Batch]:
-    """Return what there is to do for ``groups``, in order."""
+    """Return the batches of ``groups`` in order."""
     return [batch for group in GROUPS if group in groups for batch in _BATCHES[group](effort)]
 
 

@@ -19,12 +19,12 @@ from benchmarks.schedule import Schedule
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what understands the arguments."""
+    """Return the parser of the arguments."""
     arguments = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure aldis and its peers side by side, and write RESULTS.md, results.json, "
         "a plot, and the figures in the README of the project.",
-        epilog="A full run takes some six minutes. Close what else keeps the machine busy.",
+        epilog="A full run takes about six minutes. Close other busy programs.",
     )
     arguments.add_argument(
         "--only",
@@ -38,12 +38,12 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path(__file__).parent,
         metavar="DIR",
-        help="where to write (default: the folder of the benchmarks)",
+        help="the folder for the output (default: the folder of the benchmarks)",
     )
     arguments.add_argument(
         "--quick",
         action="store_true",
-        help="a smoke test of a few seconds, whose figures mean nothing",
+        help="a smoke test of a few seconds, with meaningless figures",
     )
     arguments.add_argument(
         "--callgrind",
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--redraw",
         action="store_true",
-        help="measure nothing: write report and plot anew from DIR/results.json",
+        help="measure nothing, but write the report and the plot again from DIR/results.json",
     )
     return arguments
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(effort: Effort, groups: Sequence[str], *, callgrinding: bool) -> dict[str, Any]:
-    """Measure ``groups`` and return everything that the report is made of."""
+    """Measure ``groups`` and return all data of the report."""
     about = machine.describe()
     samples = Schedule(effort, log).run(plan(groups, effort))
     if callgrinding and "flask" in groups:
@@ -90,8 +90,8 @@ def measure(effort: Effort, groups: Sequence[str], *, callgrinding: bool) -> dic
 
 
 def write(run: dict[str, Any], out: Path) -> None:
-    """Write the report and, where matplotlib is installed, the plot."""
-    run = json.loads(json.dumps(run))  # the same from memory and from a file
+    """Write the report, and the plot if matplotlib is installed."""
+    run = json.loads(json.dumps(run))  # so that data from memory and from a file are equal
     samples = Samples.load(run["samples"])
     figure = None
     try:
@@ -107,7 +107,7 @@ def write(run: dict[str, Any], out: Path) -> None:
 
 
 def log(line: str) -> None:
-    """Tell about progress."""
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,7 +1,7 @@
-"""What ``Aldis(app)`` costs a request: ``python -m benchmarks.extension``.
+"""Measures the time that ``Aldis(app)`` adds to a request: ``python -m benchmarks.extension``.
 
-Flask on blinker, Flask on aldis, and Flask on aldis with the extension, measured in turns in one
-run of about a minute.
+The contenders are Flask on blinker, Flask on aldis, and Flask on aldis with the extension. They are
+measured in turns in one run of about a minute.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(samples: Samples, about: dict[str, str]) -> str:
-    """Return what was measured, in Markdown."""
+    """Return the report in Markdown."""
     engines = [
         engine for engine in zip(ON_ALDIS, WITH, strict=True) if _measured(samples, engine[1])
     ]
@@ -79,7 +79,7 @@ def report(samples: Samples, about: dict[str, str]) -> str:
         rows = [_row(samples, case, without.key, with_it.key) for case in CASES]
         lines += tables.table(head, rows)
     if samples.cut_short:
-        lines += ["The time was up before everything had been measured as often as planned.", ""]
+        lines += ["The time limit ended the run before all planned rounds.", ""]
     lines += [f"- left out: {who}: {why}" for who, why in samples.skipped.items()]
     return "\n".join(lines).rstrip() + "\n"
 

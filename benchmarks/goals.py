@@ -1,4 +1,4 @@
-"""What aldis promises about speed, and whether this run keeps it."""
+"""The goals of aldis for speed, and whether a run reaches them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from benchmarks.contenders import ALDIS, BASELINE, PEERS, Contender
 from benchmarks.samples import Samples, Spread
 
 SIZES: Final = (0, 1, 10, 100)
-#: A hundred times the senders may make one dearer by what the caches cost, and no more than this.
+#: With a hundred times the senders, caches may make each sender slower by this factor.
 _LINEAR: Final = 3.0
-#: What may be left behind, in bytes, whatever the number of senders was.
+#: The bytes that may remain, for any number of senders.
 _LEFT: Final = 16_384
 _COMPILED = ALDIS[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A promise and what became of it.
+    """A goal and its result.
 
     Attributes:
-        work: What is done.
-        least: The figure has to be at least this …
-        most: … or at most this.
-        measured: What it was; ``None`` when it was not measured.
-        note: Said after the figure.
-        unit: Said behind each number.
+        work: The measured operation.
+        least: The lower limit of the figure.
+        most: The upper limit of the figure.
+        measured: The figure, or ``None`` if it was not measured.
+        note: A text after the figure.
+        unit: The unit of the figures.
     """
 
     work: str
@@ -39,7 +39,7 @@ class Goal:
 
     @property
     def wanted(self) -> str:
-        """The goal in words."""
+        """Return the limit as text."""
         if self.least is None and self.most is None:
             return ""
         sign, bound = ("≥", self.least) if self.least is not None else ("≤", self.most)
@@ -47,7 +47,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Whether the median keeps the goal, and whether the middle half of the rounds agrees."""
+        """Return whether the median reaches the goal, and whether the middle half agrees."""
         if self.measured is None:
             return "not measured"
         verdict = "yes" if self._kept(self.measured.middle) else "**no**"
@@ -61,7 +61,7 @@ class Goal:
 
 
 def goals(samples: Samples, groups: Sequence[str]) -> list[Goal]:
-    """Return the goals about ``groups``; of a engine that was not measured, only that."""
+    """Return the goals of ``groups``. An engine that was not measured has one entry."""
     found: list[Goal] = []
     for engine in ALDIS:
         if any(engine.key in contenders for contenders in samples.series.values()):
@@ -95,7 +95,7 @@ def _send(samples: Samples, engine: Contender) -> Iterator[Goal]:
 
 
 def _peers(samples: Samples, engine: Contender) -> Iterator[Goal]:
-    """Compare the engine with the peer that comes closest; the Python engine, with Python's."""
+    """Compare the engine with the fastest peer. The Python engine has only peers in Python."""
     peers = [peer for peer in PEERS if engine is _COMPILED or not peer.compiled]
     who = "every peer" if engine is _COMPILED else "every peer in Python"
     for size in SIZES:

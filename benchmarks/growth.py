@@ -1,4 +1,4 @@
-"""How connect and disconnect grow with the number of senders, and what they leave behind."""
+"""Measures connect and disconnect with many senders, and the memory that remains."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from typing import Any, Final
 
-from benchmarks.scene import Crowd, Sender
+from benchmarks.benchmark import Participants, Sender
 
 _CHUNK: Final = 1000
 _Pairs = Sequence[tuple[Any, object]]
 
 
 class TooSlowError(Exception):
-    """The work takes longer than the time it was given; it is not waited for."""
+    """The work takes longer than its limit, so it was stopped."""
 
 
 class Growth:
-    """Connects a receiver for each of many senders, then disconnects them all again.
+    """Connects a receiver for each of many senders, and then disconnects all of them.
 
-    The clock is the processor time of this thread: a pass that takes a second is always interrupted
-    by other work, and there is no quicker burst to choose.
+    The unit is the processor time of this thread, because other programs always interrupt a pass
+    that takes a second.
 
     Args:
         make_signal: Makes a new signal with blinker's ``connect`` and ``disconnect``.
-        way: ``one`` (the same receiver for every sender) or ``own`` (each sender has its own).
+        way: ``one`` (one receiver for all senders) or ``own`` (each sender has a receiver).
         size: The number of senders.
-        block_ns: How long to go on, in nanoseconds; once through at least.
-        limit_s: After how many seconds to give up.
+        block_ns: The duration in nanoseconds. At least one pass is measured.
+        limit_s: The seconds after which the work is stopped.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Growth:
         self._make_signal = make_signal
         self._block_ns = block_ns
         self._limit_ns = round(limit_s * 1e9)
-        receivers = Crowd("functions", size if way == "own" else 1).receivers()
+        receivers = Participants("functions", size if way == "own" else 1).receivers()
         self._pairs = [(receivers[n % len(receivers)], Sender()) for n in range(size)]
 
     def measure(self) -> dict[str, float]:
-        """Return the nanoseconds that the fastest pass took for a sender.
+        """Return the nanoseconds of the fastest pass for each sender.
 
-        They are of ``connect``, of ``disconnect`` and of ``both``.
+        The keys are ``connect``, ``disconnect`` and ``both``.
         """
         passes: list[tuple[int, int]] = []
         began = time.perf_counter_ns()
@@ -78,13 +78,13 @@ class Growth:
 
 
 class Memory:
-    """What a signal still holds once its senders have come and gone.
+    """Measures the memory that a signal uses after its senders have gone.
 
     Args:
         make_signal: Makes a new signal.
-        way: How they go: ``disconnected`` one by one, ``died`` without a word, or ``strings``, each
-            disconnected. ``own`` is ``disconnected``, and each sender has a receiver.
-        size: How many come and go.
+        way: ``disconnected`` (one by one), ``died`` (without a disconnect), ``strings`` (strings,
+            each disconnected) or ``own`` (disconnected, and each sender has a receiver).
+        size: The number of senders.
     """
 
     def __init__(self, make_signal: Callable[[], Any], way: str, size: int) -> None:
@@ -93,16 +93,16 @@ class Memory:
         self._size = size
 
     def measure(self) -> dict[str, float]:
-        """Return the bytes ``held`` while all are connected, and ``left`` when they are gone.
+        """Return the bytes ``held`` while all are connected, and ``left`` afterwards.
 
-        The senders' own memory is not counted. What a library tidies up at its next use is not
-        held against it: one more sender comes and goes before the last look.
+        The memory of the senders is not counted. Before the last measurement, one more sender is
+        connected and disconnected, because a library may clean up at its next use.
         """
-        receivers = Crowd("functions", self._size if self._way == "own" else 1).receivers()
+        receivers = Participants("functions", self._size if self._way == "own" else 1).receivers()
         receiver = receivers[0]
         pick = cycle(receivers)
         signal = self._make_signal()
-        self._come_and_go(signal, receiver, [Sender()])
+        self._connect_and_disconnect(signal, receiver, [Sender()])
         senders: list[object] = [
             f"sender {n}" if self._way == "strings" else Sender() for n in range(self._size)
         ]
@@ -117,7 +117,7 @@ class Memory:
                     signal.disconnect(each, sender=sender)
             del sender, senders
             gc.collect()
-            self._come_and_go(signal, receiver, [Sender()])
+            self._connect_and_disconnect(signal, receiver, [Sender()])
             gc.collect()
             left = tracemalloc.get_traced_memory()[0]
         finally:
@@ -125,7 +125,7 @@ class Memory:
         return {"held": held, "left": left, "each": held / self._size}
 
     @staticmethod
-    def _come_and_go(signal: Any, receiver: Any, senders: Sequence[object]) -> None:
+    def _connect_and_disconnect(signal: Any, receiver: Any, senders: Sequence[object]) -> None:
         for sender in senders:
             signal.connect(receiver, sender=sender)
             signal.send(sender, a=1)

@@ -1,4 +1,4 @@
-"""How long an import takes in a new interpreter."""
+"""Measures an import in a new interpreter."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Import:
     """Imports a package in new interpreters.
 
     Args:
-        package: Its name.
+        package: The name of the package.
     """
 
     def __init__(self, package: str) -> None:
         self._command = [sys.executable, "-c", _PROGRAM.format(package)]
-        # Modules are compiled once, as they are where a package is installed.
+        # Compile the modules once, as an installation does.
         self._environment = {**os.environ}
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._once()

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describes the machine of the measurements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str]:
-    """Return what is worth knowing about this machine and its Python, by name."""
+    """Return facts about this machine and its Python, by name."""
     about = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": processor(),
@@ -29,7 +29,7 @@ def describe() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return the processor's model, as far as the system tells."""
+    """Return the processor's model, if the system shows it."""
     facts: dict[str, str] = {}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -37,7 +37,7 @@ def processor() -> str:
             name, _, value = line.partition(":")
             facts.setdefault(name.strip(), value.strip())
     model = facts.get("model name") or platform.processor() or "unknown"
-    # Virtual machines hide the name, and these two still tell the generation.
+    # Virtual machines hide the name, but these two values show the generation.
     if "cpu family" in facts and "model" in facts:
         model += f" (family {facts['cpu family']}, model {facts['model']})"
     if "cpu MHz" in facts:

@@ -1,4 +1,4 @@
-"""Draws the run on one page: sends against blinker, growth, and a Flask request."""
+"""Draws the run on one page: sends compared with blinker, growth, and a Flask request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PEER: Final = "#7c93a8"
 _BASE: Final = "#46586a"
 _COMPILED, _PYTHON = ALDIS
 _COLOURS: Final = {
-    _COMPILED.key: "#f2a20c",  # the light of a lamp
+    _COMPILED.key: "#f2a20c",  # the colour of a lamp's light
     _PYTHON.key: "#f7cd7c",
     HAND_PAIRS.key: "#b9c2ca",
     BASELINE: _BASE,
@@ -48,7 +48,7 @@ _STYLE: Any = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "xtick.labelcolor": _INK,
-    "svg.hashsalt": "aldis",  # the same run gives the same file
+    "svg.hashsalt": "aldis",  # equal runs give equal files
 }
 
 

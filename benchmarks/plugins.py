@@ -1,8 +1,8 @@
 """How enabling and disabling plugins grows with their number.
 
-``python -m benchmarks.plugins`` prints a table: for each number of plugins, the microseconds that
-one of them takes to be added, enabled, reloaded and disabled. Each has ten subscriptions, and all
-of them listen to the same ten signals. A column that stays level is linear.
+``python -m benchmarks.plugins`` prints a table. For each number of plugins, it has the microseconds
+to add, enable, reload and disable one plugin. Each plugin has ten subscriptions, and all plugins
+use the same ten signals. If the figures of a column are equal, the time is linear.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _STEPS: Final = ("add", "enable", "reload", "disable")
 
 
 class Plugin:
-    """Ten receivers of its own, made anew whenever it is asked for them.
+    """A plugin with ten receivers. It makes new ones for each request.
 
     Args:
-        signals: What it listens to.
+        signals: The signals of the receivers.
     """
 
     def __init__(self, signals: Sequence[Signal[..., Any]]) -> None:
@@ -46,7 +46,7 @@ def _receiver() -> Callable[..., None]:
 
 
 def measure(size: int) -> dict[str, float]:
-    """Return the microseconds for one plugin that each step takes when there are ``size``."""
+    """Return the microseconds of each step for one of ``size`` plugins."""
     namespace = Namespace()
     signals = [namespace.signal(f"signal_{number}") for number in range(SUBSCRIPTIONS)]
     plugins = {f"plugin_{number}": Plugin(signals) for number in range(size)}
@@ -61,7 +61,7 @@ def measure(size: int) -> dict[str, float]:
     result["reload"] = _timed(plugins, manager.reload)
     result["disable"] = _timed(plugins, manager.disable)
     if any(signal.receivers for signal in signals):
-        message = "a receiver was left behind"
+        message = "a receiver is still connected"
         raise AssertionError(message)
     return result
 

@@ -1,4 +1,4 @@
-"""The parent's end of a worker: start it, ask it, end it."""
+"""Starts a worker process, sends requests to it and ends it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _OURS: Final = ("ALDIS_NO_EXTENSIONS", "ALDIS_STRICT", "PYTHONHASHSEED")
 
 
 class WorkerError(Exception):
-    """A worker died, or did not answer in time."""
+    """A worker ended, or did not answer in time."""
 
 
 def environment(contender: Contender) -> dict[str, str]:
-    """Return the environment of a contender's process: nothing in ours chooses its engine."""
+    """Return the environment of a contender's process, without variables that choose an engine."""
     inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
     return {**inherited, **contender.environment}
 
 
 class WorkerProcess:
-    """One contender in a process of its own.
+    """A contender in a separate process.
 
     Args:
-        contender: Whom to start.
-        limit_s: How long to wait for an answer, in seconds.
+        contender: The contender to start.
+        limit_s: The time to wait for an answer, in seconds.
     """
 
     def __init__(self, contender: Contender, limit_s: float) -> None:
@@ -54,28 +54,28 @@ class WorkerProcess:
         """Send a request and return the answer.
 
         Raises:
-            WorkerError: There was none, in time or at all.
+            WorkerError: The worker ended or did not answer in time.
         """
-        self.tell(do, **details)
-        return self.hear()
+        self.send(do, **details)
+        return self.receive()
 
-    def tell(self, do: str, **details: Any) -> None:
+    def send(self, do: str, **details: Any) -> None:
         """Send a request without waiting for the answer."""
         line = json.dumps({"do": do, **details}) + "\n"
         stdin = self._process.stdin
         if stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # it died: what it said is still to be read
+            with contextlib.suppress(BrokenPipeError):  # its last output can be read
                 stdin.write(line.encode())
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """Wait for the next answer.
 
         Raises:
-            WorkerError: There was none, in time or at all.
+            WorkerError: The worker ended or did not answer in time.
         """
         stdout = self._process.stdout
         if stdout is None:
-            message = "it has no output"
+            message = "the process has no output"
             raise WorkerError(message)
         deadline = time.monotonic() + self._limit_s
         while b"\n" not in self._unread:
@@ -85,7 +85,7 @@ class WorkerProcess:
                 raise WorkerError(message)
             received = os.read(stdout.fileno(), 65536)
             if not received:
-                message = "its process ended"
+                message = "the process has ended"
                 raise WorkerError(message)
             self._unread += received
         line, _, self._unread = self._unread.partition(b"\n")
@@ -93,7 +93,7 @@ class WorkerProcess:
         return answer
 
     def end(self) -> None:
-        """End the process, by force if it does not go when told to."""
+        """End the process. Kill it if it does not end by itself."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()

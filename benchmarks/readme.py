@@ -1,4 +1,4 @@
-"""Puts the figures of a run into the README of the project."""
+"""Writes the figures of a run into the README of the project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROW: Final = re.compile(
 
 
 def write_figures(samples: Samples, path: Path = README) -> bool:
-    """Write how many times as fast as blinker a send is; return whether the row was found."""
+    """Write the speed of a send relative to blinker. Return whether the row was found."""
     compiled, python = (_ratios(samples, engine) for engine in ALDIS)
     if compiled is None or python is None:
         return False

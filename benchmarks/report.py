@@ -1,4 +1,4 @@
-"""Writes the report: who was measured on what, the goals, then every figure."""
+"""Writes the report: the contenders and the machine, the goals, and every figure."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Report:
     """The report of one run.
 
     Args:
-        samples: What was measured.
-        about: What it was measured on.
-        effort: How much was measured.
-        groups: What was asked for.
+        samples: The figures of the run.
+        about: The description of the machine.
+        effort: The effort of the run.
+        groups: The requested groups.
         figure: The file name of the plot, if there is one.
     """
 

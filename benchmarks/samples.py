@@ -1,4 +1,4 @@
-"""What was measured, and what it says: ratios within rounds, their median and their spread."""
+"""The measured figures, and ratios within rounds with their median and their spread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A median, and between what the middle half of the rounds lay."""
+    """A median, and the limits of the middle half of the rounds."""
 
     middle: float
     low: float
@@ -18,7 +18,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Summarise ``values``, of which there is at least one."""
+        """Summarise ``values``. At least one value is needed."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
         low, _, high = quantiles(values, n=4, method="inclusive")
@@ -27,13 +27,13 @@ class Spread:
 
 @dataclass(slots=True)
 class Samples:
-    """The figures of a run: series, contender, round.
+    """The figures of a run, by series, contender and round.
 
     Attributes:
-        series: For each series and contender, what each round measured.
-        versions: The version of each distribution that took part.
-        skipped: Who or what was left out, and why.
-        cut_short: Whether the time was up before everything had been measured as often as planned.
+        series: The figure of each round, by series and contender.
+        versions: The versions of the measured distributions.
+        skipped: The contenders and cases that were left out, with the reasons.
+        cut_short: Whether the time limit ended the run before all planned rounds.
     """
 
     series: dict[str, dict[str, dict[int, float]]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Samples:
 
     @classmethod
     def load(cls, data: Mapping[str, Any]) -> Self:
-        """Return the samples that were written to JSON, where rounds are strings."""
+        """Read samples from JSON. In JSON, the numbers of rounds are strings."""
         series = {
             name: {
                 contender: {int(at): value for at, value in rounds.items()}
@@ -54,22 +54,22 @@ class Samples:
         return cls(series, dict(data["versions"]), dict(data["skipped"]), data["cut_short"])
 
     def add(self, series: str, contender: str, at: int, value: float) -> None:
-        """Note what ``contender`` did in round ``at``."""
+        """Add the figure of ``contender`` in round ``at``."""
         self.series.setdefault(series, {}).setdefault(contender, {})[at] = round(value, 3)
 
     def contenders(self, series: str) -> list[str]:
-        """Return who was measured."""
+        """Return the contenders that were measured."""
         return list(self.series.get(series, {}))
 
     def value(self, series: str, contender: str) -> Spread | None:
-        """Return the absolute figure, or ``None`` if there is none."""
+        """Return the absolute figure, or ``None`` if it was not measured."""
         rounds = self.series.get(series, {}).get(contender)
         return Spread.of(list(rounds.values())) if rounds else None
 
     def ratio(self, series: str, above: str, below: str) -> Spread | None:
-        """Return ``above`` divided by ``below``, taken within each round that has both.
+        """Return ``above`` divided by ``below``, computed within each round that has both.
 
-        Of times: how many times as fast ``below`` is.
+        For times, this is how many times as fast ``below`` is.
         """
         rounds = self.series.get(series, {})
         divided = [
@@ -80,7 +80,7 @@ class Samples:
         return Spread.of(divided) if divided else None
 
     def difference(self, series: str, above: str, below: str, unit: float) -> Spread | None:
-        """Return ``above`` less ``below`` in ``unit``, taken within each round that has both."""
+        """Return ``above`` minus ``below`` in ``unit``, computed within each round with both."""
         rounds = self.series.get(series, {})
         differences = [
             (value - rounds[below][at]) / unit
@@ -90,6 +90,6 @@ class Samples:
         return Spread.of(differences) if differences else None
 
     def median_of(self, series: str, contender: str) -> float | None:
-        """Return the median of the absolute figure, or ``None`` if there is none."""
+        """Return the median of the absolute figure, or ``None`` if it was not measured."""
         spread = self.value(series, contender)
         return None if spread is None else spread.middle

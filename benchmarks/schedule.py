@@ -1,8 +1,8 @@
-"""Takes the measurements, in turns, so that a disturbance of the machine meets everybody alike.
+"""Takes the measurements in turns, so that a busy machine affects all contenders equally.
 
-For every case each contender has one block in each round, in an order that is shuffled anew; ratios
-are later taken within a round. All contenders of a batch run at the same time, in processes of
-their own, and wait while another has its turn.
+For every case, each contender has one block in each round. Each round has a new random order.
+Ratios are later computed within a round. All contenders of a batch run in separate processes and
+wait while another contender is measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Schedule:
 
     Args:
         effort: How much to measure.
-        log: Told about progress, a line at a time.
+        log: A function that gets each line of progress.
     """
 
     def __init__(self, effort: Effort, log: Log) -> None:
@@ -34,10 +34,10 @@ class Schedule:
         self._deadline = time.monotonic() + effort.total_s
 
     def run(self, batches: Sequence[Batch]) -> Samples:
-        """Measure ``batches`` and return what was measured.
+        """Measure ``batches`` and return the samples.
 
-        All of them are measured once before any is launched again, so that a run which has to be
-        cut short has a little of everything.
+        Each batch is measured once before any is started again, so a run that must end early has
+        samples of every batch.
         """
         for launch in range(self._effort.launches):
             for batch in batches:
@@ -54,22 +54,22 @@ class Schedule:
         with ExitStack() as stack:
             workers = []
             for contender in batch.contenders:
-                # Twice the limit: connect and disconnect are timed one after the other.
+                # Twice the limit, because connect and disconnect are timed one after the other.
                 worker = WorkerProcess(contender, 2 * self._effort.limit_s + 10)
                 stack.callback(worker.end)
                 workers.append(worker)
-            for worker in workers:  # they import side by side
-                worker.tell("describe")
+            for worker in workers:  # they import at the same time
+                worker.send("describe")
             workers = [worker for worker in workers if self._introduce(worker)]
             for case in batch.cases:
                 if launch == 0 or not case.once:
                     workers = self._measure(case, workers, launch)
 
     def _introduce(self, worker: WorkerProcess) -> bool:
-        """Note who the worker says it is; false when it cannot take part."""
+        """Read the description of the worker. Return false if it cannot take part."""
         contender = worker.contender
         try:
-            answer = worker.hear()
+            answer = worker.receive()
         except WorkerError as error:
             answer = {"error": str(error)}
         if "error" in answer:
@@ -85,7 +85,7 @@ class Schedule:
     def _measure(
         self, case: Case, workers: Sequence[WorkerProcess], launch: int
     ) -> list[WorkerProcess]:
-        """Measure one case and return the workers that are still there."""
+        """Measure one case and return the workers that still run."""
         self._log(f"launch {launch + 1} of {self._effort.launches}: {case.key}")
         alive = list(workers)
         prepared = [worker for worker in workers if self._prepare(case, worker, alive)]
@@ -116,13 +116,13 @@ class Schedule:
     def _ask(
         self, case: Case, worker: WorkerProcess, alive: list[WorkerProcess], do: str
     ) -> dict[str, float] | None:
-        """Ask; ``None`` when this worker is out of this case, or (not ``alive``) of all."""
+        """Return the answer of a worker, or ``None`` if the worker or the case failed."""
         details = case.request(self._effort) if do == "prepare" else {}
         try:
             answer = worker.ask(do, **details)
         except WorkerError as error:
             alive.remove(worker)
-            worker.end()  # it may still be busy, and would disturb the others
+            worker.end()  # it may still be busy and would slow the others down
             self._skip(f"{worker.contender.title} from {case.key} on", str(error))
             return None
         reason = answer.get("unsupported") or answer.get("error")

@@ -1,4 +1,4 @@
-"""Figures as people read them, and tables of them in Markdown."""
+"""Formats figures and Markdown tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NONE = "\N{EN DASH}"
 
 
 def number(value: float) -> str:
-    """Return ``value`` with three significant digits, and thousands set apart."""
+    """Return ``value`` with three significant digits and separators of thousands."""
     if value == 0:
         return "0"
     for bound, digits in ((10, 2), (100, 1)):
@@ -30,7 +30,7 @@ def ratio(spread: Spread | None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a Markdown table: the first column is text, the others are figures."""
+    """Return a Markdown table. The first column has text, the others have figures."""
     align = ["---", *["---:"] * (len(head) - 1)]
     lines = [head, align, *rows]
     return ["| " + " | ".join(line) + " |" for line in lines] + [""]

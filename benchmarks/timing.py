@@ -1,4 +1,4 @@
-"""The stopwatch: a statement in a loop of its own, run often enough to be measurable."""
+"""The timer. It runs a statement in a loop, often enough to measure it."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import timeit
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from benchmarks.scene import Scene
+from benchmarks.benchmark import Benchmark
 
 _BURSTS: Final = 10
 
 
 class Probe(Protocol):
-    """What a worker measures."""
+    """A measurement of a worker."""
 
     def measure(self) -> dict[str, float]:
         """Measure one block and return its figures by name."""
 
 
 class Loop:
-    """Times one statement: ``ns`` is what a single run of it takes.
+    """Measures one statement. ``ns`` is the time of one run.
 
-    The loop is the one of :mod:`timeit` on :func:`time.perf_counter_ns`: the statement stands in a
-    ``for`` over :func:`itertools.repeat`, its names are local variables, garbage collection is off.
-    A block is ten bursts and its figure that of the fastest: where the machine is busy, some are
-    interrupted by other work, and what that took is not the statement's.
+    The loop is that of :mod:`timeit` on :func:`time.perf_counter_ns`. The statement is the body of
+    a ``for`` over :func:`itertools.repeat`. Its names are local variables. Garbage collection is
+    off. A block has ten bursts, and the fastest one counts, because other programs interrupt some
+    bursts on a busy machine.
 
     Args:
-        scene: What to time.
-        block_ns: How long one block shall last, in nanoseconds.
+        benchmark: The statement to time.
+        block_ns: The duration of one block, in nanoseconds.
     """
 
-    def __init__(self, scene: Scene, block_ns: int) -> None:
-        self.scene = scene
-        setup = "\n".join(f"{name} = _names[{name!r}]" for name in scene.names) or "pass"
+    def __init__(self, benchmark: Benchmark, block_ns: int) -> None:
+        self.benchmark = benchmark
+        setup = "\n".join(f"{name} = _names[{name!r}]" for name in benchmark.names) or "pass"
         self._timer = timeit.Timer(
-            scene.statement,
+            benchmark.statement,
             setup,
             timer=time.perf_counter_ns,
-            globals={"_names": scene.names},
+            globals={"_names": benchmark.names},
         )
         self.loops = self._autorange(block_ns / _BURSTS)
 
     def measure(self) -> dict[str, float]:
-        """Time one block, after a burst to wake the caches up."""
+        """Time one block, after a burst that warms up the caches."""
         _, *bursts = (self._timer.timeit(self.loops) for _ in range(_BURSTS + 1))
         return {"ns": min(bursts) / self.loops}
 
@@ -57,9 +57,9 @@ class Loop:
         return max(1, round(loops * burst_ns / taken))
 
 
-def count_receivers(scene: Scene) -> int:
-    """Run the statement once and return how many receivers were called."""
-    code = compile(scene.statement, "<statement>", "exec")
+def count_receivers(benchmark: Benchmark) -> int:
+    """Run the statement once and return the number of called receivers."""
+    code = compile(benchmark.statement, "<statement>", "exec")
     called = 0
 
     def watch(frame: FrameType, event: str, _argument: Any) -> None:
@@ -68,14 +68,14 @@ def count_receivers(scene: Scene) -> int:
 
     sys.setprofile(watch)
     try:
-        exec(code, dict(scene.names))  # noqa: S102 - the statement is ours
+        exec(code, dict(benchmark.names))  # noqa: S102 - the statement is part of the benchmarks
     finally:
         sys.setprofile(None)
     return called
 
 
-def settle() -> None:
-    """Collect garbage, and take what lives now out of later collections."""
+def freeze_garbage() -> None:
+    """Collect garbage, and exclude all living objects from later collections."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The Flask app whose requests are timed; whoever imports this has chosen what it runs on."""
+"""The Flask app whose requests are timed. The importing module chooses its signal library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Flask, flash, render_template
 from jinja2 import DictLoader
 from werkzeug.test import EnvironBuilder
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 CORE_SIGNALS = (
     "appcontext_pushed",
@@ -29,9 +29,9 @@ CORE_SIGNALS = (
 def make_app() -> Flask:
     """Make an app with one view for each kind of request."""
     app = Flask(__name__)
-    app.secret_key = "not a secret: nothing here is worth one"  # noqa: S105
+    app.secret_key = "not a secret, because the app has no users"  # noqa: S105
     app.jinja_loader = DictLoader({"page.html": "<p>Hello {{ name }}!</p>"})
-    app.logger.disabled = True  # the failing request would print its traceback each time
+    app.logger.disabled = True  # the failing request would log its traceback each time
 
     @app.get("/plain")
     def plain() -> str:
@@ -49,31 +49,31 @@ def make_app() -> Flask:
     return app
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd's number of receivers to each core signal, and call the app.
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the participants' number of receivers to each core signal, and call the app.
 
     The receivers are weakly connected functions, for any sender. The request is a direct WSGI call
-    of the app, with an environment of its own each time, and the whole of its answer is read.
+    of the app with a new environment each time. The whole response is read.
 
     Args:
-        crowd: Its shape names the view that is called.
+        participants: Their shape names the view.
     """
     keep = []
     for name in CORE_SIGNALS:
         signal = getattr(flask.signals, name)
         signal.receivers.clear()
-        signal._clear_state()  # noqa: SLF001 - what the fixtures of blinker's users do
-        for receiver in Crowd("open", crowd.size).receivers():
+        signal._clear_state()  # noqa: SLF001 - test fixtures of blinker's users call it, too
+        for receiver in Participants("open", participants.size).receivers():
             signal.connect(receiver)
             keep.append(receiver)
     app = make_app()
-    builder = EnvironBuilder(path=f"/{crowd.shape}")
+    builder = EnvironBuilder(path=f"/{participants.shape}")
     names = {"request": _requester(app.wsgi_app, builder.get_environ())}
-    return Scene("request()", names, keep)
+    return Benchmark("request()", names, keep)
 
 
 def engine() -> str:
-    """Return the name of the module that the class of Flask's signals is from."""
+    """Return the module of the class of Flask's signals."""
     return type(flask.signals.request_started).__module__
 
 

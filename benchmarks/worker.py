@@ -1,7 +1,7 @@
 """The process of one contender: ``python -m benchmarks.worker MODULE``.
 
-Requests come in on standard input and answers go out on standard output, a JSON object a line. It
-ends when its input does. Whatever else is printed goes to standard error.
+The process reads requests from standard input and writes answers to standard output. Each line is a
+JSON object. The process ends when its input ends. All other output goes to standard error.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Callable
 from importlib import import_module, metadata
 from typing import Any
 
+from benchmarks.benchmark import Participants, UnsupportedError
 from benchmarks.growth import Growth, Memory, TooSlowError
 from benchmarks.importing import Import
-from benchmarks.scene import Crowd, UnsupportedError
-from benchmarks.timing import Loop, Probe, count_receivers, settle
+from benchmarks.timing import Loop, Probe, count_receivers, freeze_garbage
 
 Answer = dict[str, Any]
 
@@ -34,7 +34,7 @@ class Worker:
         self._probe: Probe | None = None
 
     def describe(self, _request: Answer) -> Answer:
-        """Return the version of what is measured, and which engine it is."""
+        """Return the version of the contender and the name of its engine."""
         distribution = self._contender.DISTRIBUTION
         try:
             version = distribution and metadata.version(distribution)
@@ -47,19 +47,19 @@ class Worker:
         }
 
     def prepare(self, request: Answer) -> Answer:
-        """Set the requested case up, and find out how often to run it."""
-        # Signals go first, then their receivers: a receiver's death can be dear while they live.
-        settle()
+        """Set up the requested case, and find the number of repetitions."""
+        # Free the signals before their receivers: the death of a connected receiver can be slow.
+        freeze_garbage()
         self._probe = None
-        settle()
+        freeze_garbage()
         self._probe = self._make_probe(request)
-        settle()
+        freeze_garbage()
         return {"loops": getattr(self._probe, "loops", None)}
 
     def measure(self, _request: Answer) -> Answer:
-        """Measure one block of the case that was prepared."""
+        """Measure one block of the prepared case."""
         if self._probe is None:
-            message = "nothing was prepared"
+            message = "no case was prepared"
             raise RuntimeError(message)
         return self._probe.measure()
 
@@ -73,38 +73,38 @@ class Worker:
             return Memory(self._contender.Signal, what, size)
         if request["probe"] == "import":
             return Import(self._contender.DISTRIBUTION)
-        scene = self._contender.scene(Crowd(what, size))
-        called = count_receivers(scene)
-        if scene.runs is not None and called != scene.runs:
-            message = f"a send called {called} receivers instead of {scene.runs}"
+        benchmark = self._contender.benchmark(Participants(what, size))
+        called = count_receivers(benchmark)
+        if benchmark.runs is not None and called != benchmark.runs:
+            message = f"a send called {called} receivers instead of {benchmark.runs}"
             raise RuntimeError(message)
-        return Loop(scene, request["block_ns"])
+        return Loop(benchmark, request["block_ns"])
 
 
 def answer(handlers: dict[str, Callable[[Answer], Answer]], request: Answer) -> Answer:
-    """Answer one request; whatever goes wrong is an answer too, since others are waiting."""
+    """Answer one request. An error is an answer, too, because other contenders wait."""
     try:
         return handlers[request["do"]](request)
     except UnsupportedError as limit:
         return {"unsupported": str(limit)}
     except TooSlowError as limit:
         return {"error": str(limit)}
-    except Exception as error:  # noqa: BLE001 - the parent names it and goes on without us
+    except Exception as error:  # noqa: BLE001 - the parent reports the error and continues
         return {"error": reason(error)}
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong, without the place on this machine that import errors name."""
+    """Return the text of an error, without the path in an import error."""
     return re.sub(r" \(/[^)]*\)", "", f"{type(error).__name__}: {error}")
 
 
 def main(module: str) -> None:
-    """Serve requests until there are no more."""
+    """Answer requests until the input ends."""
     with os.fdopen(os.dup(1), "w", buffering=1) as replies:
         os.dup2(2, 1)
         try:
             worker = Worker(module)
-        except Exception as error:  # noqa: BLE001 - a peer that is not installed, above all
+        except Exception as error:  # noqa: BLE001 - for example, a library is not installed
             print(json.dumps({"error": reason(error)}), file=replies)
             return
         handlers = {

@@ -1,7 +1,7 @@
-"""Who is measured. Each library is one file here, which imports it at the top.
+"""The measured contenders. Each library has a file here that imports it at the top.
 
-Such a module has ``DISTRIBUTION``, what to ask for a version, and ``scene(crowd)``, which connects
-the crowd's receivers and returns the send to time.
+Each module has ``DISTRIBUTION``, the name of the package, and ``benchmark(participants)``. That
+function connects the receivers of the participants and returns the send to time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STRICT: Final = {"ALDIS_STRICT": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One library, and one way of using it.
+    """A library and a way to use it.
 
     Attributes:
         key: Its name in the data and on the command line.

@@ -4,19 +4,19 @@ from sqlalchemy.orm import Session
 
 from aldis import Signal
 from aldis.receivers import after_commit
+from benchmarks.benchmark import Benchmark, Participants
 from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
-from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd, and send in a transaction that is committed."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers, and send in a transaction that is committed."""
     session, signal = Session(), Signal()
     deferred = after_commit(session=lambda: session)
-    keep = [deferred(receiver) for receiver in crowd.receivers()]
+    keep = [deferred(receiver) for receiver in participants.receivers()]
     for receiver in keep:
         signal.connect(receiver)
-    names = {"session": session, "signal": signal, "sender": crowd.sender}
+    names = {"session": session, "signal": signal, "sender": participants.sender}
     statement = "with session.begin():\n    signal.send(sender, a=1)"
-    return Scene(statement, names, keep, crowd.size)
+    return Benchmark(statement, names, keep, participants.size)

@@ -1,14 +1,14 @@
 """aldis, sending to async receivers."""
 
+from benchmarks.benchmark import Benchmark, Participants, run_coroutine
 from benchmarks.contenders import aldis
 from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
-from benchmarks.scene import Crowd, Scene, run_coroutine
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and await a send."""
-    plain = aldis.scene(crowd)
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and await a send."""
+    plain = aldis.benchmark(participants)
     names = {**plain.names, "run": run_coroutine}
-    return Scene("run(signal.asend(sender, a=1))", names, plain.keep, plain.runs)
+    return Benchmark("run(signal.asend(sender, a=1))", names, plain.keep, plain.runs)

@@ -1,21 +1,21 @@
 """aldis, and a signal with a contract."""
 
 from aldis import ANY, Namespace
+from benchmarks.benchmark import Benchmark, Participants, Sender
 from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
-from benchmarks.scene import Crowd, Scene, Sender
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
 
     @Namespace().define
     def measured(sender: Sender, /, *, a: int) -> None:
         """Sent to be timed."""
 
-    keep = list(crowd.connections(ANY))
+    keep = list(participants.connections(ANY))
     for receiver, sender in keep:
         measured.connect(receiver, sender=sender)
-    names = {"signal": measured, "sender": crowd.sender}
-    return Scene("signal.send(sender, a=1)", names, keep, crowd.size)
+    names = {"signal": measured, "sender": participants.sender}
+    return Benchmark("signal.send(sender, a=1)", names, keep, participants.size)

@@ -1,17 +1,17 @@
-"""aldis with somebody watching: an observer that is told of everything and does nothing with it."""
+"""aldis with an observer that is notified of everything and does nothing."""
 
 from aldis.core import observers
+from benchmarks.benchmark import Benchmark, Participants
 from benchmarks.contenders import aldis
 from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
-from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
     observers.attach(OBSERVER)
-    return aldis.scene(crowd)
+    return aldis.benchmark(participants)
 
 
 OBSERVER = observers.Observer()

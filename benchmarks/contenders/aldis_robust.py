@@ -1,13 +1,13 @@
 """aldis, sending robustly."""
 
+from benchmarks.benchmark import Benchmark, Participants
 from benchmarks.contenders import aldis
 from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
-from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
-    plain = aldis.scene(crowd)
-    return Scene("signal.send_robust(sender, a=1)", plain.names, plain.keep, plain.runs)
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
+    plain = aldis.benchmark(participants)
+    return Benchmark("signal.send_robust(sender, a=1)", plain.names, plain.keep, plain.runs)

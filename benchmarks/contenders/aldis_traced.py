@@ -3,19 +3,19 @@
 from contextlib import AbstractContextManager
 
 from aldis.observe import Trace, trace
+from benchmarks.benchmark import Benchmark, Participants
 from benchmarks.contenders import aldis
 from benchmarks.contenders.aldis import DISTRIBUTION, ENGINE
-from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send. The trace ends with the process."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send. The trace ends with the process."""
     if not TRACES:
         TRACES.append(trace())
         TRACES[0].__enter__()
-    return aldis.scene(crowd)
+    return aldis.benchmark(participants)
 
 
 TRACES: list[AbstractContextManager[Trace]] = []

@@ -1,15 +1,15 @@
 from blinker import ANY, Signal
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 DISTRIBUTION = "blinker"
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
     signal = Signal()
-    keep = list(crowd.connections(ANY))
+    keep = list(participants.connections(ANY))
     for receiver, sender in keep:
         signal.connect(receiver, sender=sender)
-    names = {"signal": signal, "sender": crowd.sender}
-    return Scene("signal.send(sender, a=1)", names, keep, crowd.size)
+    names = {"signal": signal, "sender": participants.sender}
+    return Benchmark("signal.send(sender, a=1)", names, keep, participants.size)

@@ -2,16 +2,16 @@
 
 from django.dispatch import Signal
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 DISTRIBUTION = "Django"
 
 
-def scene(crowd: Crowd, *, use_caching: bool = False) -> Scene:
-    """Connect the crowd to a new signal, and send."""
+def benchmark(participants: Participants, *, use_caching: bool = False) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
     signal = Signal(use_caching=use_caching)
-    keep = list(crowd.connections(None, "sender, a, signal"))
+    keep = list(participants.connections(None, "sender, a, signal"))
     for receiver, sender in keep:
         signal.connect(receiver, sender=sender)
-    names = {"signal": signal, "sender": crowd.sender}
-    return Scene("signal.send(sender, a=1)", names, keep, crowd.size)
+    names = {"signal": signal, "sender": participants.sender}
+    return Benchmark("signal.send(sender, a=1)", names, keep, participants.size)

@@ -1,12 +1,12 @@
 """Django's dispatcher as its model signals use it: the receivers of a sender are cached."""
 
+from benchmarks.benchmark import Benchmark, Participants
 from benchmarks.contenders import django
 from benchmarks.contenders.django import DISTRIBUTION
-from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "scene"]
+__all__ = ["DISTRIBUTION", "benchmark"]
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
-    return django.scene(crowd, use_caching=True)
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
+    return django.benchmark(participants, use_caching=True)

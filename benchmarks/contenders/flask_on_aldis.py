@@ -2,10 +2,10 @@ import aldis.as_blinker  # noqa: F401 - before anything imports flask
 from benchmarks import webapp
 from benchmarks.contenders.aldis import ENGINE
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 DISTRIBUTION = "Flask"
-scene = webapp.scene
+benchmark = webapp.benchmark
 
 if not webapp.engine().startswith("aldis"):
     message = f"Flask runs on {webapp.engine()}, not on aldis"

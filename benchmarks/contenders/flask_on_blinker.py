@@ -1,7 +1,7 @@
 from benchmarks import webapp
 
 DISTRIBUTION = "Flask"
-scene = webapp.scene
+benchmark = webapp.benchmark
 
 if not webapp.engine().startswith("blinker"):
     message = f"Flask runs on {webapp.engine()}, not on blinker"

@@ -6,18 +6,18 @@ from flask import Flask
 
 from aldis.flask import Aldis
 from benchmarks import webapp
+from benchmarks.benchmark import Benchmark, Participants
 from benchmarks.contenders.aldis import ENGINE
-from benchmarks.scene import Crowd, Scene
 
-__all__ = ["DISTRIBUTION", "ENGINE", "scene"]
+__all__ = ["DISTRIBUTION", "ENGINE", "benchmark"]
 
 DISTRIBUTION = "Flask"
 
 _make_app = webapp.make_app
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd and call an app that has the extension."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers and call an app that has the extension."""
     extension = Aldis()
 
     def make_app() -> Flask:
@@ -26,4 +26,4 @@ def scene(crowd: Crowd) -> Scene:
         return app
 
     webapp.make_app = make_app  # nobody else is in this process
-    return webapp.scene(crowd)
+    return webapp.benchmark(participants)

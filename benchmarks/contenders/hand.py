@@ -1,15 +1,17 @@
-"""The calls written out by hand, the answers dropped: ``receiver_0(sender, a=1)`` and so on.
+"""The calls written by hand, without a list of results: ``receiver_0(sender, a=1)`` and so on.
 
-With no receivers that is the empty loop, whose cost is in every other figure too.
+Without receivers, this is the empty loop. Its time is part of every other figure.
 """
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 DISTRIBUTION = None
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Call the crowd."""
-    receivers = {f"receiver_{n}": receiver for n, receiver in enumerate(crowd.receivers())}
+def benchmark(participants: Participants) -> Benchmark:
+    """Call the receivers."""
+    receivers = {f"receiver_{n}": receiver for n, receiver in enumerate(participants.receivers())}
     statement = "\n".join(f"{name}(sender, a=1)" for name in receivers) or "pass"
-    return Scene(statement, {"sender": crowd.sender, **receivers}, None, crowd.size)
+    return Benchmark(
+        statement, {"sender": participants.sender, **receivers}, None, participants.size
+    )

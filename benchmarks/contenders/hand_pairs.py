@@ -1,15 +1,17 @@
-"""The calls written out by hand, and their answers in the list of pairs that blinker returns.
+"""The calls written by hand, with the results in a list of pairs, as blinker returns it.
 
 ``[(receiver_0, receiver_0(sender, a=1)), …]``: one display, no loop, no ``append``.
 """
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 DISTRIBUTION = None
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Call the crowd."""
-    receivers = {f"receiver_{n}": receiver for n, receiver in enumerate(crowd.receivers())}
+def benchmark(participants: Participants) -> Benchmark:
+    """Call the receivers."""
+    receivers = {f"receiver_{n}": receiver for n, receiver in enumerate(participants.receivers())}
     statement = "[" + ", ".join(f"({name}, {name}(sender, a=1))" for name in receivers) + "]"
-    return Scene(statement, {"sender": crowd.sender, **receivers}, None, crowd.size)
+    return Benchmark(
+        statement, {"sender": participants.sender, **receivers}, None, participants.size
+    )

@@ -1,10 +1,10 @@
-"""pluggy: one plugin for each receiver; only answers that are not None come back."""
+"""pluggy with one plugin for each receiver. It returns only values that are not None."""
 
 from types import ModuleType
 
 import pluggy
 
-from benchmarks.scene import Crowd, Scene, UnsupportedError
+from benchmarks.benchmark import Benchmark, Participants, UnsupportedError
 
 DISTRIBUTION = "pluggy"
 _PROJECT = "measured"
@@ -17,16 +17,16 @@ class Specification:
         """Called to be timed."""
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
-    if crowd.shape in {"methods", "open"}:
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
+    if participants.shape in {"methods", "open"}:
         message = "a plugin's hook is a function with the arguments that it names"
         raise UnsupportedError(message)
     manager = pluggy.PluginManager(_PROJECT)
     manager.add_hookspecs(Specification)
-    for number, receiver in enumerate(crowd.of_any_sender()):
+    for number, receiver in enumerate(participants.of_any_sender()):
         plugin = ModuleType(f"plugin_{number}")
         plugin.measured = _implementation(receiver)  # type: ignore[attr-defined]
         manager.register(plugin)
-    names = {"hook": manager.hook, "sender": crowd.sender}
-    return Scene("hook.measured(sender=sender, a=1)", names, None, crowd.size)
+    names = {"hook": manager.hook, "sender": participants.sender}
+    return Benchmark("hook.measured(sender=sender, a=1)", names, None, participants.size)

@@ -2,7 +2,7 @@
 
 import psygnal
 
-from benchmarks.scene import Crowd, Scene, UnsupportedError
+from benchmarks.benchmark import Benchmark, Participants, UnsupportedError
 
 DISTRIBUTION = "psygnal"
 
@@ -11,14 +11,14 @@ class Emitter:
     measured = psygnal.Signal(object, int)
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
-    if crowd.shape == "open":
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
+    if participants.shape == "open":
         message = "it passes no keyword arguments"
         raise UnsupportedError(message)
     emitter = Emitter()
-    keep = crowd.of_any_sender()
+    keep = participants.of_any_sender()
     for receiver in keep:
         emitter.measured.connect(receiver)
-    names = {"signal": emitter.measured, "sender": crowd.sender}
-    return Scene("signal.emit(sender, 1)", names, (emitter, keep), crowd.size)
+    names = {"signal": emitter.measured, "sender": participants.sender}
+    return Benchmark("signal.emit(sender, 1)", names, (emitter, keep), participants.size)

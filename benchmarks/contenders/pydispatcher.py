@@ -2,16 +2,16 @@
 
 from pydispatch import dispatcher
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 DISTRIBUTION = "PyDispatcher"
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
     signal = object()
-    keep = list(crowd.connections(dispatcher.Any))
+    keep = list(participants.connections(dispatcher.Any))
     for receiver, sender in keep:
         dispatcher.connect(receiver, signal=signal, sender=sender)
-    names = {"send": dispatcher.send, "signal": signal, "sender": crowd.sender}
-    return Scene("send(signal, sender, a=1)", names, keep, crowd.size)
+    names = {"send": dispatcher.send, "signal": signal, "sender": participants.sender}
+    return Benchmark("send(signal, sender, a=1)", names, keep, participants.size)

@@ -1,16 +1,16 @@
-"""pyee, which holds its receivers strongly and drops their answers."""
+"""pyee, which holds its receivers strongly and drops their return values."""
 
 from pyee.base import EventEmitter
 
-from benchmarks.scene import Crowd, Scene
+from benchmarks.benchmark import Benchmark, Participants
 
 DISTRIBUTION = "pyee"
 
 
-def scene(crowd: Crowd) -> Scene:
-    """Connect the crowd to a new signal, and send."""
+def benchmark(participants: Participants) -> Benchmark:
+    """Connect the receivers to a new signal, and send."""
     emitter = EventEmitter()
-    for receiver in crowd.of_any_sender():
+    for receiver in participants.of_any_sender():
         emitter.add_listener("measured", receiver)
-    names = {"emitter": emitter, "sender": crowd.sender}
-    return Scene("emitter.emit('measured', sender, a=1)", names, None, crowd.size)
+    names = {"emitter": emitter, "sender": participants.sender}
+    return Benchmark("emitter.emit('measured', sender, a=1)", names, None, participants.size)

@@ -41,7 +41,7 @@ def _sent(name):
 
     try:
         kind = type(name, (ValueError,), {})
-    except ValueError:  # Python refuses such a name of a type
+    except ValueError:  # Python refuses this name for a type
         kind = ValueError
 
     def fail(sender, **extra):
@@ -66,7 +66,7 @@ def _in_colour(name):
     pytest.importorskip("rich")
     stream = Terminal()
     _sent(name)[0].print(title="title", file=stream)
-    # The escapes of the colours are those of rich.
+    # rich prints the escape sequences of the colours.
     return stream.getvalue().replace("\x1b[", "")
 
 
@@ -138,7 +138,7 @@ def test_every_line_is_printable(write, name):
 
 
 def test_a_trace_has_a_limit_of_text():
-    """A trace keeps a part of long names and errors only."""
+    """A trace keeps only a part of long names and errors."""
     signal = aldis.NamedSignal("n" * 100_000)
 
     def fail(sender, **extra):
@@ -162,7 +162,7 @@ def test_a_trace_has_a_limit_of_text():
     "sender", [10**10_000, -(10**10_000), "x" * 10**6], ids=["number", "negative number", "text"]
 )
 def test_a_long_sender_has_a_short_text(sender):
-    """Not even a number that Python refuses to write makes the text long, or raises."""
+    """The text is short even for a number that Python refuses to convert to text."""
     assert len(describe_sender(sender)) <= 60
 
 

@@ -1,4 +1,4 @@
-"""``Aldis(app, trace=...)``: the tree of each request on the terminal of a running server."""
+"""``Aldis(app, trace=...)`` prints the tree of each request on the terminal of a server."""
 
 import io
 import re
@@ -67,11 +67,11 @@ def make_app(**options):
 
 
 def without_times(text):
-    """Return the lines without durations and places."""
+    """Return the lines without durations and locations."""
     return re.sub(r"(, )?[0-9.]+(e[+-]\d+)? (µs|ms|s)|  \S+\.py:\d+", "", text).splitlines()
 
 
-class TestWhatIsPrinted:
+class TestPrintedTrees:
     def test_a_request_with_a_receiver(self, capsys):
         """The tree goes to the standard error. Flask's signals without receivers are left out."""
         make_app(trace=True).test_client().get("/pay/7?secret=x").close()
@@ -84,8 +84,8 @@ class TestWhatIsPrinted:
         ] == without_times(printed.err)
 
     @pytest.mark.parametrize("path", ["/empty", "/static/logo.png"])
-    def test_nothing_for_empty_trees_and_static_files(self, path, capsys):
-        """A success without receivers, and a static file even with receivers, print nothing."""
+    def test_empty_trees_and_static_files_are_not_printed(self, path, capsys):
+        """A successful request without receivers prints nothing. A static file never prints."""
         app = make_app(trace=True)
         if path != "/empty":
             flask.request_started.connect(thank, app)
@@ -93,7 +93,7 @@ class TestWhatIsPrinted:
         assert "" == capsys.readouterr().err
 
     def test_a_failure_is_printed_even_if_it_is_empty(self, capsys, monkeypatch):
-        """The first line tells the outcome."""
+        """The first line shows the outcome."""
         app = make_app(trace=True)
         monkeypatch.setattr(app.logger, "disabled", True)  # all apps of this name have one logger
         client = app.test_client()
@@ -121,7 +121,7 @@ class TestWhatIsPrinted:
         assert "sent by 'in the stream'" in capsys.readouterr().err
 
     def test_an_abandoned_response_ends_its_trace(self):
-        """A response that nobody reads keeps no observer attached."""
+        """If the server does not read a response to its end, the observer is detached."""
         make_app(trace=True).test_client().get("/stream").close()
         assert not observers.is_enabled()
 
@@ -143,7 +143,7 @@ class TestOptions:
     )
     @pytest.mark.parametrize("by_config", [False, True])
     def test_paths(self, option, shown, by_config, capsys):
-        """A path chooses the requests to it and below it; a pattern chooses what it matches."""
+        """A path selects requests to it and below it. A pattern selects the matching paths."""
         if by_config:
             app = flask.Flask("shop")
             app.config["ALDIS_TRACE"] = option
@@ -157,7 +157,7 @@ class TestOptions:
         assert shown == [int(each) for each in found]
 
     def test_a_callable_gets_each_request(self, capsys):
-        """It gets the facts and the trace, and nothing is printed."""
+        """The callable gets the request's data and its trace, and no tree is printed."""
         seen = []
         make_app(trace=seen.append).test_client().get("/pay/7").close()
         [request] = seen
@@ -173,8 +173,8 @@ class TestOptions:
         assert request.seconds > 0
         assert "" == capsys.readouterr().err
 
-    def test_a_callable_that_raises_does_not_break_the_answer(self, caplog):
-        """Its error is logged."""
+    def test_a_callable_that_raises_does_not_affect_the_response(self, caplog):
+        """The error of the callable is logged."""
 
         def fail(request):
             raise ValueError
@@ -187,12 +187,12 @@ class TestOptions:
         [(7, TypeError), ([], TypeError), ("pay", ValueError), ([7], ValueError)],
     )
     def test_a_wrong_option_is_an_error(self, option, error):
-        """The message shows the forms."""
+        """The message shows the valid forms."""
         with pytest.raises(error, match="'/pay'"):
             make_app(trace=option)
 
     def test_two_extensions_print_once(self, capsys):
-        """A second ``Aldis(app)`` prints nothing again."""
+        """A second ``Aldis(app)`` does not print the trees again."""
         app = make_app(trace=True)
         aldis.flask.Aldis(app, trace=True)
         app.test_client().get("/pay/7").close()
@@ -210,7 +210,7 @@ class File(io.StringIO):
         self.writes = []
 
     def isatty(self):
-        """Tell whether this is a terminal."""
+        """Return whether this file is a terminal."""
         return self.terminal
 
     def write(self, text):
@@ -233,7 +233,7 @@ class TestOutput:
         return file.getvalue()
 
     def test_colours_only_on_a_terminal(self, monkeypatch):
-        """``NO_COLOR`` switches them off."""
+        """``NO_COLOR`` turns colours off."""
         monkeypatch.delenv("NO_COLOR", raising=False)
         monkeypatch.setenv("TERM", "xterm")
         assert "\x1b[" not in self.printed(File(), monkeypatch)
@@ -243,20 +243,20 @@ class TestOutput:
 
     @pytest.mark.parametrize("terminal", [False, True])
     def test_one_write_for_a_tree_in_the_encoding_of_the_file(self, terminal, monkeypatch):
-        """An encoding without box characters gets others, and threads cannot mix their trees."""
+        """Other encodings get ASCII characters. One write keeps the trees of threads apart."""
         file = Ascii(terminal=terminal)
         assert "order_paid" in self.printed(file, monkeypatch)
         [text] = filter(None, file.writes)
         text.encode("ascii")
 
     def test_without_a_standard_error(self, monkeypatch):
-        """A program without a terminal still answers."""
+        """An app without a standard error still responds."""
         monkeypatch.setattr("sys.stderr", None)
         assert "paid" == make_app(trace=True).test_client().get("/pay/7").text
 
 
 def test_each_thread_of_a_server_prints_its_own_request():
-    """Each tree holds the sends of its own request, and comes before the end of the answer."""
+    """Each tree has only the sends of its request. It is printed before the response ends."""
     seen, together = {}, threading.Barrier(4)
 
     @order_paid.connect
@@ -278,7 +278,7 @@ def test_each_thread_of_a_server_prints_its_own_request():
 
 @pytest.mark.parametrize("trace", [True, "/pay"])
 def test_quart(trace, capfd):
-    """A Quart app on Hypercorn prints the trees of its requests, not those of static files."""
+    """A Quart app on Hypercorn prints the trees of requests, but not of static files."""
     app = quart.Quart("shop")
     aldis.quart.Aldis(app, trace=trace)
 

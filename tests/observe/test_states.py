@@ -1,4 +1,4 @@
-"""The tree shows what each delivery mode did, and hides the receivers and frames of aldis."""
+"""The tree shows the result of each delivery mode. It hides receivers and frames of aldis."""
 
 import gc
 import logging
@@ -36,7 +36,7 @@ def outbox(engine):
 
 @pytest.fixture
 def session(engine, outbox):
-    """Give a session in a transaction, in use by the outbox."""
+    """Give a session in a transaction. The outbox uses it."""
     with Session(engine) as session, outbox.using(session):
         session.begin()
         yield session
@@ -88,22 +88,22 @@ class TestRecorded:
             (["shop.receipt", "shop.parcel"].index(row.receiver), row.id) for row in rows(outbox)
         ] == shown
 
-    def test_without_a_transaction_it_is_recorded_at_once(self, engine, outbox):
-        """A send in a transaction of its own shows the id at once."""
+    def test_without_a_transaction_the_delivery_is_recorded_at_once(self, engine, outbox):
+        """The send gets a transaction from aldis, and the node has the id at once."""
         connect_durable()
         with Session(engine) as session, outbox.using(session), trace() as seen:
             order_paid.send("harbour", order_id=7)
         assert [("recorded", rows(outbox)[0].id)] == states(seen)
 
-    def test_in_a_connection(self, engine, outbox):
-        """A send in the transaction of a connection shows the id."""
+    def test_a_send_in_the_transaction_of_a_connection(self, engine, outbox):
+        """The node has the id of the delivery."""
         connect_durable()
         with engine.begin() as connection, outbox.using(connection), trace() as seen:
             order_paid.send("harbour", order_id=7)
         assert [("recorded", rows(outbox)[0].id)] == states(seen)
 
-    def test_in_a_store_elsewhere(self, engine):
-        """A store outside the database reports the id, too, after the commit."""
+    def test_a_store_outside_of_the_database(self, engine):
+        """The store reports the id after the commit."""
         connect_durable()
         outbox = Outbox(store=MemoryStore())
         with Session(engine) as session, outbox.using(session), session.begin(), trace() as seen:
@@ -155,13 +155,13 @@ class TestAfterCommit:
         assert "s  after the commit  " in second
 
     def test_called_at_once_without_a_transaction(self, engine, outbox, thank):
-        """It is an ordinary call then."""
+        """The receiver has an ordinary call."""
         with Session(engine) as session, outbox.using(session), trace() as seen:
             order_paid.send("harbour", order_id=7)
         assert [("called", None)] == states(seen)
 
     def test_an_error_at_once_is_shown(self, engine, outbox):
-        """The delivery mode hides the error from the sender, but not from the tree."""
+        """The sender does not see the error, but the tree shows it."""
 
         @order_paid.connect
         @after_commit
@@ -183,7 +183,7 @@ class TestAfterCommit:
         assert [("rolled back", None)] == states(seen)
 
     def test_strict_mode_warns_about_a_forgotten_commit(self, session, thank):
-        """The warning names the receiver; without strict mode, only the tree shows it."""
+        """The warning names the receiver. Without strict mode, only the tree shows the problem."""
         with trace() as seen:
             order_paid.send("harbour", order_id=7)
             session.close()
@@ -194,8 +194,8 @@ class TestAfterCommit:
         with pytest.warns(StrictWarning, match=r"thank \(.*\) waited .* the session"):
             session.close()
 
-    def test_strict_mode_warns_about_a_session_that_is_thrown_away(self, engine, outbox, thank):
-        """A session that nobody closes is noticed when it is collected."""
+    def test_strict_mode_warns_about_a_session_that_is_never_closed(self, engine, outbox, thank):
+        """The warning appears when the garbage collector frees the session."""
         aldis.set_strict()
         session = Session(engine)
         session.begin()
@@ -205,7 +205,7 @@ class TestAfterCommit:
             del session
             gc.collect()
 
-    def test_a_rollback_is_not_forgotten(self, session, thank):
+    def test_strict_mode_accepts_a_rollback(self, session, thank):
         """An explicit rollback causes no warning."""
         aldis.set_strict()
         order_paid.send("harbour", order_id=7)
@@ -238,7 +238,7 @@ class TestAfterCommit:
 
 
 class TestHidden:
-    def test_aldis_own_receivers_are_in_no_tree_and_no_list(self, engine):
+    def test_trees_and_lists_hide_the_receivers_of_aldis(self, engine):
         """The receivers of the extension and of captured_templates are not shown."""
         app = flask.Flask("shop")
         Aldis(app, outbox=Outbox(engine=engine), strict=True)
@@ -257,7 +257,7 @@ class TestHidden:
 
 @pytest.mark.parametrize("how", ["robust", "send_robust", "after_commit", "continue_on_error"])
 def test_a_logged_traceback_has_no_frame_of_aldis(how, session, caplog):
-    """The traceback begins in the receiver, and a send inside it leaves no frame."""
+    """The traceback begins in the receiver. A send inside the receiver adds no frame."""
     inner = aldis.Signal()
 
     @inner.connect
@@ -271,7 +271,7 @@ def test_a_logged_traceback_has_no_frame_of_aldis(how, session, caplog):
     mode = {"robust": robust, "after_commit": after_commit}.get(how)
     receiver = outer if mode is None else mode(outer)
     signal.connect(receiver)
-    with trace():  # the slow path has the most frames
+    with trace():  # with a trace, a send has the most frames
         if how == "continue_on_error":
             signal.continue_on_error = True
             with pytest.raises(ValueError, match="lamp out"):
@@ -286,7 +286,7 @@ def test_a_logged_traceback_has_no_frame_of_aldis(how, session, caplog):
 
 def test_flask_logs_a_traceback_without_frames_of_aldis(caplog):
     """The traceback of a 500 leads from the view to the receiver."""
-    app = flask.Flask("failing shop")  # with a logger that no other test uses
+    app = flask.Flask("failing shop")  # no other test uses this logger
     Aldis(app)
     signal = aldis.Signal()
 

@@ -1,4 +1,4 @@
-"""The tree of what was sent: nodes, limits, times, errors and the drawing."""
+"""The tree of sends: nodes, limits, times, errors and the printed form."""
 
 import re
 from contextvars import Context
@@ -30,15 +30,15 @@ async def wait(sender, **extra):
 
 
 def shape_of(node):
-    """Reduce a node to its name and its children's."""
+    """Return the names of a node and of its children."""
     if isinstance(node, EmissionNode):
         return node.signal, [shape_of(call) for call in node.calls]
     return node.receiver, [shape_of(emission) for emission in node.emissions]
 
 
 class TestNodes:
-    def test_the_facts_of_a_send(self, shop):
-        """A node has the signal, sender, method, arguments, thread and duration, in words."""
+    def test_the_node_of_a_send(self, shop):
+        """The node has the signal, sender, method, arguments, thread and duration as text."""
         with trace() as seen:
             shop.signal("paid").send("north", order_id=7, total=3)
         [node] = seen.roots
@@ -49,8 +49,8 @@ class TestNodes:
         assert expected == node
         assert node.unheard
 
-    def test_the_facts_of_a_call(self, shop):
-        """A receiver's node has its name, place, kind and duration."""
+    def test_the_node_of_a_call(self, shop):
+        """The node has the receiver's name, location, kind and the duration."""
         paid = shop.signal("paid")
         paid.connect(receive)
         with trace() as seen:
@@ -60,8 +60,8 @@ class TestNodes:
         assert 0 < call.nanoseconds <= seen.roots[0].nanoseconds
         assert not seen.roots[0].unheard
 
-    def test_sends_inside_receivers_are_branches(self, shop):
-        """Which send happened inside which receiver is the shape of the tree."""
+    def test_sends_inside_receivers_are_children(self, shop):
+        """The node of a send inside a receiver is a child of the receiver's node."""
         outer, inner = shop.signal("outer"), shop.signal("inner")
 
         def first(sender):
@@ -84,8 +84,8 @@ class TestNodes:
             leaf,
         ] == [shape_of(root) for root in seen.roots]
 
-    def test_an_error_is_told_where_it_was_raised(self, shop):
-        """The call and the send that it ended have the error in words."""
+    def test_an_error_is_shown_at_the_call_and_the_send(self, shop):
+        """The call and the send that it ended have the error as text."""
         paid = shop.signal("paid")
 
         @paid.connect
@@ -97,8 +97,8 @@ class TestNodes:
         [root] = seen.roots
         assert ["ValueError: lamp out"] * 2 == [root.error, root.calls[0].error]
 
-    def test_who_was_skipped(self, shop):
-        """A receiver that was not called is noted with the reason."""
+    def test_a_skipped_receiver(self, shop):
+        """The node of the send has the skipped receiver with the reason."""
         paid, later = shop.signal("paid"), Recorder()
 
         def first(sender):
@@ -111,7 +111,7 @@ class TestNodes:
         assert ["disconnected during this send"] == seen.roots[0].skipped
 
     def test_a_muted_send(self, shop):
-        """A muted send is there, marked."""
+        """The node of a muted send is marked as muted."""
         paid = shop.signal("paid")
         paid.connect(receive)
         with trace() as seen, paid.muted():
@@ -120,7 +120,7 @@ class TestNodes:
         assert seen.roots[0].unheard
 
     async def test_async_sends(self, shop):
-        """An awaited receiver is marked, and so is the method."""
+        """The nodes show that a receiver was awaited, and the name of the method."""
         paid = shop.signal("paid")
         paid.connect(wait)
         with trace() as seen:
@@ -128,21 +128,21 @@ class TestNodes:
         [root] = seen.roots
         assert ("asend", True) == (root.how, root.calls[0].is_async)
 
-    def test_a_nameless_signal(self):
-        """A signal without a name is called so."""
+    def test_an_unnamed_signal(self):
+        """The node describes a signal without a name."""
         with trace() as seen:
             aldis.Signal().send()
         assert ["unnamed signal"] == [root.signal for root in seen.roots]
 
-    def test_other_threads_are_seen(self, shop):
-        """A trace records every thread, by name."""
+    def test_sends_of_other_threads_are_recorded(self, shop):
+        """A node has the name of the thread."""
         with trace() as seen:
             thread = Thread(target=shop.signal("paid").send, name="cashier")
             thread.start()
             thread.join()
         assert ["cashier"] == [root.thread for root in seen.roots]
 
-    def test_nothing_of_the_program_is_kept_alive(self, shop):
+    def test_a_trace_keeps_no_object_alive(self, shop):
         """A trace holds text and numbers, not senders or receivers."""
         from weakref import ref
 
@@ -205,15 +205,15 @@ class TestNodes:
 
 
 class TestLimits:
-    def test_the_oldest_trees_are_forgotten(self, shop):
-        """Beyond the limit the last trees stay, and the rest is counted."""
+    def test_the_oldest_trees_are_dropped(self, shop):
+        """A trace keeps the newest trees within the limit and counts the dropped ones."""
         with trace(limit=2) as seen:
             for number in range(5):
                 shop.signal(str(number)).send()
         assert (["3", "4"], 3) == ([root.signal for root in seen.roots], seen.dropped)
 
-    def test_a_large_tree_loses_what_comes_last(self, shop):
-        """Of one tree that is larger than the limit, the beginning stays."""
+    def test_a_large_tree_loses_its_last_nodes(self, shop):
+        """If one tree is larger than the limit, its first nodes are kept."""
         paid, inner = shop.signal("paid"), shop.signal("inner")
 
         def relay(sender):
@@ -229,8 +229,8 @@ class TestLimits:
         assert 3 == seen.dropped
         assert root.calls[0].nanoseconds
 
-    def test_a_tree_that_was_forgotten_while_it_grew(self, shop):
-        """What goes on growing after it was forgotten takes no room from others."""
+    def test_a_tree_that_was_dropped_while_it_grew(self, shop):
+        """A dropped tree that still grows takes no space from other trees."""
         slow, quick = shop.signal("slow"), shop.signal("quick")
 
         def keep_on(sender):
@@ -246,8 +246,8 @@ class TestLimits:
                 quick.send()
         assert ["quick"] * 3 == [root.signal for root in seen.roots]
 
-    def test_clear_forgets(self, shop):
-        """After ``clear`` a trace is empty and goes on."""
+    def test_clear_drops_all_trees(self, shop):
+        """After ``clear``, the trace is empty and records later sends."""
         with trace(limit=2) as seen:
             for _ in range(3):
                 shop.signal("paid").send()
@@ -257,7 +257,7 @@ class TestLimits:
         assert 1 == len(seen.roots)
 
     def test_a_tree_that_was_cleared_while_it_grew(self, shop):
-        """What is sent inside a receiver after ``clear`` belongs to a tree that is gone."""
+        """A later send inside a receiver of a cleared tree is not recorded."""
         outer, inner = shop.signal("outer"), shop.signal("inner")
 
         with trace(limit=2) as seen:
@@ -274,21 +274,21 @@ class TestLimits:
         assert ["inner", "inner"] == [root.signal for root in seen.roots]
 
     def test_a_limit_below_one_is_refused(self):
-        """A trace that keeps nothing is a mistake."""
+        """A trace must keep at least one send."""
         with pytest.raises(ValueError, match=r"^a trace must keep at least 1 emission, not 0$"):
             Trace(limit=0)
 
 
 class TestLifetime:
-    def test_it_ends_with_the_block(self, shop):
-        """After the block nothing is recorded, and sends are as quick as before."""
+    def test_a_trace_ends_with_its_block(self, shop):
+        """After the block, sends are not recorded and are as fast as before."""
         with trace() as seen:
             pass
         shop.signal("paid").send()
         assert [] == seen.roots
 
-    def test_it_can_be_attached_by_hand(self, shop):
-        """A ``Trace`` is an observer like any other."""
+    def test_a_trace_can_be_attached_as_an_observer(self, shop):
+        """A ``Trace`` without a block is attached and detached like any observer."""
         seen = Trace()
         attach(seen)
         shop.signal("paid").send()
@@ -296,8 +296,8 @@ class TestLifetime:
         shop.signal("paid").send()
         assert 1 == len(seen.roots)
 
-    def test_a_send_that_began_before_has_no_tree(self, shop):
-        """A trace that begins inside a receiver records what is sent from there on, as roots."""
+    def test_a_send_that_began_before_the_trace_has_no_tree(self, shop):
+        """If a trace begins inside a receiver, the receiver's later sends are roots."""
         outer, inner, kept = shop.signal("outer"), shop.signal("inner"), []
 
         def begin(sender):
@@ -320,8 +320,8 @@ class TestLifetime:
 
 
 class TestDrawing:
-    def test_as_a_tree(self, shop):
-        """Printed, branches are drawn with lines, and each line begins with its name."""
+    def test_the_lines_form_a_tree(self, shop):
+        """The printed tree has branches, and each line begins with a name."""
         outer, inner = shop.signal("outer"), shop.signal("inner")
         outer.connect(receive)
 
@@ -337,8 +337,8 @@ class TestDrawing:
             start.replace("TestDrawing", "relay") for start in starts
         ]
 
-    def test_what_a_line_tells(self, shop):
-        """A send tells its sender and arguments, a call its place; both how long they took."""
+    def test_the_text_of_a_line(self, shop):
+        """A send has its sender and arguments, and a call its location. Both have a duration."""
         paid = shop.signal("paid")
         paid.connect(wait)
         with trace() as seen, pytest.raises(RuntimeError):
@@ -353,8 +353,8 @@ class TestDrawing:
         assert f":{receive.__code__.co_firstlineno}" in str(heard)
         assert "AsyncReceiverError" in str(seen)
 
-    async def test_what_is_out_of_the_ordinary(self, shop):
-        """Another method than send, an awaited receiver, a muted and an unheard send are told."""
+    async def test_unusual_sends_and_calls_are_marked(self, shop):
+        """A line shows another method than send, an awaited receiver, and a send without calls."""
         paid = shop.signal("paid")
         paid.connect(wait)
         with trace() as seen:
@@ -381,7 +381,7 @@ class TestDrawing:
         ],
     )
     def test_durations(self, nanoseconds, words):
-        """Times are written in the unit that people would choose."""
+        """A duration has a unit that is easy to read."""
         call = CallNode("receive", None, False, nanoseconds)
         root = EmissionNode("paid", "'north'", "send", (), "MainThread", calls=[call])
         Trace.write([root], None, file := StringIO())

@@ -1,4 +1,4 @@
-"""What a trace takes in, what errors it knows of, and how it prints itself."""
+"""The sends and errors that a trace records, and the printed trace."""
 
 import asyncio
 import re
@@ -15,21 +15,21 @@ from aldis.receivers import robust
 
 
 def signals_of(seen: Trace) -> list[str]:
-    """Describe the roots of a trace."""
+    """Return a description of each root of a trace."""
     return [f"{root.signal} from {root.sender}" for root in seen.roots]
 
 
 @pytest.fixture
 def paid():
-    """A signal."""
+    """Give a signal."""
     return Namespace().signal("paid")
 
 
 class TestEverywhereFalse:
-    """``trace(everywhere=False)``: one request among others."""
+    """``trace(everywhere=False)`` records one of several concurrent requests."""
 
-    def test_threads_are_kept_apart(self, paid):
-        """Two traces on two threads at the same time each record their own thread's sends only."""
+    def test_a_trace_records_only_its_thread(self, paid):
+        """Of two traces in two threads, each records only the sends of its thread."""
         both_trace = Barrier(2)
 
         def answer(name):
@@ -44,8 +44,8 @@ class TestEverywhereFalse:
 
         assert [["paid from 'a'"], ["paid from 'b'"]] == answers
 
-    def test_tasks_are_kept_apart(self, paid):
-        """Two tasks that trace while they take turns each record their own sends only."""
+    def test_a_trace_records_only_its_task(self, paid):
+        """Of two traces in two concurrent tasks, each records only the sends of its task."""
 
         async def answer(name):
             with trace(everywhere=False) as seen:
@@ -59,8 +59,8 @@ class TestEverywhereFalse:
 
         assert [["paid from 'a'"], ["paid from 'b'"]] == asyncio.run(main())
 
-    def test_a_task_started_inside_belongs_to_it(self, paid):
-        """What a task sends that was started inside the block is recorded."""
+    def test_a_task_started_inside_the_block_is_recorded(self, paid):
+        """The trace also records the sends of tasks that the block starts."""
 
         async def send():
             paid.send("task")
@@ -72,8 +72,8 @@ class TestEverywhereFalse:
 
         assert ["paid from 'task'"] == asyncio.run(main())
 
-    def test_nested_sends_hang_where_they_happened(self, paid):
-        """A send inside a receiver is a branch of the receiver's call, as in any trace."""
+    def test_nested_sends_are_children(self, paid):
+        """A send inside a receiver is a child of the receiver's call."""
         booked = Namespace().signal("booked")
 
         def book(sender):
@@ -85,8 +85,8 @@ class TestEverywhereFalse:
         (root,) = seen.roots
         assert ["booked"] == [emission.signal for emission in root.calls[0].emissions]
 
-    def test_nothing_is_recorded_after_the_block(self, paid):
-        """The block's end ends the trace, and an outer one goes on."""
+    def test_sends_after_the_block_are_not_recorded(self, paid):
+        """The end of the block ends its trace, but not an outer trace."""
         with trace(everywhere=False) as outer:
             with trace(everywhere=False) as inner:
                 paid.send(1)
@@ -98,10 +98,10 @@ class TestEverywhereFalse:
 
 
 class TestErrors:
-    """Every error is in the tree, whoever was spared it."""
+    """The tree has every error, even if the sender did not get it."""
 
-    def test_what_robust_kept_from_the_sender(self, paid):
-        """An error that robust caught stands at the receiver, and the send says it went on."""
+    def test_an_error_that_robust_caught(self, paid):
+        """The error is shown at the receiver. The text adds that the send continued."""
 
         @robust
         def fail(sender):
@@ -115,8 +115,8 @@ class TestErrors:
         assert ["ValueError: too long"] == [call.error for call in root.calls]
         assert "raised ValueError: too long (the send went on)" in str(seen)
 
-    def test_what_an_async_robust_receiver_kept(self, paid):
-        """The same holds for an async receiver."""
+    def test_an_error_of_an_async_robust_receiver(self, paid):
+        """The error is shown at the async receiver."""
 
         @robust
         async def fail(sender):
@@ -127,8 +127,8 @@ class TestErrors:
 
         assert ["ValueError: too long"] == [call.error for call in seen.roots[0].calls]
 
-    def test_what_a_robust_method_kept(self, paid):
-        """The same holds for a method."""
+    def test_an_error_of_a_robust_method(self, paid):
+        """The error is shown at the method."""
 
         class Printer:
             @robust
@@ -140,8 +140,8 @@ class TestErrors:
 
         assert ["ValueError: too long"] == [call.error for call in seen.roots[0].calls]
 
-    def test_only_the_robust_receivers_own_call_has_the_error(self, paid):
-        """A robust receiver whose send nobody observes leaves the call around it without error."""
+    def test_only_the_call_of_the_robust_receiver_has_the_error(self, paid):
+        """The outer call has no error if the send of the robust receiver is not observed."""
         printed = Namespace().signal("printed")
 
         @robust
@@ -159,8 +159,8 @@ class TestErrors:
 
         assert [None] == [call.error for call in seen.roots[0].calls]
 
-    def test_what_a_plain_receiver_raised(self, paid):
-        """An error that reached the sender is told once in full, at the receiver."""
+    def test_an_error_of_a_plain_receiver(self, paid):
+        """An error that reached the sender is shown in full only at the receiver."""
 
         def fail(sender):
             raise ValueError("too long")
@@ -172,11 +172,11 @@ class TestErrors:
         assert "  raised  sent by 'shop'" in first
         assert "  raised ValueError: too long  " in second
 
-    def test_what_no_receiver_raised(self, paid):
-        """An error of the send itself, before any receiver ran, is told at the send."""
+    def test_an_error_of_the_send_itself(self, paid):
+        """An error before any receiver ran is shown at the send."""
 
         async def listen(sender):
-            """Cannot be called by a sync send."""
+            """Do nothing: a sync send cannot call this receiver."""
 
         with paid.connected_to(listen), trace() as seen, pytest.raises(RuntimeError):
             paid.send("shop")
@@ -184,7 +184,7 @@ class TestErrors:
         assert "no receiver  raised AsyncReceiverError: " in str(seen)
 
     def test_an_error_of_several_lines(self, paid):
-        """Its words stand on one line, which leaves the tree a tree."""
+        """The text of the error is put on one line, so the tree stays readable."""
 
         @paid.connect
         def print_label(sender, **extra):
@@ -194,10 +194,10 @@ class TestErrors:
             paid.send_robust("shop")
         assert "ValueError: too long: 24 characters" == seen.roots[0].calls[0].error
 
-    def test_an_error_without_words(self, paid):
-        """One that has none, or fails to say them, is told by its type."""
+    def test_an_error_without_a_text(self, paid):
+        """An error without a text, or whose ``__str__`` raises, is shown by its type."""
 
-        class Mute(Exception):  # noqa: N818 - the name is the point
+        class Mute(Exception):  # noqa: N818 - the test expects this short name
             def __str__(self):
                 raise TypeError
 
@@ -215,10 +215,10 @@ class TestErrors:
 
 
 class Terminal(StringIO):
-    """A file that says it is a terminal."""
+    """A file that claims to be a terminal."""
 
     def isatty(self):
-        """Say so."""
+        """Return true."""
         return True
 
 
@@ -227,7 +227,7 @@ class TestPrinting:
 
     @pytest.fixture
     def seen(self, paid):
-        """A trace of one send inside another."""
+        """Give a trace of a send inside another send."""
         booked = Namespace().signal("booked")
 
         def book(sender):
@@ -237,8 +237,8 @@ class TestPrinting:
             paid.send("shop")
         return seen
 
-    def test_a_title_makes_one_tree(self, seen):
-        """Under a title, the trees are its branches."""
+    def test_a_title_is_the_root(self, seen):
+        """With a title, the trees are its children."""
         file = StringIO()
         seen.print("POST /pay", file=file)
 
@@ -247,7 +247,7 @@ class TestPrinting:
         ]
 
     def test_a_file_gets_plain_text(self, seen):
-        """Into a file or a pipe goes what ``str`` gives, without colour."""
+        """A file or a pipe gets the text of ``str`` without colours."""
         file = StringIO()
         seen.print(file=file)
 
@@ -255,14 +255,14 @@ class TestPrinting:
         assert "\x1b" not in file.getvalue()
 
     def test_standard_output_is_the_default(self, seen, capsys):
-        """Without a file, standard output gets it."""
+        """Without a file, the trace goes to the standard output."""
         seen.print()
 
         assert f"{seen}\n" == capsys.readouterr().out
 
     @pytest.mark.parametrize("title", [None, "POST /pay"])
     def test_a_terminal_gets_colour(self, seen, monkeypatch, title):
-        """On a terminal, with rich, there is colour."""
+        """With rich, the text on a terminal has colours."""
         pytest.importorskip("rich")
         monkeypatch.delenv("NO_COLOR", raising=False)
         monkeypatch.setenv("TERM", "xterm-256color")
@@ -273,7 +273,7 @@ class TestPrinting:
         assert (title is not None) == ("\x1b[1mPOST /pay\x1b[0m" in file.getvalue())
 
     def test_a_terminal_without_rich_gets_plain_text(self, seen, monkeypatch):
-        """Without rich, a terminal gets what a file gets."""
+        """Without rich, a terminal gets the text of a file."""
         monkeypatch.setitem(sys.modules, "rich.console", None)
         file = Terminal()
         seen.print(file=file)
