@@ -12,7 +12,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import update_wrapper
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar, overload
 from weakref import ref
 
@@ -255,7 +255,7 @@ class AfterCommit(Delivered[P, R]):
         try:
             if self._session is None:
                 handle = current_scope().handle
-            elif _is_session(self._session):
+            elif type(self._session) is not FunctionType and _is_session(self._session):
                 handle = sync_counterpart(self._session)
             else:
                 handle = sync_counterpart(self._session())
@@ -301,7 +301,8 @@ class _QueuedCall:
         """Wait for the commit of ``session``."""
         self._deferred_in = observed_call(self._receiver)
         buffer_of(session).call(session, self)
-        self.report("deferred")
+        if self._deferred_in is not None:
+            self.report("deferred")
 
     def report(self, state: str) -> None:
         """Show observers what happened to the call."""

@@ -154,9 +154,10 @@ class TransactionBuffer:
         inner = session.get_nested_transaction() is not None and not self._committing
         try:
             if not inner:
-                if _unwritten(self._rows) and not is_flushing(session):
-                    session.flush()  # in which there may be sends, too: all at once is faster
-                self._write(session)
+                if self._rows:
+                    if _unwritten(self._rows) and not is_flushing(session):
+                        session.flush()  # in which there may be sends, too: all at once is faster
+                    self._write(session)
                 self._wrote = True
         finally:
             self._committing += 1
@@ -209,7 +210,8 @@ class TransactionBuffer:
         failed = self._committing > 0  # the caller of commit() got the error
         self._clear()  # new entries belong to the next transaction
         if committed:
-            _finish_writers(rows)
+            if rows:
+                _finish_writers(rows)
             if calls:
                 call_all(session, [call.function for call in calls])
             return

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aldis._compat import set_variable
@@ -115,17 +116,17 @@ def sync_counterpart(handle: Any) -> Session | Connection:
     Raises:
         NoSessionError: ``handle`` is not a session, or is a connection that needs ``await``.
     """
-    from sqlalchemy.engine import Connection  # noqa: PLC0415 - SQLAlchemy is optional
-    from sqlalchemy.orm import Session  # noqa: PLC0415 - SQLAlchemy is optional
-
+    session_type, handle_types = _handle_types()
+    if issubclass(type(handle), session_type):  # not isinstance(), because a proxy pretends
+        return handle  # type: ignore[no-any-return]
     resolve_proxy = getattr(handle, "_get_current_object", None)
     if resolve_proxy is not None:
         handle = resolve_proxy()
     registry = getattr(handle, "registry", None)
-    if registry is not None and not isinstance(handle, Session):  # a scoped session
+    if registry is not None and not isinstance(handle, session_type):  # a scoped session
         handle = registry()
     handle = getattr(handle, "sync_session", handle)
-    if isinstance(handle, (Session, Connection)):
+    if isinstance(handle, handle_types):
         return handle
     asyncio = sqlalchemy_asyncio()
     if asyncio is not None and isinstance(handle, asyncio.AsyncConnection):
@@ -136,6 +137,14 @@ def sync_counterpart(handle: Any) -> Session | Connection:
         raise NoSessionError(message)
     message = f"{handle!r} is not a session or connection of SQLAlchemy"
     raise NoSessionError(message)
+
+
+@cache  # an import statement in each call would take a third of the time of a deferred call
+def _handle_types() -> tuple[type[Session], tuple[type[Session], type[Connection]]]:
+    from sqlalchemy.engine import Connection  # noqa: PLC0415 - SQLAlchemy is optional
+    from sqlalchemy.orm import Session  # noqa: PLC0415 - SQLAlchemy is optional
+
+    return Session, (Session, Connection)
 
 
 def sqlalchemy_asyncio() -> Any | None:
