@@ -41,6 +41,9 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "aldis.quart": ("quart",),
     "aldis.oauth": ("oauth",),
     "aldis.plugins": ("plugins", "ckan"),
+    "aldis.web": ("web", "flask", "quart", "oauth", "ckan"),  # the others install Jinja2, too
+    "aldis.web.flask": ("flask", "quart", "oauth", "ckan"),
+    "aldis.web.quart": ("quart",),
     "aldis.ckan": ("ckan",),
     "aldis.cli:aldis": ("cli", "flask", "quart", "oauth", "ckan"),  # Flask installs click
     "aldis.durable": ("durable",),
@@ -51,12 +54,14 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 #: Modules that users never import directly: `aldis.cli` reports a missing extra for the commands,
+#: an outbox needs the extra of `aldis.web.data`,
 #: `aldis db upgrade` reports it for the migrations, and pytest imports the others.
 PASSED_OVER: Final = (
     "aldis.cli.",
     "aldis.durable.store.sql.migrations.",
     "aldis.testing.plugin",
     "aldis.testing.store",
+    "aldis.web.data",
 )
 
 
@@ -82,7 +87,7 @@ ENVIRONMENTS: Final = (
     Environment(),
     *(
         Environment((extra,))
-        for extra in ("flask", "quart", "oauth", "plugins", "ckan", "cli", "durable")
+        for extra in ("flask", "quart", "oauth", "plugins", "ckan", "cli", "durable", "web")
     ),
     Environment(("cli", "durable"), ("alembic", "Mako")),
 )

@@ -18,6 +18,7 @@ CASES = [
     ("aldis.oauth.linking", "sqlalchemy", "oauth"),
     ("aldis.oauth.linking", "flask_login", "oauth"),
     ("aldis.plugins", "pluggy", "plugins"),
+    ("aldis.web", "jinja2", "web"),
     ("aldis.ckan", "pluggy", "ckan"),
     ("aldis.ckan", "flask_login", "ckan"),
     ("aldis.cli:aldis", "click", "cli"),

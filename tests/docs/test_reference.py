@@ -44,6 +44,7 @@ PUBLIC = [
     "aldis.testing.oauth_storage",
     "aldis.testing.plugin",
     "aldis.testing.store",
+    "aldis.web",
 ]
 
 #: Modules that the reference describes without naming them.

@@ -5,17 +5,25 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import click
 
 from aldis.cli._output import INDENT, Report, Styled, local_name, relative_location
-from aldis.core import ANY, Contract, NamedSignal, Namespace, default_namespace, namespaces
+from aldis.core import ANY, Contract, NamedSignal
+from aldis.core.catalog import (
+    FoundSignal,
+    annotation_text,
+    argument_text,
+    known_signals,
+    labelled_namespaces,
+    sender_text,
+    without_addresses,
+)
 from aldis.core.explain import Row
 from aldis.core.frames import is_hidden
 from aldis.core.receiver import binder_of, name_of
@@ -37,12 +45,6 @@ __all__ = [
     "unknown_signal",
 ]
 
-#: The label of the default namespace.
-DEFAULT: Final = "aldis.default_namespace"
-
-#: A sender without a name, as ``describe_sender`` shows it.
-ADDRESS: Final = re.compile(r"<([^<>]+) at (0x[0-9a-f]+)>")
-
 
 class UnknownSignalError(click.ClickException):
     """A name stands for no signal, or for several."""
@@ -51,46 +53,6 @@ class UnknownSignalError(click.ClickException):
 
 
 # -- by name ---------------------------------------------------------------------------------------
-
-
-class FoundSignal(NamedTuple):
-    """A signal, and the label of its namespace."""
-
-    label: str
-    signal: NamedSignal[..., Any]
-
-    @property
-    def full_name(self) -> str:
-        """The name that no other signal has."""
-        return f"{self.label}:{self.signal.name}"
-
-
-def labelled_namespaces() -> list[tuple[str, Namespace]]:
-    """Return the namespaces that have signals, each with a unique label.
-
-    A label is ``module.global``. If the namespace is not a global, the label is its module with a
-    question mark, and a number from the second one on.
-    """
-    seen: Counter[str] = Counter()
-    found = []
-    for namespace in namespaces():
-        if not namespace:
-            continue
-        label = f"{namespace.__module__}.{namespace.home or '?'}"
-        if namespace is default_namespace:
-            label = DEFAULT
-        seen[label] += 1
-        found.append((label if seen[label] == 1 else f"{label}{seen[label]}", namespace))
-    return found
-
-
-def known_signals() -> list[FoundSignal]:
-    """Return every signal of every namespace."""
-    return [
-        FoundSignal(label, signal)
-        for label, namespace in labelled_namespaces()
-        for signal in namespace.values()
-    ]
 
 
 def matching_signals(pattern: str) -> list[FoundSignal]:
@@ -289,32 +251,9 @@ def receivers_of(signal: NamedSignal[..., Any], sender: Any = ANY) -> list[Found
     if len(plugins) != len(rows):  # a receiver died between the two lines above
         plugins = [()] * len(rows)
     return [
-        FoundReceiver(_without_addresses(row), names)
+        FoundReceiver(without_addresses(row), names)
         for row, names in zip(rows, plugins, strict=True)
     ]
-
-
-def _without_addresses(row: Row) -> Row:
-    obstacle = None if row.obstacle is None else sender_text(row.obstacle)
-    return replace(row, sender=sender_text(row.sender), obstacle=obstacle)
-
-
-def sender_text(text: str) -> str:
-    """Return a text about a sender with ``module:NAME``, or its type, in place of an address.
-
-    Args:
-        text: A text with ``<Branch at 0x7f...>``, from a sender that lives and has no name.
-    """
-    return ADDRESS.sub(lambda match: _global_at(int(match[2], 16)) or f"<{match[1]}>", text)
-
-
-def _global_at(address: int) -> str | None:
-    """Return ``module:NAME`` of the global whose address this is, the main module's last."""
-    for name, module in sorted(sys.modules.items(), key=lambda each: each[0] == "__main__"):
-        for attribute, value in list(getattr(module, "__dict__", {}).items()):
-            if id(value) == address:
-                return f"{name}:{attribute}"
-    return None
 
 
 def _plugins_of(signal: NamedSignal[..., Any]) -> list[tuple[str, ...]]:
@@ -341,7 +280,7 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
         "arguments": [
             {
                 "name": name,
-                "annotation": _annotation(parameter),
+                "annotation": annotation_text(parameter),
                 "required": name in contract.required,
             }
             for name, parameter in contract.payload.items()
@@ -350,14 +289,6 @@ def _contract_json(contract: Contract) -> dict[str, Any]:
         "advisory": contract.advisory,
         "mutable": contract.mutable,
     }
-
-
-def _annotation(parameter: inspect.Parameter) -> str | None:
-    if parameter.annotation is parameter.empty:
-        return None
-    if isinstance(parameter.annotation, str):  # `from __future__ import annotations`
-        return parameter.annotation
-    return inspect.formatannotation(parameter.annotation)
 
 
 # -- as lines --------------------------------------------------------------------------------------
@@ -374,19 +305,11 @@ def show_signal(
     contract = signal.contract
     if contract is None:
         return
-    arguments = [_argument_text(parameter) for parameter in contract.payload.values()]
+    arguments = [argument_text(parameter) for parameter in contract.payload.values()]
     if contract.open:
         arguments.append("and more")
     kind = "carries (advisory) " if contract.advisory else "carries "
     report.line((kind + (", ".join(arguments) or "nothing"), "green"), indent=indent + INDENT)
-
-
-def _argument_text(parameter: inspect.Parameter) -> str:
-    annotation = _annotation(parameter)
-    text = parameter.name if annotation is None else f"{parameter.name}: {annotation}"
-    if parameter.default is parameter.empty:
-        return text
-    return f"{text} = {parameter.default!r}"
 
 
 def show_receivers(report: Report, receivers: list[FoundReceiver], indent: int = INDENT) -> None:

@@ -48,6 +48,7 @@ __all__ = [
     "pause",
     "prune",
     "resume",
+    "selected",
     "stats",
 ]
 
@@ -128,14 +129,14 @@ def find(
     """Return the selected deliveries in the order of their ids."""
     rows = tables.deliveries
     order = rows.c.id.desc() if newest_first else rows.c.id
-    selected = select(rows).where(_selected(rows, where)).order_by(order).limit(limit)
-    return [as_delivery(dict(row)) for row in connection.execute(selected).mappings()]
+    chosen = select(rows).where(selected(rows, where)).order_by(order).limit(limit)
+    return [as_delivery(dict(row)) for row in connection.execute(chosen).mappings()]
 
 
 def count(connection: Connection, tables: Tables, where: DeliveryFilter) -> int:
     """Count the selected deliveries."""
     rows = tables.deliveries
-    counted = select(func.count()).select_from(rows).where(_selected(rows, where))
+    counted = select(func.count()).select_from(rows).where(selected(rows, where))
     return connection.scalar(counted) or 0
 
 
@@ -164,7 +165,7 @@ def change(
     changeable = rows.c.state.in_(kind.states)
     found = connection.execute(
         select(rows.c.id, rows.c.receiver, rows.c.order_key)
-        .where(_selected(rows, where), changeable, rows.c.id > after)
+        .where(selected(rows, where), changeable, rows.c.id > after)
         .order_by(rows.c.id)
         .limit(size)
         .with_for_update()
@@ -222,7 +223,8 @@ def _prunable(rows: Table, older_than: float) -> ColumnElement[bool]:
     return and_(rows.c.state.in_(OVER), rows.c.finished_at <= before)
 
 
-def _selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
+def selected(rows: Table, where: DeliveryFilter) -> ColumnElement[bool]:
+    """Return the condition that a filter stands for."""
     states = _STATES if where.states is None else where.states
     receiver: ColumnElement[Any] = rows.c.receiver
     state: ColumnElement[Any] = rows.c.state

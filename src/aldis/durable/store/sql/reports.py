@@ -27,9 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from aldis.durable.store.sql.admin import selected
 from aldis.durable.store.sql.corrupt_rows import as_delivery, as_moment
 from aldis.durable.store.sql.tables import MICRO, Tables, among, microseconds, now
-from aldis.durable.types import UNFINISHED, WAITING, Delivery, State
+from aldis.durable.types import UNFINISHED, WAITING, Delivery, DeliveryFilter, State
 
 __all__ = [
     "MOST",
@@ -41,6 +42,7 @@ __all__ = [
     "causes",
     "dead_groups",
     "dead_ids",
+    "ids",
     "loads",
     "paused_since",
     "record_change",
@@ -281,6 +283,15 @@ def _error_type(connection: Connection, rows: Table) -> ColumnElement[str]:
     find = func.strpos if connection.dialect.name == "postgresql" else func.instr
     colon = find(reason, literal_column("':'"))
     return case((colon > 0, func.substr(reason, 1, colon - 1)), else_=reason)
+
+
+def ids(
+    connection: Connection, tables: Tables, where: DeliveryFilter, *, limit: int
+) -> Sequence[int]:
+    """Return the ids of the selected deliveries, the newest first."""
+    rows = tables.deliveries
+    chosen = select(rows.c.id).where(selected(rows, where)).order_by(rows.c.id.desc())
+    return connection.scalars(chosen.limit(limit)).all()
 
 
 # -- one delivery ----------------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""Shares the results of queries between all viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from threading import Lock
+from time import monotonic
+from typing import Any, Final, TypeVar, cast
+
+__all__ = ["Cache"]
+
+T = TypeVar("T")
+
+#: The most results that are kept.
+MOST: Final = 200
+
+
+class Cache:
+    """Keeps results for a short time. If several threads want one result, one of them computes it.
+
+    Args:
+        seconds: How long a result is used.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._entries: dict[Hashable, _Entry] = {}
+        self._lock = Lock()
+
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the result of ``compute()``, or an earlier one for this key."""
+        with self._lock:
+            if len(self._entries) >= MOST:
+                self._drop_old()
+            entry = self._entries.setdefault(key, _Entry())
+        with entry.lock:
+            if monotonic() - entry.at >= self._seconds:
+                entry.value = compute()
+                entry.at = monotonic()
+            return cast("T", entry.value)
+
+    def clear(self) -> None:
+        """Forget all results, because the data has changed."""
+        with self._lock:
+            self._entries = {}
+
+    def _drop_old(self) -> None:
+        """Forget the results that are too old, and if all are new, all of them."""
+        present = monotonic()
+        self._entries = {
+            key: each
+            for key, each in self._entries.items()
+            if present - each.at < self._seconds or each.lock.locked()
+        }
+        if len(self._entries) >= MOST:
+            self._entries = {}
+
+
+class _Entry:
+    __slots__ = ("at", "lock", "value")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.at = float("-inf")
+        self.value: Any = None
