@@ -17,6 +17,7 @@ EXPORTED = [
     "Signal",
     "Subscription",
     "__version__",
+    "current_signal",
     "declare",
     "default_namespace",
     "install_as_blinker",

@@ -26,7 +26,7 @@ from aldis.core.namespace import NamedSignal, Namespace, default_namespace
 from aldis.core.process import ForkSafeLock
 from aldis.core.receiver import describe, location
 from aldis.core.sender import ANY, PROXY_ATTRIBUTE, Symbol, real_sender
-from aldis.core.signal import Signal
+from aldis.core.signal import LATER, Signal
 from aldis.errors import AldisError, StandInError
 
 __all__ = ["move", "unknown_release"]
@@ -127,7 +127,10 @@ def _change_classes(
         _extend_namespace_class(space_class)
     # Last, since other threads may send at this moment.
     for function in functions:
-        function.__code__ = _BODIES[function.__code__.co_qualname].__code__
+        name = function.__code__.co_qualname
+        if name in _WITHOUT_RECEIVER:
+            function.__defaults__ = (LATER, *function.__defaults__)
+        function.__code__ = _BODIES[name].__code__
 
 
 def unknown_release() -> str:
@@ -466,16 +469,16 @@ def _init(self: Any, doc: str | None) -> None:
     _aldis_init(self, doc)  # type: ignore[name-defined]  # noqa: F821 - among blinker's globals
 
 
-def _connect(self: Any, receiver: Any, sender: Any, weak: Any) -> Any:
-    return _aldis_signal(self).connect(receiver, sender, weak)
+def _connect(self: Any, receiver: Any, sender: Any, weak: Any, **options: Any) -> Any:
+    return _aldis_signal(self).connect(receiver, sender, weak, **options)
 
 
-def _connect_via(self: Any, sender: Any, weak: Any) -> Any:
-    return _aldis_signal(self).connect_via(sender, weak)
+def _connect_via(self: Any, sender: Any, weak: Any, **options: Any) -> Any:
+    return _aldis_signal(self).connect_via(sender, weak, **options)
 
 
-def _connected_to(self: Any, receiver: Any, sender: Any) -> Iterator[None]:
-    with _aldis_signal(self).connected_to(receiver, sender):
+def _connected_to(self: Any, receiver: Any, sender: Any, **options: Any) -> Iterator[None]:
+    with _aldis_signal(self).connected_to(receiver, sender, **options):
         yield None
 
 
@@ -502,8 +505,8 @@ def _receivers_for(self: Any, sender: Any) -> Iterator[Any]:
     yield from type(signal).receivers_for(signal, sender)
 
 
-def _disconnect(self: Any, receiver: Any, sender: Any) -> None:
-    _aldis_signal(self).disconnect(receiver, sender)
+def _disconnect(self: Any, receiver: Any, sender: Any, **options: Any) -> None:
+    _aldis_signal(self).disconnect(receiver, sender, **options)
 
 
 def _forget(self: Any, receiver_id: Any, sender_id: Any) -> None:
@@ -617,6 +620,9 @@ def _home(space: Any) -> str:
             return name
     return "blinker.base"
 
+
+#: The methods of blinker in which aldis lets callers leave out the receiver.
+_WITHOUT_RECEIVER: Final = ("Signal.connect", "Signal.disconnect")
 
 #: The functions of blinker whose code aldis replaces, by qualified name.
 _BODIES: Final[dict[str, Callable[..., Any]]] = {

@@ -20,6 +20,7 @@
     ├── TokenStorageError       ValueError     a token storage cannot keep a token
     ├── NoSessionError          LookupError    no database session, or not a usable one
     ├── NoDeliveryError         LookupError    no durable receiver is running here
+    ├── NoSignalError           LookupError    no signal is calling this function
     ├── OutboxError             RuntimeError   a delivery cannot be recorded or worked on
     │   └── SchemaError                        the tables are missing, too old or too new
     ├── LeaseLostError          RuntimeError   another worker has taken over the delivery
@@ -34,6 +35,7 @@
 
     AldisWarning                UserWarning
     ├── ContractWarning                        a receiver does not fit an advisory or late contract
+    ├── SenderWarning                          a list of senders is connected as one sender
     └── StrictWarning                          strict mode found a broken rule
 """
 
@@ -156,6 +158,10 @@ class NoDeliveryError(AldisError, LookupError):
     """``current_delivery()`` was called while no durable receiver is running."""
 
 
+class NoSignalError(AldisError, LookupError):
+    """``current_signal()`` was called outside a receiver that a signal is calling."""
+
+
 class OutboxError(AldisError, RuntimeError):
     """A delivery cannot be recorded or worked on.
 
@@ -248,6 +254,13 @@ class ContractWarning(AldisWarning):
 
     A plugin's receiver without ``**kwargs`` causes this warning too, because the signal may carry
     more arguments one day.
+    """
+
+
+class SenderWarning(AldisWarning):
+    """A receiver is connected for a list, tuple or set, as if it were one sender.
+
+    A send from one of the items does not match. Give several senders as ``senders=[...]``.
     """
 
 

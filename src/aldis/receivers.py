@@ -19,6 +19,7 @@ from weakref import ref
 from aldis.core.frames import hide_frames
 from aldis.core.observers import Call, observed_call, report_error
 from aldis.core.receiver import check_single_mode, describe, is_async, name_of
+from aldis.core.serving import Serving, serving
 from aldis.errors import AsyncReceiverError, NoSessionError
 from aldis.transactions import (
     buffer_of,
@@ -296,6 +297,7 @@ class _QueuedCall:
         self._kwargs = kwargs
         self._receiver = receiver
         self._deferred_in: Call | None = None
+        self._serving = _serving_for(receiver)
 
     def defer(self, session: Any) -> None:
         """Wait for the commit of ``session``."""
@@ -324,13 +326,27 @@ class _QueuedCall:
             raise
 
     def _call(self) -> None:
+        if self._serving is None:
+            self._run()
+            return
+        with Serving(self._serving.signal, self._serving.receiver):
+            self._run()
+
+    def _run(self) -> None:
         self.__wrapped__(*self._args, **self._kwargs)
+
+
+def _serving_for(receiver: AfterCommit[..., Any]) -> Serving | None:
+    """Return the record of the running send of ``receiver``, if it asks for its signal."""
+    current = serving()
+    mine = current is not None and getattr(current.receiver, "__func__", current.receiver)
+    return current if mine is receiver else None
 
 
 class _QueuedAsyncCall(_QueuedCall):
     """The call of an async receiver, made where SQLAlchemy can await it."""
 
-    def _call(self) -> None:
+    def _run(self) -> None:
         from sqlalchemy.util import await_only  # noqa: PLC0415 - SQLAlchemy is optional
 
         await_only(self.__wrapped__(*self._args, **self._kwargs))

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 import aldis
+from aldis import current_signal
 from aldis.receivers import after_commit
 from tests.transactions.tables import committed, leave
 
@@ -100,3 +101,52 @@ class TestWhen:
         signal.send("first")
         session.commit()
         assert ["first", "at once", "done", "after its own commit"] == received
+
+
+class TestCurrentSignal:
+    def test_in_nested_sends(self, session):
+        """A receiver of several signals knows the signal that was sent, also within another one."""
+        heard, shop = [], aldis.Namespace()
+        signals = [shop.signal(name) for name in ("paid", "cancelled")]
+        outer = shop.signal("outer")
+
+        @after_commit(session=session)
+        def ask(sender, **extra):
+            heard.append(current_signal().name)
+
+        def commit(sender, **extra):
+            session.commit()
+            heard.append(current_signal().name)
+
+        for signal in signals:
+            signal.connect(ask)
+        outer.connect(commit)
+        session.begin()
+        for signal in (*signals, signals[0]):
+            signal.send()
+        outer.send()
+        assert ["paid", "cancelled", "paid", "outer"] == heard
+
+    def test_outside_a_transaction(self, session):
+        """A receiver that is called at once knows its signal."""
+        heard, shop = [], aldis.Namespace()
+        paid = shop.signal("paid")
+        paid.connect(
+            after_commit(session=session)(lambda sender: heard.append(current_signal())), weak=False
+        )
+        paid.send()
+        assert [paid] == heard
+
+    async def test_async(self, async_session):
+        """So does an async receiver."""
+        heard, shop = [], aldis.Namespace()
+        paid = shop.signal("paid")
+
+        @paid.connect
+        @after_commit(session=async_session)
+        async def ask(sender, **extra):
+            heard.append(current_signal().name)
+
+        async with async_session.begin():
+            await paid.asend()
+        assert ["paid"] == heard

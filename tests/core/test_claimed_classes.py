@@ -82,6 +82,7 @@ SENDERS = {
 
 class TestSenders:
     @pytest.mark.parametrize("make", SENDERS.values(), ids=SENDERS.keys())
+    @pytest.mark.filterwarnings("ignore::aldis.errors.SenderWarning")  # one of them is a list
     def test_a_sender_is_matched_by_its_identity(self, signal, make):
         """The type of a sender decides, not its ``__class__``."""
         sender, other = make(), make()

@@ -178,6 +178,7 @@ class Level(IntEnum):
 
 
 class TestRule3Senders:
+    @pytest.mark.filterwarnings("ignore::aldis.errors.SenderWarning")  # the senders are lists
     def test_objects_are_matched_by_identity(self, signal):
         """Two equal objects are two senders."""
         one, equal = [1], [1]

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pickle
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -55,6 +56,14 @@ def connected(library, *args, **options):
     signal = library.Signal()
     signal.connect(receiver, *args, **options)
     return signal
+
+
+def warned(library):
+    """Return whether a list of senders as one sender causes a warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        connected(library, ["a", "b"])
+    return len(caught)
 
 
 def answers(signal, sender=None):
@@ -203,6 +212,10 @@ PROBES = {
         "A weak receiver that allows no weak reference",
     ),
     "a strong method of C": (appended, "`disconnect` does not find a strong `items.append`."),
+    "connect(sender=[a, b])": (
+        warned,
+        "`connect(f, sender=[a, b])` never calls `f`",
+    ),
     "connect(sender=x)": (
         lambda lib: callable(lib.Signal().connect(sender="x")),
         "`connect(sender=x)` without a receiver fails.",

@@ -13,6 +13,7 @@ PAGES = [
     "explanation/delivery.md",
     "explanation/strict.md",
     "explanation/threads.md",
+    "how-to/connect-receivers.md",
     "how-to/find-who-listens.md",
     "how-to/isolate-a-receiver.md",
     "how-to/move-from-blinker.md",

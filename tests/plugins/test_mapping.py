@@ -46,7 +46,10 @@ def hiding(sender, **kwargs):
         ({paid: [audit, 7]}, "entry 2 of 'paid': a receiver must be a callable or a dict with"),
         ({paid: [{}]}, "entry 1 of 'paid': it is a dict without 'receiver'"),
         ({paid: [{"reciever": audit}]}, "no option 'reciever'; did you mean 'receiver'?"),
-        ({paid: [{"receiver": audit, "zzz": 1}]}, "there are 'receiver', 'sender', 'weak'"),
+        (
+            {paid: [{"receiver": audit, "zzz": 1}]},
+            "there are 'dispatch_uid', 'receiver', 'sender', 'senders', 'subclasses', 'weak'",
+        ),
         ({paid: [{"receiver": 7}]}, "entry 1 of 'paid': a receiver must be callable, not int"),
         ({paid: [audit, hiding]}, "entry 2 of 'paid': isolated (test_mapping.py"),
     ],

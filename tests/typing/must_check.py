@@ -9,7 +9,17 @@ from typing import Any, assert_type
 
 from flask import Flask, Response
 
-from aldis import ANY, NamedSignal, Namespace, Outcome, Signal, Subscription, declare, signal
+from aldis import (
+    ANY,
+    NamedSignal,
+    Namespace,
+    Outcome,
+    Signal,
+    Subscription,
+    current_signal,
+    declare,
+    signal,
+)
 from aldis.core import Explanation
 from aldis.flask import request_finished as flask_finished
 from aldis.flask_login import user_logged_in
@@ -135,6 +145,30 @@ def price_via(sender: Branch, **extra: object) -> Decimal:
 
 assert_type(price_here(branch, order_id=7), Decimal)
 assert_type(price_via(branch, order_id=7), Decimal)
+
+# -- the options of a connection -------------------------------------------------------------------
+
+
+@price_asked.connect(senders=[branch, Branch()], dispatch_uid="prices", weak=False)
+def price_there(sender: Branch, *, order_id: int) -> Decimal:
+    """Receive from two senders."""
+    return two
+
+
+@price_asked.connect_via(Branch, subclasses=True, dispatch_uid="prices")
+def price_of_class(sender: Branch, *, order_id: int) -> Decimal:
+    """Receive from a class and its subclasses."""
+    return two
+
+
+assert_type(price_there(branch, order_id=7), Decimal)
+assert_type(price_asked.connect(price, dispatch_uid="x")(branch, order_id=7), Decimal)
+order_paid.connect(exact, senders=(branch,), subclasses=False)
+order_paid.subscribe(exact, branch, dispatch_uid="x").cancel()
+with order_paid.connected_to(exact, senders={branch}):
+    order_paid.disconnect(exact, senders=[branch])
+order_paid.disconnect(dispatch_uid="x")
+assert_type(current_signal(), Signal[..., Any])
 
 # -- subscriptions ---------------------------------------------------------------------------------
 

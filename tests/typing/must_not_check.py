@@ -9,6 +9,7 @@ from typing import assert_type
 
 from flask import Flask, Response
 
+from aldis import current_signal
 from aldis.flask import request_finished as flask_finished
 from aldis.flask_login import user_logged_in
 from aldis.receivers import after_commit, once, robust
@@ -162,6 +163,21 @@ order_paid.connect(steady)  # E: and the contract checks this signature
 order_paid.connect(first_with_parentheses)  # E: no order_total
 order_paid.connect(first)  # E
 robust(7)  # E: not a function
+
+
+# -- the options of a connection -------------------------------------------------------------------
+
+
+@order_paid.connect(senders=7)  # E: not a list
+def from_a_number(sender: Branch, **extra: object) -> None:
+    """Take any arguments."""
+
+
+order_paid.connect(from_a_number, dispatch_uid=7)  # E: not a text
+order_paid.connect(from_a_number, branch, True, ["x"])  # E: by keyword only
+order_paid.subscribe(from_a_number, senders=[branch])  # E: a handle has one sender
+order_paid.disconnect(dispatch_uid=7)  # E
+current_signal(order_paid)  # E: it takes no argument
 
 
 # -- the signals of libraries ----------------------------------------------------------------------

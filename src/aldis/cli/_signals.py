@@ -239,6 +239,7 @@ class FoundReceiver:
             "sender": self.row.sender,
             "strength": self.row.strength,
             "delivery": self.row.delivery,
+            "dispatch_uid": self.row.dispatch_uid,
             "async": self.row.is_async,
             "plugins": list(self.plugins),
         }
@@ -336,6 +337,8 @@ def _details(each: FoundReceiver) -> list[Styled]:
         details += [", ", ("async", "magenta")]
     if row.delivery != "plain":
         details += [", ", (row.delivery, "magenta")]
+    if row.dispatch_uid:
+        details.append(f", dispatch_uid {row.dispatch_uid}")
     if each.plugins:
         details += [", from plugin ", (" and ".join(each.plugins), "magenta")]
     return details

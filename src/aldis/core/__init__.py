@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aldis.core._native import COMPILED
 from aldis.core.contract import Contract
+from aldis.core.current import current_signal
 from aldis.core.explain import Explanation
 from aldis.core.namespace import (
     Finding,
@@ -37,6 +38,7 @@ __all__ = [
     "Subscription",
     "SupportsBindSignal",
     "attach",
+    "current_signal",
     "declare",
     "default_namespace",
     "detach",

@@ -9,7 +9,7 @@ from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin, 
 
 from aldis._compat import is_protocol
 
-__all__ = ["UNKNOWN", "fits", "resolve_annotation", "type_name"]
+__all__ = ["UNKNOWN", "fits", "fits_some_class", "resolve_annotation", "type_name"]
 
 #: The type of a parameter whose annotation is missing or cannot be resolved. Everything fits it.
 UNKNOWN: Any = Any
@@ -49,6 +49,11 @@ def fits(value: Any, expected: Any) -> bool:
         return isinstance(value, accepted)
     except Exception:  # noqa: BLE001 - a metaclass may raise anything
         return True
+
+
+def fits_some_class(expected: type[Any]) -> bool:
+    """Tell whether a class may be an instance of ``expected``."""
+    return fits(type, expected) or type in expected.__mro__
 
 
 def type_name(expected: Any) -> str:

@@ -14,7 +14,13 @@ from itertools import chain
 from types import FunctionType
 from typing import Any, Final
 
-from aldis.core.conformity import UNKNOWN, fits, resolve_annotation, type_name
+from aldis.core.conformity import (
+    UNKNOWN,
+    fits,
+    fits_some_class,
+    resolve_annotation,
+    type_name,
+)
 from aldis.core.process import cached_property
 from aldis.core.receiver import describe
 from aldis.core.sender import ANY, describe_sender
@@ -186,6 +192,19 @@ class Contract:
             f"receiver {describe(receiver)} would never be called for the sender "
             f"{describe_sender(sender)}, because the contract is {self}: {remedy}"
         )
+
+    def class_mismatch(self, receiver: Callable[..., Any], sender: type[Any]) -> str | None:
+        """Return the reason why no send has ``sender`` or a subclass of it, with a remedy.
+
+        Args:
+            receiver: The receiver, for the message.
+            sender: A class that stands for its subclasses, too.
+        """
+        expected = self.sender_type
+        # A class may be derived from any two classes, so only a contract for instances excludes it.
+        if not isinstance(expected, type) or fits_some_class(expected):
+            return None
+        return self.sender_mismatch(receiver, sender)
 
     def accepts_sender(self, sender: Any) -> bool:
         """Tell whether a send may have ``sender``."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from aldis.core.frames import is_hidden
 from aldis.core.receiver import binder_of, location, name_of
-from aldis.core.registry import Connection
-from aldis.core.sender import ANY, describe_sender, sender_key
+from aldis.core.registry import Connection, UidOwner, describe_source, matches
+from aldis.core.sender import ANY, describe_sender
 from aldis.core.text import printable
 
 __all__ = ["Explanation", "Row", "explain"]
@@ -27,6 +27,8 @@ class Row:
         delivery: The receiver's delivery mode: ``"plain"``, or the name of its decorator.
         is_async: Whether the receiver must be awaited.
         obstacle: The reason why a send would not call the receiver, or ``None``.
+        dispatch_uid: The ``dispatch_uid`` of the connection, or ``None``. If the receiver was
+            connected with several, the text names them all.
     """
 
     receiver: str
@@ -36,6 +38,7 @@ class Row:
     delivery: str
     is_async: bool
     obstacle: str | None
+    dispatch_uid: str | None = None
 
     @property
     def runs(self) -> bool:
@@ -67,9 +70,10 @@ class Explanation:
             number += row.runs
             mark = f"{number:>3}." if row.runs else "  -"
             kind = "async, " if row.is_async else ""
+            uid = f", dispatch_uid {row.dispatch_uid}" if row.dispatch_uid else ""
             lines.append(
                 f"{mark} {row.receiver} ({row.location or 'no source'}) for {row.sender}, "
-                f"{kind}{row.strength}, {row.delivery}"
+                f"{kind}{row.strength}, {row.delivery}{uid}"
             )
             if row.obstacle:
                 lines.append(f"     not called: {row.obstacle}")
@@ -99,21 +103,23 @@ def explain(
 
 
 def _row(link: Connection, receiver: Any, sender: Any, seen: set[object]) -> Row:
-    source = link.sender()
+    source = describe_source(link.sender)
     obstacle = None
-    if sender is not ANY and source is not ANY and sender_key(sender) != link.sender.key:
-        obstacle = f"it listens to {describe_sender(source)} only"
+    if sender is not ANY and not matches(link.sender, sender):
+        obstacle = f"it listens to {source} only"
     elif sender is not ANY and link.receiver.key in seen:
         obstacle = "an earlier connection calls it, and a send calls each receiver once"
     if obstacle is None:
         seen.add(link.receiver.key)
     binder = binder_of(receiver)
+    uids = [owner.uid for owner, _ in link.owners if type(owner) is UidOwner]
     return Row(
         receiver=name_of(receiver),
         location=location(receiver),
-        sender=describe_sender(source),
+        sender=source,
         strength="weak" if link.weak else "strong",
         delivery="plain" if binder is None else type(binder).__name__.lower(),
         is_async=link.receiver.info.is_async,
         obstacle=obstacle,
+        dispatch_uid=", ".join(uids) or None,
     )

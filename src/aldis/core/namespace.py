@@ -195,7 +195,8 @@ class Namespace(dict[str, NamedSignal]):
         the module that made this namespace. If a connected signal was neither declared nor sent,
         its name may be misspelt. It is a finding if it resembles a declared name. Otherwise it is a
         remark, because its sender may be an optional package that is not installed. In strict mode,
-        a weak receiver that died before its first call is a finding too.
+        a weak receiver that died before its first call is a finding too. It is a remark if one line
+        has connected several strong functions, because a factory may have run twice.
         """
         findings = []
         at_home = {id(value) for _, value in self._globals()}
@@ -208,6 +209,7 @@ class Namespace(dict[str, NamedSignal]):
             if name not in declared and not each.sent and each.receivers:
                 findings.append(_unsent(each, declared))
             findings += [Finding(name, problem) for problem in _mismatches(each)]
+            findings += [Finding(name, text, remark=True) for text in each._repeated_receivers()]  # noqa: SLF001 - part of aldis.core
             findings += [
                 Finding(name, f"{name!r} has lost a receiver: {message}")
                 for message in each._lost_receivers()  # noqa: SLF001 - part of aldis.core
@@ -328,14 +330,7 @@ def _give_contract(found: Signal[..., Any], contract: Contract) -> None:
 
 def _mismatches(found: Signal[..., Any]) -> list[str]:
     contract = found.contract
-    if contract is None:
-        return []
-    problems = []
-    for receiver, sender in found._living_connections():  # noqa: SLF001 - part of aldis.core
-        problem = contract.mismatch(receiver) or contract.sender_mismatch(receiver, sender)
-        if problem is not None and problem not in problems:
-            problems.append(problem)
-    return problems
+    return [] if contract is None else found._misfits(contract)  # noqa: SLF001 - part of aldis.core
 
 
 def _close_matches(name: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:

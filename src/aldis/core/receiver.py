@@ -7,7 +7,7 @@ function needs no resolver, because it is the referent, the receiver and the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import CO_COROUTINE
 from types import (
@@ -33,12 +33,15 @@ __all__ = [
     "Resolver",
     "SupportsBindSignal",
     "analyze",
+    "asks_signal",
     "bind_signal",
     "binder_of",
     "bound_call",
     "check_receiver",
     "check_single_mode",
     "code_location",
+    "complete_info",
+    "contains_code",
     "describe",
     "describe_signal",
     "function_info",
@@ -348,6 +351,49 @@ def needs_send_id(call: Any) -> bool:
     return False
 
 
+# -- receivers that ask for the signal ------------------------------------------------------------
+
+#: The name of the function :func:`aldis.core.current.current_signal`.
+_CURRENT_SIGNAL: Final = "current_signal"
+
+
+def asks_signal(receiver: Any) -> bool:
+    """Return whether the code of ``receiver`` names the function ``current_signal``.
+
+    This looks through wrappers, and into the functions that are defined in the receiver.
+    """
+    return any(map(_asks, _codes(receiver)))
+
+
+def contains_code(receiver: Any, code: CodeType) -> bool:
+    """Return whether ``code`` belongs to ``receiver`` or to a function that is defined in it."""
+    return any(code is each or _defines(each, code) for each in _codes(receiver))
+
+
+def _codes(receiver: Any) -> Iterator[CodeType]:
+    """Yield the code of ``receiver`` and of what it wraps."""
+    for _ in range(_DEPTH):
+        function = receiver
+        if type(function) is not FunctionType:
+            function = getattr(type(function), "__call__", None)  # noqa: B004 - the method itself
+        if type(function) is FunctionType:
+            yield function.__code__
+        receiver = unwrap_once(receiver)
+        if receiver is None:
+            return
+
+
+def _asks(code: CodeType) -> bool:
+    if _CURRENT_SIGNAL in code.co_names or _CURRENT_SIGNAL in code.co_freevars:
+        return True
+    return any(type(each) is CodeType and _asks(each) for each in code.co_consts)
+
+
+def _defines(outer: CodeType, code: CodeType) -> bool:
+    inner = [each for each in outer.co_consts if type(each) is CodeType]
+    return any(each is code or _defines(each, code) for each in inner)
+
+
 class _BoundCall(partial[Any]):
     """The callable that runs for a receiver with a delivery mode; it has a ``__wrapped__``."""
 
@@ -433,18 +479,37 @@ class ReceiverInfo(NamedTuple):
     """Whether the delivery mode needs a strong reference, whatever ``connect`` was told."""
     needs_send_id: bool = False
     """Whether the callable reads :func:`aldis.core.observers.current_send_id`."""
+    needs_signal: bool = False
+    """Whether the receiver calls :func:`aldis.core.current.current_signal`."""
 
 
-#: The facts about nearly every receiver: it is a sync function.
+#: The facts about nearly every receiver, before :func:`complete_info`: it is a sync function.
 PLAIN: Final = ReceiverInfo()
 _PLAIN_ASYNC: Final = ReceiverInfo(is_async=True)
 
+#: The complete facts about functions.
+_SYNC: Final = ReceiverInfo()
+_ASYNC: Final = ReceiverInfo(is_async=True)
+_ASKING: Final = ReceiverInfo(needs_signal=True)
+_ASYNC_ASKING: Final = ReceiverInfo(is_async=True, needs_signal=True)
+
 
 def function_info(function: FunctionType) -> ReceiverInfo:
-    """Return the facts about a receiver that is a plain function."""
+    """Return the facts about a receiver that is a plain function; see :func:`complete_info`."""
     if function.__code__.co_flags & CO_COROUTINE or is_marked_async(function):
         return _PLAIN_ASYNC
     return PLAIN
+
+
+def complete_info(info: ReceiverInfo, receiver: Any) -> ReceiverInfo:
+    """Return ``info`` with all facts. ``function_info`` leaves out the slow one.
+
+    Most functions are connected, disconnected and never sent to, in tests for example.
+    """
+    if info is not PLAIN and info is not _PLAIN_ASYNC:
+        return info
+    asks = receiver is not None and asks_signal(receiver)
+    return (_ASYNC_ASKING if asks else _ASYNC) if info.is_async else (_ASKING if asks else _SYNC)
 
 
 def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | None]) -> ReceiverInfo:
@@ -470,7 +535,13 @@ def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | Non
         resolver = BuiltinMethodResolver(receiver.__name__)
     binder = binder_of(receiver)
     if binder is None:
-        return ReceiverInfo(function_ref, resolver, is_async(receiver), _relays(receiver))
+        return ReceiverInfo(
+            function_ref,
+            resolver,
+            is_async(receiver),
+            _relays(receiver),
+            needs_signal=asks_signal(receiver),
+        )
     target = bind_signal(binder, signal)
     own_method = type(target) is MethodType and target.__self__ is binder
     if type(receiver) is MethodType:
@@ -485,6 +556,7 @@ def analyze(receiver: Any, signal: Any, make_ref: Callable[[Any], ref[Any] | Non
         is_async(target),
         strong=not own_method,
         needs_send_id=needs_send_id(target),
+        needs_signal=asks_signal(receiver),
     )
 
 

@@ -28,17 +28,62 @@ from aldis.core.receiver import (
     PLAIN,
     ReceiverInfo,
     analyze,
+    complete_info,
     function_info,
     receiver_key,
     referent_of,
     weakref_error,
 )
-from aldis.core.sender import ANY
+from aldis.core.sender import ANY, SubclassesOf, describe_sender, is_subclass, mro_of
 
-__all__ = ["CONNECT", "Connection", "ReceiverRecord", "Registry", "ResolvingRef", "SavedConnection"]
+__all__ = [
+    "CONNECT",
+    "Connection",
+    "ReceiverRecord",
+    "Registry",
+    "ResolvingRef",
+    "SavedConnection",
+    "UidOwner",
+    "describe_source",
+    "matches",
+    "sender_of",
+    "source_key",
+]
 
 #: The owner of each connection that ``connect`` made. Every other owner belongs to a subscription.
 CONNECT: Final = "connect"
+
+
+class UidOwner:
+    """The owner of a connection that was made with a ``dispatch_uid``.
+
+    Attributes:
+        uid: The ``dispatch_uid``.
+        replaced: The earlier receiver with this ``dispatch_uid``, until the change is complete.
+    """
+
+    __slots__ = ("replaced", "uid")
+
+    def __init__(self, uid: str) -> None:
+        self.uid: str = uid
+        self.replaced: Replaced | None = None
+
+
+class Replaced(NamedTuple):
+    """A receiver that a newer one with the same ``dispatch_uid`` has replaced.
+
+    Attributes:
+        link: The connection. It may have other owners.
+        receiver: The receiver.
+        weak: Whether the owner held it weakly.
+        owner: The owner.
+    """
+
+    link: Connection
+    receiver: Any
+    weak: bool
+    owner: UidOwner
+
 
 #: The owners of a connection, each with whether it holds the receiver weakly.
 Owners = tuple[tuple[object, bool], ...]
@@ -138,6 +183,16 @@ class SenderRecord(ref[Any]):
     plan: Plan | None
 
     is_weak: ClassVar[bool] = True
+
+
+class ClassRecord(SenderRecord):
+    """The record of a class as sender that stands for its subclasses, too.
+
+    Its key is a tuple of the ``id`` of the class and ``None``, so it differs from the key of the
+    class alone.
+    """
+
+    __slots__ = ()
 
 
 class HeldSender:
@@ -277,6 +332,11 @@ class Registry:
         self._queue_dead = self.dead.append
         self.routes: Routes = Routes(self.dead)
         self.senders: dict[object, SenderRecord | HeldSender] = self.routes.senders
+        #: The classes that stand for their subclasses, by their ids. While there is one, every send
+        #: takes the slow path.
+        self.bases: dict[int, ClassRecord] = {}
+        #: The connections with a ``dispatch_uid``, by the uid and the key of the sender.
+        self.uids: dict[tuple[str, object], tuple[UidOwner, Connection]] = {}
         self.publishing: bool = True
         #: The warnings for weak receivers that die before their first call, in strict mode.
         self.loss_messages: dict[Connection, str] = {}
@@ -311,7 +371,8 @@ class Registry:
             receiver: The receiver.
             sender: The sender; it is not a proxy.
             weak: Whether ``owner`` holds the receiver weakly.
-            owner: :data:`CONNECT`, or the object that stands for a subscription.
+            owner: :data:`CONNECT`, or the object that stands for a subscription. A
+                :class:`UidOwner` replaces the earlier connection with its uid for this sender.
 
         Returns:
             The connection, and whether ``owner`` held the receiver weakly before; ``None`` if it
@@ -339,22 +400,26 @@ class Registry:
                 if weakly and not record.is_weak:
                     raise weakref_error(receiver)
                 source = self.everyone if sender is ANY else self._source(sender)
-                link = source.links and _find(record.links, source)  # a new source has no links
-                if link:
+                # A new source has no links.
+                link: Any = source.links and _find(record.links, source)
+                before, is_new = None, not link
+                if is_new:
+                    owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
+                    keep = None if weakly else receiver
+                    link = Connection(record, record.info.resolver, record, source, keep, owners)
+                    plan = source.plan
+                    keep_alive.append(plan)
+                    changed = self._add(link, record, source, version)
+                else:
                     before = link.owned_weakly(owner)
                     owners = link.owners_with(owner, weakly)
                     keep_alive.append(link.keep)
-                    if self._set_owners(link, owners, receiver, version):
-                        return link, before
+                    changed = self._set_owners(link, owners, receiver, version)
+                if not changed:
                     continue
-                owners = _BY_CONNECT[weakly] if owner is CONNECT else ((owner, weakly),)
-                keep = None if weakly else receiver
-                link = Connection(record, record.info.resolver, record, source, keep, owners)
-                plan = source.plan
-                keep_alive.append(plan)
-                if self._add(link, record, source, version):
-                    break
-        return link, None
+                if type(owner) is UidOwner:
+                    self._replace(link, owner, keep_alive, is_new=is_new)
+                return link, before
 
     def _add(self, link: Connection, record: Any, source: Any, version: int) -> bool:
         """Add a new connection to the tables; return False if they changed since ``version``."""
@@ -386,9 +451,37 @@ class Registry:
             self.routes.everyone = None
             return True
         self.senders[sender_key] = source
+        if type(source) is ClassRecord:
+            self.bases[sender_key[0]] = source
+            self.routes.everyone = None
         if plan is not None:
             self.routes.withdraw(sender_key)
         return True
+
+    def _replace(
+        self, link: Connection, owner: UidOwner, keep_alive: list[object], *, is_new: bool
+    ) -> None:
+        """Undo the earlier connection with the uid of ``owner``. A new ``link`` takes its place."""
+        key = owner.uid, link.sender.key
+        other, earlier = self.uids.get(key, (owner, link))
+        self.uids[key] = owner, link
+        weak = earlier.owned_weakly(other)
+        if other is owner or weak is None:
+            return
+        pair = earlier.resolve()
+        if pair is not None:
+            owner.replaced = Replaced(earlier, pair[0], weak, other)
+        if is_new and len(earlier.owners) == 1:
+            link.serial = earlier.serial
+        self._disown(earlier, other, keep_alive)
+
+    def _forget_uids(self, link: Connection, owners: Owners) -> None:
+        """Forget the uids under which ``owners`` have connected ``link``."""
+        for owner, _ in owners:
+            if type(owner) is UidOwner:
+                key = owner.uid, link.sender.key
+                if self.uids.get(key, (None,))[0] is owner:
+                    del self.uids[key]
 
     def _set_owners(self, link: Connection, owners: Owners, receiver: Any, version: int) -> bool:
         """Set the owners of ``link``; return False if the tables changed since ``version``."""
@@ -410,19 +503,25 @@ class Registry:
         keep_alive: list[object] = []
         with self.lock:
             self._sweep(keep_alive)
-            while True:
-                version = self.version
-                if not link.live or self.receivers.get(link.receiver.key) is not link.receiver:
-                    return False
-                owners = link.owners_with(owner, None)
-                keep = link.keep
-                keep_alive.append(keep)
-                if self._set_owners(link, owners, keep, version):
-                    break
-            if owners:
+            return self._disown(link, owner, keep_alive)
+
+    def _disown(self, link: Connection, owner: object, keep_alive: list[object]) -> bool:
+        while True:
+            version = self.version
+            if not link.live or self.receivers.get(link.receiver.key) is not link.receiver:
                 return False
-            self._drop(link, keep_alive)
-            return True
+            before = link.owners
+            owners = link.owners_with(owner, None)
+            keep = link.keep
+            keep_alive.append(keep)
+            if self._set_owners(link, owners, keep, version):
+                break
+        if self.uids:
+            self._forget_uids(link, tuple([each for each in before if each[0] is owner]))
+        if owners:
+            return False
+        self._drop(link, keep_alive)
+        return True
 
     def disconnect(self, receiver: Any, sender: Any) -> bool:
         """Undo the connection of ``receiver`` for ``sender``; with ``ANY``, all its connections.
@@ -449,11 +548,37 @@ class Registry:
             only = None if source is None else _find(record.links, source)
             if only is not None:
                 self._drop(only, keep_alive)
-            return only is not None
+            base = self.bases.get(id(sender)) if self.bases else None
+            other = None if base is None else _find(record.links, base)
+            if other is not None:
+                self._drop(other, keep_alive)
+            return only is not None or other is not None
+
+    def disconnect_uid(self, uid: str, sender: Any) -> list[tuple[Any, Any]]:
+        """Undo the connection with this ``dispatch_uid`` for ``sender``; with ``ANY``, all of them.
+
+        Returns:
+            The receiver and the sender of each connection that this undid.
+        """
+        keep_alive: list[object] = []
+        undone = []
+        keys = () if sender is ANY else (sender_key(sender), (id(sender), None))
+        with self.lock:
+            self._sweep(keep_alive)
+            found = [
+                each
+                for (name, key), each in list(self.uids.items())
+                if name == uid and (sender is ANY or key in keys)
+            ]
+            for owner, link in found:
+                pair, source = link.resolve(), link.sender()
+                if self._disown(link, owner, keep_alive) and pair is not None:
+                    undone.append((pair[0], source))
+        return undone
 
     def find(self, receiver: Any, sender: Any, owner: object) -> Connection | None:
         """Return the connection of ``receiver`` for ``sender`` if it has this owner."""
-        key = sender if sender is ANY else sender_key(sender)
+        key = sender if sender is ANY else source_key(sender)
         return self._owned(receiver_key(receiver), key, owner)
 
     def current(self, link: Connection, owner: object) -> Connection:
@@ -627,13 +752,15 @@ class Registry:
             self.loss_messages.pop(link, None)
         while True:
             version = self.version
-            plan = source.plan
+            plan, owners = source.plan, link.owners
             if not (plan is link.keep is link.resolver is None):
                 keep_alive += (plan, link.keep, link.resolver, record.info)
             if type(record) is not ReceiverRecord or type(source) is not SenderRecord:
                 keep_alive += (record(), source())
             if link.ref is DISCONNECTED or self._remove(link, record, source, version):
                 break
+        if self.uids:
+            self._forget_uids(link, owners)
         if type(record) is HeldReceiver and not record.links:
             record.referent = None
         if not self.receivers:
@@ -672,6 +799,8 @@ class Registry:
             return True
         if not source.links:
             del self.senders[sender_key]
+            if type(source) is ClassRecord:
+                del self.bases[sender_key[0]]
         if plan is not None:
             self.routes.withdraw(sender_key)
         return True
@@ -710,6 +839,8 @@ class Registry:
 
     def _source(self, sender: Any) -> SenderRecord | HeldSender:
         """Return the record of ``sender``. A new record is not in the table yet."""
+        if type(sender) is SubclassesOf:
+            return self._base(sender)
         key = sender_key(sender)
         known = self.senders.get(key)
         if known is not None:
@@ -725,6 +856,15 @@ class Registry:
                 return record
         return HeldSender(key, sender)
 
+    def _base(self, sender: SubclassesOf) -> ClassRecord:
+        known = self.bases.get(id(sender.sender))
+        if known is not None:
+            return known
+        made = ClassRecord(sender.sender, self._queue_dead)
+        made.key = source_key(sender)
+        made.links = made.plan = None
+        return made
+
     # -- planning ------------------------------------------------------------------------------
 
     def links_for(self, sender: Any) -> tuple[Connection, ...]:
@@ -737,6 +877,8 @@ class Registry:
             self._sweep(keep_alive)
             everyone = self._plan_everyone()
             record = self.senders.get(sender_key(sender))
+            if self.bases:
+                return self._links_by_class(sender, record, everyone)
             if record is None:
                 return everyone.links
             plan = record.plan
@@ -749,7 +891,7 @@ class Registry:
     def direct_links(self, sender: Any) -> tuple[Connection, ...] | None:
         """Return the connections that ``asend`` walks without the slow path, if it can."""
         plan = everyone = self.everyone.plan
-        if plan is None or self.dead or not self.publishing:
+        if plan is None or self.dead or self.bases or not self.publishing:
             return None
         if self.senders:
             record = self.senders.get(sender_key(sender))
@@ -763,14 +905,28 @@ class Registry:
         plan = self.everyone.plan
         while plan is None:
             version = self.version
-            links = self._links_of(self.everyone)
+            # A connection with a dispatch_uid has the place of the one that it replaced.
+            links = tuple(sorted(self._links_of(self.everyone), key=_serial))
             direct = _direct(links)
             made = Plan(links, None, plain=direct and _sync(links), direct=direct)
             if self.version == version:
                 self.everyone.plan = plan = made
-        if self.publishing and plan.plain:
+        if self.publishing and plan.plain and not self.bases:
             self.routes.everyone = plan.links
         return plan
+
+    def _links_by_class(
+        self, sender: Any, record: SenderRecord | HeldSender | None, everyone: Plan
+    ) -> tuple[Connection, ...]:
+        """Return the connections for ``sender``, with those for its bases if it is a class.
+
+        Nothing keeps the result, because an assignment to ``__bases__`` changes it.
+        """
+        own = () if record is None else self._links_of(record)
+        bases = [self.bases.get(id(each)) for each in mro_of(sender)]
+        inherited = [link for base in bases if base for link in self._links_of(base)]
+        _direct((*own, *inherited))  # it completes the facts about the receivers
+        return tuple(sorted((*everyone.links, *own, *inherited), key=_serial))
 
     def _plan_merged(self, record: SenderRecord | HeldSender, everyone: Plan) -> Plan:
         while True:
@@ -855,6 +1011,32 @@ def _same(referent: Any) -> Any:
 _serial = attrgetter("serial")
 
 
+def source_key(sender: Any) -> object:
+    """Return the key of the record of a sender in a call of :meth:`Registry.connect`."""
+    return (id(sender.sender), None) if type(sender) is SubclassesOf else sender_key(sender)
+
+
+def sender_of(source: SenderRecord | HeldSender) -> Any:
+    """Return the sender with which :meth:`Registry.connect` finds ``source``; ``None`` if dead."""
+    sender = source()
+    return SubclassesOf(sender) if type(source) is ClassRecord and sender is not None else sender
+
+
+def describe_source(source: SenderRecord | HeldSender) -> str:
+    """Return a short text for the sender of a connection."""
+    text = describe_sender(source())
+    return f"{text} and its subclasses" if type(source) is ClassRecord else text
+
+
+def matches(source: SenderRecord | HeldSender, sender: Any) -> bool:
+    """Tell whether a send from ``sender`` reaches the connections of ``source``."""
+    if source.key is ANY:
+        return True
+    if type(source) is ClassRecord:
+        return is_subclass(sender, source())
+    return source.key == sender_key(sender)
+
+
 def _find(links: Any, source: SenderRecord | HeldSender) -> Connection | None:
     """Return the connection for the sender of ``source`` among those of a receiver."""
     found: Connection | None = links
@@ -865,10 +1047,21 @@ def _find(links: Any, source: SenderRecord | HeldSender) -> Connection | None:
     return found
 
 
+def _complete(record: ReceiverRecord | HeldReceiver) -> ReceiverInfo:
+    info = record.info
+    complete = complete_info(info, record())
+    if complete is not info:
+        record.info = complete
+    return complete
+
+
 def _direct(links: Iterable[Connection]) -> bool:
-    """Return whether a send needs only the callables: no id of the send, and no other send."""
-    infos = [link.receiver.info for link in links]
-    return not any(each.relays or each.needs_send_id for each in infos)
+    """Return whether a send needs only the callables: no id of the send, and no other send.
+
+    This completes the facts about the receivers.
+    """
+    infos = [_complete(link.receiver) for link in links]
+    return not any(each.relays or each.needs_send_id or each.needs_signal for each in infos)
 
 
 def _sync(links: Iterable[Connection]) -> bool:

@@ -7,12 +7,26 @@ tuple with one ``int`` (a number as sender).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import GeneratorType
 from typing import Any, ClassVar, Final
 
 from aldis.core.text import printable, shortened
 from aldis.errors import UnboundSenderError
 
-__all__ = ["ANY", "Symbol", "describe_sender", "is_proxy", "real_sender", "sender_key"]
+__all__ = [
+    "ANY",
+    "COLLECTIONS",
+    "SubclassesOf",
+    "Symbol",
+    "describe_sender",
+    "is_proxy",
+    "is_subclass",
+    "mro_of",
+    "real_sender",
+    "sender_key",
+    "senders_of",
+]
 
 PROXY_ATTRIBUTE: Final = "_get_current_object"
 
@@ -48,6 +62,91 @@ class Symbol:
 
 #: The sender that stands for every sender.
 ANY: Final = Symbol("ANY")
+
+
+#: The types of objects that probably contain senders and are not a sender themselves.
+COLLECTIONS: Final = frozenset(
+    {list, tuple, set, frozenset, type({}.keys()), type({}.values()), GeneratorType}
+)
+
+
+class SubclassesOf:
+    """A class as sender that stands for its subclasses, too.
+
+    Args:
+        sender: The class.
+
+    Raises:
+        TypeError: ``sender`` is not a class.
+    """
+
+    __slots__ = ("sender",)
+
+    sender: type[Any]
+
+    def __init__(self, sender: Any) -> None:
+        # Not isinstance(), which asks the sender's ``__class__``: a mock of a class is not one.
+        if not issubclass(type(sender), type):
+            message = (
+                f"subclasses=True needs a class as sender, not {describe_sender(sender)}; a send "
+                "has the class itself as sender: signal.send(Branch)"
+            )
+            raise TypeError(message)
+        self.sender = sender
+
+
+def senders_of(sender: Any, senders: Iterable[Any] | None, subclasses: bool) -> tuple[Any, ...]:
+    """Return the senders that the arguments of ``connect`` name. None of them is a proxy.
+
+    Args:
+        sender: One sender.
+        senders: Several senders instead.
+        subclasses: Whether each sender is a class that stands for its subclasses, too.
+
+    Raises:
+        TypeError: Both ``sender`` and ``senders`` are given, or one has the wrong type.
+        ValueError: ``senders`` is empty.
+        UnboundSenderError: A sender is a proxy that stands for no object at the moment.
+    """
+    found = [real_sender(sender)] if senders is None else _several(sender, senders)
+    if subclasses:
+        return tuple([SubclassesOf(each) for each in found])
+    return tuple(found)
+
+
+def _several(sender: Any, senders: Any) -> list[Any]:
+    if sender is not ANY:
+        message = "sender= and senders= are both given; put every sender into senders=[...]"
+        raise TypeError(message)
+    kind = type(senders)
+    if issubclass(kind, (str, bytes, type)) or not hasattr(kind, "__iter__"):
+        message = (
+            f"senders= must be a list of senders, not {describe_sender(senders)}; for one sender, "
+            "write sender="
+        )
+        raise TypeError(message)
+    found = [real_sender(each) for each in senders]
+    if not found:
+        message = (
+            "senders= is empty, so the receiver would never be called; leave senders= out to "
+            "listen to any sender"
+        )
+        raise ValueError(message)
+    return found
+
+
+_mro: Final[Any] = type.__dict__["__mro__"].__get__
+
+
+def mro_of(sender: Any) -> tuple[type[Any], ...]:
+    """Return a class and its bases; an empty tuple for other objects. This runs no foreign code."""
+    found: tuple[type[Any], ...] = _mro(sender) if issubclass(type(sender), type) else ()
+    return found
+
+
+def is_subclass(sender: Any, base: type[Any] | None) -> bool:
+    """Tell whether ``sender`` is ``base`` or a class that is derived from it."""
+    return any(each is base for each in mro_of(sender))
 
 
 def is_proxy(sender: object) -> bool:

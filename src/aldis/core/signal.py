@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from types import CoroutineType, FunctionType, TracebackType
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import ExitStack, contextmanager
+from types import CoroutineType, FunctionType, GeneratorType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, overload
 from warnings import warn
 from weakref import WeakMethod, ref
@@ -27,18 +35,35 @@ from aldis.core.receiver import (
     original,
     receiver_key,
 )
-from aldis.core.registry import CONNECT, Connection, ReceiverRecord, Registry, ResolvingRef
-from aldis.core.sender import ANY, Symbol, describe_sender, real_sender
+from aldis.core.registry import (
+    CONNECT,
+    Connection,
+    ReceiverRecord,
+    Registry,
+    ResolvingRef,
+    UidOwner,
+    describe_source,
+    sender_of,
+)
+from aldis.core.sender import (
+    ANY,
+    COLLECTIONS,
+    SubclassesOf,
+    Symbol,
+    describe_sender,
+    real_sender,
+    senders_of,
+)
 from aldis.core.signal_type import SignalType
 from aldis.core.slowpath import Outcome
 from aldis.core.tables import ReceiversTable
 from aldis.core.text import printable
-from aldis.errors import ContractError, ContractWarning, SignalPickleError
+from aldis.errors import ContractError, ContractWarning, SenderWarning, SignalPickleError
 
-__all__ = ["Signal", "Subscription"]
+__all__ = ["LATER", "Signal", "Subscription"]
 
 #: The receiver in a ``connect`` call that is used as a decorator with arguments.
-_LATER: Final = Symbol("LATER")
+LATER: Final = Symbol("LATER")
 
 
 class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
@@ -76,7 +101,14 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
 
     @overload
     def connect(
-        self, receiver: Callable[P, R], sender: Any = ..., weak: bool = ...
+        self,
+        receiver: Callable[P, R],
+        sender: Any = ...,
+        weak: bool = ...,
+        *,
+        senders: Iterable[Any] | None = ...,
+        subclasses: bool = ...,
+        dispatch_uid: str | None = ...,
     ) -> Callable[P, R]: ...
 
     @overload
@@ -85,17 +117,45 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
         receiver: Callable[P, Coroutine[Any, Any, R]],
         sender: Any = ...,
         weak: bool = ...,
+        *,
+        senders: Iterable[Any] | None = ...,
+        subclasses: bool = ...,
+        dispatch_uid: str | None = ...,
     ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
     @overload
     def connect(
-        self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ..., weak: bool = ...
+        self,
+        receiver: Callable[P, R | Awaitable[R]],
+        sender: Any = ...,
+        weak: bool = ...,
+        *,
+        senders: Iterable[Any] | None = ...,
+        subclasses: bool = ...,
+        dispatch_uid: str | None = ...,
     ) -> Callable[P, R | Awaitable[R]]: ...
 
     @overload
-    def connect(self, *, sender: Any = ..., weak: bool = ...) -> ConnectDecorator[P, R]: ...
+    def connect(
+        self,
+        *,
+        sender: Any = ...,
+        weak: bool = ...,
+        senders: Iterable[Any] | None = ...,
+        subclasses: bool = ...,
+        dispatch_uid: str | None = ...,
+    ) -> ConnectDecorator[P, R]: ...
 
-    def connect(self, receiver: Any = _LATER, sender: Any = ANY, weak: bool = True) -> Any:
+    def connect(
+        self,
+        receiver: Any = LATER,
+        sender: Any = ANY,
+        weak: bool = True,
+        *,
+        senders: Iterable[Any] | None = None,
+        subclasses: bool = False,
+        dispatch_uid: str | None = None,
+    ) -> Any:
         """Call ``receiver`` whenever ``sender`` sends this signal.
 
         Without a receiver, return a decorator: ``@signal.connect(sender=x)``. If you connect a
@@ -108,6 +168,12 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
                 object.
             weak: Whether the connection ends when nothing else refers to the receiver. Use
                 ``False`` for a function that is defined inside another function.
+            senders: Several senders, instead of ``sender``. If one connection fails, none is made.
+            subclasses: Whether the sender is a class that stands for its subclasses, too. A send
+                has the class itself as sender, not an instance.
+            dispatch_uid: A text that identifies the connection. A later ``connect`` with this text
+                for this sender replaces the receiver, which keeps its place in the order. So a
+                factory that runs twice connects its receiver once.
 
         Returns:
             ``receiver``.
@@ -118,30 +184,98 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             ContractError: ``receiver`` does not accept the payload of this signal, or no send of it
                 has ``sender``.
             UnboundSenderError: ``sender`` is a proxy that stands for no object at the moment.
+            TypeError: ``senders`` is not a list of senders, or ``subclasses`` is true and the
+                sender is not a class, or ``dispatch_uid`` is not a text.
+            ValueError: ``senders`` or ``dispatch_uid`` is empty.
+
+        Warns:
+            SenderWarning: ``sender`` is a list, a tuple or a set. A send does not match its items.
         """
-        if receiver is _LATER:
+        if senders is not None or subclasses or dispatch_uid is not None:
+            targets = _targets(sender, senders, subclasses)
+            return self._connect_each(receiver, targets, weak, _checked_uid(dispatch_uid))
+        if receiver is LATER:
             return lambda function: self.connect(function, sender, weak)
-        if sender is not ANY and type(sender) is not self._routes.real_type:
-            sender = self._real_sender(sender)
+        if sender is not ANY:
+            if type(sender) is not self._routes.real_type:
+                sender = self._real_sender(sender)
+            if type(sender) in COLLECTIONS:
+                _warn_collection(sender)
         if type(receiver) is FunctionType and self.contract is None and not strict.is_strict():
             if hasattr(receiver, "__wrapped__"):
                 check_receiver(receiver)
-            link, before = self._registry.connect(receiver, sender, bool(weak), CONNECT)
+            _, before = self._registry.connect(receiver, sender, bool(weak), CONNECT)
         else:
-            link, before = self._connect(receiver, sender, weak, CONNECT)
-        if "receiver_connected" not in self.__dict__:
-            return receiver
-        try:
-            self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
-        except BaseException:
-            if before is None:
-                self._registry.disown(link, CONNECT)
-            else:
-                self._registry.connect(receiver, sender, weak=before, owner=CONNECT)
-            raise
+            _, before = self._connect(receiver, sender, weak, CONNECT)
+        if "receiver_connected" in self.__dict__:
+            with ExitStack() as undo:
+                undo.callback(self._undo, receiver, sender, CONNECT, before)
+                self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+                undo.pop_all()
         return receiver
 
-    def connect_via(self, sender: Any, weak: bool = False) -> ConnectDecorator[P, R]:
+    def _connect_each(
+        self, receiver: Any, targets: Sequence[Any], weak: bool, uid: str | None
+    ) -> Any:
+        """Connect ``receiver`` for each of ``targets``, or for none of them."""
+        if receiver is LATER:
+            return lambda function: self._connect_each(function, targets, weak, uid)
+        owners = [(each, CONNECT if uid is None else UidOwner(uid)) for each in targets]
+        with ExitStack() as undo:
+            for target, owner in owners:
+                known = self._registry.find(receiver, target, owner)
+                before = None if known is None else known.owned_weakly(owner)
+                # First, because an interrupt may come after the registry has made the connection.
+                undo.callback(self._undo, receiver, target, owner, before)
+                self._connect_announced(receiver, target, weak, owner)
+            undo.pop_all()
+        for target, owner in owners:
+            self._announce_replaced(target, owner)
+        return receiver
+
+    def _connect_announced(self, receiver: Any, target: Any, weak: bool, owner: Any) -> Connection:
+        link, _ = self._connect(receiver, target, weak, owner)
+        sender = target.sender if type(target) is SubclassesOf else target
+        self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+        return link
+
+    def _undo(self, receiver: Any, target: Any, owner: Any, before: bool | None) -> None:
+        """Undo a connection of ``owner`` that was made a moment ago, if it was made.
+
+        Args:
+            receiver: The receiver.
+            target: The sender, or a class that stands for its subclasses.
+            owner: The owner. The receiver that it replaced is connected again.
+            before: Whether ``owner`` held the receiver weakly before; ``None`` if it was no owner.
+        """
+        link = self._registry.find(receiver, target, owner)
+        replaced = owner.replaced if type(owner) is UidOwner else None
+        if replaced is not None:
+            self._registry.connect(replaced.receiver, target, replaced.weak, replaced.owner)
+            owner.replaced = None
+        elif before is not None:
+            self._registry.connect(receiver, target, before, owner)
+        elif link is not None:
+            self._registry.disown(link, owner)
+
+    def _announce_replaced(self, target: Any, owner: Any) -> None:
+        """Send ``receiver_disconnected`` for a receiver that the one of ``owner`` has replaced."""
+        replaced = owner.replaced if type(owner) is UidOwner else None
+        if replaced is None:
+            return
+        owner.replaced = None
+        if not replaced.link.live:
+            sender = target.sender if type(target) is SubclassesOf else target
+            self._announce("receiver_disconnected", receiver=replaced.receiver, sender=sender)
+
+    def connect_via(
+        self,
+        sender: Any,
+        weak: bool = False,
+        *,
+        subclasses: bool = False,
+        dispatch_uid: str | None = None,
+    ) -> ConnectDecorator[P, R]:
         """Return a decorator that connects a function for ``sender``; see :meth:`connect`."""
         if isinstance(sender, FunctionType) and strict.is_strict():
             strict.warn(
@@ -150,75 +284,119 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             )
 
         def connect(receiver: Any, /) -> Any:
-            return self.connect(receiver, sender, weak)
+            if not subclasses and dispatch_uid is None:
+                return self.connect(receiver, sender, weak)
+            options: Any = {"subclasses": subclasses, "dispatch_uid": dispatch_uid}
+            return self.connect(receiver, sender, weak, **options)
 
         return connect
 
     def subscribe(
-        self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY, weak: bool = True
+        self,
+        receiver: Callable[P, R | Awaitable[R]],
+        sender: Any = ANY,
+        weak: bool = True,
+        *,
+        subclasses: bool = False,
+        dispatch_uid: str | None = None,
     ) -> Subscription:
         """Connect ``receiver`` and return a handle that undoes exactly this subscription.
 
-        If two owners subscribe one receiver, it stays connected until both have cancelled.
+        If two owners subscribe one receiver, it stays connected until both have cancelled. If a
+        later subscription has this ``dispatch_uid``, the handle of the earlier one is not active
+        any more.
 
         Args:
             receiver: See :meth:`connect`, also for the exceptions.
             sender: See :meth:`connect`.
             weak: See :meth:`connect`.
+            subclasses: See :meth:`connect`.
+            dispatch_uid: See :meth:`connect`.
         """
-        sender = real_sender(sender)
-        owner = object()
-        registry = self._registry
+        [target] = _targets(sender, None, subclasses)
+        uid = _checked_uid(dispatch_uid)
+        owner = object() if uid is None else UidOwner(uid)
         try:
-            link, _ = self._connect(receiver, sender, weak, owner)
-            self._announce("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+            link = self._connect_announced(receiver, target, weak, owner)
+            self._announce_replaced(target, owner)
             return Subscription(self, link, owner)
         except BaseException:
             # An interrupt may come after the registry has made the connection.
-            owned = registry.find(receiver, sender, owner)
-            if owned is not None:
-                registry.disown(owned, owner)
+            self._undo(receiver, target, owner, None)
             raise
 
     @contextmanager
     def connected_to(
-        self, receiver: Callable[P, R | Awaitable[R]], sender: Any = ANY
+        self,
+        receiver: Callable[P, R | Awaitable[R]],
+        sender: Any = ANY,
+        *,
+        senders: Iterable[Any] | None = None,
+        subclasses: bool = False,
     ) -> Generator[None, None, None]:
         """Connect ``receiver`` during a ``with`` block.
 
         Args:
             receiver: The signal holds it strongly during the block; see :meth:`connect`.
             sender: See :meth:`connect`.
+            senders: See :meth:`connect`.
+            subclasses: See :meth:`connect`.
         """
+        given: dict[str, Any] = {}
+        if senders is not None:
+            given["senders"] = senders = tuple(senders_of(sender, senders, subclasses=False))
         if self._is_replaced("connect", _connect) or self._is_replaced("disconnect", _disconnect):
             # As on blinker, a replacement of the two methods sees every connection.
             try:
-                self.connect(receiver, sender=sender, weak=False)
+                if subclasses:
+                    self.connect(receiver, sender, weak=False, subclasses=subclasses, **given)
+                else:
+                    self.connect(receiver, sender=sender, weak=False, **given)
                 yield None
             finally:
-                self.disconnect(receiver, sender)
+                self.disconnect(receiver, sender, **given)
             return
-        sender = real_sender(sender)
         owner = object()
         registry = self._registry
-        try:
-            self._connect(receiver, sender, False, owner)  # noqa: FBT003 - weak, as in connect
-            self._announce("receiver_connected", receiver=receiver, sender=sender, weak=False)
+        with ExitStack() as end:
+            for target in _targets(sender, senders, subclasses):
+                # First, because an interrupt may come after the registry has made the connection.
+                end.callback(self._end, registry, receiver, target, owner)
+                self._connect_announced(receiver, target, False, owner)  # noqa: FBT003 - weak, as in connect
             yield None
-        finally:
-            # An interrupt may come after the registry has made the connection.
-            link = registry.find(receiver, sender, owner)
-            if link is not None:
-                self._cancel(registry, link, owner)
 
-    def disconnect(self, receiver: Receiver, sender: Any = ANY) -> None:
+    def _end(self, registry: Registry, receiver: Any, target: Any, owner: object) -> None:
+        """Undo a connection of :meth:`connected_to`, if it was made and still exists."""
+        link = registry.find(receiver, target, owner)
+        if link is not None:
+            self._cancel(registry, link, owner)
+
+    def disconnect(
+        self,
+        receiver: Any = LATER,
+        sender: Any = ANY,
+        *,
+        senders: Iterable[Any] | None = None,
+        dispatch_uid: str | None = None,
+    ) -> None:
         """Undo the connection of ``receiver`` for ``sender``, including all its subscriptions.
 
         Args:
             receiver: The receiver, or its key or value in ``receivers``. If it is not connected,
-                nothing happens.
+                nothing happens. You can leave it out if you give a ``dispatch_uid``.
             sender: Only this sender. The default is every sender.
+            senders: Only these senders, instead of ``sender``.
+            dispatch_uid: Undo the connection that was made with this text, whichever receiver it
+                has.
+
+        Raises:
+            TypeError: Neither ``receiver`` nor ``dispatch_uid`` is given.
         """
+        if senders is not None or dispatch_uid is not None or receiver is LATER:
+            uid = _checked_uid(dispatch_uid)
+            for each in senders_of(sender, senders, subclasses=False):
+                self._disconnect_by(receiver, each, uid)
+            return
         if sender is not ANY and type(sender) is not self._routes.real_type:
             sender = self._real_sender(sender)
         undone = self._registry.disconnect(receiver, sender)
@@ -227,6 +405,19 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             undone = self._registry.disconnect(receiver, sender)
         if undone and "receiver_disconnected" in self.__dict__:
             self._announce("receiver_disconnected", receiver=receiver, sender=sender)
+        elif not undone and type(sender) in COLLECTIONS:
+            _warn_collection(sender)
+
+    def _disconnect_by(self, receiver: Any, sender: Any, uid: str | None) -> None:
+        """Disconnect a receiver from one of several senders, or by its ``dispatch_uid``."""
+        if uid is not None:
+            for each, source in self._registry.disconnect_uid(uid, sender):
+                self._announce("receiver_disconnected", receiver=each, sender=source)
+        elif receiver is LATER:
+            message = "disconnect needs the receiver, or the dispatch_uid of its connection"
+            raise TypeError(message)
+        else:
+            self.disconnect(receiver, sender)
 
     def _real_sender(self, sender: Any) -> Any:
         # Routes remembers the type of the last sender that is not a proxy.
@@ -249,7 +440,7 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             check_receiver(receiver)  # a plain function needs no check
         contract = self.contract
         if contract is not None:
-            problem = contract.mismatch(receiver) or contract.sender_mismatch(receiver, sender)
+            problem = contract.mismatch(receiver) or _sender_problem(contract, receiver, sender)
             if problem is not None and not contract.advisory:
                 raise ContractError(problem)
             if problem is not None:
@@ -386,8 +577,11 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
     async def _asend_slowly(self, sender: Any, payload: dict[str, Any]) -> list[tuple[Any, Any]]:
         send = self._prepare("asend", sender, payload=payload)
         robust = self.continue_on_error
-        outcomes = await slowpath.await_receivers(send, adapt=slowpath.mixed, robust=robust)
-        return slowpath.pairs(outcomes)
+        # Without a local variable for the results: the error refers to this frame, which would be a
+        # cycle.
+        return slowpath.pairs(
+            await slowpath.await_receivers(send, adapt=slowpath.mixed, robust=robust)
+        )
 
     async def asend_robust(self, /, *args: P.args, **kwargs: P.kwargs) -> list[Outcome[R]]:
         """Call or await every receiver, even if one raises. Log the errors and return them."""
@@ -610,14 +804,33 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
         """Return every living receiver of the program, whatever sender it is connected for."""
         return [receiver for receiver in _living(self) if not is_hidden(receiver)]
 
-    def _living_connections(self) -> list[tuple[Receiver, Any]]:
-        """Return every living receiver with each sender that it is connected for."""
-        found = []
+    def _misfits(self, contract: Contract) -> list[str]:
+        """Return the reason for each connection that does not fit ``contract``."""
+        problems = []
         for link in self._registry.all():
-            pair, sender = link.resolve(), link.sender()
-            if pair is not None and (sender is not None or not link.sender.is_weak):
-                found.append((pair[0], sender))
-        return found
+            pair, sender = link.resolve(), sender_of(link.sender)
+            if pair is None or (sender is None and link.sender.is_weak):
+                continue
+            problem = contract.mismatch(pair[0]) or _sender_problem(contract, pair[0], sender)
+            if problem is not None and problem not in problems:
+                problems.append(problem)
+        return problems
+
+    def _repeated_receivers(self) -> list[str]:
+        """Describe the strong local functions that one line has connected more than once."""
+        found: dict[tuple[Any, object], list[Any]] = {}
+        for link in self._registry.all():
+            receiver = link.keep
+            named = any(type(owner) is UidOwner for owner, _ in link.owners)
+            if type(receiver) is FunctionType and not named and "<locals>" in receiver.__qualname__:
+                place = receiver.__code__, link.sender.key
+                found.setdefault(place, []).append(receiver)
+        return [
+            f"{describe(each[0])} is connected {len(each)} times to {describe_signal(self)}; if a "
+            "factory ran more than once, give the connection a dispatch_uid"
+            for each in found.values()
+            if len(each) > 1 and not is_hidden(each[0])
+        ]
 
     def _lost_receivers(self) -> list[str]:
         """Return strict mode's warnings about receivers that died since the last send."""
@@ -728,8 +941,7 @@ class Subscription:
 
     def __repr__(self) -> str:
         state = "active" if self.active else "ended"
-        sender = self.sender
-        scope = describe_sender(sender)
+        scope = describe_source(self._link.sender)
         receiver, signal = printable(name_of(self.receiver)), describe_signal(self._signal)
         return f"<Subscription of {receiver} to {signal} for {scope}; {state}>"
 
@@ -778,6 +990,56 @@ def _resolved(links: Sequence[Connection]) -> Iterator[tuple[Any, Any]]:
 def _sender_of(sender: Any = None, /) -> Any:
     """Return the sender in the arguments of a send."""
     return sender
+
+
+def _targets(sender: Any, senders: Iterable[Any] | None, subclasses: bool) -> tuple[Any, ...]:
+    """Return the senders of a new connection, and warn about a list of senders."""
+    if type(sender) in COLLECTIONS:
+        _warn_collection(sender)
+    return senders_of(sender, senders, subclasses)
+
+
+def _checked_uid(uid: Any) -> str | None:
+    """Return a ``dispatch_uid`` as a plain text, or ``None`` if none was given.
+
+    Raises:
+        TypeError: It is not a text.
+        ValueError: It is empty.
+    """
+    if uid is None:
+        return None
+    if not issubclass(type(uid), str):
+        message = (
+            "dispatch_uid must be a text that identifies the connection, such as "
+            f"'billing.audit', not {describe_sender(uid)}"
+        )
+        raise TypeError(message)
+    text = str.__str__(uid)
+    if not text:
+        message = "dispatch_uid is empty; give the connection a text such as 'billing.audit'"
+        raise ValueError(message)
+    return text
+
+
+def _sender_problem(contract: Contract, receiver: Any, sender: Any) -> str | None:
+    """Return the reason why no send that fits ``contract`` has ``sender``, or ``None``."""
+    if type(sender) is SubclassesOf:
+        return contract.class_mismatch(receiver, sender.sender)
+    return contract.sender_mismatch(receiver, sender)
+
+
+def _warn_collection(sender: Any) -> None:
+    """Warn about a sender that is a list of senders."""
+    size = None if type(sender) is GeneratorType else len(sender)
+    if size == 0:
+        return
+    kind = type(sender).__name__
+    items = "" if size is None else f" with {size} item{'' if size == 1 else 's'}"
+    strict.warn(
+        f"the sender is a {kind}{items}, and a send from an item does not match the {kind}; for "
+        "several senders, write senders=[...] instead of sender=",
+        SenderWarning,
+    )
 
 
 def _warn_old_name() -> None:

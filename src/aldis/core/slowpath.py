@@ -17,7 +17,14 @@ from aldis.core import observers, strict
 from aldis.core._native import OutcomeFields, set_outcome_type
 from aldis.core.frames import hide_frames
 from aldis.core.process import log
-from aldis.core.receiver import describe, describe_signal, is_async, needs_send_id
+from aldis.core.receiver import (
+    asks_signal,
+    describe,
+    describe_signal,
+    is_async,
+    needs_send_id,
+)
+from aldis.core.serving import Serving
 from aldis.errors import AsyncReceiverError
 
 __all__ = [
@@ -88,6 +95,10 @@ class Facts(Protocol):
     def needs_send_id(self) -> bool:
         """Whether the callable reads the id of the send."""
 
+    @property
+    def needs_signal(self) -> bool:
+        """Whether the receiver asks for the current signal."""
+
 
 class Record(Protocol):
     """The record of a receiver. Equal keys mean the same receiver."""
@@ -131,6 +142,7 @@ class ChosenStep:
         self.receiver = self.key = self.info = self
         self.is_async: bool = is_async(call)
         self.needs_send_id: bool = needs_send_id(getattr(call, "func", call))
+        self.needs_signal: bool = asks_signal(receiver)
         self._pair = (receiver, call)
 
     def resolve(self) -> tuple[Any, Any]:
@@ -181,7 +193,7 @@ def call_receivers(
             for step, receiver, call in _live_calls(steps, emission):
                 run = call if wrapper is None else _as_sync(step.receiver.info, call, wrapper)
                 try:
-                    with _call(emission, receiver, step):
+                    with _call(signal, emission, receiver, step):
                         value = run(sender, **payload)
                 except Exception as error:
                     if not robust:
@@ -225,7 +237,7 @@ async def await_receivers(
             for step, receiver, call in _live_calls(steps, emission):
                 run = adapt(step.receiver.info, call)
                 try:
-                    with _call(emission, receiver, step):
+                    with _call(signal, emission, receiver, step):
                         value = run(sender, **payload)
                         if isinstance(value, Awaitable):
                             value = await value
@@ -268,11 +280,11 @@ def _emission(send: Send) -> AbstractContextManager[observers.Emission | None]:
 
 
 def _call(
-    emission: observers.Emission | None, receiver: Any, step: Step
+    signal: Any, emission: observers.Emission | None, receiver: Any, step: Step
 ) -> AbstractContextManager[object]:
-    if emission is None:
-        return observers.NOT_OBSERVED
-    return observers.Call(emission, receiver, is_async=step.receiver.info.is_async)
+    facts = step.receiver.info
+    call = observers.observe_call(emission, receiver, is_async=facts.is_async)
+    return Serving(signal, receiver, call) if facts.needs_signal else call
 
 
 def _send_id(steps: Sequence[Step]) -> AbstractContextManager[object]:

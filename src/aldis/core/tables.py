@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weakref import ref
 
 from aldis.core.receiver import check_receiver, describe, receiver_key
-from aldis.core.registry import Connection, Registry, SavedConnection
+from aldis.core.registry import Connection, Registry, SavedConnection, sender_of
 from aldis.core.sender import ANY
 
 __all__ = ["ANY_ID", "IndexTable", "ReceiversTable", "SavedReceivers", "make_id"]
@@ -229,7 +229,7 @@ class ReceiversTable(_Table):
         for each in connections:
             for owner, owned_weakly in each.owners:
                 kept = owned_weakly if weak is was_weak else weak
-                yield each.serial, receiver, each.source(), kept, owner
+                yield each.serial, receiver, sender_of(each.source), kept, owner
 
     def __repr__(self) -> str:
         return f"<receivers: {self._contents()!r}>"

@@ -13,7 +13,7 @@ from weakref import ref
 from aldis._optional import loaded
 from aldis.core.observers import observed_call, take_send_id
 from aldis.core.process import ForkSafeLock
-from aldis.core.receiver import describe, is_async
+from aldis.core.receiver import asks_signal, describe, is_async
 from aldis.durable.codec import PayloadCodec
 from aldis.durable.current import running
 from aldis.durable.retry import Breaker, Retry
@@ -204,6 +204,7 @@ class Durable(Delivered[P, R]):
         delay: Seconds before the first attempt.
         max_bytes: The largest encoded payload, in bytes.
         is_async: Whether calling the receiver returns an awaitable.
+        needs_signal: Whether the receiver calls ``current_signal()``.
     """
 
     names: tuple[str, ...]
@@ -229,6 +230,7 @@ class Durable(Delivered[P, R]):
             )
             raise TypeError(message)
         self.is_async: bool = is_async(function)
+        self.needs_signal: bool = asks_signal(function)
         self._by_signal: dict[str, tuple[ref[Any], PayloadCodec]] = {}
 
     def __set_name__(self, owner: type, attribute: str) -> None:

@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any, Final, TypeAlias
 
 from aldis.core.receiver import bind_signal, binder_of, check_receiver, is_async, location, name_of
+from aldis.core.sender import ANY, senders_of
 from aldis.core.signal import Signal
 from aldis.core.text import printable
 from aldis.errors import AldisError, ReceiverError
@@ -19,8 +20,8 @@ __all__ = ["Entry", "ModeDecorator", "read_mapping"]
 #: Gives a receiver a delivery mode.
 ModeDecorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-#: The options of every signal's ``subscribe``.
-_KNOWN: Final = frozenset({"receiver", "sender", "weak"})
+#: The options of every entry. ``senders`` makes one entry for each sender.
+_KNOWN: Final = frozenset({"receiver", "sender", "senders", "weak", "subclasses", "dispatch_uid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ def read_mapping(mapping: Any, delivery: ModeDecorator | None = None) -> tuple[E
         for number, listener in enumerate(listeners, start=1):
             place = f"entry {number} of {_name(key)}"
             try:
-                entries.append(_read(key, listener, place, delivery))
-            except AldisError as error:
+                entries += _read(key, listener, place, delivery)
+            except (AldisError, TypeError, ValueError) as error:
                 problems.append(f"{place}: {error}")
     if problems:
         raise ReceiverError("; ".join(problems))
@@ -105,7 +106,8 @@ def read_mapping(mapping: Any, delivery: ModeDecorator | None = None) -> tuple[E
 
 def _read(
     signal: Signal[..., Any], listener: Any, place: str, delivery: ModeDecorator | None
-) -> Entry:
+) -> Iterator[Entry]:
+    """Yield an entry for each sender of one listener of the mapping."""
     bare = not isinstance(listener, Mapping)
     options = {"receiver": listener} if bare else dict(listener)
     if bare and not callable(listener):
@@ -117,7 +119,12 @@ def _read(
     check_receiver(receiver)
     if delivery is not None and binder_of(receiver) is None:
         options["receiver"] = delivery(receiver)
-    return Entry(signal, options, bare=bare, place=place)
+    senders = options.pop("senders", None)
+    if senders is None:
+        yield Entry(signal, options, bare=bare, place=place)
+        return
+    for sender in senders_of(options.get("sender", ANY), senders, subclasses=False):
+        yield Entry(signal, {**options, "sender": sender}, bare=False, place=place)
 
 
 def _option_problems(signal: Signal[..., Any], options: dict[str, Any]) -> Iterator[str]:

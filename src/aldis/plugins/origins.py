@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary, ref
 
 from aldis.core.explain import Row, explain
 from aldis.core.receiver import receiver_key
-from aldis.core.sender import ANY, real_sender, sender_key
+from aldis.core.registry import source_key
+from aldis.core.sender import ANY, senders_of
 from aldis.core.signal import Signal, Subscription
 
 __all__ = ["Key", "Origin", "forget", "key_of", "link_key", "origin_of", "origins", "remember"]
@@ -64,14 +65,19 @@ def forget(unit: Unit, signals: Iterable[Signal[..., Any]]) -> None:
         _units.get(signal, {}).pop(id(unit), None)
 
 
-def key_of(receiver: Any, sender: Any) -> Key:
+def key_of(receiver: Any, sender: Any, *, subclasses: bool = False) -> Key:
     """Return the key of the subscription of ``receiver`` for ``sender``.
+
+    Args:
+        receiver: The receiver.
+        sender: The sender.
+        subclasses: Whether the sender is a class that stands for its subclasses, too.
 
     Raises:
         UnboundSenderError: ``sender`` is a proxy without an object behind it.
     """
-    sender = real_sender(sender)
-    return receiver_key(receiver), ANY if sender is ANY else sender_key(sender)
+    [target] = senders_of(sender, None, subclasses)
+    return receiver_key(receiver), ANY if target is ANY else source_key(target)
 
 
 def link_key(handle: Subscription) -> Key:
@@ -91,7 +97,12 @@ def origin_of(signal: Signal[..., Any], receiver: Any, sender: Any = ANY) -> tup
     Returns:
         The names of the plugins that connected it, in order. It is empty if no plugin did.
     """
-    return _table(signal).get(key_of(receiver, sender), ())
+    table = _table(signal)
+    names = table.get(key_of(receiver, sender), ())
+    if issubclass(type(sender), type):
+        others = table.get(key_of(receiver, sender, subclasses=True), ())
+        names += tuple([each for each in others if each not in names])
+    return names
 
 
 def origins(signal: Signal[..., Any]) -> list[Origin]:

@@ -33,7 +33,8 @@ class Subscriptions:
     Args:
         mapping: The result of CKAN's ``get_signal_subscriptions``: for each signal, an iterable of
             receivers, or of dicts with the keyword arguments of ``connect`` (``receiver``,
-            ``sender``, ``weak``). It is read only once.
+            ``sender``, ``senders``, ``weak``, ``subclasses``, ``dispatch_uid``). It is read only
+            once.
         plugin: The name that :func:`aldis.plugins.origins` shows.
         delivery: A decorator such as :class:`aldis.receivers.robust`. It gives a delivery mode to
             the receivers that have none.
@@ -156,7 +157,9 @@ class Subscriptions:
         for entry in self._entries if self._given_away else ():
             if entry.signal == signal:
                 with suppress(UnboundSenderError):
-                    keys.append(key_of(entry.receiver, entry.options.get("sender", ANY)))
+                    sender = entry.options.get("sender", ANY)
+                    subclasses = bool(entry.options.get("subclasses", False))
+                    keys.append(key_of(entry.receiver, sender, subclasses=subclasses))
         return keys
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from weakref import ref
 
 from aldis.core.process import lock_holders
-from aldis.core.registry import CONNECT, Connection, Registry
+from aldis.core.registry import CONNECT, Connection, Registry, UidOwner, sender_of
 from aldis.core.signal import Signal
 
 __all__ = ["restored_subscriptions"]
@@ -74,7 +74,12 @@ class _SavedConnection:
     def __init__(self, link: Connection) -> None:
         self.link = link
         self.owners = [owner for owner, _ in link.owners]
-        self.weak = link.owned_weakly(CONNECT)
+        #: The owners without a handle: those of ``connect``, each with whether it is weak.
+        self.by_connect = [
+            (owner, weak)
+            for owner, weak in link.owners
+            if owner is CONNECT or type(owner) is UidOwner
+        ]
         self._held = link.keep
         self._ref = link.ref
         self._shape = link.resolver
@@ -86,7 +91,7 @@ class _SavedConnection:
 
     def find(self) -> tuple[Any, Any] | None:
         """Return the receiver and the sender, or ``None`` if one is dead."""
-        sender = self._sender()
+        sender = sender_of(self._sender)
         receiver = self._held
         if receiver is None:
             receiver = self._ref()
@@ -145,13 +150,15 @@ def _reconnect(registry: Registry, saved: _SavedConnection, *, moved: bool) -> b
     link = saved.link
     _disown(registry, link, [each for each in link.owners if not saved.has_owner(each[0])])
     stays = link.live and not moved
-    if saved.weak is None or (stays and link.owned_weakly(CONNECT) == saved.weak):
+    wanted = saved.by_connect
+    if not wanted or (stays and all(link.owned_weakly(each) == weak for each, weak in wanted)):
         return False
     found = saved.find()
     if found is None:
         return False
     receiver, sender = found
     if not stays:
-        registry.disown(link, CONNECT)
-    registry.connect(receiver, sender, weak=saved.weak, owner=CONNECT)
+        _disown(registry, link, wanted)
+    for owner, weak in wanted:
+        registry.connect(receiver, sender, weak=weak, owner=owner)
     return not stays

@@ -21,7 +21,8 @@ MANY = sized(5_000, 1_000_000)
 #: Memory blocks by which caches of the interpreter may grow, for any number of rounds.
 SLACK = 300
 
-pytestmark = pytest.mark.stress
+#: Lists are senders without weak references here.
+pytestmark = [pytest.mark.stress, pytest.mark.filterwarnings("ignore::aldis.errors.SenderWarning")]
 
 
 class Sender:

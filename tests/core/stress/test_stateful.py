@@ -346,6 +346,8 @@ class SignalMachine(RuleBasedStateMachine):
 
 
 TestSignalMachine = SignalMachine.TestCase
+# Lists are senders without weak references here.
+TestSignalMachine.pytestmark = [pytest.mark.filterwarnings("ignore::aldis.errors.SenderWarning")]
 TestSignalMachine.settings = settings(
     max_examples=sized(25, 500), stateful_step_count=40, deadline=None
 )

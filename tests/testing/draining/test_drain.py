@@ -6,6 +6,7 @@ import threading
 import pytest
 from sqlalchemy.orm import Session
 
+from aldis import current_signal
 from aldis.durable import Outbox, current_delivery, durable
 from aldis.errors import UnknownNameError
 from aldis.observe import trace
@@ -118,3 +119,19 @@ class TestDrain:
         calls = {call.receiver.split(".")[-1]: call for root in seen.roots for call in root.calls}
         assert ["receipt_sent"] == [each.signal for each in calls["pass_on"].emissions]
         assert [] == calls["receipt"].emissions
+
+
+class TestCurrentSignal:
+    def test_in_a_worker(self, outbox, session):
+        """A durable receiver knows the signal of its delivery."""
+        heard = []
+
+        @order_paid.connect
+        @durable("billing.ask")
+        def ask(sender, *, order_id, **extra):
+            heard.append(current_signal() is order_paid)
+
+        send(outbox, session, 7)
+        assert [] == heard
+        assert 1 == drain(outbox).done
+        assert [True] == heard

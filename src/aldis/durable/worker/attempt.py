@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from aldis.core import observers
 from aldis.core.frames import hide_frames
 from aldis.core.receiver import describe
+from aldis.core.serving import Serving
 from aldis.durable._log import delivery_fields, get_logger
 from aldis.durable.current import CurrentDelivery, delivering, lease_lost
 from aldis.durable.outbox import Outbox
@@ -252,7 +253,7 @@ def _call(attempt: _Attempt, result: AttemptResult) -> None:
     try:
         with attempt.active():
             sender, arguments = attempt.decode()
-            with attempt.observed(sender, arguments):
+            with attempt.observed(sender, arguments), attempt.serving():
                 _refuse_coroutine(attempt.receiver, attempt.function(sender, **arguments))
             attempt.commit()
     except BaseException as error:
@@ -283,7 +284,7 @@ async def _await(attempt: _Attempt, result: AttemptResult) -> None:
     try:
         with attempt.active():
             sender, arguments = await call_in_greenlet(attempt.decode)
-            with attempt.observed(sender, arguments):
+            with attempt.observed(sender, arguments), attempt.serving():
                 await _awaited(attempt.function(sender, **arguments))
             await _awaited(attempt.commit())
     except BaseException as error:
@@ -337,6 +338,12 @@ class _Attempt:
         """Load a row that the payload names by its primary key."""
         session = cast("Session", sync_counterpart(self.delivery.session_for_loading()))
         return session.get(model, identity)
+
+    def serving(self) -> AbstractContextManager[object]:
+        """Let the receiver ask for the signal of the delivery."""
+        if not self.receiver.needs_signal:
+            return observers.NOT_OBSERVED
+        return Serving(self.receiver.signal(self._claimed.signal), self.receiver)
 
     @contextmanager
     def observed(self, sender: Any, arguments: dict[str, Any]) -> Iterator[None]:
