@@ -80,6 +80,70 @@ def test_unknown_receivers_and_dead_letters_are_problems(shop):
     )
 
 
+def waiting(payload, number):
+    """Return the statement that records a waiting delivery with a payload."""
+    return (
+        "INSERT INTO aldis_deliveries (id, emission_id, receiver, signal, payload, due_at)"  # noqa: S608 - ours
+        f" VALUES ({number}, 'e{number}', 'billing.receipt', 'order_paid', '{payload}',"
+        " 4000000000000000)"
+    )
+
+
+FITTING = '{"sender":"harbour","payload":{"order_id":7}}'
+RENAMED = '{"sender":"harbour","payload":{"order":7}}'
+
+
+def test_payloads_that_do_not_fit(shop):
+    """A waiting payload of an earlier contract is a problem; one that fits is not."""
+    rows(
+        shop,
+        "INSERT INTO aldis_receivers (receiver) VALUES ('billing.receipt')",
+        waiting(FITTING, 1),
+    )
+    assert 0 == check(shop).returncode
+    rows(shop, waiting(RENAMED, 2), waiting('{"x', 3), waiting(FITTING, 4))
+    code, (line,) = found(check(shop))
+    assert 1 == code
+    assert line.startswith("wrong: waiting delivery 2: the payload of signal 'order_paid'")
+    assert "does not fit" in line
+    assert "give durable an upgrade= function" in line
+    assert line.endswith("; 1 more")
+
+
+def test_payloads_that_an_upgrade_repairs(shop):
+    """A payload that ``upgrade=`` can convert fits."""
+    source = (shop.folder / "receivers.py").read_text()
+    upgrade = "upgrade=lambda old: {'order_id': old['order']}, retry="
+    shop.write("receivers.py", source.replace("retry=", upgrade))
+    rows(
+        shop,
+        "INSERT INTO aldis_receivers (receiver) VALUES ('billing.receipt')",
+        waiting(RENAMED, 2),
+    )
+    assert 0 == check(shop).returncode
+
+
+def test_receivers_that_no_worker_serves(shop):
+    """Deliveries wait for a receiver: it is a problem if workers serve others but not this one."""
+    rows(shop, waiting(FITTING, 1))
+    expected = (
+        "1 delivery of 'billing.receipt' waits, and no worker has served it so far: start a worker "
+        "of this release that serves it"
+    )
+    assert (0, [f"remark: {expected}"]) == found(check(shop))
+    rows(shop, "INSERT INTO aldis_receivers (receiver) VALUES ('shipping.label')")
+    assert (1, [f"wrong: {expected}"]) == found(check(shop))
+    rows(
+        shop,
+        "INSERT INTO aldis_receivers (receiver, seen_at) VALUES ('billing.receipt',"
+        " (SELECT seen_at - 7260000000 FROM aldis_receivers))",
+    )
+    code, (line,) = found(check(shop))
+    assert (1, True) == (code, "no worker has served it for 2h" in line)
+    rows(shop, "UPDATE aldis_receivers SET seen_at = seen_at + 7200000000")
+    assert 0 == check(shop).returncode
+
+
 def test_a_paused_receiver_and_a_missing_write_ahead_log_are_remarks(shop):
     """Remarks do not change the exit code."""
     rows(

@@ -14,6 +14,8 @@ from aldis.durable.receiver import unknown_receiver
 from aldis.durable.store.sql.store import SqlStore
 from aldis.durable.types import AttemptFailure, DeliveryFilter, NewDelivery, State
 from aldis.errors import UnknownNameError
+from tests.durable import support
+from tests.durable.sql import databases
 from tests.durable.sql.databases import database
 from tests.durable.support import create_tables, order_paid
 from tests.durable.working import send, until, working
@@ -247,3 +249,47 @@ def test_a_database_that_goes_away_and_comes_back(file, receipt, caplog):
     other.close()
     engine.dispose()
     assert 1 == caplog.text.count("tries again until") == caplog.text.count("answers again")
+
+
+@pytest.mark.service
+class TestMariadb:
+    def test_a_commit_of_another_process_wakes_it(self, tmp_path, monkeypatch):
+        """The highest id tells a worker of a commit, without a poll of each receiver."""
+        monkeypatch.setattr("aldis.durable.store.sql.notify.POLL", 60.0)
+        monkeypatch.setattr("aldis.durable.worker.worker.RESCUE_EVERY", 60.0)
+        monkeypatch.setattr("aldis.durable.worker.worker.CHECK_EVERY", 60.0)
+        received = []
+        with databases.engine_on("mariadb", tmp_path) as engine:
+            support.create_tables(engine)
+
+            @order_paid.connect
+            @durable("test.receipt")
+            def receipt(sender, *, order_id):
+                received.append(order_id)
+
+            other = create_engine(engine.url)
+            with working(support.outbox_on(engine)):
+                for number in range(3):
+                    send(support.outbox_on(other), number)
+                    until(lambda number=number: number in received)
+            other.dispose()
+        assert [0, 1, 2] == received
+
+    def test_a_lost_connection_is_replaced(self, tmp_path):
+        """After the server has closed the notifier's connection, it opens another one."""
+        with databases.engine_on("mariadb", tmp_path) as engine:
+            support.create_tables(engine)
+            store = support.outbox_on(engine).store
+            notifier = store.notifier()
+            notifier.wait(0.01)
+            with engine.connect() as connection:
+                others = connection.exec_driver_sql(
+                    "SELECT id FROM information_schema.processlist"
+                    " WHERE db = database() AND id <> connection_id()"
+                ).scalars()
+                for number in list(others):
+                    connection.exec_driver_sql(f"KILL {number}")
+            notifier.wait(0.01)
+            notifier.wait(0.01)
+            assert notifier._cursor is not None
+            notifier.close()

@@ -19,6 +19,7 @@ from aldis.cli._database import (
 from aldis.cli._options import TIMESTAMP, command_with, json_option
 from aldis.cli._output import count, duration_text, printable
 from aldis.cli._signals import folded_name
+from aldis.errors import PayloadMismatchError, UnknownNameError
 
 if TYPE_CHECKING:
     from aldis.cli._store import LiveWorker, StoreClient
@@ -39,6 +40,7 @@ __all__ = [
     "names_without_deliveries",
     "payload_json",
     "payload_lines",
+    "payload_problem",
     "states_of",
     "worker_label",
 ]
@@ -175,6 +177,41 @@ def names_without_deliveries(store: StoreClient, filters: dict[str, Any]) -> lis
 
 def _count(store: StoreClient, chosen: DeliveryFilter) -> int:
     return store.call(lambda store: store.count(chosen))
+
+
+def payload_problem(delivery: Delivery) -> str | None:
+    """Return why a recorded payload does not fit the app's receiver, or ``None`` if it fits.
+
+    Rows that the payload names are not loaded, because a later commit may write them.
+    """
+    from aldis.durable.receiver import find_receiver  # noqa: PLC0415 - SQLAlchemy may be missing
+
+    try:
+        codec = find_receiver(delivery.receiver).codec(delivery.signal)
+        if codec is None:
+            return (
+                f"durable receiver {delivery.receiver!r} is not connected to the signal "
+                f"{delivery.signal!r}: connect it, or discard the delivery"
+            )
+        codec.decode(delivery.payload, _AnyRow())
+    except UnknownNameError:  # another result names it
+        return None
+    except PayloadMismatchError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a type of the app can raise anything
+        return f"the payload cannot be read: {type(error).__name__}: {error}"
+    return None
+
+
+class _AnyRow:
+    """Stands for the app and for each row that a payload names."""
+
+    def __init__(self) -> None:
+        self.app = self
+
+    def load(self, model: type, identity: tuple[Any, ...]) -> Any:  # noqa: ARG002 - any row
+        """Return an object in the place of a row."""
+        return object.__new__(model)
 
 
 # -- show ------------------------------------------------------------------------------------------

@@ -280,9 +280,9 @@ def _stdout_to_stderr() -> Iterator[None]:
 # -- pieces of text --------------------------------------------------------------------------------
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, nouns: str | None = None) -> str:
     """Return ``1 signal`` or ``2 signals``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {nouns or noun + 's'}"
 
 
 def duration_text(seconds: float) -> str:

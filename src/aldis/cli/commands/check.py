@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
@@ -25,7 +26,7 @@ from aldis.cli._database import (
     target_of,
     wal_advice,
 )
-from aldis.cli._deliveries import breaker_text
+from aldis.cli._deliveries import breaker_text, filter_of, payload_problem, states_of
 from aldis.cli._options import signals_command
 from aldis.cli._output import (
     INDENT,
@@ -44,7 +45,8 @@ from aldis.errors import AldisWarning, SchemaError, StrictWarning
 
 if TYPE_CHECKING:
     from aldis.cli._store import StoreClient
-    from aldis.durable.types import ReceiverStats
+    from aldis.durable.store.sql.store import SqlStore
+    from aldis.durable.types import Delivery, DeliveryFilter, ReceiverStats
 
 __all__ = ["check_all", "check_signals", "load_in_strict_mode"]
 
@@ -53,6 +55,16 @@ RECORDED: Final = "aldis.cli.recorded_warnings"
 
 #: The heading of the findings about deliveries.
 DURABLE: Final = "durable deliveries"
+
+#: Seconds in which a worker that serves a receiver has registered it.
+RECENTLY: Final = 3600.0
+
+#: How many of a receiver's waiting payloads are read from each end.
+SAMPLE: Final = 1000
+
+#: The labels and the names of the states of deliveries that have not run yet.
+WAITING: Final = ("pending", "suspect", "behind")
+WAITING_STATES: Final = ("PENDING", "QUARANTINED", "BLOCKED")
 
 #: After how many seconds a due delivery leads to the remark that no worker seems to run.
 LATE: Final = 60.0
@@ -222,6 +234,9 @@ def check_all(ctx: click.Context, *, as_json: bool, traceback: bool) -> None:
       - a durable receiver in an app without an outbox;
       - tables that are missing, too old or too new;
       - a delivery for a receiver that the app does not have (any more);
+      - a waiting delivery whose payload does not fit the app's contract;
+      - a waiting delivery of a receiver that no worker has served for an hour,
+        although workers serve others;
       - a dead letter.
 
     Paused receivers, due deliveries that no worker takes, and an SQLite file
@@ -292,7 +307,9 @@ def _durable_results(app: Any) -> Iterator[CheckResult]:
     with database_errors():
         store = new_client(target)
     try:
-        yield from _delivery_results(store)
+        with app_context(app):  # upgrade= may use the app
+            found = list(_delivery_results(store))
+        yield from found
     finally:
         store.close()
 
@@ -313,6 +330,7 @@ def _receiver_results() -> Iterator[CheckResult]:
 def _delivery_results(store: StoreClient) -> Iterator[CheckResult]:
     known = durable_receiver_names()
     stats = store.call(lambda store: store.stats())
+    registered = store.call(lambda store: store.registered_receivers())
     for each in stats:
         unfinished = _unfinished(each)
         if each.receiver not in known and unfinished:
@@ -330,6 +348,8 @@ def _delivery_results(store: StoreClient) -> Iterator[CheckResult]:
                 f"{count(dead, 'dead letter')} of {each.receiver!r}: aldis deliveries dead "
                 f"--receiver {each.receiver}"
             )
+        yield from _payload_results(store, each)
+        yield from _served_results(each, registered)
         if each.breaker is not None:
             yield _remark(f"durable receiver {each.receiver!r} {breaker_text(each.breaker)}")
         elif each.paused:
@@ -339,6 +359,46 @@ def _delivery_results(store: StoreClient) -> Iterator[CheckResult]:
         yield _remark(
             f"a delivery has been due for {duration_text(due)}, and no worker has a lease"
         )
+
+
+def _served_results(stats: ReceiverStats, registered: dict[str, float]) -> Iterator[CheckResult]:
+    """Yield a result if deliveries wait, and no worker has served their receiver for an hour."""
+    waiting = sum(_counts(stats).get(name, 0) for name in WAITING)
+    if not waiting or registered.get(stats.receiver, RECENTLY) < RECENTLY:
+        return
+    age = registered.get(stats.receiver)
+    since = "" if age is None else f" for {duration_text(age)}"
+    wait = "waits" if waiting == 1 else "wait"
+    problem = (
+        f"{count(waiting, 'delivery', 'deliveries')} of {stats.receiver!r} {wait}, and no worker "
+        f"has served it{since or ' so far'}: start a worker of this release that serves it"
+    )
+    others = any(seconds < RECENTLY for seconds in registered.values())
+    yield _wrong(problem) if others else _remark(problem)
+
+
+def _payload_results(store: StoreClient, stats: ReceiverStats) -> Iterator[CheckResult]:
+    """Yield a result if waiting payloads of a receiver do not fit the app's contract."""
+    misfits: list[tuple[int, str]] = []
+    looked_at = 0
+    for newest_first in (False, True):
+        chosen = filter_of(states=states_of(WAITING_STATES), receiver=stats.receiver)
+        found = store.call(partial(_find, chosen, newest_first))
+        looked_at = max(looked_at, len(found))
+        misfits += [
+            (each.id, problem) for each in found if (problem := payload_problem(each)) is not None
+        ]
+    by_id = dict(misfits)
+    if not by_id:
+        return
+    number, problem = min(by_id.items())
+    more = "" if len(by_id) == 1 else f"; {len(by_id) - 1} more"
+    scope = f" (of the first and last {SAMPLE:,})" if looked_at == SAMPLE else ""
+    yield _wrong(f"waiting delivery {number}: {problem}{more}{scope}")
+
+
+def _find(chosen: DeliveryFilter, newest_first: bool, store: SqlStore) -> list[Delivery]:
+    return store.find(chosen, limit=SAMPLE, newest_first=newest_first)
 
 
 def _counts(stats: ReceiverStats) -> dict[str, int]:
