@@ -20,7 +20,8 @@ import sys
 import threading
 import traceback
 
-#: The modules that the server imports. None of them may import blinker.
+#: The modules that the server imports. None of them may import blinker or aldis.durable: that
+#: package has a namespace of signals, which lists would show in apps that do not import it.
 LIBRARIES = (
     "alembic.command",
     "asyncio",
@@ -36,8 +37,6 @@ LIBRARIES = (
     "sqlalchemy.orm",
     "werkzeug.test",
     "aldis.cli.group",
-    "aldis.durable.store.sql.migrate",
-    "aldis.durable.store.sql",
 )
 
 

@@ -201,7 +201,7 @@ def test_an_app_without_durable_receivers_and_outbox(shop):
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("sqlite:///no.db", "no.db': `aldis db upgrade` creates it"),
+        ("sqlite:///no.db", "no.db' does not exist: `aldis db upgrade` creates it"),
         ("sqlite://", "wrong: an SQLite database in memory is visible in one process only"),
     ],
 )

@@ -62,7 +62,7 @@ MISTAKES = {
     "--outbox other": "'other' is not of the form module:name",
     "--outbox other:outbux": "module 'other' has no 'outbux'; did you mean 'outbox'?",
     "--outbox other:nowhere": (
-        "other:nowhere does not say which database it uses: this outbox was made without a "
+        "the database of other:nowhere is unknown: this outbox was made without a "
         "session; name the caller's session: with outbox.using(session): ..."
     ),
     "--url sqlite://": (
@@ -103,7 +103,7 @@ MISTAKES = {
         "write mysql+pymysql://, whose driver is installed"
     ),
     "--url sqlight:///shop.db": (
-        "there is no database system 'sqlight': write sqlite, postgresql or mariadb, and the "
+        "unknown database system 'sqlight': write sqlite, postgresql or mariadb, and the "
         "driver after a plus sign"
     ),
     "--url mssql://h/d": (
@@ -280,7 +280,9 @@ class TestCheck:
         """A command that only reads does not create the file."""
         ended = db(project, command, *FILE)
         where = project.folder
-        expected = f"Error: there is no file 'shop.db' in {where}: `aldis db upgrade` creates it\n"
+        expected = (
+            f"Error: the file 'shop.db' does not exist in {where}: `aldis db upgrade` creates it\n"
+        )
         assert (2, expected) == result(ended)
         assert [] == list(project.folder.iterdir())
 

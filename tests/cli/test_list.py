@@ -136,7 +136,7 @@ class TestList:
     def test_a_pattern_without_a_match(self, shop):
         """The error has the closest name."""
         text = ask(shop, "list", "order_payed", code=2)
-        assert text.endswith("Error: there is no signal 'order_payed'; did you mean 'order_paid'?")
+        assert text.endswith("Error: unknown signal 'order_payed'; did you mean 'order_paid'?")
 
     def test_local_namespaces_have_different_labels(self, spread):
         """A namespace that is not a global has a number in its label."""
@@ -345,7 +345,7 @@ class TestExplain:
     def test_a_sender_that_does_not_exist(self, shop, value):
         """The error names the senders that receivers listen to, and each form to type."""
         text = ask(shop, "explain", "request-started", "--sender", value, code=2)
-        assert f"there is no sender '{value}'" in text
+        assert f"unknown sender '{value}'" in text
         assert (
             "Receivers listen to <Flask 'shop'>. Write module:NAME for an object, app for" in text
         )
@@ -429,7 +429,7 @@ class TestExplain:
     def test_an_unknown_name(self, shop, name, closest):
         """An unknown name is an error with the closest name."""
         text = ask(shop, "explain", name, code=2)
-        assert text.endswith(f"there is no signal '{name}'; did you mean '{closest}'?")
+        assert text.endswith(f"unknown signal '{name}'; did you mean '{closest}'?")
 
     @pytest.mark.parametrize(
         ("name", "signal"),
@@ -482,7 +482,7 @@ class TestExplain:
     def test_an_unknown_name_without_a_close_one(self, shop):
         """The error names the command that lists all signals."""
         text = ask(shop, "explain", "zzz", code=2)
-        assert text.endswith("there is no signal 'zzz'; `aldis signals list --all` lists them all")
+        assert text.endswith("unknown signal 'zzz'; `aldis signals list --all` lists them all")
 
     def test_a_name_in_an_app_without_signals(self, project):
         """The error explains that the app has no signals."""

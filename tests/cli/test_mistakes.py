@@ -18,7 +18,7 @@ MISTAKES = {
     "signals trace get": "the request is not [METHOD] PATH: write it as in trace -- GET /",
     "signals trace http://localhost:5000": "does not begin with a slash: write '/'.",
     "signals trace http://h/a/b": "does not begin with a slash: write '/a/b'.",
-    "db upgrade --url sqlite:////nowhere/x.db": "no folder '/nowhere' for the file: create it",
+    "db upgrade --url sqlite:////nowhere/x.db": "'/nowhere' for the file does not exist: create it",
     "signals trace order_paid": "To look at a signal or a receiver, use `explain`",
 }
 

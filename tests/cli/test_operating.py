@@ -37,7 +37,7 @@ class TestNothingFound:
     def test_a_signal_without_deliveries(self, deliveries, name):
         """If no delivery has the signal, the command prints a note."""
         ended = deliveries.run(name, "--signal", "nope")
-        expected = f"No delivery is {name}.\nThere is no delivery at all with the signal 'nope'.\n"
+        expected = f"No delivery is {name}.\nNo delivery has the signal 'nope'.\n"
         assert (0, expected) == (ended.exit_code, ended.stdout)
 
     def test_a_signal_with_deliveries_in_another_state(self, deliveries):
@@ -63,26 +63,24 @@ class TestNothingFound:
     def test_commands_that_change_deliveries_print_the_note(self, deliveries, command, count):
         """The note follows the count of changed deliveries."""
         ended = deliveries.run(*command, "--signal", "nope")
-        assert f"{count}\nThere is no delivery at all with the signal 'nope'.\n" == ended.stdout
+        assert f"{count}\nNo delivery has the signal 'nope'.\n" == ended.stdout
         assert ["DEAD"] == deliveries.states()
 
     def test_the_note_suggests_a_signal(self, shop):
         """The note suggests a signal of the app's durable receivers."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--signal", "order-payed")
-        expected = (
-            "There is no delivery at all with the signal 'order-payed'; did you mean 'order_paid'?"
-        )
+        expected = "No delivery has the signal 'order-payed'; did you mean 'order_paid'?"
         assert expected == ended.stdout.splitlines()[-1]
         known = shop.run(
             *ALDIS, "deliveries", "dead", "--app", "shop", "--receiver", "billing.receipt"
         )
-        expected = "There is no delivery at all with the receiver 'billing.receipt'."
+        expected = "No delivery has the receiver 'billing.receipt'."
         assert expected == known.stdout.splitlines()[-1]
 
     def test_an_unknown_receiver(self, shop):
         """An unknown receiver is an error that lists the known ones."""
         ended = shop.run(*ALDIS, "deliveries", "dead", "--app", "shop", "--receiver", "nope")
-        expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
+        expected = "Error: unknown durable receiver 'nope'; choose one of 'billing.receipt'\n"
         assert (2, expected) == (ended.returncode, ended.stderr)
 
 
@@ -90,7 +88,7 @@ class TestWorker:
     def test_a_wrong_receiver(self, shop):
         """An unknown receiver is an error that lists the known ones."""
         ended = shop.run(*ALDIS, "worker", "--app", "shop", "--receiver", "nope")
-        expected = "Error: there is no durable receiver 'nope'; there are 'billing.receipt'\n"
+        expected = "Error: unknown durable receiver 'nope'; choose one of 'billing.receipt'\n"
         assert (2, expected) == (ended.returncode, ended.stderr)
 
     def test_the_output_of_receivers_is_not_buffered(self, shop):
@@ -142,5 +140,5 @@ def test_hostile_names_in_the_tables(deliveries):
     assert (2, expected) == (asked.exit_code, asked.stderr.strip().partition("deliveries: ")[2])
     wrong = deliveries.run("stats", "--receiver", "nope")
     # More names may follow, because this process has the receivers of other tests.
-    assert wrong.stderr.partition("; ")[2].startswith(r"there are '\x1b[2J', ")
+    assert wrong.stderr.partition("; ")[2].startswith(r"choose one of '\x1b[2J', ")
     assert "\x1b" not in wrong.stderr

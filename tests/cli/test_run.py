@@ -371,7 +371,7 @@ class TestMistakes:
         """Without a command, the error shows how to write one."""
         code, text = self.error_of(project)
         assert 2 == code
-        assert "there is no command to run: write it after the dashes, as in " in text
+        assert "the command to run is missing: write it after the dashes, as in " in text
 
     def test_an_app(self, project):
         """``--app`` is an error for ``run``."""
@@ -381,10 +381,10 @@ class TestMistakes:
 
     def test_an_unknown_command(self, project):
         """An unknown command exits with 127, as in a shell."""
-        assert (127, "Error: there is no command 'no-such' on PATH\n") == self.error_of(
+        assert (127, "Error: the command 'no-such' was not found on PATH\n") == self.error_of(
             project, "no-such"
         )
-        assert (127, "Error: there is no command './no-such'\n") == self.error_of(
+        assert (127, "Error: the command './no-such' was not found\n") == self.error_of(
             project, "./no-such"
         )
 
@@ -392,7 +392,10 @@ class TestMistakes:
         """If the whole command is in quotes, the error asks to leave them out."""
         code, text = self.error_of(project, "flask run")
         assert 127 == code
-        assert "'flask run' on PATH; leave out the quotes around the whole command" in text
+        assert (
+            "'flask run' was not found on PATH; leave out the quotes around the whole command"
+            in text
+        )
 
     def test_a_folder(self, project):
         """A folder exits with 126, as in a shell."""

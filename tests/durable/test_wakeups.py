@@ -202,24 +202,24 @@ class TestUnknownNames:
 
     def test_the_closest(self):
         """The error suggests a receiver with a similar name."""
-        expected = "there is no durable receiver 'test.recipt'; did you mean 'test.receipt'?"
+        expected = "unknown durable receiver 'test.recipt'; did you mean 'test.receipt'?"
         assert expected == unknown_receiver("test.recipt", ["test.receipt", "other"])
 
     def test_all_of_a_few(self):
         """Without a similar name, up to five receivers are named in alphabetical order."""
-        expected = "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e'"
+        expected = "unknown durable receiver 'nope'; choose one of 'a', 'b', 'c', 'd', 'e'"
         assert expected == unknown_receiver("nope", "edcba")
 
     def test_some_of_many(self):
         """Of more than five receivers, the error gives the number of the others."""
         expected = (
-            "there is no durable receiver 'nope'; there are 'a', 'b', 'c', 'd', 'e' and 2 more"
+            "unknown durable receiver 'nope'; choose one of 'a', 'b', 'c', 'd', 'e' and 2 more"
         )
         assert expected == unknown_receiver("nope", "gfedcba")
 
     def test_none(self):
         """Without any receiver, the error states that."""
-        expected = "there is no durable receiver 'nope'; there is none at all"
+        expected = "unknown durable receiver 'nope'; the app has no durable receivers"
         assert expected == unknown_receiver("nope", [])
 
     def test_names_with_control_characters(self):
@@ -231,7 +231,7 @@ class TestUnknownNames:
         order_paid.connect(durable("test.receipt")(lambda sender, **extra: None))
         with connected(f"sqlite:///{tmp_path}/shop.db") as engine:
             create_tables(engine)
-            with pytest.raises(UnknownNameError, match=r"receiver 'nope'; there are '"):
+            with pytest.raises(UnknownNameError, match=r"receiver 'nope'; choose one of '"):
                 Worker(Outbox(engine=engine), receivers=["nope"]).run()
 
 

@@ -95,7 +95,7 @@ class TestDelivery:
         with working(outbox, receivers=["test.a"]):
             until(lambda: counts(outbox).get("done"))
         assert {"pending": 1, "done": 1} == counts(outbox)
-        with pytest.raises(UnknownNameError, match=r"there is no durable receiver 'test.c'; did"):
+        with pytest.raises(UnknownNameError, match=r"unknown durable receiver 'test.c'; did"):
             Worker(outbox, receivers=["test.c"]).run()
 
     def test_an_alias(self, outbox):

@@ -205,7 +205,7 @@ def _import(place: str, *, traceback: bool) -> ModuleType:
 def _module_of(place: str) -> str:
     """Return the name of the module; add the folder of a file to ``sys.path``."""
     if not place:
-        raise AppError("there is no module before the colon: name it, as in --app shop:app")
+        raise AppError("the module before the colon is missing: name it, as in --app shop:app")
     # A name that begins with a dot is a folder: "." or "..".
     is_file = place.endswith(".py") or place[0] == "." or "/" in place or os.sep in place
     if not is_file:
@@ -216,7 +216,7 @@ def _module_of(place: str) -> str:
     if path.is_dir():
         path /= "__init__.py"
     if not path.is_file():
-        raise AppError(f"there is no file {place!r} (looked for from {Path.cwd()})")
+        raise AppError(f"the file {place!r} does not exist (looked for from {Path.cwd()})")
     parts = [] if path.name == "__init__.py" else [path.stem]
     folder = path.parent
     while (folder / "__init__.py").is_file():
@@ -241,7 +241,7 @@ def _not_found(place: str, module_name: str) -> str:
     hint = f"; did you mean {closest[0]!r}?" if closest else ""
     if place.endswith(":"):
         hint = "; name the app after the colon, or leave the colon out"
-    return f"there is no module {place!r}, neither in {here} nor on sys.path{hint}"
+    return f"module {place!r} was not found in {here} or on sys.path{hint}"
 
 
 # -- the attribute ---------------------------------------------------------------------------------

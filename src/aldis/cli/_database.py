@@ -172,7 +172,9 @@ def refuse_missing_file(target: DatabaseTarget) -> None:
         return
     if not Path(name).exists():
         where = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
-        raise DatabaseError(f"there is no file {name!r}{where}: `aldis db upgrade` creates it")
+        raise DatabaseError(
+            f"the file {name!r} does not exist{where}: `aldis db upgrade` creates it"
+        )
 
 
 def refuse_missing_folder(target: DatabaseTarget) -> None:
@@ -186,7 +188,9 @@ def refuse_missing_folder(target: DatabaseTarget) -> None:
         return
     folder = Path(name).absolute().parent
     if not folder.is_dir():
-        raise DatabaseError(f"there is no folder {str(folder)!r} for the file: create it first")
+        raise DatabaseError(
+            f"the folder {str(folder)!r} for the file does not exist: create it first"
+        )
 
 
 def refuse_memory(target: DatabaseTarget, why: str) -> None:

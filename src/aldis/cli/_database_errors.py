@@ -148,7 +148,7 @@ def _scheme_problem(url: str) -> str:
     drivers = [each for each in DRIVERS if each.database in (known, _sibling(known))]
     if not drivers:
         return (
-            f"there is no database system {scheme!r}: write sqlite, postgresql or mariadb, and the "
+            f"unknown database system {scheme!r}: write sqlite, postgresql or mariadb, and the "
             "driver after a plus sign"
         )
     if known != database:

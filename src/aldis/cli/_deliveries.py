@@ -171,7 +171,7 @@ def names_without_deliveries(store: StoreClient, filters: dict[str, Any]) -> lis
             known = connected_signals() | store.signals()
             closest = get_close_matches(name, known - {name}, n=1)
             hint = f"; did you mean {closest[0]!r}?" if closest else ""
-        lines.append(f"There is no delivery at all with the {kind} {name!r}{hint or '.'}")
+        lines.append(f"No delivery has the {kind} {name!r}{hint or '.'}")
     return lines
 
 

@@ -182,17 +182,15 @@ def unknown_signal(name: str, everything: list[FoundSignal]) -> UnknownSignalErr
     """
     if not everything:
         return UnknownSignalError(
-            f"there is no signal {name!r}: the app has no namespace with a signal"
+            f"unknown signal {name!r}: the app has no namespace with a signal"
         )
     signals = {each.full_name if ":" in name else each.signal.name for each in everything}
     receivers = set().union(*(_receiver_names(each.signal) for each in everything))
     for names in (signals, receivers):
         closest = _closest(name, names)
         if closest is not None:
-            return UnknownSignalError(f"there is no signal {name!r}; did you mean {closest!r}?")
-    return UnknownSignalError(
-        f"there is no signal {name!r}; `aldis signals list --all` lists them all"
-    )
+            return UnknownSignalError(f"unknown signal {name!r}; did you mean {closest!r}?")
+    return UnknownSignalError(f"unknown signal {name!r}; `aldis signals list --all` lists them all")
 
 
 def _closest(name: str, names: set[str]) -> str | None:

@@ -125,7 +125,7 @@ def outbox_target(outbox: Any, name: str, prefix: str | None) -> DatabaseTarget:
     try:
         store = outbox.store
     except AldisError as error:
-        raise DatabaseError(f"{name} does not say which database it uses: {error}") from error
+        raise DatabaseError(f"the database of {name} is unknown: {error}") from error
     if not isinstance(store, SqlStore):
         raise DatabaseError(
             f"{name} keeps deliveries in a {type(store).__name__}, which no other process sees"

@@ -56,7 +56,7 @@ class Group(click.Group):
             )
             if elsewhere := _elsewhere(name):
                 hint = f"did you mean {elsewhere}?"
-            ctx.fail(f"there is no command {name!r}; {hint}")
+            ctx.fail(f"unknown command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 
 

@@ -453,10 +453,10 @@ def unknown_receiver(name: str, names: Iterable[str]) -> str:
     elif known:
         more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
         # repr() escapes control characters: a name may come from a database and go to a terminal.
-        hint = f"; there are {', '.join(map(repr, known[:LISTED]))}{more}"
+        hint = f"; choose one of {', '.join(map(repr, known[:LISTED]))}{more}"
     else:
-        hint = "; there is none at all"
-    return f"there is no durable receiver {name!r}{hint}"
+        hint = "; the app has no durable receivers"
+    return f"unknown durable receiver {name!r}{hint}"
 
 
 def receivers_by_name() -> dict[str, Durable[..., Any]]:

@@ -28,7 +28,7 @@ class TestPause:
         assert (
             2,
             (
-                "Error: there is no durable receiver 'billing.recipt'; did you mean "
+                "Error: unknown durable receiver 'billing.recipt'; did you mean "
                 f"'billing.receipt'?{hint}"
             ),
         ) == said(deliveries.run("pause", "billing.recipt"))

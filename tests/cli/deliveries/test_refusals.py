@@ -71,7 +71,10 @@ class TestRefusals:
             ),
             (
                 "sqlite:///no.db",
-                f"Error: there is no file 'no.db' in {Path.cwd()}: `aldis db upgrade` creates it",
+                (
+                    f"Error: the file 'no.db' does not exist in {Path.cwd()}: "
+                    "`aldis db upgrade` creates it"
+                ),
             ),
         ],
     )

@@ -91,7 +91,7 @@ class TestReplay:
             ),
             ("1 --all", "ids and --all choose deliveries in two ways: leave one out"),
             ("--all --signal x", "--all and --signal choose deliveries in two ways: leave one out"),
-            ("1 99", "there is no delivery 99: it may have been pruned; nothing was changed"),
+            ("1 99", "delivery 99 does not exist: it may have been pruned; nothing was changed"),
             (
                 "1 2",
                 (
@@ -109,7 +109,7 @@ class TestReplay:
             ),
             (
                 "--receiver billing.recipt",
-                "there is no durable receiver 'billing.recipt'; did you mean 'billing.receipt'?",
+                "unknown durable receiver 'billing.recipt'; did you mean 'billing.receipt'?",
             ),
             (
                 "--all --since noon",

@@ -73,9 +73,9 @@ class TestShow:
     @pytest.mark.parametrize(
         ("name", "message"),
         [
-            ("99", "there is no delivery 99: it may have been pruned"),
-            ("9" * 19, f"there is no delivery {'9' * 19}: it may have been pruned"),
-            ("f" * 32, f"there is no delivery {'f' * 32}: it may have been pruned"),
+            ("99", "delivery 99 does not exist: it may have been pruned"),
+            ("9" * 19, f"delivery {'9' * 19} does not exist: it may have been pruned"),
+            ("f" * 32, f"delivery {'f' * 32} does not exist: it may have been pruned"),
             (
                 "latest",
                 (

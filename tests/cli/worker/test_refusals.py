@@ -15,7 +15,7 @@ MISTAKES = {
     "--outbox plain:outbux": ("Error: module 'plain' has no 'outbux'; did you mean 'outbox'?\n"),
     "--app bare": "Error: the app <Flask 'bare'> has no outbox: give it one, Aldis(app, ",
     "--app shop --receiver billing.recipt": (
-        "Error: there is no durable receiver 'billing.recipt'; did you mean 'billing.receipt'?\n"
+        "Error: unknown durable receiver 'billing.recipt'; did you mean 'billing.receipt'?\n"
     ),
     "--app idle --receiver idle": (
         "Error: not connected to any signal: idle; connect them, or leave them out\n"
@@ -68,7 +68,7 @@ class TestRefusals:
     def test_missing_tables(self, shop):
         """The error names the command that creates the tables."""
         with closing(sqlite3.connect(shop.folder / "shop.db")) as connection:
-            for table in ("deliveries", "workers", "paused", "version"):
+            for table in ("deliveries", "workers", "paused", "receivers", "audit", "version"):
                 connection.execute(f"DROP TABLE aldis_{table}")
         ended = shop.run(*ALDIS, "worker", "--app", "shop")
         assert 2 == ended.returncode
@@ -80,7 +80,7 @@ class TestRefusals:
         """The worker does not create a missing file."""
         ended = shop.run(*ALDIS, "worker", "--app", "shop", SHOP_URL="sqlite:///other.db")
         assert 2 == ended.returncode
-        assert "other.db': `aldis db upgrade` creates it\n" in ended.stderr
+        assert "other.db' does not exist: `aldis db upgrade` creates it\n" in ended.stderr
         assert not (shop.folder / "other.db").exists()
 
     def test_a_server_that_does_not_answer(self, shop):

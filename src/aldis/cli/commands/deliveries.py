@@ -351,7 +351,7 @@ def _find(store: StoreClient, name: str) -> Delivery:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise DeliveryError(f"there is no delivery {name}: it may have been pruned")
+        raise DeliveryError(f"delivery {name} does not exist: it may have been pruned")
     each = ", ".join(f"{one.id} ({printable(one.receiver)})" for one in found)
     raise DeliveryError(f"this send has several deliveries: name one of {each}")
 
@@ -359,7 +359,7 @@ def _find(store: StoreClient, name: str) -> Delivery:
 def _why_missing(store: StoreClient, number: int, name: str) -> str:
     state = store.state_of(number)
     if state is None:
-        return f"there is no delivery {name}: it may have been pruned"
+        return f"delivery {name} does not exist: it may have been pruned"
     return (
         f"delivery {name} has the state {state!r:.40}, which this version of aldis does not know: "
         "upgrade aldis, or look at the row with SQL"

@@ -237,7 +237,7 @@ def _check_ids(
     for number in ids:
         if number not in labels:
             raise DeliveryError(
-                f"there is no delivery {number}: it may have been pruned; nothing was changed"
+                f"delivery {number} does not exist: it may have been pruned; nothing was changed"
             )
         if labels[number] not in names:
             raise DeliveryError(

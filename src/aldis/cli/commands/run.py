@@ -65,7 +65,7 @@ def run(ctx: click.Context, *, command: tuple[str, ...]) -> None:
     """
     if not command:
         raise click.UsageError(
-            "there is no command to run: write it after the dashes, as in aldis run -- flask run"
+            "the command to run is missing: write it after the dashes, as in aldis run -- flask run"
         )
     if not Path(STARTUP, "sitecustomize.py").is_file():
         raise click.UsageError(
@@ -122,7 +122,7 @@ def _execute(command: list[str], environ: dict[str, str]) -> NoReturn:
     if found is None:
         if not Path(name).exists():
             where = "" if os.path.dirname(name) else " on PATH"  # noqa: PTH120 - "./x" has one
-            raise NotFoundError(f"there is no command {name!r}{where}{_hint(name)}")
+            raise NotFoundError(f"the command {name!r} was not found{where}{_hint(name)}")
         if Path(name).is_dir():
             raise NotExecutableError(f"{name!r} is a folder, not a command")
         if name.endswith(".py"):

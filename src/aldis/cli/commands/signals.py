@@ -210,7 +210,7 @@ def _unknown_sender(text: str, why: str, known: list[Any]) -> click.BadParameter
     listened = sorted({sender_text(describe_sender(sender)) for sender in known})
     hint = f". Receivers listen to {', '.join(listened)}" if listened else ""
     return click.BadParameter(
-        f"there is no sender {text!r}{why}{hint}. Write module:NAME for an object, app for the "
+        f"unknown sender {text!r}{why}{hint}. Write module:NAME for an object, app for the "
         f"app, int:5 for a number, or str:{text} for the text",
         param_hint="'--sender'",
     )

@@ -109,10 +109,10 @@ def find_preset(name: str) -> Preset:
     if found is not None:
         return found
     if folded in LEFT_OUT:
-        raise UnknownNameError(f"there is no preset {name!r}: {LEFT_OUT[folded]}")
+        raise UnknownNameError(f"unknown preset {name!r}: {LEFT_OUT[folded]}")
     close = get_close_matches(folded, PRESETS, n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else _known()
-    raise UnknownNameError(f"there is no preset {name!r}: {hint}")
+    raise UnknownNameError(f"unknown preset {name!r}: {hint}")
 
 
 def _known() -> str:
