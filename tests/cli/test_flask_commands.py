@@ -1,10 +1,13 @@
 """The commands that aldis adds to Flask's command line."""
 
 import re
+import subprocess
+import sys
 from importlib.metadata import entry_points
 
 import pytest
 
+from aldis.cli import flask_commands
 from tests.cli.durable_shop import Worker, wait_for, write_shop
 from tests.cli.support import FLASK, PYTHON
 
@@ -138,3 +141,31 @@ def test_without_sqlalchemy(project):
     )
     assert 2 == ended.returncode
     assert "pip install 'aldis[durable]'" in ended.stderr
+
+
+class TestLazyImports:
+    def test_the_help_of_flask_imports_no_command(self):
+        """``flask --help`` lists the commands, and imports none of them and no library for them."""
+        script = (
+            "import sys\n"
+            "from flask.cli import main\n"
+            "sys.argv = ['flask', '--help']\n"
+            "try:\n    main()\n"
+            "except SystemExit:\n    pass\n"
+            "print(*sorted(name for name in sys.modules if name.startswith('aldis.cli')))\n"
+            "print('sqlalchemy' in sys.modules)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        *help_lines, modules, sqlalchemy = done.stdout.splitlines()
+        assert "aldis.cli aldis.cli.flask_commands" == modules
+        assert "False" == sqlalchemy
+        assert any("db-upgrade" in line for line in help_lines)
+
+    @pytest.mark.parametrize("name", flask_commands.__all__)
+    def test_the_help_is_that_of_the_command(self, name):
+        """The line in ``flask --help`` is that of the command of aldis."""
+        command = getattr(flask_commands, name)
+        assert command.short_help == command.find().get_short_help_str(100)
+        assert command.name == name.replace("_", "-")
