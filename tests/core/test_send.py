@@ -4,7 +4,6 @@ import asyncio
 import logging
 import sys
 from copy import copy
-from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -136,15 +135,21 @@ class TestSendRobust:
         with pytest.raises(ValueError, match="lamp out"):
             aldis.Outcome(receive, None, ValueError("lamp out")).unwrap()
 
-    def test_an_outcome_is_a_frozen_dataclass(self):
-        """Comparisons, ``repr`` and copies use the fields. Setting a field raises an error."""
+    def test_an_outcome_is_a_value(self):
+        """Comparisons, ``repr`` and copies use the fields. A change of a field raises an error."""
         outcome = aldis.Outcome(receive, 7)
         assert outcome == aldis.Outcome(receiver=receive, value=7, error=None)
         assert hash(outcome) == hash(aldis.Outcome(receive, 7))
         assert repr(outcome) == f"Outcome(receiver={receive!r}, value=7, error=None)"
-        assert replace(outcome, value=8) == copy(aldis.Outcome(receive, 8)) != outcome
-        with pytest.raises(FrozenInstanceError):
+        assert outcome.__replace__(value=8) == copy(aldis.Outcome(receive, 8)) != outcome
+        assert outcome != (receive, 7, None)
+        match outcome:
+            case aldis.Outcome(receiver, 7, None):
+                assert receive is receiver
+        with pytest.raises(AttributeError, match="cannot be changed: 'value' was to be set"):
             outcome.value = 8
+        with pytest.raises(AttributeError, match="cannot be changed: 'value' was to be deleted"):
+            del outcome.value
         with pytest.raises(AttributeError):
             outcome.other = 8
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from aldis.ckan.namespaces import ckan, ckanext
@@ -45,7 +44,7 @@ def check_namespace(namespace: Namespace, plugins: Iterable[str] = ()) -> list[F
     """
     findings = check_names(namespace)
     if namespace is ckan:
-        return [replace(finding, remark=False) for finding in findings]
+        return [finding._replace(remark=False) for finding in findings]
     if namespace is ckanext:
         names = [entry.name for group in _GROUPS for entry in installed(group).entries]
         findings += check_prefixes(ckanext, [*plugins, *names, *_connected_plugins(), *_OWN])

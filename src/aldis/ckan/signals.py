@@ -10,12 +10,12 @@ name in this module. ``define(name=…)`` gives its name in the namespace, if th
 
 from __future__ import annotations
 
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from aldis._optional import needs
 from aldis.ckan.namespaces import ckan, ckanext, theirs
+from aldis.core.contract import Contract
 from aldis.core.frames import hidden
 from aldis.core.signal import Signal
 
@@ -133,8 +133,15 @@ def _open_contracts() -> None:
     ``sender``, so the ``def listener(sender, **kwargs)`` of CKAN's docs would not fit.
     """
     for signal in (*ckan.values(), *ckanext.values()):
-        if signal.contract is not None:
-            signal.contract = replace(signal.contract, open=True)
+        declared = signal.contract
+        if declared is not None:
+            signal.contract = Contract(
+                declared.function,
+                declared.payload,
+                open=True,
+                advisory=declared.advisory,
+                mutable=declared.mutable,
+            )
 
 
 def _keep_docs() -> None:

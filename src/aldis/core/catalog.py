@@ -6,7 +6,6 @@ import inspect
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from aldis.core.explain import Row
@@ -72,7 +71,7 @@ def known_signals() -> list[FoundSignal]:
 def without_addresses(row: Row) -> Row:
     """Return a row that names its senders without addresses in memory."""
     obstacle = None if row.obstacle is None else sender_text(row.obstacle)
-    return replace(row, sender=sender_text(row.sender), obstacle=obstacle)
+    return row._replace(sender=sender_text(row.sender), obstacle=obstacle)
 
 
 def sender_text(text: str) -> str:

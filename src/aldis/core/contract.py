@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from inspect import Parameter, Signature, getdoc, iscoroutinefunction, signature
 from itertools import chain
 from types import FunctionType
@@ -45,7 +44,6 @@ EXAMPLE: Final = "order_paid(sender, /, *, order_id: int)"
 _KEYWORD: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
-@dataclass(frozen=True)
 class Contract:
     """The arguments that a signal passes to its receivers.
 
@@ -57,11 +55,19 @@ class Contract:
         mutable: Whether receivers may change the containers of the payload.
     """
 
-    function: Callable[..., Any]
-    payload: Mapping[str, Parameter]
-    open: bool = False
-    advisory: bool = False
-    mutable: bool = False
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        payload: Mapping[str, Parameter],
+        open: bool = False,  # noqa: A002 - it is only an attribute
+        advisory: bool = False,
+        mutable: bool = False,
+    ) -> None:
+        self.function: Callable[..., Any] = function
+        self.payload: Mapping[str, Parameter] = payload
+        self.open: bool = open
+        self.advisory: bool = advisory
+        self.mutable: bool = mutable
 
     @classmethod
     def of(cls, function: object, *, advisory: bool = False, mutable: bool = False) -> Contract:

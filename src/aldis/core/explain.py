@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aldis.core.frames import is_hidden
 from aldis.core.receiver import binder_of, location, name_of
@@ -15,8 +14,7 @@ from aldis.core.text import printable
 __all__ = ["Explanation", "Row", "explain"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One connection of a signal.
 
     Attributes:
@@ -46,8 +44,7 @@ class Row:
         return self.obstacle is None
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """The result of ``signal.explain(sender)``. ``print`` shows it as a text.
 
     Attributes:

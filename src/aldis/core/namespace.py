@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self, overload
+from typing import Any, Final, NamedTuple, Protocol, Self, overload
 from weakref import ref
 
 from aldis.core import strict
@@ -74,8 +73,7 @@ def _signal_of(namespace: Namespace, name: str) -> NamedSignal:
     return namespace.signal(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A result of ``Namespace.check``.
 
     Attributes:

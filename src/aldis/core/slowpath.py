@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -46,9 +45,8 @@ R = TypeVar("R")
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-@dataclass(frozen=True, init=False)
 class Outcome(OutcomeFields, Generic[R]):
-    """The result of one receiver: a value, or the exception that it raised.
+    """The result of one receiver: a value, or the exception that it raised. It cannot be changed.
 
     Attributes:
         receiver: The receiver, as it was connected.
@@ -56,7 +54,9 @@ class Outcome(OutcomeFields, Generic[R]):
         error: The exception that it raised, or ``None``. A *returned* exception is a value.
     """
 
+    # Not a dataclass: `import aldis` would take a tenth longer.
     __slots__ = ()
+    __match_args__ = ("receiver", "value", "error")
 
     receiver: Callable[..., Any]
     value: R | None
@@ -73,8 +73,33 @@ class Outcome(OutcomeFields, Generic[R]):
             raise self.error
         return cast("R", self.value)
 
+    def _fields(self) -> tuple[Any, ...]:
+        return self.receiver, self.value, self.error
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._fields() == cast("Outcome[Any]", other)._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        receiver, value, error = self._fields()
+        return f"{type(self).__qualname__}({receiver=}, {value=}, {error=})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"an outcome cannot be changed: {name!r} was to be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"an outcome cannot be changed: {name!r} was to be deleted")
+
     def __reduce__(self) -> Any:
-        return type(self), (self.receiver, self.value, self.error)
+        return type(self), self._fields()
+
+    def __replace__(self, /, **changes: Any) -> Outcome[Any]:
+        """Return a copy with other fields, for ``copy.replace``."""
+        return type(self)(**dict(zip(self.__match_args__, self._fields(), strict=True)) | changes)
 
 
 set_outcome_type(Outcome)

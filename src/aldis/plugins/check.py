@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from aldis.core.namespace import Finding, NamedSignal, Namespace
 from aldis.plugins.origins import origins
@@ -22,7 +21,7 @@ def _with_plugins(namespace: Namespace, finding: Finding) -> Finding:
     )
     if not listening:
         return finding
-    return replace(finding, problem=f"{finding.problem} (of plugin {quoted(listening)})")
+    return finding._replace(problem=f"{finding.problem} (of plugin {quoted(listening)})")
 
 
 def check_prefixes(namespace: Namespace, plugins: Iterable[str]) -> list[Finding]:

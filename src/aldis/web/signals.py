@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aldis.core import ANY
@@ -98,8 +98,7 @@ def _is_of_library(found: FoundSignal) -> bool:
 
 
 def _local(row: Row) -> Row:
-    return replace(
-        row,
+    return row._replace(
         receiver=row.receiver.rpartition("<locals>.")[2],
         location=None if row.location is None else _relative(row.location),
     )
