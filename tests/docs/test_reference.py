@@ -151,6 +151,7 @@ async def test_quarts_signals_have_the_arguments_in_the_table():
     [
         ("ASGI", "aldis.asgi"),
         ("CKAN", "aldis.ckan"),
+        ("Durable deliveries", "aldis.durable.signals"),
         ("Flask", "aldis.flask"),
         ("Flask-Login", "aldis.flask_login"),
         ("Logins", "aldis.oauth"),

@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from aldis.durable.store.sql.migrate import upgrade
+from aldis.durable.types import DeliveryFilter
 from aldis.testing import drain
 
 pytest_plugins = ["pytester"]
@@ -60,3 +63,36 @@ def test_the_examples_of_tests_pass(pytester):
     pytester.runpytest_subprocess(
         "-p", "no:cacheprovider", "-p", "aldis.as_blinker"
     ).assert_outcomes(passed=5)
+
+
+def test_the_hand_over_to_celery(tmp_path, monkeypatch, aldis_clean):
+    """The task that reaches Celery's broker has the delivery's key as its id, at each attempt."""
+    pytest.importorskip("celery")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "celery_shop"}
+    for code in blocks("hand-over-to-celery.md"):
+        exec(code, names)  # noqa: S102 - the guide's own example
+    outbox, jobs = names["outbox"], names["jobs"]
+    upgrade(outbox.engine)
+    with Session(outbox.engine) as session, outbox.using(session), session.begin():
+        names["order_paid"].send("harbour", order_id=7)
+    assert 1 == drain(outbox).done
+    (delivery,) = outbox.store.find(DeliveryFilter(), limit=9)
+    with outbox.engine.begin() as connection:  # the completion was lost
+        connection.execute(text("UPDATE aldis_deliveries SET state = 0"))
+    assert 1 == drain(outbox).done
+    with jobs.connection_for_read() as connection:
+        queue = connection.SimpleQueue("celery")
+        first, second = queue.get(block=False), queue.get(block=False)
+        assert delivery.key == first.headers["id"] == second.headers["id"]
+        assert [7] == first.payload[0]
+        queue.close()
+    outbox.engine.dispose()
+
+
+def test_the_examples_of_production_are_valid():
+    """The engine for PgBouncer can be made, and the outbox on it."""
+    pytest.importorskip("psycopg")
+    names = {"__name__": "production"}
+    for code in blocks("durable-in-production.md"):
+        exec(code, names)  # noqa: S102 - the guide's own example

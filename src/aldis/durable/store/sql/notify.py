@@ -47,13 +47,16 @@ POLL: Final = 0.1
 POLL_ANYWAY: Final = 5.0
 
 
-def make_notifier(database: Database, channel: str, closed: Callable[[Any], None]) -> Notifier:
+def make_notifier(
+    database: Database, channel: str, closed: Callable[[Any], None], *, listens: bool
+) -> Notifier:
     """Return the best notifier for a database.
 
     Args:
         database: The database.
         channel: The name of PostgreSQL's channel.
         closed: Called with the notifier when it is closed.
+        listens: Whether senders notify on PostgreSQL.
     """
     if database.engine.dialect.is_async:  # its connections work in their event loop only
         return PollNotifier(closed)
@@ -61,7 +64,8 @@ def make_notifier(database: Database, channel: str, closed: Callable[[Any], None
         return SqliteNotifier(database, closed)
     if database.kind == "mysql":
         return MariadbNotifier(database, channel, closed)
-    if database.kind == "postgresql" and database.engine.dialect.driver in {"psycopg", "psycopg2"}:
+    drivers = {"psycopg", "psycopg2"}
+    if listens and database.kind == "postgresql" and database.engine.dialect.driver in drivers:
         return PostgresNotifier(database, channel, closed)
     return PollNotifier(closed)
 

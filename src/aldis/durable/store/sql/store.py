@@ -31,6 +31,7 @@ from aldis.durable.store.sql import (
 from aldis.durable.store.sql.claim import storable
 from aldis.durable.store.sql.connection import Database, connection_of
 from aldis.durable.store.sql.errors import translated
+from aldis.durable.store.sql.fork import watch_forks
 from aldis.durable.store.sql.notify import make_notifier, notify
 from aldis.durable.store.sql.tables import BATCH, MICRO, UNTRANSLATED, Tables, now, tables
 from aldis.durable.types import (
@@ -110,6 +111,7 @@ class SqlStore:
         notify: bool = True,
     ) -> None:
         _refuse_translation(engine, schema)
+        watch_forks(engine)
         self.engine = engine
         self.prefix = prefix
         self.schema = schema
@@ -404,7 +406,9 @@ class SqlStore:
 
     def notifier(self) -> Notifier:
         """Return a new notifier. The caller closes it."""
-        notifier = make_notifier(self._db, self.channel, self._notifiers.remove)
+        notifier = make_notifier(
+            self._db, self.channel, self._notifiers.remove, listens=self._notifies
+        )
         self._notifiers.append(notifier)
         return notifier
 
