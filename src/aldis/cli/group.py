@@ -28,6 +28,7 @@ from aldis.cli.commands.operate import (
 from aldis.cli.commands.run import run
 from aldis.cli.commands.signals import explain, list_signals
 from aldis.cli.commands.trace import trace
+from aldis.cli.commands.web import serve_dashboard
 from aldis.cli.commands.worker import run_worker
 from aldis.core import COMPILED
 from aldis.version import __version__
@@ -80,6 +81,7 @@ def aldis() -> None:
       aldis db upgrade --app shop:app         create the tables of deliveries
       aldis worker --app shop:app             run deliveries
       aldis deliveries stats --app shop:app   count deliveries
+      aldis web --app shop:app                see all of this in a browser
       aldis run -- flask --app shop run       run a command with aldis as blinker
 
     \b
@@ -162,3 +164,4 @@ aldis.add_command(check_all)
 aldis.add_command(run_worker)
 aldis.add_command(deliveries)
 aldis.add_command(run)
+aldis.add_command(serve_dashboard)

@@ -9,10 +9,27 @@ from typing import Any
 from aldis.web.access import Application, granted
 from aldis.web.messages import MOST_BYTES, Request, Response, text_response
 
-__all__ = ["respond", "respond_async"]
+__all__ = ["AsgiApp", "respond_async"]
 
 
-async def respond(dashboard: Application, scope: Any, receive: Any, send: Any) -> None:
+class AsgiApp:
+    """The dashboard as an ASGI app.
+
+    Servers recognise an ASGI 3 app by its async ``__call__``, and would not recognise a method.
+
+    Args:
+        dashboard: The dashboard.
+    """
+
+    def __init__(self, dashboard: Application) -> None:
+        self._dashboard = dashboard
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer an ASGI request."""
+        await _respond(self._dashboard, scope, receive, send)
+
+
+async def _respond(dashboard: Application, scope: Any, receive: Any, send: Any) -> None:
     """Answer an ASGI request. The queries run in a thread."""
     if scope["type"] == "lifespan":
         await _live(receive, send)

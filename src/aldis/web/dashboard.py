@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from aldis.web import asgi, wsgi
+from aldis.web import wsgi
 from aldis.web.access import AccessFunction, Grant, granted, local_access
+from aldis.web.asgi import AsgiApp
 from aldis.web.cache import Cache
-from aldis.web.messages import Request, Response, text_response
+from aldis.web.messages import MOST_BYTES, Request, Response, text_response
 from aldis.web.routes import answer
 from aldis.web.view import Context
 
@@ -79,6 +80,8 @@ class Dashboard:
         """Answer a request of a user with a right; without a right, the answer is a 404."""
         if grant is None:
             return text_response(404, "Not Found\n")
+        if len(request.body) > MOST_BYTES:
+            return text_response(413, "The request is too large.\n")
         return answer(self._context, request, grant)
 
     # -- frameworks ------------------------------------------------------------------------------
@@ -111,14 +114,15 @@ class Dashboard:
         """Answer a WSGI request. ``SCRIPT_NAME`` is the path of the dashboard."""
         return wsgi.respond(self, environ, start_response)
 
-    async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer an ASGI request. ``access`` may be async.
+    @property
+    def asgi(self) -> AsgiApp:
+        """The dashboard as an ASGI app. ``access`` may be async.
 
         ::
 
             app.mount("/signals", Dashboard(outbox, access=who).asgi)
         """
-        await asgi.respond(self, scope, receive, send)
+        return AsgiApp(self)
 
 
 def _sources(outbox: Outbox | Mapping[str, Outbox] | None) -> dict[str, Source]:
