@@ -1,4 +1,4 @@
-"""Runs this command in a process of its own, and starts it again when a file changes."""
+"""Runs this command in a separate process, and starts it again when a file changes."""
 
 from __future__ import annotations
 

@@ -246,7 +246,8 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             receiver: The receiver.
             target: The sender, or a class that stands for its subclasses.
             owner: The owner. The receiver that it replaced is connected again.
-            before: Whether ``owner`` held the receiver weakly before; ``None`` if it was no owner.
+            before: Whether ``owner`` held the receiver weakly before. ``None`` means that it
+                did not hold the receiver.
         """
         link = self._registry.find(receiver, target, owner)
         replaced = owner.replaced if type(owner) is UidOwner else None

@@ -1,7 +1,7 @@
 """The logger of durable receivers: no value from a database can forge a line of the log.
 
-Names, keys and errors come from rows, which another program may have written. A line break in one
-of them would begin a line of its own, and an escape sequence would reach a terminal.
+Names, keys and errors come from rows, which another program may have written. A line break in a
+value would begin a new line of the log, and an escape sequence would reach a terminal.
 """
 
 from __future__ import annotations

@@ -108,9 +108,9 @@ def durable(  # noqa: PLR0913 - each option has its own default and meaning
             these names.
         timeout: The time limit of one attempt, in seconds. A sync receiver is interrupted when it
             next runs Python code.
-        limit: How many deliveries of this receiver run at a time, in all workers of the database
-            together. The deliveries of a worker that dies count until its lease has run out. The
-            default is no limit.
+        limit: The largest number of deliveries of this receiver that run at a time, in all workers
+            of the database together. The deliveries of a worker that dies count until its lease
+            has run out. By default, the number is not limited.
         delay: Seconds between the send and the first attempt.
         max_bytes: The largest encoded payload, in bytes.
 

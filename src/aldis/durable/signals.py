@@ -1,8 +1,8 @@
 """Signals about failures in the background: for pagers, Sentry and tests.
 
-A worker sends these signals from a thread of its own, ``aldis-reports``, after it has saved the
-result and written the log. A slow receiver therefore never delays a delivery, and a receiver that
-raises harms nothing: the error is logged. Each call runs in the app context. A worker runs an async
+A worker sends these signals from a separate thread, ``aldis-reports``, after it has saved the
+result and written the log. A slow receiver therefore never delays a delivery. If a receiver
+raises, the worker logs the error. Each call runs in the app context. A worker runs an async
 receiver in the event loop of its async durable receivers, if it has any, and otherwise in an event
 loop of that thread. If receivers are so slow that a thousand reports wait, the worker drops further
 ones and logs it. :func:`aldis.testing.drain` sends the same signals, and waits for their receivers.

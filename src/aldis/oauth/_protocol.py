@@ -132,7 +132,7 @@ class Settings:
 
         Args:
             url: The URL.
-            token: The token of the user for whom the provider is called.
+            token: The token of the user.
         """
         base = self.base_url(token) if callable(self.base_url) else self.base_url
         return urljoin(base, url) if base else url

@@ -60,7 +60,7 @@ def change_one(view: View, number: str, action: str) -> Response:
     source, delivery_id = view.source, int(number)
     state = source.state_of(delivery_id)
     if state is None:
-        raise PageError(404, f"There is no delivery {delivery_id}. It may have been pruned.")
+        raise PageError(404, f"Delivery {delivery_id} does not exist. It may have been pruned.")
     if state not in states_for(action):
         raise PageError(
             409,

@@ -28,8 +28,8 @@ _STEP: Final = 500
 class Source:
     """The deliveries of one outbox.
 
-    Its methods are synchronous. If the engine of the outbox is async, they run in an event loop of
-    their own with connections of their own.
+    Its methods are synchronous. If the engine of the outbox is async, they run in a separate event
+    loop with separate connections.
 
     Args:
         name: The name that users choose it by.

@@ -143,7 +143,7 @@ def delivery(view: View, number: str) -> Response:
 
     facts = view.shared(("delivery", delivery_id), read)
     if facts is None:
-        raise PageError(404, f"There is no delivery {delivery_id}. It may have been pruned.")
+        raise PageError(404, f"Delivery {delivery_id} does not exist. It may have been pruned.")
     found, causes, siblings = facts
     return view.page(
         "delivery.html",

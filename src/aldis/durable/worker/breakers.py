@@ -49,8 +49,8 @@ class _Event(NamedTuple):
 class Breakers:
     """The circuit breakers of the receivers that a worker serves.
 
-    :meth:`note` and :meth:`holds` are called by executors. The other methods belong to the thread
-    of the worker's loop.
+    Executors call :meth:`note` and :meth:`holds`. Only the thread of the worker's loop calls the
+    other methods.
 
     Args:
         store: The store that keeps the pauses, for all workers of the database.

@@ -1,4 +1,4 @@
-"""Reports failures: to the log, and as signals from a thread of its own."""
+"""Reports failures to the log, and as signals from a separate thread."""
 
 from __future__ import annotations
 

@@ -80,9 +80,9 @@ class Worker:
         receivers: The names of the receivers to serve. The default is all.
         name: The worker's name, for people. The default is the host name and the process id.
         health_file: A file that the worker touches every second, as long as it renews its lease
-            and its claims succeed. Its age tells a supervisor whether the worker is alive. The
+            and its claims succeed. Its age shows a supervisor whether the worker is alive. The
             worker deletes it at its end.
-        sd_notify: Whether to notify systemd of the same, and of the worker's start and end, if
+        sd_notify: Whether to notify systemd, too, and also at the worker's start and end, if
             systemd asks for it (``Type=notify``, ``WatchdogSec=``).
         prune_after: The worker deletes deliveries that were done or discarded more than this many
             seconds ago. It never deletes dead letters. By default, it deletes nothing.
