@@ -154,3 +154,46 @@ paid, sent by 'north':
         )
         assert notes == explained.notes
         assert [f"  note: {note}" for note in notes] == str(explained).splitlines()[1:3]
+
+
+class TestAddresses:
+    """A message shows an address only where readers compare two senders."""
+
+    @pytest.mark.parametrize(
+        "connect",
+        [
+            lambda signal, sender: signal.connect(receive, sender),
+            lambda signal, sender: signal.connect(receive, sender, subclasses=True),
+            lambda signal, sender: signal.connect(receive, senders=sender),
+            lambda signal, sender: signal.connect(receive, dispatch_uid=sender),
+        ],
+        ids=["contract", "subclasses", "senders", "dispatch_uid"],
+    )
+    def test_an_error_shows_the_type(self, shop, connect):
+        """The text has no address."""
+
+        @shop.define
+        def paid(sender: str, /, **extra) -> None:
+            """Sent."""
+
+        with pytest.raises(TypeError) as raised:
+            connect(paid, Sender())
+        assert "<Sender object>" in str(raised.value)
+        assert "0x" not in str(raised.value)
+
+    def test_a_warning_of_strict_mode_shows_the_type(self, shop):
+        """The text has no address."""
+
+        @shop.define
+        def paid(sender: str, /, **extra) -> None:
+            """Sent."""
+
+        aldis.set_strict(True)
+        with pytest.warns(aldis.errors.StrictWarning, match="by the sender <Sender object>, which"):
+            paid.send(Sender())
+
+    def test_explain_tells_two_senders_apart(self, signal):
+        """Two objects of one type have two texts."""
+        one, two = Sender(), Sender()
+        signal.connect(receive, senders=[one, two])
+        assert 2 == len({row.sender for row in signal.explain().rows})

@@ -196,7 +196,7 @@ class Contract:
             remedy = f"{expected} means an instance, and a class is not one; {remedy}"
         return (
             f"receiver {describe(receiver)} would never be called for the sender "
-            f"{describe_sender(sender)}, because the contract is {self}: {remedy}"
+            f"{describe_sender(sender, address=False)}, because the contract is {self}: {remedy}"
         )
 
     def class_mismatch(self, receiver: Callable[..., Any], sender: type[Any]) -> str | None:

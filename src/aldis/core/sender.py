@@ -87,8 +87,9 @@ class SubclassesOf:
     def __init__(self, sender: Any) -> None:
         # Not isinstance(), which asks the sender's ``__class__``: a mock of a class is not one.
         if not issubclass(type(sender), type):
+            found = describe_sender(sender, address=False)
             message = (
-                f"subclasses=True needs a class as sender, not {describe_sender(sender)}; a send "
+                f"subclasses=True needs a class as sender, not {found}; a send "
                 "has the class itself as sender: signal.send(Branch)"
             )
             raise TypeError(message)
@@ -120,19 +121,17 @@ def _several(sender: Any, senders: Any) -> list[Any]:
         raise TypeError(message)
     kind = type(senders)
     if issubclass(kind, (str, bytes, type)) or not hasattr(kind, "__iter__"):
-        message = (
-            f"senders= must be a list of senders, not {describe_sender(senders)}; for one sender, "
-            "write sender="
-        )
+        found = describe_sender(senders, address=False)
+        message = f"senders= must be a list of senders, not {found}; for one sender, write sender="
         raise TypeError(message)
-    found = [real_sender(each) for each in senders]
-    if not found:
+    listed = [real_sender(each) for each in senders]
+    if not listed:
         message = (
             "senders= is empty, so the receiver would never be called; leave senders= out to "
             "listen to any sender"
         )
         raise ValueError(message)
-    return found
+    return listed
 
 
 _mro: Final[Any] = type.__dict__["__mro__"].__get__
@@ -191,10 +190,15 @@ def sender_key(sender: Any) -> object:
     return id(sender)
 
 
-def describe_sender(sender: Any) -> str:
+def describe_sender(sender: Any, *, address: bool = True) -> str:
     """Return a short text for ``sender``, without calling its ``__repr__``.
 
     A ``__repr__`` may be slow or have side effects.
+
+    Args:
+        sender: The sender.
+        address: Whether to show the address of an object without a name. Leave it out where readers
+            do not compare the text with that of another sender.
     """
     kind = type(sender)
     if issubclass(kind, str):
@@ -216,7 +220,7 @@ def describe_sender(sender: Any) -> str:
             continue
         if text is not None and issubclass(type(text), str) and text:
             return f"<{name} {_quoted(text)}>"
-    return f"<{name} at {id(sender):#x}>"
+    return f"<{name} at {id(sender):#x}>" if address else f"<{name} object>"
 
 
 def _quoted(text: str) -> str:

@@ -1012,7 +1012,7 @@ def _checked_uid(uid: Any) -> str | None:
     if not issubclass(type(uid), str):
         message = (
             "dispatch_uid must be a text that identifies the connection, such as "
-            f"'billing.audit', not {describe_sender(uid)}"
+            f"'billing.audit', not {describe_sender(uid, address=False)}"
         )
         raise TypeError(message)
     text = str.__str__(uid)

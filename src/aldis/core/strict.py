@@ -161,7 +161,8 @@ def _wrong_sender(contract: Contract, sender: Any) -> list[str]:
     if sender is None:
         return ["without a sender"]
     expected = type_name(contract.sender_type)
-    return [f"by the sender {describe_sender(sender)}, which is not of type {expected}"]
+    found = describe_sender(sender, address=False)
+    return [f"by the sender {found}, which is not of type {expected}"]
 
 
 def _broken(contract: Contract, payload: dict[str, Any]) -> list[str]:
