@@ -6,7 +6,7 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
+from itertools import repeat
 from typing import Any, Final
 
 from benchmarks.benchmark import Participants, Sender
@@ -100,22 +100,23 @@ class Memory:
         """
         receivers = Participants("functions", self._size if self._way == "own" else 1).receivers()
         receiver = receivers[0]
-        pick = cycle(receivers)
         signal = self._make_signal()
         self._connect_and_disconnect(signal, receiver, [Sender()])
         senders: list[object] = [
             f"sender {n}" if self._way == "strings" else Sender() for n in range(self._size)
         ]
+        each_receiver = receivers if self._way == "own" else repeat(receiver)
+        pairs = list(zip(each_receiver, senders, strict=False))
         gc.collect()
         tracemalloc.start()
         try:
-            for each, sender in zip(pick, senders, strict=False):
+            for each, sender in pairs:
                 signal.connect(each, sender=sender)
             held = tracemalloc.get_traced_memory()[0]
             if self._way != "died":
-                for each, sender in zip(cycle(receivers), senders, strict=False):
+                for each, sender in pairs:
                     signal.disconnect(each, sender=sender)
-            del sender, senders
+            del sender, senders, pairs
             gc.collect()
             self._connect_and_disconnect(signal, receiver, [Sender()])
             gc.collect()

@@ -7,10 +7,12 @@ import logging
 import traceback
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 import aldis
+from aldis.core import Observer, attach, detach
 
 
 class Thing:
@@ -88,3 +90,34 @@ def test_the_traceback_of_a_collected_error_ends_in_the_receiver() -> None:
     error = signal.send_robust()[0].error
     assert error is not None
     assert traceback.extract_tb(error.__traceback__)[-1].name == "fail"
+
+
+@pytest.mark.parametrize("continue_on_error", [False, True])
+@pytest.mark.parametrize("send", [_send, _asend])
+def test_the_error_of_an_observed_send_is_freed(
+    monkeypatch: pytest.MonkeyPatch,
+    send: Callable[[aldis.Signal, Thing], None],
+    continue_on_error: bool,
+) -> None:
+    """An observed send keeps neither its error nor its payload after the error was handled."""
+    signal = aldis.Signal()
+    signal.continue_on_error = continue_on_error
+
+    def fail(sender: object, *, thing: Thing) -> None:
+        raise ValueError
+
+    signal.connect(fail)
+    monkeypatch.setattr(logging.getLogger("aldis"), "disabled", True)
+    attach(observer := Observer())
+    gc.disable()
+    try:
+        for _ in range(2):  # the first send takes another path
+            thing = Thing()
+            gone = weakref.ref(thing)
+            with suppress(ValueError):
+                send(signal, thing)
+            del thing
+            assert gone() is None
+    finally:
+        gc.enable()
+        detach(observer)

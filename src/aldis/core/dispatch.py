@@ -484,8 +484,12 @@ class Emitter:
             and (type(sender) is routes.real_type or routes.is_real(sender))
         ):
             how = "send_robust" if robust else "send"
-            with _emission_type(self, sender, kwargs, how) as emission:
-                return self._walk_observed(emission, links, sender, kwargs, robust=robust)
+            emission = _emission_type(self, sender, kwargs, how)
+            try:
+                with emission:
+                    return self._walk_observed(emission, links, sender, kwargs, robust=robust)
+            finally:
+                del emission  # its error refers to this frame, which would be a cycle
         if robust:
             return self._send_robust_slowly(sender, wrapper, kwargs)
         return self._send_slowly(sender, wrapper, kwargs)
@@ -523,7 +527,7 @@ class Emitter:
                     results.append(_outcome_type(*pair, None) if robust else pair)
             return results
         finally:
-            del results  # an error refers to this frame, which would be a cycle
+            del results, emission  # an error refers to this frame, which would be a cycle
 
     def _report_absence(self, emission: Any, link: Link) -> None:
         """Notify the observers of a receiver that died or was disconnected during the send."""

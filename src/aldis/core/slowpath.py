@@ -230,7 +230,8 @@ def call_receivers(
                     watch.compare(receiver)
             return outcomes
         finally:
-            del outcomes  # the frames of its errors refer to this frame, which would be a cycle
+            # The frames of the errors in them refer to this frame, which would be a cycle.
+            del outcomes, emission
 
 
 def report_absence(emission: observers.Emission, step: Step) -> None:
@@ -280,7 +281,8 @@ async def await_receivers(
                 raise cancellation
             return outcomes
         finally:
-            del outcomes  # the frames of its errors refer to this frame, which would be a cycle
+            # The frames of the errors in them refer to this frame, which would be a cycle.
+            del outcomes, emission
 
 
 def pairs(outcomes: Sequence[Outcome[Any]]) -> list[tuple[Any, Any]]:
