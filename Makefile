@@ -38,7 +38,7 @@ help:  ## list the targets
 demo: $(VENV)/.demo  ## run the example shop once, in the terminal
 	$(BIN)/python -m examples.shop.demo
 
-demo-serve: $(VENV)/.demo  ## serve the example shop on this machine
+demo-serve: $(VENV)/.demo  ## serve the example shop and its dashboard on this machine
 	$(BIN)/python -m examples.shop.serve
 
 test: $(VENV)/.test  ## run the fast tests (ARGS="-k word" chooses)
@@ -135,7 +135,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made $(INPUTS)
-	$(call install,cli$(comma)durable$(comma)flask$(comma)oauth)
+	$(call install,cli$(comma)durable$(comma)flask$(comma)oauth$(comma)web)
 
 $(VENV)/.test: $(VENV)/.made $(INPUTS)
 	$(call install,test)
