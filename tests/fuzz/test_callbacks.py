@@ -49,10 +49,11 @@ def app(request):
     @app.post("/begun/<state>")
     def begun(state):
         from aldis.oauth import _login_state
+        from aldis.oauth._flask import FLASK
         from aldis.oauth._login_cookies import LoginCookies
 
         login = _login_state.PendingLogin("verifier", next_url="/back")
-        cookies = LoginCookies("op", "/login/op", CALLBACK)
+        cookies = LoginCookies(FLASK, "op", "/login/op", CALLBACK)
         _login_state.save_login(cookies, state, login)
         return ""
 

@@ -13,6 +13,7 @@ import pytest
 
 from aldis.errors import AldisError, LoginError
 from aldis.oauth import MemoryStorage, oauth_authorized
+from aldis.oauth._drive import drive
 from aldis.oauth._failures import failure_from
 from aldis.oauth._login_state import PendingLogin, pop_login
 from aldis.oauth.sqla import TokenText
@@ -248,7 +249,7 @@ def test_the_repr_of_objects_has_no_secret(op):
             provider,
             provider.settings,
             login,
-            provider.start("http://localhost/", {}),
+            drive(provider.start("http://localhost/", {})),
         ]
         texts = " ".join(f"{each!r} {each}" for each in shown)
     assert isinstance(login, PendingLogin)

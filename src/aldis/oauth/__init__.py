@@ -9,9 +9,10 @@ from __future__ import annotations
 from aldis._optional import needs
 
 with needs("aldis.oauth", "oauth", authlib="Authlib", flask="Flask", requests="requests"):
-    from aldis.oauth._blueprint import OAuthBlueprint
+    from aldis.oauth._blueprint import BaseOAuthBlueprint
     from aldis.oauth._client import OAuthSession
     from aldis.oauth._failures import ErrorText
+    from aldis.oauth._flask import OAuthBlueprint
     from aldis.oauth._login_state import on_login_failure
     from aldis.oauth._responses import safe_next
     from aldis.oauth._storage import (
@@ -24,6 +25,7 @@ with needs("aldis.oauth", "oauth", authlib="Authlib", flask="Flask", requests="r
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error, oauth_signals
 
 __all__ = [
+    "BaseOAuthBlueprint",
     "ErrorText",
     "LockingTokenStorage",
     "MemoryStorage",

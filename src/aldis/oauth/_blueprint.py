@@ -1,26 +1,25 @@
-"""The blueprint: the views of a login, and the interface for the application."""
+"""The steps of a login, which the blueprints of Flask and of Quart share."""
 
 from __future__ import annotations
 
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, Literal, ParamSpec, Self
+from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlencode
 
-import requests
-from flask import Blueprint, Flask, current_app, jsonify, redirect, request, url_for
-from flask.blueprints import BlueprintSetupState
-from werkzeug.wrappers import Response as BaseResponse
+from flask.sansio.app import App
+from flask.sansio.blueprints import Blueprint, BlueprintSetupState
 
 from aldis._compat import set_variable
-from aldis.errors import LoginError, LoginExpiredError, NotLoggedInError, OAuthSetupError
+from aldis.errors import LoginError, NotLoggedInError, OAuthSetupError
 from aldis.oauth import _login_state
-from aldis.oauth._client import UNSAVED_TOKENS, OAuthSession
+from aldis.oauth._client import UNSAVED_TOKENS
+from aldis.oauth._drive import resolved
 from aldis.oauth._failures import (
     Failure,
     failure_from,
@@ -32,25 +31,14 @@ from aldis.oauth._failures import (
 from aldis.oauth._http import MAX_RESPONSE_SIZE
 from aldis.oauth._login_cookies import LoginCookies
 from aldis.oauth._login_state import UNUSABLE, PendingLogin, collect_rollbacks
-from aldis.oauth._oauth1 import OAuth1Provider
-from aldis.oauth._oauth2 import OAuth2Provider
 from aldis.oauth._protocol import AuthorizationRequest, Provider, Settings, Token, scopes
-from aldis.oauth._responses import (
-    async_support,
-    current_path,
-    failure_page,
-    first_response,
-    no_store,
-    safe_next,
-)
-from aldis.oauth._storage import SessionStorage, TokenStorage
+from aldis.oauth._responses import current_path, failure_page, first_response, no_store, safe_next
+from aldis.oauth._web import Web
 from aldis.oauth.providers import Preset, find_preset
 from aldis.oauth.providers._preset import arguments_of
 from aldis.oauth.signals import oauth_authorized, oauth_before_login, oauth_error
 
-__all__ = ["OAuthBlueprint"]
-
-P = ParamSpec("P")
+__all__ = ["BaseOAuthBlueprint", "blueprint_of"]
 
 _log = logging.getLogger("aldis.oauth")
 
@@ -60,13 +48,24 @@ EXTENSION: Final = "aldis.oauth"
 
 @dataclass(slots=True)
 class _Registration:
+    """The state of a blueprint in one app.
+
+    Attributes:
+        endpoint: The name of the blueprint in the app.
+        providers: The provider, for all threads or for each event loop.
+        replacement: The provider of a test.
+    """
+
     endpoint: str
-    provider: Provider | None = None
+    providers: dict[Any, Provider] = field(default_factory=dict)
     replacement: Provider | None = None
 
 
-class OAuthBlueprint(Blueprint):
+class BaseOAuthBlueprint(Blueprint):
     """Lets users log in with a provider of OAuth 2, OpenID Connect or OAuth 1.0a.
+
+    It is the base of :class:`aldis.oauth.OAuthBlueprint` for Flask and of
+    :class:`aldis.oauth.quart.OAuthBlueprint`, and has their common arguments.
 
     ``/login/<name>`` sends users to the provider, and the provider sends them back to
     ``/login/<name>/authorized``. The blueprint sends the three signals of
@@ -141,6 +140,8 @@ class OAuthBlueprint(Blueprint):
             ``"None"`` for an app in a frame of another site, which needs HTTPS.
         storage: A :class:`~aldis.oauth.TokenStorage`, or a class of storages. The default is the
             session.
+        user_id: Returns the id of the app's current user, or ``None``. aldis compares the ids at
+            the beginning and at the end of a login. The default on Flask is Flask-Login's user.
         login_url: The rule of the view that begins a login; ``{bp.name}`` is replaced by the name.
         authorized_url: The rule of the view to which the provider sends users back.
         url_prefix: The beginning of both rules.
@@ -152,6 +153,10 @@ class OAuthBlueprint(Blueprint):
     Attributes:
         config: Unused. Flask-Dance's storages look for a user in it.
     """
+
+    #: The framework, and the class of its apps.
+    web: ClassVar[Web]
+    _app_class: ClassVar[type[App]]
 
     def __init__(  # noqa: PLR0913 - a provider has that many settings, and each has a name
         self,
@@ -197,7 +202,8 @@ class OAuthBlueprint(Blueprint):
         redirect_to: str | None = None,
         error_url: str | None = None,
         cookie_samesite: Literal["Lax", "None"] = "Lax",
-        storage: TokenStorage | type[TokenStorage] | None = None,
+        storage: Any = None,
+        user_id: Callable[[], object] | None = None,
         login_url: str = "/{bp.name}",
         authorized_url: str = "/{bp.name}/authorized",
         url_prefix: str | None = "/login",
@@ -252,16 +258,16 @@ class OAuthBlueprint(Blueprint):
             )
             raise OAuthSetupError(message)
         self._cookie_samesite: str = cookie_samesite
-        self.storage: TokenStorage = (
-            storage() if isinstance(storage, type) else storage or SessionStorage()
-        )
+        chosen = storage() if isinstance(storage, type) else storage
+        self.storage: Any = self._default_storage() if chosen is None else chosen
         self.config: dict[str, Any] = {}
-        self.session: OAuthSession = OAuthSession(self, leeway)
+        self.user_id: Callable[[], object] | None = user_id
+        self.session: Any = self._make_session(leeway)
         login, authorized = login_url.format(bp=self), authorized_url.format(bp=self)
-        self.add_url_rule(login, "login", self.login)
+        self.add_url_rule(login, "login", self._login_view)
         # With the response mode "form_post", the provider sends a form.
-        self.add_url_rule(authorized, "authorized", self.authorized, methods=["GET", "POST"])
-        self.add_url_rule(f"{login.rstrip('/')}/failed", "failed", self.failed)
+        self.add_url_rule(authorized, "authorized", self._authorized_view, methods=["GET", "POST"])
+        self.add_url_rule(f"{login.rstrip('/')}/failed", "failed", self._failed_view)
         self.record(self._note_registration)
 
     @classmethod
@@ -300,110 +306,28 @@ class OAuthBlueprint(Blueprint):
 
     # -- for the application -------------------------------------------------------------------
 
-    @property
-    def token(self) -> Token | None:
-        """The current user's token in the storage. You may assign to it and delete it."""
-        found = self.storage.get(self)
+    async def load_token(self) -> Token | None:
+        """Return the current user's token in the storage."""
+        found = await resolved(self.storage.get(self))
         return dict(found) if found else None
 
-    @token.setter
-    def token(self, token: Mapping[str, Any] | None) -> None:
+    async def save_token(self, token: Mapping[str, Any] | None) -> None:
+        """Store the current user's token. ``None`` deletes it."""
         if not token:
-            self.storage.delete(self)
+            await resolved(self.storage.delete(self))
             return
         stored = dict(token)
         if stored.get("expires_in") and not stored.get("expires_at"):
             stored["expires_at"] = int(time.time()) + int(stored["expires_in"])
-        self.storage.set(self, stored)
-
-    @token.deleter
-    def token(self) -> None:
-        self.storage.delete(self)
-
-    def authorization_required(self, view: Callable[P, Any]) -> Callable[P, Any]:
-        """Decorate a view that needs a token. Users without one log in first and then come back.
-
-        Args:
-            view: The view.
-        """
-
-        @wraps(view)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if not self.session.authorized:
-                return self.lead_to_login()
-            try:
-                return current_app.ensure_sync(view)(*args, **kwargs)
-            except LoginExpiredError as error:
-                if error.provider != self.name:
-                    raise
-                return self.lead_to_login()
-
-        return guarded
-
-    def lead_to_login(self) -> BaseResponse:
-        """Return the response for a user who must log in to see the current page.
-
-        It is a redirect, or 401 with JSON for a script: a request of ``fetch``, or one that accepts
-        JSON rather than HTML.
-
-        Call it in an error handler, for example for :class:`~aldis.errors.LoginExpiredError`.
-        """
-        if _is_fetch():
-            # A script cannot show the provider's page, so it must know what to do.
-            begin, _ = self.urls()
-            body = jsonify(error="login_required", login_url=begin)
-            body.headers["WWW-Authenticate"] = f'OAuth realm="{self.name}"'
-            body.status_code = HTTPStatus.UNAUTHORIZED
-            return no_store(body)
-        here = safe_next(current_path()) if request.method in ("GET", "HEAD") else None
-        login = url_for(f"{self._registration().endpoint}.login", next=here)
-        if _login_state.failed_recently(self.name, kind=UNUSABLE):
-            # Another login would end like the last one, and the redirects would never end.
-            return self._page("It left no token that could be used here.", login)
-        return redirect(login)
-
-    def logout(self, redirect_uri: str | None = None) -> BaseResponse:
-        """Delete the user's token, and return the response that ends the provider's session, too.
-
-        Call Flask-Login's ``logout_user()`` as well, after it. If the provider has no page for a
-        logout, the response is a redirect to ``redirect_uri``, or to the home page.
-
-        Args:
-            redirect_uri: The absolute URL to which the provider sends the user back. The provider
-                must know it.
-        """
-        token = self.token
-        try:
-            page = self.provider.logout_url(token, redirect_uri)
-        except (LoginError, requests.RequestException):
-            # The provider is down. The user is logged out here in any case.
-            page = None
-        del self.token
-        return no_store(redirect(page or redirect_uri or self._target()))
-
-    def revoke_token(self) -> None:
-        """Revoke the user's token at the provider, and delete it. Without a token, do nothing.
-
-        The token is deleted even if the provider fails.
-
-        Raises:
-            LoginError: The provider refused.
-            OAuthSetupError: The URL of the endpoint is not known: give ``revocation_url`` to the
-                blueprint.
-            requests.RequestException: The provider could not be reached.
-        """
-        token = self.token
-        if token is None:
-            return
-        del self.token
-        self.provider.revoke(token)
+        await resolved(self.storage.set(self, stored))
 
     def urls(self) -> tuple[str, str]:
         """Return the URLs of the view that begins a login, and of the callback."""
         endpoint = self._registration().endpoint
+        url_for = self.web.url_for
         return url_for(f"{endpoint}.login"), url_for(f"{endpoint}.authorized")
 
-    def use_provider(self, app: Flask, make: Callable[[Settings], Provider] | None) -> None:
+    def use_provider(self, app: Any, make: Callable[[Settings], Provider] | None) -> None:
         """Let ``app`` log in with another implementation of a provider, for tests.
 
         Args:
@@ -412,16 +336,15 @@ class OAuthBlueprint(Blueprint):
                 the real one.
         """
         settings = Settings(client_id="test", **self._settings)
-        with app.app_context():
-            self._registration().replacement = None if make is None else make(settings)
+        self._registration_in(app).replacement = None if make is None else make(settings)
 
     def register(self, app: Any, options: dict[str, Any]) -> None:
         """Register the blueprint.
 
         Raises:
-            OAuthSetupError: The app is not a Flask app.
+            OAuthSetupError: The app is of another framework.
         """
-        if not isinstance(app, Flask):
+        if not isinstance(app, self._app_class):
             kind = type(app).__name__
             message = (
                 f"aldis.oauth needs a Flask app, and {app.name!r} is a {kind} app. Quart is not "
@@ -441,155 +364,222 @@ class OAuthBlueprint(Blueprint):
         if registration.replacement is not None:
             return registration.replacement
         client_id, secret = self._credentials()
-        found = registration.provider
+        place = self.place()
+        found = registration.providers.get(place)
         if found is None or (found.settings.client_id, found.settings.client_secret) != (
             client_id,
             secret,
         ):
             settings = Settings(client_id=client_id, client_secret=secret, **self._settings)
-            found = registration.provider = _implementation(settings)
+            found = registration.providers[place] = self._implementation(settings)
         return found
 
     def _credentials(self) -> tuple[str, str | Callable[[], str] | None]:
         prefix = self.name.upper().replace("-", "_") + "_OAUTH_CLIENT_"
-        client_id = self._client_id or current_app.config.get(prefix + "ID")
+        client_id = self._client_id or self.web.current_app.config.get(prefix + "ID")
         if not client_id:
             message = (
                 f"{self.name!r} has no client_id: give it to OAuthBlueprint, or set {prefix}ID in "
                 "the app's configuration"
             )
             raise OAuthSetupError(message)
-        return client_id, self._client_secret or current_app.config.get(prefix + "SECRET")
+        return client_id, self._client_secret or self.web.current_app.config.get(prefix + "SECRET")
 
     def _note_registration(self, state: BlueprintSetupState) -> None:
         endpoint = f"{state.name_prefix}.{state.name}".lstrip(".")
         state.app.extensions.setdefault(EXTENSION, {})[self] = _Registration(endpoint)
         handlers = state.app.error_handler_spec[None][None]
         # An app's own handler, before or after this, takes its place.
-        handlers.setdefault(NotLoggedInError, _lead_to_login_again)
+        handlers.setdefault(NotLoggedInError, self._lead_to_login_again)
 
     def _registration(self) -> _Registration:
-        known: dict[OAuthBlueprint, _Registration] = current_app.extensions.setdefault(
-            EXTENSION, {}
-        )
+        return self._registration_in(self.web.current_app)
+
+    def _registration_in(self, app: Any) -> _Registration:
+        known: dict[Any, _Registration] = app.extensions.setdefault(EXTENSION, {})
         return known.setdefault(self, _Registration(self.name))
+
+    # -- the framework -------------------------------------------------------------------------
+
+    @abstractmethod
+    def place(self) -> Any:
+        """Return the key of this request's provider: one for all threads, or the event loop."""
+
+    @abstractmethod
+    def _default_storage(self) -> Any:
+        """Return the storage that keeps tokens in the session."""
+
+    @abstractmethod
+    def _make_session(self, leeway: float) -> Any:
+        """Return the object that calls the provider for the current user."""
+
+    @abstractmethod
+    def _implementation(self, settings: Settings) -> Provider:
+        """Return the OAuth protocol for ``settings``."""
+
+    @abstractmethod
+    async def _user(self) -> object:
+        """Return the id of the app's current user, or ``None``."""
+
+    @abstractmethod
+    def _login_view(self) -> Any:
+        """Handle a request to ``login_url``."""
+
+    @abstractmethod
+    def _authorized_view(self) -> Any:
+        """Handle a request to ``authorized_url``."""
+
+    @abstractmethod
+    def _failed_view(self) -> Any:
+        """Handle a request to the page of a failed login."""
+
+    @staticmethod
+    @abstractmethod
+    def _lead_to_login_again(error: NotLoggedInError) -> Any:
+        """Lead the user to the login if a view without the decorator called the provider."""
 
     # -- the views -----------------------------------------------------------------------------
 
-    def login(self) -> BaseResponse:
-        """Send the user to the provider."""
-        return self.start_login(request.args.get("next"))
-
-    def start_login(self, next_url: str | None = None, **params: Any) -> BaseResponse:
-        """Return the response that sends the user to the provider.
-
-        A view can call it with parameters for this login:
-        ``return bp.start_login(login_hint="ada@example.org", prompt="login")``.
-
-        Args:
-            next_url: The page of this site that the user gets to afterwards.
-            **params: Parameters to add to the provider's URL.
-
-        Raises:
-            OAuthSetupError: The parameters contain one that belongs to aldis, such as ``state``.
-        """
-        again = _login_state.failed_recently(self.name)
+    async def _start_login(self, next_url: str | None, params: Mapping[str, Any]) -> Any:
+        again = _login_state.failed_recently(self.web, self.name)
         provider = self.provider
         try:
-            started = provider.start(self._callback_url(), params)
+            started = await provider.start(self._callback_url(), params)
         except OAuthSetupError:
             raise
         except Exception as error:  # noqa: BLE001 - every failure is an oauth_error
-            return self._fail(self._described(error), "redirect to the provider", again=again)
-        oauth_before_login.send(self, **async_support(), url=started.url)
-        login = _login_state.new_login(started, next_url, again=again)
+            step = "redirect to the provider"
+            return await self._fail(self._described(error), step, again=again)
+        await self.web.send(oauth_before_login, self, {"url": started.url})
+        login = _login_state.new_login(
+            self.web, started, next_url, user=await self._user(), again=again
+        )
         _login_state.save_login(self._cookies(), started.state, login)
-        return no_store(redirect(started.url))
+        return no_store(self.web.redirect(started.url))
 
     def _callback_url(self) -> str:
-        return url_for(f"{self._registration().endpoint}.authorized", _external=True)
+        return self.web.url_for(f"{self._registration().endpoint}.authorized", _external=True)
 
     @collect_rollbacks()
-    def authorized(self) -> BaseResponse:
+    async def _finish_login(self) -> Any:
         """Handle the provider's response: fetch the token and store it."""
-        if request.method == "POST":
+        web = self.web
+        if web.request.method == "POST":
             # Browsers send no session with a form of another site, but with a redirect to a page.
-            here = f"{url_for('.authorized')}?{urlencode(request.form.to_dict())}"
-            return no_store(redirect(here, HTTPStatus.SEE_OTHER))
+            here = f"{web.url_for('.authorized')}?{urlencode(await web.form())}"
+            return no_store(web.redirect(here, HTTPStatus.SEE_OTHER))
         provider = self.provider
-        state = provider.state_in(request.args)
+        state = provider.state_in(web.request.args)
         login = _login_state.pop_login(self._cookies(), state)
         if login is None:
             # Checked before the provider's error: without a pending login, anyone may have made
             # this URL.
-            return self._without_login(state)
+            return await self._without_login(state)
         try:
-            token = self._fetch_token(provider, login)
-            with _login_state.finishing(login):
-                response, keep = self._send_authorized(token)
+            token = await self._fetch_token(provider, login)
+            with _login_state.finishing(login, await self._user()):
+                response, keep = await self._send_authorized(token)
         except _FailedError as failed:
-            return self._fail(failed.failure, failed.step, again=login.again, cookies_work=True)
+            return await self._fail(
+                failed.failure, failed.step, again=login.again, cookies_work=True
+            )
         keep = keep and response is None
         if keep:
-            self._keep_refresh_token(provider, token)
-        error = self._store(token) if keep else None
+            await self._keep_refresh_token(provider, token)
+        error = await self._store(token) if keep else None
         if error is not None:
-            return self._report({"error": error}, again=login.again, cookies_work=True)
+            return await self._report({"error": error}, again=login.again, cookies_work=True)
         self._record_success(usable=keep and provider.authorizes(token))
         if response is not None:
             return response
-        return no_store(redirect(login.next_url or self._target()))
+        return no_store(web.redirect(login.next_url or self._target()))
 
-    def failed(self) -> BaseResponse:
+    def _after_failure(self) -> Any:
         """Redirect the user after a failed login, if their browser sends cookies.
 
         Without cookies, every page that needs a login would lead to the next failure.
         """
-        if _login_state.failed_recently(self.name):
-            return no_store(redirect(self.error_url or self._target()))
+        if _login_state.failed_recently(self.web, self.name):
+            return no_store(self.web.redirect(self.error_url or self._target()))
         return self._page("This browser does not send cookies to this site, and logins need them.")
 
-    def _without_login(self, state: str | None) -> BaseResponse:
-        if self.session.authorized:
+    def _login_response(self) -> Any:
+        """Return the response for a user who must log in to see the current page."""
+        web = self.web
+        if _is_fetch(web.request):
+            # A script cannot show the provider's page, so it must know what to do.
+            begin, _ = self.urls()
+            body = web.jsonify(error="login_required", login_url=begin)
+            body.headers["WWW-Authenticate"] = f'OAuth realm="{self.name}"'
+            body.status_code = HTTPStatus.UNAUTHORIZED
+            return no_store(body)
+        here = safe_next(current_path(web)) if web.request.method in ("GET", "HEAD") else None
+        login = web.url_for(f"{self._registration().endpoint}.login", next=here)
+        if _login_state.failed_recently(web, self.name, kind=UNUSABLE):
+            # Another login would end like the last one, and the redirects would never end.
+            return self._page("It left no token that could be used here.", login)
+        return web.redirect(login)
+
+    async def _log_out(self, redirect_uri: str | None) -> Any:
+        token = await self.load_token()
+        provider = self.provider
+        known: tuple[type[Exception], ...] = (LoginError, *provider.transport_errors)
+        try:
+            page = await provider.logout_url(token, redirect_uri)
+        except known:
+            # The provider is down. The user is logged out here in any case.
+            page = None
+        await self.save_token(None)
+        return no_store(self.web.redirect(page or redirect_uri or self._target()))
+
+    async def _revoke(self) -> None:
+        token = await self.load_token()
+        if token is None:
+            return
+        await self.save_token(None)
+        await self.provider.revoke(token)
+
+    async def _without_login(self, state: str | None) -> Any:
+        if await self.session._is_authorized():  # noqa: SLF001 - the session is a part of the blueprint
             # A second use of the URL, for example in a tab that the browser restored.
-            return no_store(redirect(self._target()))
-        again = _login_state.failed_recently(self.name)
-        return self._fail(unknown_state(state), "state of the response", again=again)
+            return no_store(self.web.redirect(self._target()))
+        again = _login_state.failed_recently(self.web, self.name)
+        return await self._fail(unknown_state(state), "state of the response", again=again)
 
     def _cookies(self) -> LoginCookies:
-        return LoginCookies(self.name, *self.urls(), self._cookie_samesite)
+        return LoginCookies(self.web, self.name, *self.urls(), self._cookie_samesite)
 
     def _record_success(self, *, usable: bool) -> None:
-        _login_state.forget_failure(self.name)
+        _login_state.forget_failure(self.web, self.name)
         update = _login_state.forget_failure if usable else _login_state.record_failure
-        update(self.name, kind=UNUSABLE)
+        update(self.web, self.name, kind=UNUSABLE)
 
-    def _fetch_token(self, provider: Provider, login: PendingLogin) -> Token:
-        args = request.args
+    async def _fetch_token(self, provider: Provider, login: PendingLogin) -> Token:
+        args = self.web.request.args
         step = "response of the provider"
         try:
-            provider.check_origin(args)
+            await provider.check_origin(args)
             failure = provider.error_in(args)
             if failure is None:
                 step = "token"
                 began = AuthorizationRequest("", "", login.secret, login.nonce, login.max_age)
-                return provider.fetch_token(args, self._callback_url(), began)
+                return await provider.fetch_token(args, self._callback_url(), began)
         except Exception as error:  # noqa: BLE001 - Authlib raises too many types to name
             secrets = [login.secret, login.nonce, args.get("code"), args.get("oauth_verifier")]
             failure = self._described(error, secrets)
         raise _FailedError(failure, step)
 
-    def _send_authorized(self, token: Token) -> tuple[BaseResponse | None, bool]:
+    async def _send_authorized(self, token: Token) -> tuple[Any, bool]:
         """Send ``oauth_authorized``; return a Response, if any, and whether to store ``token``."""
         with self._unsaved(token):
             try:
-                results = oauth_authorized.send(self, **async_support(), token=token)
+                results = await self.web.send(oauth_authorized, self, {"token": token})
             except LoginError as rejection:
                 failure = self._described(rejection, token_secrets(token))
                 raise _FailedError(failure, "receiver of oauth_authorized") from rejection
         # Compared by value, as Flask-Dance does: 0 means False too.
         keep = not any(value == False for _, value in results)  # noqa: E712
-        return first_response(value for _, value in results), keep
+        return first_response(self.web, (value for _, value in results)), keep
 
     @contextmanager
     def _unsaved(self, token: Token) -> Generator[None]:
@@ -601,7 +591,7 @@ class OAuthBlueprint(Blueprint):
         finally:
             set_variable(UNSAVED_TOKENS, outer)
 
-    def _keep_refresh_token(self, provider: Provider, token: Token) -> None:
+    async def _keep_refresh_token(self, provider: Provider, token: Token) -> None:
         """Keep the old refresh token if the account is the same and the provider sent no new one.
 
         Google sends a refresh token only at the user's first consent.
@@ -609,17 +599,17 @@ class OAuthBlueprint(Blueprint):
         if token.get("refresh_token"):
             return
         try:
-            old = self.token or {}
+            old = await self.load_token() or {}
         except Exception:  # noqa: BLE001 - a storage may raise any error, and `_store` reports it
             return
         same = _login_state.same_account() or provider.is_same_account(old, token)
         if old.get("refresh_token") and same:
             token["refresh_token"] = old["refresh_token"]
 
-    def _store(self, token: Token) -> Exception | None:
+    async def _store(self, token: Token) -> Exception | None:
         """Store ``token``; return the storage's error if there is one."""
         try:
-            self.token = {key: value for key, value in token.items() if key != "userinfo"}
+            await self.save_token({k: v for k, v in token.items() if k != "userinfo"})
         except Exception as error:  # noqa: BLE001 - a storage may raise any error
             secrets = token_secrets(token)
             failure = self._described(error, secrets)
@@ -638,15 +628,15 @@ class OAuthBlueprint(Blueprint):
         text = "a login with %s failed at the step %r: %s (%s)"
         _log.warning(text, self.name, step, log_text(error), log_text(reason or "no reason"))
 
-    def _fail(
+    async def _fail(
         self, failure: Failure, step: str, *, again: bool, cookies_work: bool = False
-    ) -> BaseResponse:
+    ) -> Any:
         self._log_failure(step, failure.error, failure.description)
         oauth1 = self._settings["request_token_url"]
         payload = failure.as_oauth1() if oauth1 else failure.as_oauth2()
-        return self._report(payload, again=again, cookies_work=cookies_work)
+        return await self._report(payload, again=again, cookies_work=cookies_work)
 
-    def _report(self, payload: dict[str, Any], *, again: bool, cookies_work: bool) -> BaseResponse:
+    async def _report(self, payload: dict[str, Any], *, again: bool, cookies_work: bool) -> Any:
         """Send ``oauth_error``, and a response that cannot redirect the user back to here.
 
         Args:
@@ -654,43 +644,51 @@ class OAuthBlueprint(Blueprint):
             again: Whether a redirect after a failed login began this one.
             cookies_work: Whether the browser has sent the session's cookie.
         """
-        _login_state.rollback()
-        results = oauth_error.send(self, **async_support(), **payload)
-        _login_state.record_failure(self.name)
-        response = first_response(value for _, value in results)
+        await _login_state.rollback()
+        results = await self.web.send(oauth_error, self, payload)
+        _login_state.record_failure(self.web, self.name)
+        response = first_response(self.web, (value for _, value in results))
         if response is not None:
             return response
         if again:
             return self._page("Two attempts have failed.")
         if cookies_work:
-            return no_store(redirect(self.error_url or self._target()))
-        return no_store(redirect(url_for(f"{self._registration().endpoint}.failed")))
+            return no_store(self.web.redirect(self.error_url or self._target()))
+        failed = self.web.url_for(f"{self._registration().endpoint}.failed")
+        return no_store(self.web.redirect(failed))
 
     def _target(self) -> str:
         if self.redirect_url:
             return self.redirect_url
-        return url_for(self.redirect_to) if self.redirect_to else f"{request.script_root}/"
+        if self.redirect_to:
+            return self.web.url_for(self.redirect_to)
+        return f"{self.web.request.script_root}/"
 
-    def _page(self, hint: str, again: str | None = None) -> BaseResponse:
-        home = self.error_url or f"{request.script_root}/"
+    def _page(self, hint: str, again: str | None = None) -> Any:
+        home = self.error_url or f"{self.web.request.script_root}/"
         return failure_page(
+            self.web,
             self.name,
             hint,
-            again=again or url_for(f"{self._registration().endpoint}.login"),
+            again=again or self.web.url_for(f"{self._registration().endpoint}.login"),
             home=home,
         )
 
 
-def _lead_to_login_again(error: NotLoggedInError) -> BaseResponse:
-    """Lead the user to the login if a view without the decorator called the provider."""
-    known: dict[OAuthBlueprint, _Registration] = current_app.extensions[EXTENSION]
+def blueprint_of(app: Any, error: NotLoggedInError) -> Any:
+    """Return the blueprint of the provider that an error names.
+
+    Raises:
+        NotLoggedInError: It is no blueprint of ``app``.
+    """
+    known: dict[Any, _Registration] = app.extensions[EXTENSION]
     found = [blueprint for blueprint in known if blueprint.name == error.provider]
     if not found:
         raise error
-    return found[0].lead_to_login()
+    return found[0]
 
 
-def _is_fetch() -> bool:
+def _is_fetch(request: Any) -> bool:
     """Return whether a script sent the request, and not a user who opens a page."""
     mode = request.headers.get("Sec-Fetch-Mode")
     if mode is not None and mode != "navigate":
@@ -699,11 +697,7 @@ def _is_fetch() -> bool:
         return True
     accepted = request.accept_mimetypes
     best = accepted.best_match(("text/html", "application/json"), default="text/html")
-    return best == "application/json" and accepted[best] > accepted["text/html"]
-
-
-def _implementation(settings: Settings) -> Provider:
-    return OAuth1Provider(settings) if settings.request_token_url else OAuth2Provider(settings)
+    return bool(best == "application/json" and accepted[best] > accepted["text/html"])
 
 
 class _FailedError(Exception):

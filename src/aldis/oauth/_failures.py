@@ -14,6 +14,7 @@ from urllib.parse import quote
 import requests
 from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 
+from aldis._optional import loaded
 from aldis.errors import LoginError
 
 __all__ = [
@@ -160,9 +161,15 @@ def _read(error: Exception) -> tuple[str, str | None, str | None]:
     if isinstance(error, AuthlibBaseError):
         return str(error.error), error.description or None, error.uri
     kind = type(error).__name__
-    if isinstance(error, requests.ConnectionError | requests.Timeout):
+    if isinstance(error, _unreachable()):
         return "provider_unreachable", f"the provider could not be reached ({kind})", None
     return "provider_error", f"the provider gave an unusable answer ({kind})", None
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    known: tuple[type[Exception], ...] = (requests.ConnectionError, requests.Timeout)
+    client = loaded("httpx2")
+    return known if client is None else (*known, client.TransportError)
 
 
 def _pattern(secrets: Iterable[str | None]) -> re.Pattern[str] | None:

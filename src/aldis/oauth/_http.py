@@ -10,13 +10,14 @@ from contextvars import ContextVar
 from http import HTTPStatus
 from http.client import HTTPResponse
 from io import BufferedReader, RawIOBase
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ProtocolError
 
 from aldis._compat import set_variable
 from aldis.errors import LoginError
@@ -27,6 +28,7 @@ __all__ = [
     "GuardedSession",
     "PooledAdapter",
     "ResponseTooLargeError",
+    "reject_redirect",
 ]
 
 #: The default limit of a response in bytes, after decompression.
@@ -80,13 +82,32 @@ class GuardedSession(requests.Session):
         response = super().request(method, url, *args, **kwargs)
         self.last_response = response
         if not self.follows_redirects:
-            _reject_redirect(response)
+            reject_redirect(response)
         return response
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request and its redirects. The time limit is for all of them together."""
         with _deadline(kwargs.get("timeout")):
             return super().send(request, **kwargs)
+
+    async def __aenter__(self) -> Self:
+        """Let the shared steps of a login use every client in one way."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Close the client."""
+        self.close()
+
+    def was_dropped(self, error: Exception) -> bool:
+        """Return whether the other end closed an open connection before it responded."""
+        if not isinstance(error, requests.ConnectionError):
+            return False
+        cause = error.__context__
+        return (
+            isinstance(cause, ProtocolError)
+            and bool(cause.args)
+            and isinstance(cause.args[-1], ConnectionResetError | BrokenPipeError)
+        )
 
     def close(self) -> None:
         """Close the connections, except those of a shared adapter."""
@@ -270,11 +291,19 @@ def _clip(timeout: Any, remaining: float) -> Any:
     return min(timeout, remaining)
 
 
-def _reject_redirect(response: requests.Response) -> None:
+def reject_redirect(response: Any) -> None:
+    """Reject a redirect of an endpoint that gets secrets.
+
+    Args:
+        response: A response of requests or of httpx2.
+
+    Raises:
+        LoginError: The response is a redirect.
+    """
     if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
         # The host alone, because the rest of the URL may contain a secret.
         host = urlsplit(response.headers.get("Location", "")).hostname or "another path"
-        asked = urlsplit(response.url).hostname
+        asked = urlsplit(str(response.url)).hostname
         text = (
             f"{asked} answered with a redirect to {host}, and aldis does not send secrets there: "
             "set the final URL of this endpoint"

@@ -21,6 +21,7 @@ from joserfc.jws import JWSRegistry, extract_compact
 
 from aldis.core.process import ForkSafeLock
 from aldis.errors import LoginError
+from aldis.oauth._drive import MakeLock, locked, resolved
 
 __all__ = [
     "ASYMMETRIC",
@@ -49,44 +50,48 @@ _KEY_TYPES: Final[dict[str, type[Key]]] = {
 
 
 class IssuerKeys:
-    """The public keys of an issuer. Threads share them, and one thread fetches them for all.
+    """The public keys of an issuer. All requests share them, and one fetches them for all.
 
     Args:
-        fetch: Fetches the JWKS document.
+        fetch: Fetches the JWKS document. It may return an awaitable.
+        make_lock: Makes a lock. The default is for threads.
     """
 
-    def __init__(self, fetch: Callable[[], Any]) -> None:
+    def __init__(self, fetch: Callable[[], Any], make_lock: MakeLock = ForkSafeLock) -> None:
         self._fetch = fetch
-        self._changing = ForkSafeLock()
+        self._changing = make_lock()
         self._keys: list[Key] | None = None
         self._error: Exception | None = None
         self._failures: int = 0
 
-    def get(self, seen: list[Key] | None = None) -> list[Key]:
+    async def get(self, seen: list[Key] | None = None) -> list[Key]:
         """Return the keys.
 
         Args:
             seen: Keys that do not fit. If the issuer has rotated its keys, it has others now.
 
         Raises:
-            Exception: The keys could not be fetched. Threads that wait for them get one exception.
+            Exception: The keys could not be fetched. Requests that wait for them get one exception.
         """
         failures = self._failures
-        with self._changing.lock:
+
+        async def fetch() -> list[Key]:
             if self._keys is not None and self._keys is not seen:
                 return self._keys
             if self._error is not None and self._failures > failures:
                 raise self._error
             try:
-                self._keys = list(_usable_keys(self._fetch()))
+                self._keys = list(_usable_keys(await resolved(self._fetch())))
             except Exception as error:
                 self._error = error
                 self._failures += 1
                 raise
             return self._keys
 
+        return await locked(self._changing, fetch)
 
-def verified_claims(  # noqa: PLR0913 - each part of the check is an argument
+
+async def verified_claims(  # noqa: PLR0913 - each part of the check is an argument
     id_token: str,
     keys: IssuerKeys,
     *,
@@ -130,11 +135,12 @@ def verified_claims(  # noqa: PLR0913 - each part of the check is an argument
     if algorithm.startswith("HS"):
         found = decode([OctKey.import_key(secret)] if secret else [])
     else:
-        known = keys.get()
+        known = await keys.get()
         found = decode(_fitting(known, algorithm, header.get("kid")))
         if found is None:
             # The issuer may have new keys, also with an old id.
-            found = decode(_fitting(keys.get(seen=known), algorithm, header.get("kid")))
+            renewed = await keys.get(seen=known)
+            found = decode(_fitting(renewed, algorithm, header.get("kid")))
     if found is None:
         raise BadSignatureError
     claims = CodeIDToken(found.claims, found.header, dict(options), dict(params))

@@ -13,10 +13,10 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Response, after_this_request, current_app, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from aldis.errors import OAuthSetupError
+from aldis.oauth._web import Web
 
 __all__ = ["LIFETIME", "MAX_BYTES", "MAX_LOGINS", "LoginCookies"]
 
@@ -38,12 +38,14 @@ class LoginCookies:
     """The cookies of the pending logins with one blueprint.
 
     Args:
+        web: The framework.
         name: The name of the blueprint.
         login_url: The URL of the view that begins a login.
         callback_url: The URL to which the provider sends the user back.
         samesite: The attribute ``SameSite``. ``"None"`` needs HTTPS.
     """
 
+    web: Web
     name: str
     login_url: str
     callback_url: str
@@ -70,8 +72,8 @@ class LoginCookies:
             dropped.append(pending.pop(0)[0])
         names = "-".join(f"{each}.{size}" for each, size in pending)
 
-        @after_this_request
-        def set_cookies(response: Response) -> Response:
+        @self.web.after_this_request
+        def set_cookies(response: Any) -> Any:
             self._set(response, _PREFIX + key, value, self.callback_url)
             self._set(response, self._list_name(), names, self.login_url)
             for each in dropped:
@@ -81,12 +83,12 @@ class LoginCookies:
     def pop(self, state: str) -> dict[str, Any] | None:
         """Return the content of the cookie of ``state`` and remove it, or return ``None``."""
         name = _PREFIX + self._key(state)
-        value = request.cookies.get(name)
+        value = self.web.request.cookies.get(name)
         if value is None:
             return None
 
-        @after_this_request
-        def delete_cookie(response: Response) -> Response:
+        @self.web.after_this_request
+        def delete_cookie(response: Any) -> Any:
             self._delete(response, name)
             return response
 
@@ -105,17 +107,18 @@ class LoginCookies:
         return _LIST_PREFIX + sha256(self.name.encode()).hexdigest()[:16]
 
     def _pending(self) -> list[tuple[str, int]]:
-        names = request.cookies.get(self._list_name(), "")
+        names = self.web.request.cookies.get(self._list_name(), "")
         return [(key, int(size)) for key, size in _ENTRY.findall(names)][-2 * MAX_LOGINS :]
 
     def _serializer(self, state: str) -> URLSafeTimedSerializer:
-        if not current_app.secret_key:
+        app = self.web.current_app
+        if not app.secret_key:
             message = (
                 "a login needs the app's secret key, because it signs a cookie: set SECRET_KEY in "
                 "the app's configuration"
             )
             raise OAuthSetupError(message)
-        keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or ()), current_app.secret_key]
+        keys = [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
         return URLSafeTimedSerializer(
             keys,
             # A signature is for one login, so the cookie of another one cannot take its place.
@@ -123,18 +126,19 @@ class LoginCookies:
             signer_kwargs={"key_derivation": "hmac", "digest_method": sha256},
         )
 
-    def _set(self, response: Response, name: str, value: str, url: str) -> None:
+    def _set(self, response: Any, name: str, value: str, url: str) -> None:
         response.set_cookie(name, value, max_age=LIFETIME, **self._attributes(url))
 
-    def _delete(self, response: Response, name: str) -> None:
+    def _delete(self, response: Any, name: str) -> None:
         response.delete_cookie(name, **self._attributes(self.callback_url))
 
     def _attributes(self, url: str) -> dict[str, Any]:
-        interface = current_app.session_interface
+        app = self.web.current_app
+        interface = app.session_interface
         return {
             "path": urlsplit(url).path,
-            "domain": interface.get_cookie_domain(current_app),
-            "secure": request.is_secure or interface.get_cookie_secure(current_app),
+            "domain": interface.get_cookie_domain(app),
+            "secure": self.web.request.is_secure or interface.get_cookie_secure(app),
             "httponly": True,
             "samesite": self.samesite,
         }

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from flask import current_app, request, session
-
 from aldis._compat import set_variable
+from aldis.oauth._drive import resolved
 from aldis.oauth._login_cookies import LoginCookies
 from aldis.oauth._protocol import AuthorizationRequest
 from aldis.oauth._responses import safe_next
+from aldis.oauth._web import Web
 
 _log = logging.getLogger("aldis.oauth")
 
@@ -81,12 +81,21 @@ class PendingLogin:
     max_age: float | None = None
 
 
-def new_login(started: AuthorizationRequest, next_url: str | None, *, again: bool) -> PendingLogin:
+def new_login(
+    web: Web,
+    started: AuthorizationRequest,
+    next_url: str | None,
+    *,
+    user: object,
+    again: bool,
+) -> PendingLogin:
     """Return the data of the login that this request begins.
 
     Args:
+        web: The framework.
         started: The request to the provider.
         next_url: The page that the user wants to see afterwards.
+        user: The id of the current user, or ``None``.
         again: Whether a redirect after a failed login began this one.
     """
     return PendingLogin(
@@ -94,9 +103,9 @@ def new_login(started: AuthorizationRequest, next_url: str | None, *, again: boo
         started.nonce,
         safe_next(next_url),
         again,
-        _user_digest(),
+        _user_digest(user),
         # The browser also sends this header after our own redirect if another site led to it.
-        request.headers.get("Sec-Fetch-Site") == "cross-site",
+        web.request.headers.get("Sec-Fetch-Site") == "cross-site",
         started.max_age,
     )
 
@@ -132,7 +141,7 @@ def pop_login(cookies: LoginCookies, state: str | None) -> PendingLogin | None:
         cookies: The cookies of the blueprint.
         state: The value that the provider sent back.
     """
-    session.pop(OLD_KEY, None)
+    cookies.web.session.pop(OLD_KEY, None)
     entry = None if state is None else cookies.pop(state)
     if entry is None:
         return None
@@ -147,23 +156,23 @@ def pop_login(cookies: LoginCookies, state: str | None) -> PendingLogin | None:
     )
 
 
-def record_failure(name: str, *, kind: str = FAILED) -> None:
+def record_failure(web: Web, name: str, *, kind: str = FAILED) -> None:
     """Save the time at which a login with ``name`` failed."""
-    session[kind] = {**session.get(kind, {}), name: round(time.time(), 3)}
+    web.session[kind] = {**web.session.get(kind, {}), name: round(time.time(), 3)}
 
 
-def failed_recently(name: str, *, kind: str = FAILED) -> bool:
+def failed_recently(web: Web, name: str, *, kind: str = FAILED) -> bool:
     """Return whether a login with ``name`` failed within the last seconds."""
-    failed = session.get(kind, {}).get(name, 0.0)
+    failed = web.session.get(kind, {}).get(name, 0.0)
     # The saved time is rounded, so it may be in the future by a part of a millisecond.
     return bool(abs(time.time() - failed) < REDIRECT_SECONDS)
 
 
-def forget_failure(name: str, *, kind: str = FAILED) -> None:
+def forget_failure(web: Web, name: str, *, kind: str = FAILED) -> None:
     """Remove the saved failure of ``name``."""
-    failed = dict(session.get(kind, {}))
+    failed = dict(web.session.get(kind, {}))
     if failed.pop(name, None) is not None:
-        session[kind] = failed
+        web.session[kind] = failed
 
 
 # -- the login that is finishing ---------------------------------------------------------------
@@ -174,13 +183,18 @@ _SAME_ACCOUNT: Final[ContextVar[bool]] = ContextVar("aldis_oauth_same_account", 
 
 
 @contextmanager
-def finishing(login: PendingLogin) -> Generator[None]:
-    """Let receivers of ``oauth_authorized`` ask how ``login`` began."""
+def finishing(login: PendingLogin, user: object) -> Generator[None]:
+    """Let receivers of ``oauth_authorized`` ask how ``login`` began.
+
+    Args:
+        login: The login.
+        user: The id of the current user, or ``None``.
+    """
     # The users are compared before the receivers run: one receiver may log a user in, and the next
     # one may link that user.
     changed, other_site = _USER_CHANGED.get(), _OTHER_SITE.get()
     try:
-        set_variable(_USER_CHANGED, login.user != _user_digest())
+        set_variable(_USER_CHANGED, login.user != _user_digest(user))
         set_variable(_OTHER_SITE, login.other_site)
         yield
     finally:
@@ -208,21 +222,9 @@ def same_account() -> bool:
     return _SAME_ACCOUNT.get()
 
 
-def _user_digest() -> str | None:
-    """Return a digest of Flask-Login's user, or ``None`` without a user or Flask-Login."""
-    manager = getattr(current_app, "login_manager", None)
-    if manager is None:
-        return None
-    try:
-        from flask_login import current_user  # type: ignore[import-untyped]  # noqa: PLC0415 - Flask-Login is optional
-    except ImportError:
-        # The app has another object of this name.
-        return None
-    if not current_user.is_authenticated:
-        return None
-    # Flask-Login reads the id that it saves in the session in this way.
-    number = getattr(current_user, manager.id_attribute)()
-    return sha256(str(number).encode()).hexdigest()[:DIGITS]
+def _user_digest(user: object) -> str | None:
+    """Return a digest of a user's id, or ``None`` without a user."""
+    return None if user is None else sha256(str(user).encode()).hexdigest()[:DIGITS]
 
 
 # -- rolling back ------------------------------------------------------------------------------
@@ -232,8 +234,8 @@ _ROLLBACKS: Final[ContextVar[list[Callable[[], object]] | None]] = ContextVar(
 )
 
 
-@contextmanager
-def collect_rollbacks() -> Generator[None]:
+@asynccontextmanager
+async def collect_rollbacks() -> AsyncGenerator[None]:
     """Collect the functions given to :func:`on_login_failure` while one response is handled."""
     outer, same = _ROLLBACKS.get(), _SAME_ACCOUNT.get()
     try:
@@ -242,7 +244,7 @@ def collect_rollbacks() -> Generator[None]:
         yield
     except BaseException:
         # A receiver raised another error, so the login ends with a 500.
-        rollback()
+        await rollback()
         raise
     finally:
         set_variable(_ROLLBACKS, outer)
@@ -258,20 +260,21 @@ def on_login_failure(function: Callable[[], object]) -> None:
     exception, it is logged, and the others are called. Outside of a login, nothing happens.
 
     Args:
-        function: Undoes the work of the receiver. It is not called if the login succeeds.
+        function: Undoes the work of the receiver. It is not called if the login succeeds. On Quart,
+            it may be async.
     """
     functions = _ROLLBACKS.get()
     if functions is not None:
         functions.append(function)
 
 
-def rollback() -> None:
+async def rollback() -> None:
     """Call the collected functions, the last one first."""
     functions = _ROLLBACKS.get()
     while functions:
         function = functions.pop()
         try:
-            function()
+            await resolved(function())
         except Exception as error:  # noqa: BLE001 - the other functions must run too
             # Without the text of the error, which may contain a secret.
             kind = type(error).__name__

@@ -38,13 +38,18 @@ class OAuth1Provider:
 
     Args:
         settings: The settings of the provider.
+
+    Attributes:
+        transport_errors: The exceptions of the HTTP client.
     """
+
+    transport_errors: tuple[type[Exception], ...] = (requests.RequestException,)
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Settings = settings
         self._pool: ConnectionPool = ConnectionPool(settings.max_response_size)
 
-    def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
+    async def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
         """Fetch a request token, and return the request for the user's browser.
 
         Args:
@@ -69,10 +74,10 @@ class OAuth1Provider:
         """Return ``None``: if the user declined, the response only lacks the verifier."""
         return None
 
-    def check_origin(self, args: Mapping[str, str]) -> None:
+    async def check_origin(self, args: Mapping[str, str]) -> None:
         """Accept every response: the request token identifies the provider."""
 
-    def fetch_token(
+    async def fetch_token(
         self,
         args: Mapping[str, str],
         redirect_uri: str,  # noqa: ARG002 - only OAuth 2 needs it
@@ -121,7 +126,7 @@ class OAuth1Provider:
         """Return ``False``: OAuth 1 tokens do not expire."""
         return False
 
-    def refresh(self, token: Mapping[str, Any]) -> Token:  # noqa: ARG002 - the protocol
+    async def refresh(self, token: Mapping[str, Any]) -> Token:  # noqa: ARG002 - the protocol
         """Raise an error: OAuth 1 tokens cannot be refreshed.
 
         Raises:
@@ -129,7 +134,7 @@ class OAuth1Provider:
         """
         raise LoginError("refresh_unsupported", "OAuth 1 tokens cannot be refreshed")
 
-    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
+    async def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
         """Fetch the claims of the user who has ``token``. OAuth 1 defines no endpoint for them.
 
         Raises:
@@ -149,7 +154,7 @@ class OAuth1Provider:
             response = client.request(url=settings.userinfo_url, **options)
         return claims_in(response, settings.userinfo_subject)
 
-    def logout_url(
+    async def logout_url(
         self,
         token: Mapping[str, Any] | None,  # noqa: ARG002 - the protocol
         redirect_uri: str | None,  # noqa: ARG002
@@ -157,7 +162,7 @@ class OAuth1Provider:
         """Return ``None``: OAuth 1 defines no logout."""
         return None
 
-    def revoke(self, token: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
+    async def revoke(self, token: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Raise an error: OAuth 1 defines no revocation.
 
         Raises:

@@ -22,7 +22,9 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[im
 from joserfc.errors import InvalidClaimError
 
 from aldis._compat import forget_loaded_metadata
+from aldis.core.process import ForkSafeLock
 from aldis.errors import LoginError, OAuthSetupError
+from aldis.oauth._drive import MakeLock, resolved
 from aldis.oauth._failures import ErrorText, Failure
 from aldis.oauth._http import MAX_RESPONSE_SIZE, ConnectionPool, GuardedSession, PooledAdapter
 from aldis.oauth._id_token import (
@@ -37,7 +39,7 @@ from aldis.oauth._protocol import AuthorizationRequest, Settings, Token, scopes
 from aldis.oauth._refresh import RejectedError, is_rejection
 from aldis.oauth._userinfo import claims_in, error_in
 
-__all__ = ["OAuth2Provider"]
+__all__ = ["OAuth2Provider", "ProviderApp", "TokenResponses", "encode_basic"]
 
 NEVER: Final = float("-inf")
 VERIFIER_LENGTH: Final = 48
@@ -49,15 +51,23 @@ LAST_SECOND: Final = 253_402_300_799
 
 
 class OAuth2Provider:
-    """Implements OAuth 2 and OpenID Connect. It knows nothing of users and of Flask's requests.
+    """Implements OAuth 2 and OpenID Connect with requests.
+
+    It knows nothing of users and of the requests to the app. Its methods never wait for an event
+    loop; those of a subclass for another HTTP client may.
 
     Args:
         settings: The settings of the provider.
+
+    Attributes:
+        transport_errors: The exceptions of the HTTP client.
     """
+
+    transport_errors: tuple[type[Exception], ...] = (requests.RequestException,)
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Settings = settings
-        self._app = _App(
+        self._app = self._app_class(
             None,
             settings.name,
             client_id=settings.client_id,
@@ -75,12 +85,22 @@ class OAuth2Provider:
             user_agent=settings.user_agent,
         )
         self._app.settings = settings
-        self._pool: ConnectionPool = ConnectionPool(settings.max_response_size)
-        self._keys: IssuerKeys = IssuerKeys(self._fetch_keys)
+        self._pool: Any = self._make_pool()
+        self._keys: IssuerKeys = IssuerKeys(self._fetch_keys, self._make_lock)
+
+    _make_lock: MakeLock = staticmethod(ForkSafeLock)
+
+    @property
+    def _app_class(self) -> type[Any]:
+        """Authlib's client of a provider, for this HTTP client."""
+        return _App
+
+    def _make_pool(self) -> Any:
+        return ConnectionPool(self.settings.max_response_size)
 
     # -- a login -------------------------------------------------------------------------------
 
-    def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
+    async def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
         """Return the request for the user's browser, with a new state, verifier and nonce.
 
         Args:
@@ -99,9 +119,9 @@ class OAuth2Provider:
             known["code_challenge_method"] = "S256"
         if settings.nonce and "openid" in settings.scope:
             nonce = known["nonce"] = generate_token(NONCE_LENGTH)
-        metadata = self._app.load_server_metadata()
+        metadata = await self._metadata()
         endpoint = settings.authorization_url or metadata["authorization_endpoint"]
-        with self._session(redirect_uri=redirect_uri) as client:
+        async with self._session(redirect_uri=redirect_uri) as client:
             url, state = client.create_authorization_url(endpoint, **known)
         return AuthorizationRequest(url, state, verifier, nonce, _number(known.get("max_age")))
 
@@ -116,14 +136,14 @@ class OAuth2Provider:
             return None
         return Failure(ErrorText(error), args.get("error_description"), args.get("error_uri"))
 
-    def check_origin(self, args: Mapping[str, str]) -> None:
+    async def check_origin(self, args: Mapping[str, str]) -> None:
         """Reject a response of another provider (RFC 9207).
 
         Raises:
             LoginError: The response names another issuer, or none although the provider's metadata
                 announces one.
         """
-        metadata = self._app.load_server_metadata()
+        metadata = await self._metadata()
         issuer = self.settings.issuer or metadata.get("issuer")
         # A function needs the claims of the id_token, which is checked later.
         expected = None if callable(issuer) else _as_list(issuer)
@@ -134,7 +154,7 @@ class OAuth2Provider:
         if found is not None and expected is not None and found not in expected:
             raise LoginError("issuer_mismatch", "the response is from another provider")
 
-    def fetch_token(
+    async def fetch_token(
         self, args: Mapping[str, str], redirect_uri: str, request: AuthorizationRequest
     ) -> Token:
         """Exchange the code in ``args`` for a token, and check its id_token.
@@ -149,8 +169,11 @@ class OAuth2Provider:
         extra = dict(self.settings.token_url_params)
         if request.secret:
             extra["code_verifier"] = request.secret
-        with _without_token_in_errors():
-            found = self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
+        await self._metadata()
+        with _without_token_in_errors(self.transport_errors):
+            found = await resolved(
+                self._app.fetch_access_token(redirect_uri=redirect_uri, code=code, **extra)
+            )
         token = dict(found)
         _require_usable(token)
         _add_lifetime(token)
@@ -159,10 +182,10 @@ class OAuth2Provider:
         if "openid" in self.settings.scope:
             added = self.settings.callback_claims
             unsigned = added(args) if added else {}
-            token["userinfo"] = {**unsigned, **self._checked_claims(token, request)}
+            token["userinfo"] = {**unsigned, **await self._checked_claims(token, request)}
         return token
 
-    def _checked_claims(self, token: Token, request: AuthorizationRequest) -> dict[str, Any]:
+    async def _checked_claims(self, token: Token, request: AuthorizationRequest) -> dict[str, Any]:
         if not token.get("id_token"):
             raise LoginError(
                 "id_token_missing", "the provider sent no id_token, although openid was requested"
@@ -179,21 +202,22 @@ class OAuth2Provider:
             "client_id": settings.client_id,
             "access_token": token["access_token"],
         }
+        known: tuple[type[Exception], ...] = (LoginError, *self.transport_errors)
         try:
-            claims = verified_claims(
+            claims = await verified_claims(
                 token["id_token"],
                 self._keys,
-                algorithms=self._algorithms(),
+                algorithms=await self._algorithms(),
                 secret=settings.secret,
                 options=options,
                 params=params,
                 leeway=settings.id_token_leeway,
             )
             if "iss" not in settings.claims_options:
-                self._check_issuer(claims)
+                await self._check_issuer(claims)
             if request.max_age is not None:
                 check_auth_time(claims, request.max_age, settings.id_token_leeway)
-        except (LoginError, requests.RequestException):
+        except known:
             raise
         except Exception as error:
             kind = type(error).__name__
@@ -202,35 +226,47 @@ class OAuth2Provider:
             raise LoginError("id_token_invalid", f"the id_token was refused ({where})") from error
         return claims
 
-    def _check_issuer(self, claims: Mapping[str, Any]) -> None:
-        issuer = self.settings.issuer or self._app.load_server_metadata().get("issuer")
+    async def _check_issuer(self, claims: Mapping[str, Any]) -> None:
+        issuer = self.settings.issuer or (await self._metadata()).get("issuer")
         expected = issuer(claims) if callable(issuer) else issuer
         if not expected:
             raise LoginError("id_token_invalid", "no issuer is known to check it")
         if claims.get("iss") not in _as_list(expected):
             raise InvalidClaimError("iss")
 
-    def _algorithms(self) -> list[str]:
+    async def _algorithms(self) -> list[str]:
         """Return the algorithms that are accepted. Without the app's own, only public keys are."""
         if self.settings.id_token_algorithms is not None:
             return [each for each in self.settings.id_token_algorithms if each != "none"]
-        listed = self._app.load_server_metadata().get("id_token_signing_alg_values_supported")
+        listed = (await self._metadata()).get("id_token_signing_alg_values_supported")
         if listed is None:
             return list(ASYMMETRIC)
         return [each for each in ASYMMETRIC if each in listed]
 
-    def _fetch_keys(self) -> Any:
-        url = self.settings.jwks_uri or self._app.load_server_metadata().get("jwks_uri")
+    async def _fetch_keys(self) -> Any:
+        url = self.settings.jwks_uri or (await self._metadata()).get("jwks_uri")
         if not url:
             raise LoginError("id_token_invalid", "the provider's metadata has no jwks_uri")
-        with self._session() as client:
-            response = client.request("GET", url, withhold_token=True)
+        async with self._session() as client:
+            response = await resolved(client.request("GET", url, withhold_token=True))
             response.raise_for_status()
             return response.json()
 
     # -- afterwards ----------------------------------------------------------------------------
 
-    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:
+    async def _metadata(self) -> dict[str, Any]:
+        """Return the provider's metadata. Authlib loads it once."""
+        metadata: dict[str, Any] = await resolved(self._app.load_server_metadata())
+        if self.settings.server_metadata_url:
+            try:
+                self._app.check(metadata)
+            except LoginError:
+                # Another page may have answered in place of the provider, for a moment only.
+                forget_loaded_metadata(metadata)
+                raise
+        return metadata
+
+    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> Any:
         """Return a new HTTP client that authenticates with ``token`` and never refreshes it.
 
         Args:
@@ -252,20 +288,20 @@ class OAuth2Provider:
         """Return whether ``token`` expires within ``leeway`` seconds."""
         return bool(OAuth2Token(dict(token)).is_expired(leeway))
 
-    def refresh(self, token: Mapping[str, Any]) -> Token:
+    async def refresh(self, token: Mapping[str, Any]) -> Token:
         """Fetch the token that replaces ``token``.
 
         Raises:
             RejectedError: The provider does not accept the refresh token any more.
             Exception: Authlib or requests got no token.
         """
-        metadata = self._app.load_server_metadata()
+        metadata = await self._metadata()
         url = self.settings.token_url or metadata["token_endpoint"]
         known = {**self.settings.refresh_params, "refresh_token": token["refresh_token"]}
-        with self._session(token=dict(token)) as client:
+        async with self._session(token=dict(token)) as client:
             try:
-                with _without_token_in_errors():
-                    fetched = dict(client.refresh_token(url, **known))
+                with _without_token_in_errors(self.transport_errors):
+                    fetched = dict(await resolved(client.refresh_token(url, **known)))
                 _require_usable(fetched)
             except Exception as error:
                 if not is_rejection(client.last_response):
@@ -282,7 +318,7 @@ class OAuth2Provider:
             merged["scope"] = scopes(granted)
         return merged
 
-    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
+    async def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
         """Fetch the claims of the user who has ``token``.
 
         Raises:
@@ -293,11 +329,11 @@ class OAuth2Provider:
         settings = self.settings
         if settings.userinfo_in_id_token:
             return _claims_at_login(token)
-        url = self._endpoint("userinfo_url", "userinfo_endpoint")
+        url = await self._endpoint("userinfo_url", "userinfo_endpoint")
         headers = {"Accept": "application/json", **settings.headers}
         options = {"method": "GET", "headers": headers, **settings.userinfo_options}
-        with self._session(token=dict(token), leeway=NEVER) as client:
-            response = client.request(url=url, **options)
+        async with self._session(token=dict(token), leeway=NEVER) as client:
+            response = await resolved(client.request(url=url, **options))
         claims = claims_in(response, settings.userinfo_subject)
         subject = subject_of(token.get("id_token"))
         if subject is not None and claims.get("sub") != subject:
@@ -305,7 +341,9 @@ class OAuth2Provider:
             raise LoginError("userinfo_invalid", "the userinfo response is about another user")
         return claims
 
-    def logout_url(self, token: Mapping[str, Any] | None, redirect_uri: str | None) -> str | None:
+    async def logout_url(
+        self, token: Mapping[str, Any] | None, redirect_uri: str | None
+    ) -> str | None:
         """Return the provider's page that ends its own session, or ``None`` without one.
 
         Args:
@@ -313,19 +351,21 @@ class OAuth2Provider:
             redirect_uri: The URL to which the provider sends the user back. The provider must
                 know it.
         """
-        metadata = self._app.load_server_metadata()
+        metadata = await self._metadata()
         if self.settings.logout_url:
             metadata["end_session_endpoint"] = self.settings.logout_url
         if not metadata.get("end_session_endpoint"):
             return None
-        made = self._app.create_logout_url(
-            post_logout_redirect_uri=redirect_uri,
-            id_token_hint=(token or {}).get("id_token"),
-            client_id=self.settings.client_id,
+        made = await resolved(
+            self._app.create_logout_url(
+                post_logout_redirect_uri=redirect_uri,
+                id_token_hint=(token or {}).get("id_token"),
+                client_id=self.settings.client_id,
+            )
         )
         return str(made["url"])
 
-    def revoke(self, token: Mapping[str, Any]) -> None:
+    async def revoke(self, token: Mapping[str, Any]) -> None:
         """Revoke the refresh token, or the access token without one (RFC 7009).
 
         Raises:
@@ -333,18 +373,20 @@ class OAuth2Provider:
             OAuthSetupError: The URL of the endpoint is not known.
             requests.RequestException: The provider could not be reached.
         """
-        url = self._endpoint("revocation_url", "revocation_endpoint")
+        url = await self._endpoint("revocation_url", "revocation_endpoint")
         kind = "refresh_token" if token.get("refresh_token") else "access_token"
-        with self._session(token=dict(token)) as client:
+        async with self._session(token=dict(token)) as client:
             # The client authenticates as at the token endpoint.
             client.revocation_endpoint_auth_method = client.token_endpoint_auth_method
-            response = client.revoke_token(url, token=token[kind], token_type_hint=kind)
-        if not response.ok:
+            response = await resolved(
+                client.revoke_token(url, token=token[kind], token_type_hint=kind)
+            )
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
             text = f"the provider refused to revoke the token (HTTP {response.status_code})"
             raise LoginError("revocation_failed", text)
 
-    def _endpoint(self, setting: str, name: str) -> str:
-        found = getattr(self.settings, setting) or self._app.load_server_metadata().get(name)
+    async def _endpoint(self, setting: str, name: str) -> str:
+        found = getattr(self.settings, setting) or (await self._metadata()).get(name)
         if not found:
             message = (
                 f"the provider {self.settings.name!r} has no {name}: give {setting}= to "
@@ -363,10 +405,10 @@ class OAuth2Provider:
         subject = new.get("userinfo", {}).get("sub")
         return subject is not None and subject == subject_of(old.get("id_token"))
 
-    def _session(self, **options: Any) -> _Session:
+    def _session(self, **options: Any) -> Any:
         settings = self.settings
         known = {**self._app.client_kwargs, **options}
-        made = _Session(settings.client_id, settings.secret, **known)
+        made = self._app_class.client_cls(settings.client_id, settings.secret, **known)
         for method in settings.client_auth_methods:
             made.register_client_auth_method(method)
         if settings.compliance_fix:
@@ -376,7 +418,26 @@ class OAuth2Provider:
         return made
 
 
-class _Session(GuardedSession, OAuth2Session):  # type: ignore[misc]
+class TokenResponses:
+    """Reads the token in a response. It is a base of the clients of Authlib."""
+
+    token: Any
+
+    def parse_response_token(self, resp: Any) -> Token:
+        """Return the token in a response: an object in JSON, or a form."""
+        fields = _fields(resp)
+        error = error_in(fields)
+        if error and (fields.get("error") or not fields.get("access_token")):
+            raise OAuthError(*error)
+        if "expires" in fields:
+            # Facebook's old name.
+            fields.setdefault("expires_in", fields["expires"])
+        self.token = fields
+        token: Token = self.token
+        return token
+
+
+class _Session(TokenResponses, GuardedSession, OAuth2Session):  # type: ignore[misc]
     """Authlib's session with limits for its calls."""
 
     def __init__(
@@ -390,22 +451,10 @@ class _Session(GuardedSession, OAuth2Session):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.headers.update(default_headers or {})
         self.guard(max_response_size, adapter)
-        self.register_client_auth_method(("client_secret_basic", _encode_basic))
-
-    def parse_response_token(self, resp: requests.Response) -> Token:
-        """Return the token in a response: an object in JSON, or a form."""
-        fields = _fields(resp)
-        error = error_in(fields)
-        if error and (fields.get("error") or not fields.get("access_token")):
-            raise OAuthError(*error)
-        if "expires" in fields:
-            # Facebook's old name.
-            fields.setdefault("expires_in", fields["expires"])
-        self.token = fields
-        return self.token
+        self.register_client_auth_method(("client_secret_basic", encode_basic))
 
 
-def _fields(response: requests.Response) -> dict[str, Any]:
+def _fields(response: Any) -> dict[str, Any]:
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         response.raise_for_status()
     try:
@@ -422,39 +471,36 @@ def _fields(response: requests.Response) -> dict[str, Any]:
     return found
 
 
-def _encode_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:  # noqa: ARG001 - Authlib's signature
+def encode_basic(client: Any, method: str, uri: str, headers: Any, body: Any) -> Any:  # noqa: ARG001 - Authlib's signature
     """Authenticate with the id and the secret, form-encoded as RFC 6749 2.3.1 requires."""
     pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret or '')}"
     headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
     return uri, headers, body
 
 
-class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
-    """Authlib's client of one provider, without its connection to a web framework."""
+class ProviderApp:
+    """The part of Authlib's client of a provider that is aldis's own."""
 
-    client_cls = _Session
     settings: Settings
+    authorize_url: str | None
+    access_token_url: str | None
+    client_kwargs: dict[str, Any]
 
     @property
     def client_secret(self) -> str | None:
+        """The secret. It is in the settings, and a function may make it anew."""
         return self.settings.secret
 
     @client_secret.setter
     def client_secret(self, secret: str | None) -> None:
-        """Ignore the value of Authlib's constructor. It is in the settings."""
+        """Ignore the value of Authlib's constructor."""
 
-    def load_server_metadata(self) -> dict[str, Any]:
-        metadata: dict[str, Any] = super().load_server_metadata()
-        if self.settings.server_metadata_url:
-            try:
-                self._check(metadata)
-            except LoginError:
-                # Another page may have answered in place of the provider, for a moment only.
-                forget_loaded_metadata(metadata)
-                raise
-        return metadata
+    def check(self, metadata: dict[str, Any]) -> None:
+        """Remove unknown names from the provider's metadata.
 
-    def _check(self, metadata: dict[str, Any]) -> None:
+        Raises:
+            LoginError: An endpoint is missing, or is not a web address.
+        """
         for name in [name for name in metadata if not _is_metadata(name)]:
             # Authlib would take other names for options of its HTTP client, such as `verify`.
             del metadata[name]
@@ -468,6 +514,12 @@ class _App(OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
         post_only = "client_secret_basic" not in offered and "client_secret_post" in offered
         if self.settings.client_secret and post_only:
             self.client_kwargs.setdefault("token_endpoint_auth_method", "client_secret_post")
+
+
+class _App(ProviderApp, OAuth2Mixin, OpenIDMixin, BaseApp):  # type: ignore[misc]
+    """Authlib's client of one provider, without its connection to a web framework."""
+
+    client_cls = _Session
 
 
 def _is_web_address(url: object) -> bool:
@@ -488,11 +540,11 @@ def _is_metadata(name: str) -> bool:
 
 
 @contextmanager
-def _without_token_in_errors() -> Generator[None]:
+def _without_token_in_errors(transport: tuple[type[Exception], ...]) -> Generator[None]:
     """Replace errors of Authlib that contain the provider's answer, because a token is in it."""
     try:
         yield
-    except (AuthlibBaseError, LoginError, requests.RequestException):
+    except (AuthlibBaseError, LoginError, *transport):
         raise
     except Exception as error:  # noqa: BLE001 - Authlib fails in many ways
         text = f"the provider gave an unusable answer ({type(error).__name__})"

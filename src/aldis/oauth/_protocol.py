@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import quote_plus, urljoin
 
-import requests
-
 from aldis.errors import OAuthSetupError
 from aldis.oauth._failures import Failure
 from aldis.oauth._http import MAX_RESPONSE_SIZE
@@ -160,15 +158,18 @@ class AuthorizationRequest:
 class Provider(Protocol):
     """Implements one OAuth protocol for one provider.
 
-    Threads share it, so it stores nothing about a user.
+    All requests share it, so it stores nothing about a user. Its coroutines wait for an event loop
+    only if its HTTP client does.
 
     Attributes:
         settings: The settings of the provider.
+        transport_errors: The exceptions of the HTTP client.
     """
 
     settings: Settings
+    transport_errors: tuple[type[Exception], ...]
 
-    def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
+    async def start(self, redirect_uri: str, params: Mapping[str, Any]) -> AuthorizationRequest:
         """Begin a login and return the request for the user's browser.
 
         Args:
@@ -185,11 +186,11 @@ class Provider(Protocol):
         """Return the error that the provider's response reports."""
         ...
 
-    def check_origin(self, args: Mapping[str, str]) -> None:
+    async def check_origin(self, args: Mapping[str, str]) -> None:
         """Raise LoginError if the response is from another provider."""
         ...
 
-    def fetch_token(
+    async def fetch_token(
         self, args: Mapping[str, str], redirect_uri: str, request: AuthorizationRequest
     ) -> Token:
         """Exchange the provider's response for a token.
@@ -201,7 +202,7 @@ class Provider(Protocol):
         """
         ...
 
-    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:
+    def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> Any:
         """Return a new HTTP client that authenticates with ``token``.
 
         Args:
@@ -218,19 +219,21 @@ class Provider(Protocol):
         """Return whether ``token`` expires within ``leeway`` seconds."""
         ...
 
-    def refresh(self, token: Mapping[str, Any]) -> Token:
+    async def refresh(self, token: Mapping[str, Any]) -> Token:
         """Fetch the token that replaces ``token``."""
         ...
 
-    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
+    async def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:
         """Fetch the claims of the user who has ``token``."""
         ...
 
-    def logout_url(self, token: Mapping[str, Any] | None, redirect_uri: str | None) -> str | None:
+    async def logout_url(
+        self, token: Mapping[str, Any] | None, redirect_uri: str | None
+    ) -> str | None:
         """Return the provider's page that ends its own session, or ``None`` without one."""
         ...
 
-    def revoke(self, token: Mapping[str, Any]) -> None:
+    async def revoke(self, token: Mapping[str, Any]) -> None:
         """Tell the provider that ``token`` is not needed any more."""
         ...
 

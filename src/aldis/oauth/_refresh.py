@@ -11,10 +11,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import requests
-
 from aldis.core.process import ForkSafeLock
 from aldis.errors import LoginError
+from aldis.oauth._drive import Lock, MakeLock, drive, locked, resolved
 
 __all__ = ["RejectedError", "TokenRefresher", "is_rejection"]
 
@@ -76,34 +75,48 @@ class TokenRefresher:
 
     The tokens are found by the refresh token that they replace. Only its owner has that refresh
     token, so no user can get the token of another one.
+
+    Args:
+        make_lock: Makes the lock of a token. The default is for threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make_lock: MakeLock = ForkSafeLock) -> None:
+        self._make_lock = make_lock
         self._refreshes: dict[bytes, _Refresh] = {}
         self._changing = ForkSafeLock()
 
     def refresh(
         self,
         token: Mapping[str, Any],
-        fetch: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        fetch: Callable[[Mapping[str, Any]], Any],
+        expired: Callable[[Mapping[str, Any]], bool],
+    ) -> Token:
+        """Refresh a token, and block the thread; see :meth:`run`."""
+        return drive(self.run(token, fetch, expired))
+
+    async def run(
+        self,
+        token: Mapping[str, Any],
+        fetch: Callable[[Mapping[str, Any]], Any],
         expired: Callable[[Mapping[str, Any]], bool],
     ) -> Token:
         """Return the token that replaces ``token``: one that was fetched just now, or a new one.
 
         Args:
             token: The expired token; it has a ``refresh_token``.
-            fetch: Calls the provider. Requests with this refresh token wait for it, and get its
-                exception.
+            fetch: Calls the provider, and returns the token or an awaitable. Requests with this
+                refresh token wait for it, and get its exception.
             expired: Returns whether a token has expired.
         """
         with self._entry(_digest(token)) as entry:
             failures = entry.failures
-            with entry.changing.lock:
+
+            async def replace() -> Token:
                 if entry.error is not None and entry.failures > failures:
                     # The call for which this request waited failed just now.
                     raise entry.error
                 try:
-                    known = self._replacement(entry.token, token, fetch, expired)
+                    known = await self._replacement(entry.token, token, fetch, expired)
                 except Exception as error:
                     entry.error = error
                     entry.failures += 1
@@ -112,20 +125,22 @@ class TokenRefresher:
                 entry.until = time.monotonic() + KEEP_SECONDS
                 return dict(known)
 
-    def _replacement(
+            return await locked(entry.changing, replace)
+
+    async def _replacement(
         self,
         known: Mapping[str, Any] | None,
         token: Mapping[str, Any],
-        fetch: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        fetch: Callable[[Mapping[str, Any]], Any],
         expired: Callable[[Mapping[str, Any]], bool],
     ) -> Mapping[str, Any]:
         if known is not None and _rotated(known, token):
             # If it has expired, its refresh token is the valid one now, and has its own lock.
-            return self.refresh(known, fetch, expired) if expired(known) else known
+            return await self.run(known, fetch, expired) if expired(known) else known
         if known is not None and not _same(known, token) and not expired(known):
             return known
         # A provider that does not rotate accepts one refresh token many times.
-        found = fetch(token)
+        found: Mapping[str, Any] = await resolved(fetch(token))
         if _rotated(found, token):
             with self._changing.lock:
                 newest = self._refreshes.get(_digest(found))
@@ -140,7 +155,7 @@ class TokenRefresher:
         try:
             with self._changing.lock:
                 self._forget_old()
-                entry = self._refreshes.setdefault(key, _Refresh())
+                entry = self._refreshes.setdefault(key, _Refresh(self._make_lock()))
                 entry.users += 1
             yield entry
         finally:
@@ -157,7 +172,7 @@ class TokenRefresher:
 
 @dataclass(eq=False)
 class _Refresh:
-    changing: ForkSafeLock = field(default_factory=ForkSafeLock)
+    changing: Lock
     users: int = 0
     token: Mapping[str, Any] | None = field(default=None, repr=False)
     until: float = 0.0
@@ -165,11 +180,12 @@ class _Refresh:
     error: Exception | None = None
 
 
-def is_rejection(response: requests.Response | None) -> bool:
+def is_rejection(response: Any) -> bool:
     """Return whether ``response`` says that a refresh token is dead, in any provider's spelling.
 
     Args:
-        response: The response of a token endpoint that contains no usable token.
+        response: The response of a token endpoint that contains no usable token, of requests or
+            of httpx2. ``None`` if the provider did not respond.
     """
     if response is None:
         return False
@@ -183,7 +199,7 @@ def is_rejection(response: requests.Response | None) -> bool:
     return refused and status not in TEMPORARY_STATUSES
 
 
-def _error_codes(response: requests.Response) -> set[str]:
+def _error_codes(response: Any) -> set[str]:
     """Return the errors that the body of a response names."""
     try:
         body = response.json()

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, request
 from markupsafe import Markup
 from werkzeug.urls import iri_to_uri
-from werkzeug.wrappers import Response as BaseResponse
+
+from aldis.oauth._web import Web
 
 __all__ = [
     "MAX_LENGTH",
-    "async_support",
     "current_path",
     "failure_page",
     "first_response",
@@ -31,46 +30,40 @@ _PAGE: Final = Markup(
 )
 
 
-def failure_page(name: str, hint: str, *, again: str, home: str) -> BaseResponse:
+def failure_page(web: Web, name: str, hint: str, *, again: str, home: str) -> Any:
     """Return a page for a failed login. It is sent where a redirect could loop.
 
     Args:
+        web: The framework.
         name: The name of the blueprint.
         hint: The reason.
         again: The URL of a new login.
         home: The URL of a page that needs no login.
     """
     text = _PAGE.format(name=name, hint=hint, again=again, home=home)
-    return no_store(Response(text, status=400, mimetype="text/html"))
+    return no_store(web.response_class(str(text), status=400, mimetype="text/html"))
 
 
-def async_support() -> dict[str, Any]:
-    """Return the argument of ``send`` that lets async receivers run, as Flask runs async views."""
-    # It is not part of a signal's contract, so it is passed untyped.
-    return {"_async_wrapper": current_app.ensure_sync}
-
-
-def first_response(values: Iterable[Any]) -> BaseResponse | None:
+def first_response(web: Web, values: Iterable[Any]) -> Any:
     """Return the first Response among the receivers' ``values``.
 
     The response is for one user. Unless it has a ``Cache-Control`` header, no cache may store it.
     """
-    known = (BaseResponse, current_app.response_class)
-    found = next((value for value in values if isinstance(value, known)), None)
+    found = next((value for value in values if web.is_response(value)), None)
     if found is not None and "Cache-Control" not in found.headers:
         return no_store(found)
     return found
 
 
-def no_store(response: BaseResponse) -> BaseResponse:
+def no_store(response: Any) -> Any:
     """Forbid caches to store ``response``, which is for one user."""
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def current_path() -> str:
+def current_path(web: Web) -> str:
     """Return the path and the query of the request, as a browser sends them."""
-    parts = urlsplit(iri_to_uri(request.url))
+    parts = urlsplit(iri_to_uri(web.request.url))
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 

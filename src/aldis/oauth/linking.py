@@ -10,7 +10,7 @@ import requests
 
 from aldis._optional import needs
 from aldis.errors import LoginError, OAuthSetupError
-from aldis.oauth._blueprint import OAuthBlueprint
+from aldis.oauth._flask import OAuthBlueprint
 from aldis.oauth._login_state import (
     note_same_account,
     on_login_failure,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Blueprint
-from werkzeug.wrappers import Response
+from flask.sansio.blueprints import Blueprint
+from werkzeug.sansio.response import Response
 
 from aldis.core.namespace import NamedSignal, Namespace
 

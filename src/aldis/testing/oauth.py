@@ -92,7 +92,7 @@ class _FakeProvider(OAuth2Provider):
         self._token = token
         self._responses = responses
 
-    def fetch_token(
+    async def fetch_token(
         self,
         args: Mapping[str, str],  # noqa: ARG002 - the protocol
         redirect_uri: str,  # noqa: ARG002
@@ -100,14 +100,14 @@ class _FakeProvider(OAuth2Provider):
     ) -> Token:
         return dict(self._token)
 
-    def refresh(self, token: Mapping[str, Any]) -> Token:
+    async def refresh(self, token: Mapping[str, Any]) -> Token:
         return {**token, "expires_at": None}
 
-    def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the protocol
+    async def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the protocol
         return dict(self._token["userinfo"])
 
     def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:  # noqa: ARG002 - the protocol
-        made = super().client(token)
+        made: requests.Session = super().client(token)
         for prefix in ("https://", "http://"):
             made.mount(prefix, _CannedAdapter(self._responses))
         return made
