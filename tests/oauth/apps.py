@@ -6,13 +6,14 @@ from flask import Flask
 from itsdangerous import URLSafeSerializer
 
 from aldis.oauth import OAuthBlueprint
+from tests.oauth.frameworks import CHOSEN, SyncApp, SyncBlueprint
 
 CALLBACK = "/login/op/authorized"
 
 
 def app_with(provider=None, *, app=None, **options):
     """Return an app and its blueprint. Without other ``options``, the provider is OpenID."""
-    app = app or Flask("shop")
+    app = app or (SyncApp() if CHOSEN[-1] == "quart" else Flask("shop"))
     app.secret_key = "only for tests"  # noqa: S105
     app.testing = True
     if provider is not None:
@@ -24,7 +25,10 @@ def app_with(provider=None, *, app=None, **options):
             "timeout": timeout_for(silent=False),
             **options,
         }
-    blueprint = OAuthBlueprint("op", **options)
+    if isinstance(app, SyncApp):
+        blueprint = SyncBlueprint(app, "op", **options)
+    else:
+        blueprint = OAuthBlueprint("op", **options)
     app.register_blueprint(blueprint)
     return app, blueprint
 

@@ -50,6 +50,18 @@ def op(scripted_provider):
     return scripted_provider
 
 
+@pytest.fixture(params=["flask", "quart"])
+def framework(request):
+    """Let the apps of a test be Flask apps, and Quart apps."""
+    from tests.oauth.frameworks import CHOSEN, LOOPS
+
+    CHOSEN.append(request.param)
+    yield request.param
+    CHOSEN.pop()
+    while LOOPS:
+        LOOPS.pop().close()
+
+
 @pytest.fixture
 def new_shop(op, tmp_path):
     """Make an app with users in a database, for one test."""

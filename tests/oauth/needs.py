@@ -5,7 +5,15 @@ from importlib.util import find_spec
 
 import pytest
 
-PACKAGES = ("authlib", "requests", "flask_login", "sqlalchemy", "flask_sqlalchemy")
+PACKAGES = (
+    "authlib",
+    "requests",
+    "flask_login",
+    "sqlalchemy",
+    "flask_sqlalchemy",
+    "quart",
+    "httpx2",
+)
 
 
 def missing(*names):

@@ -97,7 +97,7 @@ def test_a_refresh_works_under_the_lock_of_the_inner_storage(op, new_shop):
     client.get("/login/op/authorized", query_string={"code": "c", "state": sent["state"]})
     with shop.app.app_context():
         row = shop.db.session.scalar(shop.db.select(shop.OAuth))
-        expired = {**blueprint.storage._decrypted(blueprint, row.token), "expires_at": 1}
+        expired = {**blueprint.storage._cipher.decrypted(blueprint, row.token), "expires_at": 1}
         row.token = {
             "encrypted": Fernet(NEW).encrypt(__import__("json").dumps(expired).encode()).decode()
         }

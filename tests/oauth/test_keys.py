@@ -10,6 +10,8 @@ from joserfc.jwk import ECKey, OctKey
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 from tests.oauth.providers.scripted import key
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 GOOD = key("one").as_dict(private=False)
 ELLIPTIC = ECKey.generate_key("P-256", {"kid": "elliptic"})
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth import OAuthBlueprint, oauth_authorized, oauth_error
+from aldis.oauth._accounts import Accounts
 from aldis.oauth.linking import UserLinker
 from tests.oauth.apps import CALLBACK, begin, log_in, pending_logins
 from tests.oauth.needs import need
@@ -107,10 +108,10 @@ def test_a_second_account_with_one_provider_is_refused(op, new_shop, recorded):
 def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, recorded, monkeypatch):
     """A second account is rejected too if another request links one at the same time."""
     shop, finds = new_shop(), []
-    number, plain = shop.add_user(), shop.linker._find
+    number, plain = shop.add_user(), Accounts._row
 
-    def slow(**values):
-        found = plain(**values)
+    def slow(accounts, **values):
+        found = plain(accounts, **values)
         finds.append(values)
         if len(finds) == 2:
             with Session(shop.db.engine) as other:
@@ -118,7 +119,7 @@ def test_a_second_account_at_the_same_time_is_refused_too(op, new_shop, recorded
                 other.commit()
         return found
 
-    monkeypatch.setattr(shop.linker, "_find", slow)
+    monkeypatch.setattr(Accounts, "_row", slow)
     client = shop.app.test_client()
     client.get(f"/enter/{number}")
     assert "/sorry" == shop.enter(op, client, "ada").headers["Location"]

@@ -18,6 +18,7 @@ NOISE = "".join(random.Random(7).choices(ascii_letters + digits, k=3400))
 # -- the page at the end -----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("framework")
 def test_the_page_after_a_login_without_next(op):
     """After a login, the user gets to the app's root, ``redirect_url`` or ``redirect_to``."""
     assert "/" == log_in(app_with(op)[0].test_client(), op).headers["Location"]
@@ -159,6 +160,7 @@ def test_the_failure_page_links_to_the_login_and_the_home_page(op):
     assert 'href="/"' in page.text
 
 
+@pytest.mark.usefixtures("framework")
 @pytest.mark.parametrize("kind", [{}, {"token_type": None}, {"token_type": ""}])
 def test_a_token_without_a_type_is_a_bearer_token(op, kind):
     """A token without a type works as a bearer token."""
@@ -173,6 +175,7 @@ def test_a_token_without_a_type_is_a_bearer_token(op, kind):
     assert "Bearer the-access-token" == op.asked_for("/me")[0][2]["Authorization"]
 
 
+@pytest.mark.usefixtures("framework")
 def test_responses_may_not_be_cached(op):
     """No cache may store a redirect with a user's state."""
     app, _ = app_with(op)
@@ -201,6 +204,7 @@ def test_a_response_of_a_receiver_may_not_be_cached(op, signal, expected):
 # -- many logins at once -----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("framework")
 @pytest.mark.parametrize("link", ["", "?next=/" + "a" * 400, "?next=/" + NOISE[:500]])
 def test_abandoned_logins_do_not_fill_the_cookies(op, link):
     """Servers accept about 8,000 bytes of cookies, and the session may take half of them."""
@@ -225,6 +229,7 @@ def test_a_login_does_not_change_the_session(op):
     assert all(name.startswith("aldis_login") for name in names)
 
 
+@pytest.mark.usefixtures("framework")
 def test_the_newest_logins_are_kept(op, recorded):
     """After many abandoned logins, the last ones still succeed."""
     app, _ = app_with(op)
@@ -236,6 +241,7 @@ def test_the_newest_logins_are_kept(op, recorded):
     assert "state_unknown" == recorded.only("oauth-error")["error"]
 
 
+@pytest.mark.usefixtures("framework")
 @pytest.mark.parametrize("seed", range(3))
 def test_logins_in_eight_tabs_end_at_their_pages(op, recorded, seed):
     """A browser restores eight tabs at once, and each login ends at the page of its tab."""
@@ -257,6 +263,7 @@ def test_logins_in_eight_tabs_end_at_their_pages(op, recorded, seed):
     assert {} == login_cookies(client)
 
 
+@pytest.mark.usefixtures("framework")
 def test_a_repeated_response_of_a_logged_in_user(op, recorded):
     """If the state is used up and the user is logged in, they get to the home page."""
     app, _ = app_with(op, redirect_url="/home")
@@ -304,6 +311,7 @@ def test_the_cookie_of_a_login_is_signed(op, recorded):
     assert [] == op.asked_for("/token")
 
 
+@pytest.mark.usefixtures("framework")
 def test_an_old_secret_key_still_opens_the_cookie(op, recorded):
     """A login that began before a change of the secret key succeeds."""
     app, _ = app_with(op)

@@ -15,6 +15,8 @@ from aldis.oauth.sqla import OAuthMixin, SQLAlchemyStorage
 from tests.oauth.apps import CALLBACK, app_with, begin, log_in
 from tests.services import MARIADB, POSTGRESQL, needs_service
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 METADATA = "/.well-known/openid-configuration"
 
 SUBJECTS = {

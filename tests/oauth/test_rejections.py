@@ -9,6 +9,8 @@ from aldis.errors import LoginError, LoginExpiredError
 from aldis.oauth import MemoryStorage
 from tests.oauth.apps import app_with
 
+pytestmark = pytest.mark.usefixtures("framework")
+
 EXPIRED = {"access_token": "old", "refresh_token": "dead", "expires_at": 1}
 
 

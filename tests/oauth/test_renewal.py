@@ -12,6 +12,9 @@ from aldis.errors import LoginError, LoginExpiredError
 from aldis.oauth import MemoryStorage, oauth_authorized
 from aldis.oauth._refresh import TokenRefresher
 from tests.oauth.apps import app_with, log_in
+from tests.oauth.frameworks import flask_only
+
+pytestmark = pytest.mark.usefixtures("framework")
 
 
 def expires(number, refresh="again", at=1):
@@ -153,6 +156,7 @@ def test_a_token_that_cannot_be_refreshed_ends_the_login(op):
     assert [] == op.asked_for("/me")
 
 
+@flask_only
 def test_concurrent_requests_refresh_once():
     """Requests during a refresh wait for it and get its token."""
     refresher, asked, gate = TokenRefresher(), [], threading.Barrier(8)
@@ -176,6 +180,7 @@ def test_concurrent_requests_refresh_once():
     assert 1 == len(asked)
 
 
+@flask_only
 def test_concurrent_requests_share_one_failure():
     """Requests during a refresh get its error, and a later request tries again."""
     refresher, asked, gate = TokenRefresher(), [], threading.Barrier(8)
@@ -206,6 +211,7 @@ def test_concurrent_requests_share_one_failure():
     assert "access-1" == later["access_token"]
 
 
+@flask_only
 def test_a_provider_may_alternate_between_two_refresh_tokens():
     """A refresh token that is issued again counts as new."""
     refresher = TokenRefresher()
@@ -231,6 +237,7 @@ def test_a_token_with_a_short_lifetime_is_not_refreshed_at_each_call(refreshing,
     assert 1 == len(refreshing.asked_for("/token"))
 
 
+@flask_only
 def test_different_users_do_not_wait_for_each_other():
     """A refresh blocks only requests with the same refresh token."""
     refresher = TokenRefresher()
@@ -244,6 +251,7 @@ def test_different_users_do_not_wait_for_each_other():
     assert ("access-1", "access-6") == (ada["access_token"], seen[0]["access_token"])
 
 
+@flask_only
 def test_old_refreshes_are_deleted(monkeypatch):
     """Refreshed tokens do not accumulate in memory."""
     refresher, now = TokenRefresher(), [1000.0]
@@ -254,6 +262,7 @@ def test_old_refreshes_are_deleted(monkeypatch):
     assert len(refresher._refreshes) <= 6
 
 
+@flask_only
 def test_a_receiver_gets_an_expired_token_and_refreshes_it(refreshing, recorded):
     """The receiver gets the refreshed token, and the storage stores it."""
     refreshing.expired = (1,)

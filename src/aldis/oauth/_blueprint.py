@@ -247,7 +247,8 @@ class BaseOAuthBlueprint(Blueprint):
             "timeout": timeout,
             "max_response_size": max_response_size,
         }
-        Settings(client_id="not known yet", **self._settings)  # raises if a setting is missing
+        # It raises if a setting is missing.
+        self._check_settings(Settings(client_id="not known yet", **self._settings))
         self.redirect_url: str | None = redirect_url
         self.redirect_to: str | None = redirect_to
         self.error_url: str | None = error_url
@@ -259,7 +260,7 @@ class BaseOAuthBlueprint(Blueprint):
             raise OAuthSetupError(message)
         self._cookie_samesite: str = cookie_samesite
         chosen = storage() if isinstance(storage, type) else storage
-        self.storage: Any = self._default_storage() if chosen is None else chosen
+        self.storage = self._default_storage() if chosen is None else chosen
         self.config: dict[str, Any] = {}
         self.user_id: Callable[[], object] | None = user_id
         self.session: Any = self._make_session(leeway)
@@ -306,6 +307,16 @@ class BaseOAuthBlueprint(Blueprint):
 
     # -- for the application -------------------------------------------------------------------
 
+    @property
+    def storage(self) -> Any:
+        """The storage of the tokens. You may assign another one."""
+        return self._storage
+
+    @storage.setter
+    def storage(self, storage: Any) -> None:
+        self._check_storage(storage)
+        self._storage: Any = storage
+
     async def load_token(self) -> Token | None:
         """Return the current user's token in the storage."""
         found = await resolved(self.storage.get(self))
@@ -345,10 +356,10 @@ class BaseOAuthBlueprint(Blueprint):
             OAuthSetupError: The app is of another framework.
         """
         if not isinstance(app, self._app_class):
-            kind = type(app).__name__
             message = (
-                f"aldis.oauth needs a Flask app, and {app.name!r} is a {kind} app. Quart is not "
-                "supported yet: run the logins in a Flask app, or use Authlib directly"
+                f"{app.name!r} is a {type(app).__name__} app, and this OAuthBlueprint is for "
+                f"{self._app_class.__name__}: for Flask, import it from aldis.oauth; for Quart, "
+                "from aldis.oauth.quart"
             )
             raise OAuthSetupError(message)
         super().register(app, options)
@@ -371,6 +382,7 @@ class BaseOAuthBlueprint(Blueprint):
             secret,
         ):
             settings = Settings(client_id=client_id, client_secret=secret, **self._settings)
+            self._forget_closed(registration)
             found = registration.providers[place] = self._implementation(settings)
         return found
 
@@ -399,11 +411,31 @@ class BaseOAuthBlueprint(Blueprint):
         known: dict[Any, _Registration] = app.extensions.setdefault(EXTENSION, {})
         return known.setdefault(self, _Registration(self.name))
 
+    @staticmethod
+    def _forget_closed(registration: _Registration) -> None:
+        """Forget the providers of event loops that have ended."""
+        for place in list(registration.providers):
+            if place is not None and place.is_closed():
+                registration.providers.pop(place, None)
+
+    def _forget_providers(self, app: Any) -> list[Provider]:
+        """Forget the providers of an app that stops, and return them."""
+        providers = self._registration_in(app).providers
+        found = list(providers.values())
+        providers.clear()
+        return found
+
     # -- the framework -------------------------------------------------------------------------
 
     @abstractmethod
     def place(self) -> Any:
         """Return the key of this request's provider: one for all threads, or the event loop."""
+
+    def _check_storage(self, storage: Any) -> None:
+        """Refuse a storage that does not work with the framework."""
+
+    def _check_settings(self, settings: Settings) -> None:
+        """Refuse settings that do not work with the framework."""
 
     @abstractmethod
     def _default_storage(self) -> Any:
@@ -418,7 +450,7 @@ class BaseOAuthBlueprint(Blueprint):
         """Return the OAuth protocol for ``settings``."""
 
     @abstractmethod
-    async def _user(self) -> object:
+    async def find_user_id(self) -> object:
         """Return the id of the app's current user, or ``None``."""
 
     @abstractmethod
@@ -452,7 +484,7 @@ class BaseOAuthBlueprint(Blueprint):
             return await self._fail(self._described(error), step, again=again)
         await self.web.send(oauth_before_login, self, {"url": started.url})
         login = _login_state.new_login(
-            self.web, started, next_url, user=await self._user(), again=again
+            self.web, started, next_url, user=await self.find_user_id(), again=again
         )
         _login_state.save_login(self._cookies(), started.state, login)
         return no_store(self.web.redirect(started.url))
@@ -477,7 +509,7 @@ class BaseOAuthBlueprint(Blueprint):
             return await self._without_login(state)
         try:
             token = await self._fetch_token(provider, login)
-            with _login_state.finishing(login, await self._user()):
+            with _login_state.finishing(login, await self.find_user_id()):
                 response, keep = await self._send_authorized(token)
         except _FailedError as failed:
             return await self._fail(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, Final, ParamSpec
 
 from flask import (
@@ -20,14 +21,14 @@ from flask import (
 )
 from werkzeug.wrappers import Response as BaseResponse
 
-from aldis.errors import LoginExpiredError, NotLoggedInError
+from aldis.errors import LoginExpiredError, NotLoggedInError, OAuthSetupError
 from aldis.oauth._blueprint import BaseOAuthBlueprint, blueprint_of
 from aldis.oauth._client import OAuthSession
 from aldis.oauth._drive import drive, resolved
 from aldis.oauth._oauth1 import OAuth1Provider
 from aldis.oauth._oauth2 import OAuth2Provider
 from aldis.oauth._protocol import Provider, Settings, Token
-from aldis.oauth._storage import SessionStorage, TokenStorage
+from aldis.oauth._storage import SessionStorage
 from aldis.oauth._web import Web
 
 __all__ = ["FLASK", "OAuthBlueprint"]
@@ -44,8 +45,10 @@ class _FlaskWeb:
     redirect: Callable[..., Any] = staticmethod(redirect)
     url_for: Callable[..., str] = staticmethod(url_for)
     jsonify: Callable[..., Any] = staticmethod(jsonify)
-    after_this_request: Callable[[Any], Any] = staticmethod(after_this_request)
     response_class: type[Any] = Response
+
+    def after_this_request(self, function: Callable[[Any], Any]) -> Any:
+        return after_this_request(function)
 
     async def form(self) -> Mapping[str, str]:
         return request.form.to_dict()
@@ -71,7 +74,6 @@ class OAuthBlueprint(BaseOAuthBlueprint, Blueprint):
 
     web = FLASK
     _app_class = Flask
-    storage: TokenStorage
     session: OAuthSession
 
     @property
@@ -194,6 +196,14 @@ class OAuthBlueprint(BaseOAuthBlueprint, Blueprint):
     def place(self) -> None:
         """Return ``None``: all threads share one provider."""
 
+    def _check_storage(self, storage: Any) -> None:
+        if iscoroutinefunction(getattr(storage, "get", None)):
+            message = (
+                f"the storage {type(storage).__name__} of {self.name!r} is async, and Flask needs "
+                "a sync one: use SQLAlchemyStorage or SessionStorage, or Quart"
+            )
+            raise OAuthSetupError(message)
+
     def _default_storage(self) -> SessionStorage:
         return SessionStorage()
 
@@ -203,7 +213,8 @@ class OAuthBlueprint(BaseOAuthBlueprint, Blueprint):
     def _implementation(self, settings: Settings) -> Provider:
         return OAuth1Provider(settings) if settings.request_token_url else OAuth2Provider(settings)
 
-    async def _user(self) -> object:
+    async def find_user_id(self) -> object:
+        """Return the id of the app's current user, or ``None``."""
         return await resolved(self.user_id()) if self.user_id else _flask_login_user()
 
 

@@ -250,7 +250,11 @@ class OAuth2Provider:
         async with self._session() as client:
             response = await resolved(client.request("GET", url, withhold_token=True))
             response.raise_for_status()
-            return response.json()
+            try:
+                return response.json()
+            except ValueError as error:
+                text = f"the provider gave an unusable answer ({type(error).__name__})"
+                raise LoginError("provider_error", text) from error
 
     # -- afterwards ----------------------------------------------------------------------------
 

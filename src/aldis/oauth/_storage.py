@@ -64,19 +64,23 @@ class LockingTokenStorage(TokenStorage, Protocol):
 
 
 class SessionStorage:
-    """Stores tokens in the session. By default, a session is a cookie of about 4,000 bytes.
+    """Stores tokens in Flask's session. By default, a session is a cookie of about 4,000 bytes.
 
     Args:
         key: The key in the session; ``{bp.name}`` is replaced by the name of the blueprint. The
             default is the key of Flask-Dance, so that its users stay logged in.
     """
 
+    _session: Any = session
+    _app: Any = current_app
+    _interface: type[Any] = SecureCookieSessionInterface
+
     def __init__(self, key: str = "{bp.name}_oauth_token") -> None:
         self.key = key
 
     def get(self, blueprint: Any) -> Token | None:
         """Return the token in the session, or ``None``."""
-        found: Token | None = session.get(self._key(blueprint))
+        found: Token | None = self._session.get(self._key(blueprint))
         return found
 
     def set(self, blueprint: Any, token: Token) -> None:
@@ -86,7 +90,7 @@ class SessionStorage:
             TokenStorageError: The cookie would be so large that browsers drop it.
         """
         key = self._key(blueprint)
-        size = cookie_size({**session, key: token}) + RESERVE
+        size = self._cookie_size({**self._session, key: token}) + RESERVE
         if size > LIMIT:
             message = (
                 f"the token from {blueprint.name!r} does not fit into the session: its cookie "
@@ -94,14 +98,26 @@ class SessionStorage:
                 "aldis.oauth.sqla.SQLAlchemyStorage, or sessions that are kept on the server"
             )
             raise TokenStorageError(message)
-        session[key] = token
+        self._session[key] = token
 
     def delete(self, blueprint: Any) -> None:
         """Remove the token from the session."""
-        session.pop(self._key(blueprint), None)
+        self._session.pop(self._key(blueprint), None)
 
     def _key(self, blueprint: Any) -> str:
         return self.key.format(bp=blueprint)
+
+    def _cookie_size(self, content: dict[str, Any]) -> int:
+        """Return the size in bytes of a session cookie with ``content``, without its attributes.
+
+        It is 0 if the app keeps its sessions in another place.
+        """
+        interface = self._app.session_interface
+        if not isinstance(interface, self._interface):
+            return 0
+        serializer = interface.get_signing_serializer(self._app._get_current_object())
+        value = serializer.dumps(content) if serializer else ""
+        return len(interface.get_cookie_name(self._app)) + len(value)
 
 
 class MemoryStorage:
@@ -128,16 +144,3 @@ class MemoryStorage:
     def delete(self, blueprint: Any) -> None:
         """Delete the user's token, the first one too."""
         self._tokens[blueprint.name, self._user()] = None
-
-
-def cookie_size(content: dict[str, Any]) -> int:
-    """Return the size in bytes of a session cookie with ``content``, without its attributes.
-
-    It is 0 if the app keeps its sessions in another place.
-    """
-    interface = current_app.session_interface
-    if not isinstance(interface, SecureCookieSessionInterface):
-        return 0
-    serializer = interface.get_signing_serializer(current_app._get_current_object())  # type: ignore[attr-defined]
-    value = serializer.dumps(content) if serializer else ""
-    return len(interface.get_cookie_name(current_app)) + len(value)

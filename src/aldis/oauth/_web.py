@@ -18,7 +18,6 @@ class Web(Protocol):
         redirect: As ``flask.redirect``.
         url_for: As ``flask.url_for``.
         jsonify: As ``flask.jsonify``.
-        after_this_request: As ``flask.after_this_request``.
         response_class: The framework's class of responses.
     """
 
@@ -28,8 +27,11 @@ class Web(Protocol):
     redirect: Callable[..., Any]
     url_for: Callable[..., str]
     jsonify: Callable[..., Any]
-    after_this_request: Callable[[Any], Any]
     response_class: type[Any]
+
+    def after_this_request(self, function: Callable[[Any], Any]) -> Any:
+        """Call ``function`` with the response of the current request, as Flask's function."""
+        ...
 
     async def form(self) -> Mapping[str, str]:
         """Return the form of the current request."""

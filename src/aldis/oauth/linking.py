@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import signature
-from typing import Any, Final
+from typing import Any
 
 import requests
 
 from aldis._optional import needs
 from aldis.errors import LoginError, OAuthSetupError
 from aldis.oauth._flask import OAuthBlueprint
-from aldis.oauth._login_state import (
-    note_same_account,
-    on_login_failure,
-    started_by_other_site,
-    user_changed,
-)
+from aldis.oauth._login_state import on_login_failure
 
 with needs("aldis.oauth.linking", "oauth", flask_login="Flask-Login", sqlalchemy="SQLAlchemy"):
     from flask_login import current_user, login_user, logout_user  # type: ignore[import-untyped]
-    from sqlalchemy import inspect, select
-    from sqlalchemy.exc import DataError, IntegrityError
     from sqlalchemy.orm import Session, scoped_session
 
-from aldis.oauth.sqla import user_key
+    from aldis.oauth._accounts import (
+        WRONG_ANSWER,
+        Accounts,
+        check_signature,
+        check_start,
+        checked_subject,
+        note_stored_account,
+        unknown_subject,
+    )
+    from aldis.oauth.sqla import user_key
 
 __all__ = ["UserLinker"]
 
 Token = Mapping[str, Any]
-
-#: The errors of ``response.json()["id"]`` if the response is not JSON, or not an object.
-_WRONG_ANSWER: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class UserLinker:
@@ -85,7 +83,7 @@ class UserLinker:
         self.session: Session | scoped_session[Any] = session
         self.create_user: Callable[[OAuthBlueprint, Token], Any] = create_user
         self.subject: Callable[[OAuthBlueprint, Token], str | int | None] = subject or _subject
-        _check_signature(self.subject)
+        check_signature(self.subject)
         self.remember: bool = remember
 
     def __call__(self, blueprint: OAuthBlueprint, token: Token, **extra: Any) -> None:  # noqa: ARG002 - a receiver takes more
@@ -115,123 +113,27 @@ class UserLinker:
             found = self.subject(blueprint, token)
         except OAuthSetupError:
             raise
-        except (requests.RequestException, *_WRONG_ANSWER) as error:
-            text = f"the provider did not say who this is ({type(error).__name__})"
-            raise LoginError("subject_missing", text) from error
-        if found is None or not str(found):
-            raise LoginError("subject_missing", "the provider does not say who this is")
-        column = inspect(self.model).columns["provider_user_id"]
-        return _checked_subject(found, getattr(column.type, "length", None))
+        except (requests.RequestException, *WRONG_ANSWER) as error:
+            raise unknown_subject(error) from error
+        return checked_subject(self.model, found)
 
     def _linked_user(
         self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any
     ) -> Any:
-        row = self._account(blueprint, subject)
-        if row is None:
-            _check_start(current)
-            row = self._link(blueprint, subject, token, current)
-        elif self._stores_tokens_of(blueprint):
-            note_same_account()
-        if current is not None and row.user_id != user_key(self.model, current):
+        accounts = Accounts(self.model, self.session, blueprint.name)
+        current_id = None if current is None else user_key(self.model, current)
+        row = accounts.find(subject)
+        if row is not None:
+            note_stored_account(blueprint.storage, self.model)
+        else:
+            check_start(current)
+            if current is None:
+                row = accounts.create(subject, self.create_user(blueprint, token))
+            else:
+                row = accounts.link(subject, current_id)
+        if current is not None and row.user_id != current_id:
             raise LoginError("account_taken", "this account is linked to another user")
         return row.user
-
-    def _stores_tokens_of(self, blueprint: OAuthBlueprint) -> bool:
-        """Return whether the tokens are in the rows of the accounts, so that each has its own."""
-        # A storage around another one has it as its attribute.
-        storage = getattr(blueprint.storage, "storage", blueprint.storage)
-        return getattr(storage, "model", None) is self.model
-
-    def _link(self, blueprint: OAuthBlueprint, subject: str, token: Token, current: Any) -> Any:
-        if current is not None:
-            row = self._find(provider=blueprint.name, user_id=user_key(self.model, current))
-            if row is not None and row.provider_user_id is not None:
-                raise _second_account()
-            if row is not None:
-                row.provider_user_id = subject
-                self.session.commit()
-                return row
-        user = current or self.create_user(blueprint, token)
-        try:
-            with self.session.begin_nested():
-                self.session.add(
-                    self.model(provider=blueprint.name, provider_user_id=subject, user=user)
-                )
-        except IntegrityError:
-            # Another request linked this account at the same moment.
-            row = self._account(blueprint, subject)
-            if row is None:
-                if current is not None and self._find(
-                    provider=blueprint.name, user_id=user_key(self.model, current)
-                ):
-                    # Another request linked another account to this user.
-                    raise _second_account() from None
-                raise
-            return row
-        except (DataError, UnicodeError) as error:
-            # For example, the new user has a name with a NUL, or with too many characters.
-            self.session.rollback()
-            text = f"the database cannot store this account ({type(error).__name__})"
-            raise LoginError("account_invalid", text) from error
-        self.session.commit()
-        return self._account(blueprint, subject)
-
-    def _account(self, blueprint: OAuthBlueprint, subject: str) -> Any:
-        row = self._find(provider=blueprint.name, provider_user_id=subject)
-        if row is not None and row.provider_user_id != subject:
-            # The column ignores case or accents. MySQL's columns do so by default.
-            raise LoginError("account_taken", "another account here has nearly the same identifier")
-        return row
-
-    def _find(self, **values: Any) -> Any:
-        return self.session.execute(select(self.model).filter_by(**values)).scalar_one_or_none()
-
-
-def _checked_subject(found: object, length: int | None) -> str:
-    """Return a subject as the text that the database stores.
-
-    Raises:
-        LoginError: The database cannot store it, or would change it.
-    """
-    text = str(found)
-    right_type = isinstance(found, str | int) and not isinstance(found, bool)
-    if not right_type or not text.isprintable() or (length is not None and len(text) > length):
-        limit = f"at most {length} " if length is not None else ""
-        reason = f"the account's identifier is not a text of {limit}printable characters"
-        raise LoginError("subject_invalid", reason)
-    return text
-
-
-def _check_signature(subject: Callable[..., Any]) -> None:
-    """Reject a wrong signature now, because at a login it would look like a failed login."""
-    try:
-        found = signature(subject)
-    except ValueError:
-        # Some functions written in C have no signature.
-        return
-    try:
-        found.bind("the blueprint", "the token")
-    except TypeError as error:
-        message = f"subject is called with the blueprint and the token: {error}"
-        raise TypeError(message) from None
-
-
-def _check_start(current: Any) -> None:
-    """Refuse to link an account that may belong to another person.
-
-    Raises:
-        LoginError: Another user was logged in at the start, or another site began the login.
-    """
-    if user_changed():
-        text = "another user, or none, was logged in here when this login began"
-        raise LoginError("user_changed", text)
-    if current is not None and started_by_other_site():
-        text = "another site led to this login; begin it from a page of this site"
-        raise LoginError("begun_elsewhere", text)
-
-
-def _second_account() -> LoginError:
-    return LoginError("account_differs", "this user has another account at the provider")
 
 
 def _subject(blueprint: OAuthBlueprint, token: Token) -> str | None:

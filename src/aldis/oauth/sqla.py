@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from aldis._compat import set_variable
 from aldis._optional import needs
 from aldis.errors import LoginError, TokenStorageError
+from aldis.oauth._drive import resolved
 
 with needs("aldis.oauth.sqla", "oauth", sqlalchemy="SQLAlchemy"):
     from sqlalchemy import DateTime, String, Text, UniqueConstraint, inspect, select, update
@@ -25,9 +28,18 @@ with needs("aldis.oauth.sqla", "oauth", sqlalchemy="SQLAlchemy"):
     )
     from sqlalchemy.types import TypeDecorator
 
-__all__ = ["OAuthMixin", "SQLAlchemyStorage", "TokenText"]
+__all__ = ["AsyncSQLAlchemyStorage", "OAuthMixin", "SQLAlchemyStorage", "TokenText"]
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 Token = dict[str, Any]
+T = TypeVar("T")
+
+#: The storage, the user's id and the session of the lock that the current task holds.
+_LOCKED: Final[ContextVar[tuple[Any, Any, Any] | None]] = ContextVar(
+    "aldis_oauth_locked_session", default=None
+)
 
 
 class _Hidden(str):
@@ -66,14 +78,17 @@ class OAuthMixin:
         provider: The name of the blueprint.
         provider_user_id: The user's id at the provider, its subject; never an e-mail address.
         token: The token. It is ``None`` after it was deleted; the link to the user stays.
-        created_at: The time at which the account was linked.
+        created_at: The time in UTC at which the account was linked.
     """
 
     id: Mapped[int] = mapped_column(primary_key=True)
     provider: Mapped[str] = mapped_column(String(50))
     provider_user_id: Mapped[str | None] = mapped_column(String(255))
     token: Mapped[Token | None] = mapped_column(TokenText)
-    created_at: Mapped[datetime] = mapped_column(DateTime, default=lambda: datetime.now(UTC))
+    # Without a time zone, as the column has none: some drivers refuse or convert others.
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime, default=lambda: datetime.now(UTC).replace(tzinfo=None)
+    )
 
     @declared_attr.directive
     def __table_args__(cls) -> Any:  # noqa: N805 - SQLAlchemy passes the class
@@ -201,13 +216,7 @@ class SQLAlchemyStorage:
         return None if found is None else dict(found)
 
     def _user_id(self) -> Any:
-        user = self.user
-        if hasattr(type(user), "_get_current_object"):
-            user = user._get_current_object()
-        user = user() if callable(user) else user
-        if user is None or getattr(user, "is_authenticated", True) is False:
-            return None
-        return user_key(self.model, user)
+        return _id_of(self.model, _called(self.user))
 
     def _row_of(self, blueprint: Any, user_id: Any) -> tuple[Any, ...]:
         return self.model.provider == blueprint.name, self.model.user_id == user_id
@@ -228,3 +237,122 @@ class SQLAlchemyStorage:
             # Another request of this user inserted the row first.
             if not self._update(blueprint, user_id, token):
                 raise
+
+
+class AsyncSQLAlchemyStorage:
+    """Stores each user's token in a row of a table, in an app with an event loop.
+
+    Each operation has its own session, and commits it. The tasks of one request therefore never use
+    one session at the same time. On SQLite, commit the changes of the request before you call the
+    provider: a refresh waits for other writers.
+
+    Args:
+        model: A class with :class:`OAuthMixin`.
+        sessions: The app's ``async_sessionmaker``.
+        user: The current user: an object, a proxy, or a function, sync or async, that returns the
+            user. The default is the function ``user_id`` of the blueprint. ``None`` and a user who
+            is not authenticated have no token.
+    """
+
+    def __init__(
+        self,
+        model: type[Any],
+        sessions: async_sessionmaker[AsyncSession],
+        user: object | Callable[[], object] = None,
+    ) -> None:
+        self.model: type[Any] = model
+        self.sessions: async_sessionmaker[AsyncSession] = sessions
+        self.user: Any = user
+
+    async def get(self, blueprint: Any) -> Token | None:
+        """Return the current user's token, or ``None``."""
+        user_id = await self._user_id(blueprint)
+        return await self._run(user_id, lambda rows: rows.get(blueprint))
+
+    async def set(self, blueprint: Any, token: Mapping[str, Any]) -> None:
+        """Store ``token`` for the current user.
+
+        Raises:
+            TokenStorageError: No user is logged in.
+        """
+        user_id = await self._user_id(blueprint)
+        await self._run(user_id, lambda rows: rows.set(blueprint, token))
+
+    async def delete(self, blueprint: Any) -> None:
+        """Delete the current user's token. The link between the account and the user stays."""
+        user_id = await self._user_id(blueprint)
+        await self._run(user_id, lambda rows: rows.delete(blueprint))
+
+    @asynccontextmanager
+    async def refresh_lock(self, blueprint: Any) -> AsyncGenerator[Token | None]:
+        """Lock the current user's token until the context ends, and give the newest one.
+
+        Raises:
+            LoginError: The database did not give the lock in time.
+        """
+        user_id = await self._user_id(blueprint)
+        if user_id is None:
+            yield None
+            return
+        async with self.sessions() as session:
+            try:
+                rows = _RowsOfUser(self.model, user_id)
+                yield await self._locked(session, rows, blueprint)
+                await session.commit()
+            except BaseException:
+                await session.rollback()
+                raise
+            finally:
+                set_variable(_LOCKED, None)
+
+    async def _locked(
+        self, session: AsyncSession, rows: _RowsOfUser, blueprint: Any
+    ) -> Token | None:
+        found = await session.run_sync(lambda sync: rows.in_session(sync).locked_token(blueprint))
+        # The new token must be stored in this transaction.
+        set_variable(_LOCKED, (self, rows.user, session))
+        return found
+
+    async def _run(self, user_id: Any, work: Callable[[SQLAlchemyStorage], T]) -> T:
+        rows = _RowsOfUser(self.model, user_id)
+        locked = _LOCKED.get()
+        if locked is not None and locked[0] is self and locked[1] == user_id:
+            session: AsyncSession = locked[2]
+            return await session.run_sync(lambda sync: work(rows.in_session(sync)))
+        async with self.sessions() as session:
+            return await session.run_sync(lambda sync: work(rows.in_session(sync)))
+
+    async def _user_id(self, blueprint: Any) -> Any:
+        if self.user is None:
+            return await blueprint.find_user_id()
+        return _id_of(self.model, await resolved(_called(self.user)))
+
+
+class _RowsOfUser(SQLAlchemyStorage):
+    """The rows of one user, whose id is known."""
+
+    def __init__(self, model: type[Any], user_id: Any, session: Any = None) -> None:
+        super().__init__(model, session, user_id)
+
+    def in_session(self, session: Session) -> _RowsOfUser:
+        return _RowsOfUser(self.model, self.user, session)
+
+    def locked_token(self, blueprint: Any) -> Token | None:
+        return self._locked_token(blueprint, self.user)
+
+    def _user_id(self) -> Any:
+        return self.user
+
+
+def _called(user: Any) -> Any:
+    """Return the user behind a proxy, or the result of a function."""
+    if hasattr(type(user), "_get_current_object"):
+        user = user._get_current_object()
+    return user() if callable(user) else user
+
+
+def _id_of(model: type[Any], user: Any) -> Any:
+    """Return the id of ``user``; ``None`` if no user is logged in."""
+    if user is None or getattr(user, "is_authenticated", True) is False:
+        return None
+    return user_key(model, user)

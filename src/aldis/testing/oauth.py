@@ -7,7 +7,8 @@
         assert "ada" in client.get("/profile").text
 
 The login runs through the views of the blueprint, with the receivers and the storage of the app.
-Only the provider is replaced. No call leaves the process.
+Only the provider is replaced. No call leaves the process. :mod:`aldis.testing.oauth_quart` is for
+Quart.
 """
 
 from __future__ import annotations
@@ -58,27 +59,39 @@ def log_in(
     Returns:
         The response of the callback. It is a redirect, or the Response of a receiver.
     """
-    claims = dict(userinfo or {"sub": "test-user"})
-    issued = {"access_token": "test-token", "token_type": "Bearer", **(token or {})}
     app = client.application
+    issued = issued_token(userinfo, token)
     blueprint.use_provider(
-        app,
-        lambda settings: _FakeProvider(
-            settings, {**issued, "userinfo": claims}, dict(responses or {})
-        ),
+        app, lambda settings: _FakeProvider(settings, issued, dict(responses or {}))
     )
     with app.test_request_context():
         begin, back = blueprint.urls()
     answer = client.get(begin)
-    location = answer.headers.get("Location", "")
+    query = query_of(answer.headers.get("Location", ""), error)
+    return answer if query is None else client.get(back, query_string=query)
+
+
+def issued_token(userinfo: Mapping[str, Any] | None, token: Mapping[str, Any] | None) -> Token:
+    """Return the token that the provider of a test issues."""
+    claims = dict(userinfo or {"sub": "test-user"})
+    known = {"access_token": "test-token", "token_type": "Bearer"}
+    return {**known, **(token or {}), "userinfo": claims}
+
+
+def query_of(location: str, error: str | None) -> dict[str, str] | None:
+    """Return the query of the provider's response, or ``None`` if the app did not redirect to it.
+
+    Args:
+        location: The page to which the app redirected.
+        error: An error code. With it, the provider refuses the login.
+    """
     if not location.startswith(_PAGE):
-        return answer
+        return None
     (state,) = parse_qs(urlsplit(location).query)["state"]
-    query = {"state": state, **({"error": error} if error else {"code": "test-code"})}
-    return client.get(back, query_string=query)
+    return {"state": state, **({"error": error} if error else {"code": "test-code"})}
 
 
-class _FakeProvider(OAuth2Provider):
+class FakeProvider(OAuth2Provider):
     """A provider that issues one token to each login, and gives canned responses."""
 
     def __init__(self, settings: Settings, token: Token, responses: Mapping[str, Any]) -> None:
@@ -90,7 +103,7 @@ class _FakeProvider(OAuth2Provider):
         }
         super().__init__(replace(settings, issuer="test", **known, **unused))
         self._token = token
-        self._responses = responses
+        self.responses: Mapping[str, Any] = responses
 
     async def fetch_token(
         self,
@@ -106,11 +119,28 @@ class _FakeProvider(OAuth2Provider):
     async def userinfo(self, token: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - the protocol
         return dict(self._token["userinfo"])
 
+
+class _FakeProvider(FakeProvider):
     def client(self, token: Mapping[str, Any], *, pooled: bool = False) -> requests.Session:  # noqa: ARG002 - the protocol
         made: requests.Session = super().client(token)
         for prefix in ("https://", "http://"):
-            made.mount(prefix, _CannedAdapter(self._responses))
+            made.mount(prefix, _CannedAdapter(self.responses))
         return made
+
+
+def canned_response(responses: Mapping[str, Any], method: str, path: str) -> Any:
+    """Return the test's response to a call of the app.
+
+    Raises:
+        AssertionError: The test gave none.
+    """
+    if path not in responses:
+        message = (
+            f"the app called {method} {path} of the provider, and the test gave no response for "
+            f"it: add {path!r} to responses of log_in()"
+        )
+        raise AssertionError(message)
+    return responses[path]
 
 
 class _CannedAdapter(BaseAdapter):
@@ -120,13 +150,7 @@ class _CannedAdapter(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_args: Any, **_options: Any) -> Any:
         path = urlsplit(request.url or "").path
-        if path not in self._responses:
-            message = (
-                f"the app called {request.method} {path} of the provider, and the test gave no "
-                f"response for it: add {path!r} to responses of log_in()"
-            )
-            raise AssertionError(message)
-        found = self._responses[path]
+        found = canned_response(self._responses, str(request.method), path)
         if not isinstance(found, requests.Response):
             found = _as_response(found)
         found.url, found.request = str(request.url), request
