@@ -40,9 +40,22 @@ DESCRIBED = {
 }
 
 
+MADE = []
+
+
+@pytest.fixture(autouse=True)
+async def closed():
+    """Close the connections of each app in the event loop that opened them."""
+    yield
+    while MADE:
+        for function in MADE.pop().after_serving_funcs:
+            await function()
+
+
 def app_with(op, **options):
     """Return a Quart app and its blueprint."""
     app = Quart("shop")
+    MADE.append(app)
     app.secret_key = "only for tests"  # noqa: S105
     app.testing = True
     settings = {
