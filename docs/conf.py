@@ -39,7 +39,7 @@ nitpicky = True
 OTHER_PROJECTS: Final = (
     "abc|asyncio|collections|contextlib|contextvars|datetime|decimal|enum|functools|importlib",
     "inspect|logging|os|threading|types|typing|unittest|weakref",
-    "alembic|authlib|blinker|ckan|flask|flask_login|jinja2|pluggy|pytest|quart|requests|rich",
+    "alembic|authlib|blinker|ckan|flask|flask_login|httpx2|jinja2|pluggy|pytest|quart|requests|rich",
     "sqlalchemy|starlette|werkzeug",
 )
 nitpick_ignore_regex = [
@@ -74,6 +74,9 @@ nitpick_ignore = [
     ("py:class", "aldis._extension.AppT"),
     ("py:class", "aldis._extension.BaseExtension"),
     ("py:class", "aldis.oauth._client._Blueprint"),
+    ("py:class", "aldis.oauth._client.BaseOAuthSession"),
+    ("py:class", "aldis.oauth._web.Web"),
+    *(("py:class", name) for name in ("Web", "async_sessionmaker", "App")),
     ("py:class", "aldis.oauth._protocol.Provider"),
     ("py:class", "aldis.oauth._protocol.Settings"),
     ("py:class", "aldis.receivers.after_commit"),

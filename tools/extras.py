@@ -36,16 +36,46 @@ AN_APP: Final = "operator:itemgetter(0)"
 #: is not listed follows the longest listed name that its own begins with. ``()`` means no extra.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "aldis": (),
-    "aldis.flask": ("flask", "quart", "oauth", "ckan"),  # the others install Flask, too
-    "aldis.flask_login": ("oauth", "ckan"),
-    "aldis.quart": ("quart",),
-    "aldis.oauth": ("oauth",),
+    "aldis.flask": (
+        "flask",
+        "quart",
+        "oauth",
+        "oauth-quart",
+        "ckan",
+    ),  # the others install Flask, too
+    "aldis.flask_login": ("oauth", "oauth-quart", "ckan"),
+    "aldis.quart": ("quart", "oauth-quart"),
+    "aldis.oauth": ("oauth", "oauth-quart"),
+    **dict.fromkeys(
+        (
+            "aldis.oauth._async_http",
+            "aldis.oauth._async_oauth2",
+            "aldis.oauth.async_linking",
+            "aldis.oauth.quart",
+            "aldis.testing.oauth_quart",
+        ),
+        ("oauth-quart",),
+    ),
     "aldis.plugins": ("plugins", "ckan"),
-    "aldis.web": ("web", "flask", "quart", "oauth", "ckan"),  # the others install Jinja2, too
-    "aldis.web.flask": ("flask", "quart", "oauth", "ckan"),
-    "aldis.web.quart": ("quart",),
+    "aldis.web": (
+        "web",
+        "flask",
+        "quart",
+        "oauth",
+        "oauth-quart",
+        "ckan",
+    ),  # the others install Jinja2, too
+    "aldis.web.flask": ("flask", "quart", "oauth", "oauth-quart", "ckan"),
+    "aldis.web.quart": ("quart", "oauth-quart"),
     "aldis.ckan": ("ckan",),
-    "aldis.cli:aldis": ("cli", "flask", "quart", "oauth", "ckan"),  # Flask installs click
+    "aldis.cli:aldis": (
+        "cli",
+        "flask",
+        "quart",
+        "oauth",
+        "oauth-quart",
+        "ckan",
+    ),  # Flask installs click
     "aldis.durable": ("durable",),
     "aldis.testing.draining": ("durable",),
     "aldis.testing.pretending": ("durable",),
@@ -87,7 +117,17 @@ ENVIRONMENTS: Final = (
     Environment(),
     *(
         Environment((extra,))
-        for extra in ("flask", "quart", "oauth", "plugins", "ckan", "cli", "durable", "web")
+        for extra in (
+            "flask",
+            "quart",
+            "oauth",
+            "oauth-quart",
+            "plugins",
+            "ckan",
+            "cli",
+            "durable",
+            "web",
+        )
     ),
     Environment(("cli", "durable"), ("alembic", "Mako")),
 )
@@ -200,10 +240,13 @@ def _wrong_cost(found: dict[str, Any]) -> Iterator[str]:
 
 def _wrong(name: str, error: str, environment: Environment) -> str | None:
     """Return what is wrong with the import of a module, or ``None``."""
-    needs = NEEDS[max((each for each in NEEDS if _begins(name, each)), key=len)]
+    # The error of a package comes before those of its modules.
+    listed = sorted((each for each in NEEDS if _begins(name, each)), key=len)
+    needs = NEEDS[listed[-1]]
     if not needs or any(extra in environment.extras for extra in needs):
         return f"{name}: {error}" if error else None
-    if error.startswith("MissingExtraError: ") and f"pip install 'aldis[{needs[0]}]'" in error:
+    named = [f"pip install 'aldis[{NEEDS[each][0]}]'" for each in listed if NEEDS[each]]
+    if error.startswith("MissingExtraError: ") and any(text in error for text in named):
         return None
     return f"{name} must name the extra {needs[0]}: {error or 'its import succeeds'}"
 

@@ -81,3 +81,35 @@ def test_the_table_of_presets_is_up_to_date():
     text = PROVIDERS.read_text()
     assert written(text) == text
     assert f"has {len(PRESETS)} presets for" in text
+
+
+QUART = PAGE.with_name("log-in-on-quart.md")
+
+
+async def test_the_examples_for_quart_run_one_after_the_other(tmp_path, monkeypatch):
+    """The ten lines work alone. The rest adds users, and the test on the page passes."""
+    from aldis.testing.oauth_quart import log_in
+
+    monkeypatch.setenv("QUART_SECRET_KEY", "only for tests")
+    monkeypatch.setenv("QUART_GITHUB_OAUTH_CLIENT_ID", "app")
+    monkeypatch.setenv("QUART_QUART_AUTH_COOKIE_SECURE", "false")
+    monkeypatch.setenv("QUART_DATABASE", f"sqlite+aiosqlite:///{tmp_path}/app.db")
+    blocks = re.findall(r"^```python\n(.*?)^```", QUART.read_text(), re.DOTALL | re.MULTILINE)
+    assert 3 == len(blocks)
+    made = {"__name__": "the_page"}
+    exec(compile(blocks[0], QUART.name, "exec"), made)  # noqa: S102 - it is our own page
+    answer = await made["app"].test_client().get("/login/github")
+    assert answer.location.startswith("https://github.com/login/oauth/authorize")
+    made = {"__name__": "the_page"}
+    exec(compile("\n".join(blocks), QUART.name, "exec"), made)  # noqa: S102
+    async with made["app"].test_app() as running:
+        await made["test_hello"]()
+        client = running.test_client()
+        canned = {"/user": {"login": "ada", "id": 7}}
+        for _ in range(2):
+            await log_in(client, made["github"], responses=canned)
+            page = await client.get("/account")
+            assert "You are user 1." == await page.get_data(as_text=True)
+            await client.get("/logout")
+            assert 401 == (await client.get("/account")).status_code
+    await made["engine"].dispose()

@@ -7,9 +7,11 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
-import httpx2
-
+from aldis._optional import needs
 from aldis.oauth._http import reject_redirect
+
+with needs("aldis.oauth.quart", "oauth-quart", httpx2="httpx2"):
+    import httpx2
 
 __all__ = ["GuardedClient", "LimitedTransport", "ResponseTooLargeError"]
 

@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import httpx2
 from authlib.integrations.base_client import BaseApp  # type: ignore[import-untyped]
 from authlib.integrations.base_client.async_app import AsyncOAuth2Mixin  # type: ignore[import-untyped]
 from authlib.integrations.base_client.async_openid import AsyncOpenIDMixin  # type: ignore[import-untyped]
-from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
+from aldis._optional import needs
 from aldis.oauth._async_http import ENCODINGS, GuardedClient, LimitedTransport
 from aldis.oauth._drive import MakeLock
 from aldis.oauth._http import MAX_RESPONSE_SIZE
 from aldis.oauth._oauth2 import OAuth2Provider, ProviderApp, TokenResponses, encode_basic
 from aldis.oauth._protocol import Settings
+
+with needs("aldis.oauth.quart", "oauth-quart", httpx2="httpx2"):
+    import httpx2
+    from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
 __all__ = ["AsyncOAuth2Provider"]
 

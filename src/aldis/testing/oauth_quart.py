@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import httpx2
-from quart import Response
-
+from aldis._optional import needs
 from aldis.oauth._async_oauth2 import AsyncOAuth2Provider
 from aldis.oauth.quart import OAuthBlueprint
 from aldis.testing.oauth import FakeProvider, canned_response, issued_token, query_of
+
+with needs("aldis.testing.oauth_quart", "oauth-quart", httpx2="httpx2", quart="Quart"):
+    import httpx2
+    from quart import Response
 
 if TYPE_CHECKING:
     from quart.typing import TestClientProtocol
