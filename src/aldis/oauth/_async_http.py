@@ -104,7 +104,10 @@ class GuardedClient:
             httpx2.ReadTimeout: The time for the whole call is over.
         """
         follow = kwargs.pop("follow_redirects", True) and self.follows_redirects
-        timeout = kwargs.pop("timeout", self.default_timeout)
+        timeout = kwargs.pop("timeout", httpx2.USE_CLIENT_DEFAULT)
+        if timeout is httpx2.USE_CLIENT_DEFAULT:
+            # `post` and the other methods of httpx2 pass this value, too.
+            timeout = self.default_timeout
         send = super().request  # type: ignore[misc]
         try:
             async with asyncio.timeout(_seconds(timeout)):

@@ -71,12 +71,20 @@ class SessionStorage:
             default is the key of Flask-Dance, so that its users stay logged in.
     """
 
-    _session: Any = session
-    _app: Any = current_app
-    _interface: type[Any] = SecureCookieSessionInterface
-
     def __init__(self, key: str = "{bp.name}_oauth_token") -> None:
         self.key = key
+
+    @property
+    def _session(self) -> Any:
+        return session
+
+    @property
+    def _app(self) -> Any:
+        return current_app
+
+    @property
+    def _interface(self) -> type[Any]:
+        return SecureCookieSessionInterface
 
     def get(self, blueprint: Any) -> Token | None:
         """Return the token in the session, or ``None``."""

@@ -91,9 +91,17 @@ class SessionStorage(FlaskSessionStorage):
         key: The key in the session; ``{bp.name}`` is replaced by the name of the blueprint.
     """
 
-    _session: Any = session
-    _app: Any = current_app
-    _interface: type[Any] = SecureCookieSessionInterface
+    @property
+    def _session(self) -> Any:
+        return session
+
+    @property
+    def _app(self) -> Any:
+        return current_app
+
+    @property
+    def _interface(self) -> type[Any]:
+        return SecureCookieSessionInterface
 
 
 class OAuthSession(BaseOAuthSession):
