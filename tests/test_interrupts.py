@@ -78,6 +78,7 @@ BLOCKS = {
     "muted": signal.muted,
     "muted in a context": lambda: signal.muted(everywhere=False),
     "connected_to": lambda: signal.connected_to(receive, "north"),
+    "connected_to for several": lambda: signal.connected_to(receive, senders=["north", "south"]),
     "outbox.using": lambda: use_session("an outbox", "a session"),
     "delivering": lambda: delivering("a delivery"),
 }
@@ -101,6 +102,52 @@ def test_an_interrupt_at_the_beginning_of_a_block(block):
         if reached:
             break
     assert point > 3
+
+
+def other(sender, **extra):
+    """Receive anything."""
+
+
+class Base:
+    """Is a sender."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"senders": ["north", "south"]},
+        {"dispatch_uid": "x"},
+        {"sender": Base, "subclasses": True},
+        {"senders": [Base, int], "subclasses": True, "dispatch_uid": "x"},
+    ],
+    ids=["senders", "dispatch_uid", "subclasses", "all"],
+)
+def test_an_interrupt_of_connect(options):
+    """Either all connections are made, or none, and the replaced receiver stays connected."""
+    for point in count():
+        sent = aldis.Signal()
+        sent.connect(other, **options)
+        finished = False
+        try:
+            with Interrupt(point):
+                sent.connect(receive, **options)
+                sys.setprofile(None)
+                finished = True
+        except KeyboardInterrupt:
+            pass
+        senders = options.get("senders", [options.get("sender")])
+        found = [[receiver for receiver, _ in sent.send(each)] for each in senders]
+        kept = [] if "dispatch_uid" in options else [other]
+        allowed = [[*kept, receive]] * len(senders), [[other]] * len(senders)
+        assert found in allowed, point
+        sent.disconnect(other)
+        sent.disconnect(receive)
+        assert not sent.receivers
+        assert not sent._registry.uids
+        assert not sent._registry.bases
+        if finished:
+            break
+    assert point > 5
 
 
 def test_an_interrupt_of_an_observed_send():

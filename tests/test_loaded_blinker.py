@@ -914,3 +914,34 @@ class TestPatches:
             """,
             **engine,
         )
+
+
+def test_the_options_of_aldis_work_on_a_signal_of_blinker(engine):
+    """``dispatch_uid``, ``senders``, ``subclasses`` and ``current_signal`` work after the move."""
+    run(
+        """
+        from blinker import Signal
+
+        lit, out = Signal(), []
+
+        import aldis.as_blinker
+        from aldis import current_signal
+
+        for number in (1, 2):
+            @lit.connect(sender="lamp", weak=False, dispatch_uid="x")
+            def receive(sender, **extra):
+                out.append((number, current_signal() == lit))
+        lit.send("lamp")
+        assert out == [(2, True)], out
+        lit.disconnect(dispatch_uid="x")
+        assert not lit.receivers
+        lit.connect(receive, senders=["a", "b"])
+        with lit.connected_to(receive, senders=["c"]):
+            assert [len(lit.send(each)) for each in "abcd"] == [1, 1, 1, 0]
+        lit.disconnect(receive, senders=["a"])
+        assert [len(lit.send(each)) for each in "abcd"] == [0, 1, 0, 0]
+        lit.connect_via(int, subclasses=True)(receive)
+        assert len(lit.send(bool)) == 1
+        """,
+        **engine,
+    )

@@ -142,3 +142,48 @@ def test_a_receiver_that_takes_too_few_arguments_is_reported(receiver, words):
     assert __file__ == warning.filename
     with unit:
         assert 1 == len(paid.receivers)
+
+
+class Model:
+    """Is a sender."""
+
+
+class Order(Model):
+    """Is a sender, too."""
+
+
+def test_the_options_of_connect():
+    """An entry may have several senders, a class with its subclasses, and a ``dispatch_uid``."""
+    signal = Namespace().signal("options")
+
+    def listen(sender, **extra):
+        return sender
+
+    def newer(sender, **extra):
+        return "newer"
+
+    unit = Subscriptions(
+        {
+            signal: [
+                {"receiver": listen, "senders": ["a", "b"], "dispatch_uid": "x"},
+                {"receiver": listen, "sender": Model, "subclasses": True},
+            ]
+        }
+    )
+    with unit:
+        assert [1, 1, 0, 1] == [len(signal.send(each)) for each in ("a", "b", "c", Order)]
+        signal.connect(newer, "a", dispatch_uid="x")
+        assert [(newer, "newer")] == signal.send("a")
+    assert [(newer, "newer")] == signal.send("a")
+    assert [] == signal.send(Order)
+
+
+def test_a_mistake_in_the_senders():
+    """The error names the entry."""
+    signal = Namespace().signal("options")
+
+    def listen(sender, **extra):
+        """Receive."""
+
+    with pytest.raises(ReceiverError, match="entry 1 of 'options': senders= must be a list"):
+        Subscriptions({signal: [{"receiver": listen, "senders": "ab"}]})

@@ -464,13 +464,14 @@ class Registry:
         """Undo the earlier connection with the uid of ``owner``. A new ``link`` takes its place."""
         key = owner.uid, link.sender.key
         other, earlier = self.uids.get(key, (owner, link))
-        self.uids[key] = owner, link
         weak = earlier.owned_weakly(other)
+        pair = None if other is owner or weak is None else earlier.resolve()
+        if pair is not None and weak is not None:
+            # First: after an interrupt, the caller restores it.
+            owner.replaced = Replaced(earlier, pair[0], weak, other)
+        self.uids[key] = owner, link
         if other is owner or weak is None:
             return
-        pair = earlier.resolve()
-        if pair is not None:
-            owner.replaced = Replaced(earlier, pair[0], weak, other)
         if is_new and len(earlier.owners) == 1:
             link.serial = earlier.serial
         self._disown(earlier, other, keep_alive)

@@ -116,7 +116,8 @@ def senders_of(sender: Any, senders: Iterable[Any] | None, subclasses: bool) -> 
 
 
 def _several(sender: Any, senders: Any) -> list[Any]:
-    if sender is not ANY:
+    # The default of a method of blinker is blinker's ANY, a proxy.
+    if real_sender(sender) is not ANY:
         message = "sender= and senders= are both given; put every sender into senders=[...]"
         raise TypeError(message)
     kind = type(senders)

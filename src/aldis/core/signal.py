@@ -249,14 +249,15 @@ class Signal(Muting, Inspection, Emitter, Generic[P, R], metaclass=SignalType):
             before: Whether ``owner`` held the receiver weakly before. ``None`` means that it
                 did not hold the receiver.
         """
-        link = self._registry.find(receiver, target, owner)
         replaced = owner.replaced if type(owner) is UidOwner else None
         if replaced is not None:
             self._registry.connect(replaced.receiver, target, replaced.weak, replaced.owner)
             owner.replaced = None
-        elif before is not None:
+        if before is not None:
             self._registry.connect(receiver, target, before, owner)
-        elif link is not None:
+            return
+        link = self._registry.find(receiver, target, owner)
+        if link is not None:
             self._registry.disown(link, owner)
 
     def _announce_replaced(self, target: Any, owner: Any) -> None:
