@@ -86,8 +86,8 @@ def _bare(
     return Contender(key, title, system, service, frozenset(cases), settings)
 
 
-def _aldis(service: str, cases: set[str]) -> tuple[Contender, Contender]:
-    """Return aldis on one database: with receivers that only count, and with some that write."""
+def _aldis(service: str, cases: set[str]) -> tuple[Contender, ...]:
+    """Return aldis on one database: its receivers count, write too, or run in the order of keys."""
     key = f"aldis-{service.lower()}"
     title = f"aldis, {service}"
     return (
@@ -99,6 +99,14 @@ def _aldis(service: str, cases: set[str]) -> tuple[Contender, Contender]:
             service,
             frozenset({DRAIN, DEEP} & cases),
             {"effect": True},
+        ),
+        Contender(
+            f"{key}-keyed",
+            f"{title}, in the order of 10 keys",
+            "aldis",
+            service,
+            frozenset({DRAIN} & cases),
+            {"keys": 10},
         ),
     )
 

@@ -52,6 +52,8 @@ def _drain(samples: Samples) -> Iterator[Goal]:
             5.0,
         ),
         (_LITE, "Drain, SQLite", ("huey-best", "huey"), 4.0),
+        (f"{_PG}-keyed", "Drain by 10 keys, PostgreSQL", (_PG,), 0.8),
+        (f"{_LITE}-keyed", "Drain by 10 keys, SQLite", (_LITE,), 0.8),
     ):
         yield _as_fast_as(samples, DRAINED, who, what, peers, least)
 

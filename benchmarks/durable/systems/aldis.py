@@ -24,13 +24,15 @@ class System:
     Args:
         place: The URL of the database, or the file.
         effect: Whether the receiver writes a row through its delivery's session.
+        keys: The number of ordering keys. Without any, deliveries have no order.
     """
 
-    def __init__(self, place: str, *, effect: bool = False) -> None:
+    def __init__(self, place: str, *, effect: bool = False, keys: int = 0) -> None:
         self._engine = prepared_engine(place)
         self._sessions = sessionmaker(self._engine)
         self._outbox = Outbox(engine=self._engine)
         self._effect = effect
+        self._keys = keys
         self._receive: Receive = _nobody
 
         @Namespace().define
@@ -39,7 +41,9 @@ class System:
 
         self._signal: Any = order_paid
         # The connection is strong, because the receiver has no other reference.
-        self._signal.connect(durable("count")(self._receiver()), weak=False)
+        self._signal.connect(
+            durable("count", key=self._key if keys else None)(self._receiver()), weak=False
+        )
 
     def install(self) -> None:
         upgrade(self._engine)
@@ -62,7 +66,7 @@ class System:
         for start in range(1, count, _CHUNK):
             with self._outbox.store.transaction() as session:
                 numbers = range(start, min(start + _CHUNK, count))
-                self._outbox.store.add(session, [_like(written, number) for number in numbers])
+                self._outbox.store.add(session, [self._like(written, each) for each in numbers])
         if self._engine.dialect.name == "postgresql":
             with self._engine.begin() as connection:
                 connection.execute(sa.text("ANALYZE"))
@@ -91,16 +95,19 @@ class System:
 
         return count_and_write if self._effect else count
 
+    def _key(self, sender: str, *, order_id: int) -> str:
+        return f"{order_id % self._keys}"
+
+    def _like(self, written: Any, order_id: int) -> NewDelivery:
+        """Return a copy of the written delivery with a new id and another order."""
+        return NewDelivery(
+            emission_id=uuid4().hex,
+            receiver=written.receiver,
+            signal=written.signal,
+            payload=written.payload.replace('"order_id":0', f'"order_id":{order_id}'),
+            order_key=self._key(_SENDER, order_id=order_id) if self._keys else None,
+        )
+
 
 def _nobody(order_id: int) -> None:
     """The receiver in a process that only sends."""
-
-
-def _like(written: Any, order_id: int) -> NewDelivery:
-    """Return a copy of the written delivery with a new id and another order."""
-    return NewDelivery(
-        emission_id=uuid4().hex,
-        receiver=written.receiver,
-        signal=written.signal,
-        payload=written.payload.replace('"order_id":0', f'"order_id":{order_id}'),
-    )

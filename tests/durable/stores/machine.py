@@ -31,6 +31,7 @@ KINDS = [(receiver, exclusive) for receiver in ORDERED for exclusive in (False, 
 #: A limit that no example reaches.
 MANY = 10_000
 
+lengths = st.sampled_from([1, 2, 4])
 receivers = st.sampled_from(sorted(ORDERED))
 endings = st.sampled_from(["commit", "commit", "roll back"])
 some_keys = st.lists(st.sampled_from(["a", "a", "b", None]), min_size=1, max_size=5)
@@ -104,17 +105,23 @@ class StoreMachine(RuleBasedStateMachine):
     def row(self, claimed):
         return self.rows[claimed.payload]
 
-    def is_blocked(self, row):
+    def is_blocked(self, row, worker=None, run=1):
         if row.key is None or not ORDERED[row.receiver]:
             return False
-        return any(
-            other.status == "running" or other.id < row.id
+        others = [
+            other
             for other in self.having("waiting", "running", "dead")
             if other is not row and (other.receiver, other.key) == (row.receiver, row.key)
-        )
+        ]
+        running = [other for other in others if other.status == "running"]
+        if len(running) >= run:
+            return True
+        if any(other.worker != worker or other.id > row.id for other in running):
+            return True
+        return any(other.status != "running" and other.id < row.id for other in others)
 
-    def eligible(self, receiver, exclusive):
-        """Return the names of the deliveries that can be claimed now."""
+    def eligible(self, receiver, exclusive, worker=None, run=1):
+        """Return the names of the deliveries that the worker can claim now."""
         return {
             row.name
             for row in self.having("waiting")
@@ -122,7 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
             and row.receiver == receiver
             and receiver not in self.paused
             and row.is_quarantined == exclusive
-            and not self.is_blocked(row)
+            and not self.is_blocked(row, worker, run)
         }
 
     def kinds(self, *, eligible):
@@ -175,11 +182,11 @@ class StoreMachine(RuleBasedStateMachine):
     # -- workers ---------------------------------------------------------------------------------
 
     @precondition(lambda self: self.kinds(eligible=True))
-    @rule(data=st.data(), who=st.integers(0, 1), limit=st.integers(1, 4))
-    def claim(self, data, who, limit):
+    @rule(data=st.data(), who=st.integers(0, 1), limit=st.integers(1, 4), run=lengths)
+    def claim(self, data, who, limit, run):
         receiver, exclusive = data.draw(st.sampled_from(self.kinds(eligible=True)))
         expected = min(limit, len(self.eligible(receiver, exclusive)))
-        claimed = self.take(self.workers[who], receiver, limit, exclusive=exclusive)
+        claimed = self.take(self.workers[who], receiver, limit, exclusive=exclusive, run=run)
         if not ORDERED[receiver]:
             assert expected == len(claimed)
 
@@ -189,16 +196,22 @@ class StoreMachine(RuleBasedStateMachine):
         receiver, exclusive = data.draw(st.sampled_from(self.kinds(eligible=False)))
         assert [] == self.take(self.workers[who], receiver, 4, exclusive=exclusive)
 
-    def take(self, worker, receiver, limit, *, exclusive):
+    @precondition(lambda self: self.busy())
+    @rule(who=st.integers(0, 1), limit=st.integers(1, 4))
+    def continue_run(self, who, limit):
+        """Claim while the worker or the other one may hold deliveries of the keys."""
+        self.take(self.workers[who], "ordered", limit, exclusive=False, run=4)
+
+    def take(self, worker, receiver, limit, *, exclusive, run=1):
         """Claim, and check that the claim gets only eligible deliveries."""
         claimed = self.store.claim(
-            worker, receiver, limit, ordered=ORDERED[receiver], exclusive=exclusive
+            worker, receiver, limit, ordered=ORDERED[receiver], exclusive=exclusive, run=run
         )
         assert len(claimed) <= limit
         for each in claimed:
             row = self.row(each)
-            # One by one, because no delivery of a claim may block another one of the claim.
-            assert each.payload in self.eligible(receiver, exclusive)
+            # One by one, because a claim has the deliveries of a key in their order.
+            assert each.payload in self.eligible(receiver, exclusive, worker, run)
             row.status, row.worker = "running", worker
             row.attempts += 1
             assert (row.id, row.attempts, row.lost) == (each.id, each.attempt, each.lost_workers)
@@ -396,13 +409,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_key_runs_twice(self):
-        """At most one delivery of a key is running."""
-        running = [
-            row.key
+        """The running deliveries of a key have one worker."""
+        running = {
+            (row.key, row.worker)
             for row in self.having("running")
             if ORDERED[row.receiver] and row.key is not None
-        ]
-        assert len(set(running)) == len(running)
+        }
+        assert len({key for key, _ in running}) == len(running)
 
 
 def some_of(claims: list[ClaimedDelivery]):

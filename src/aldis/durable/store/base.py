@@ -97,7 +97,7 @@ class Store(Protocol):
         Paused receivers are left out.
         """
 
-    def claim(
+    def claim(  # noqa: PLR0913 - each option limits the claim in another way
         self,
         worker: str,
         receiver: str,
@@ -106,6 +106,7 @@ class Store(Protocol):
         ordered: bool,
         exclusive: bool = False,
         at_most: RunLimit | None = None,
+        run: int = 1,
     ) -> list[ClaimedDelivery]:
         """Give due deliveries to a worker, those that became due first come first.
 
@@ -118,6 +119,10 @@ class Store(Protocol):
                 is running.
             exclusive: Whether to claim the deliveries that must run alone, and only those.
             at_most: How many deliveries may run at a time, with those of all other workers.
+            run: How many deliveries with the same ordering key one worker may hold at a time, if
+                the claim is ordered. With more than one, the earlier deliveries of the key may be
+                running at this worker. The worker runs them one after the other, in the order of
+                their ids. If one of them fails, it releases the later ones first.
         """
 
     def register_receivers(self, names: Sequence[str]) -> None:

@@ -175,7 +175,7 @@ class MemoryStore:
                         found.append(DueReceiver(receiver, seconds, state is State.QUARANTINED))
         return found
 
-    def claim(
+    def claim(  # noqa: PLR0913 - each option limits the claim in another way
         self,
         worker: str,
         receiver: str,
@@ -184,6 +184,7 @@ class MemoryStore:
         ordered: bool,
         exclusive: bool = False,
         at_most: RunLimit | None = None,
+        run: int = 1,
     ) -> list[ClaimedDelivery]:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
@@ -204,13 +205,15 @@ class MemoryStore:
                 row = self._rows.first(receiver, state)
                 if row is None or row.due_at > now:
                     break
-                if ordered and self._rows.is_blocked(row):
+                if ordered and self._rows.is_blocked(row, worker, run):
                     self._rows.set(row, State.BLOCKED)
                     continue
-                row.attempts += 1
-                row.worker = worker
-                self._rows.set(row, State.RUNNING)
-                claimed.append(row.claimed(worker))
+                while row is not None and len(claimed) < limit:
+                    row.attempts += 1
+                    row.worker = worker
+                    self._rows.set(row, State.RUNNING)
+                    claimed.append(row.claimed(worker))
+                    row = self._rows.continuation(row, run) if ordered else None
         return claimed
 
     def register_receivers(self, names: Sequence[str]) -> None:
@@ -604,7 +607,8 @@ class _OrderedRows:
     """The rows with one receiver and one ordering key."""
 
     ids: list[int] = field(default_factory=list)  # a heap; _Rows._head removes ended rows from it
-    running: int = 0
+    waiting: list[int] = field(default_factory=list)  # a heap of those that do not run
+    running: dict[int, str | None] = field(default_factory=dict)  # the workers, by id
 
 
 class _Rows:
@@ -678,8 +682,13 @@ class _Rows:
             row.worker = row.worker if state is State.DONE else None
         if row.order_key is not None:
             rows = self._ordered[row.receiver, row.order_key]
-            rows.running += (state is State.RUNNING) - (before is State.RUNNING)
+            if state is State.RUNNING:
+                rows.running[row.id] = row.worker
+            else:
+                rows.running.pop(row.id, None)
         self._index(row)
+        if before is State.RUNNING and state is State.DONE and row.order_key is not None:
+            self._unblock_continuation(row.receiver, row.order_key)
 
     def _index(self, row: _StoredDelivery) -> None:
         """Enter a row in the heaps: by due time if it waits, and by its ordering key."""
@@ -688,7 +697,10 @@ class _Rows:
             self._wake()
         if row.order_key is not None:
             if row.state not in OVER:
-                heappush(self._ordered[row.receiver, row.order_key].ids, row.id)
+                rows = self._ordered[row.receiver, row.order_key]
+                heappush(rows.ids, row.id)
+                if row.state is not State.RUNNING:
+                    heappush(rows.waiting, row.id)
             self._unblock_head(row.receiver, row.order_key)
 
     def first(self, receiver: str, state: State) -> _StoredDelivery | None:
@@ -702,12 +714,37 @@ class _Rows:
             heappop(heap)
         return None
 
-    def is_blocked(self, row: _StoredDelivery) -> bool:
-        """Return whether another row with the same key runs or must come first."""
+    def is_blocked(self, row: _StoredDelivery, worker: str, run: int) -> bool:
+        """Return whether another row with the same key must end before ``worker`` gets this one.
+
+        The worker may hold up to ``run`` rows of a key.
+        """
         if row.order_key is None:
             return False
-        head = self._head(row.receiver, row.order_key)
-        return head is not row or self._ordered[row.receiver, row.order_key].running > 0
+        rows = self._ordered[row.receiver, row.order_key]
+        return (
+            self._first_waiting(rows) is not row
+            or len(rows.running) >= run
+            or any(who != worker or number > row.id for number, who in rows.running.items())
+        )
+
+    def continuation(self, row: _StoredDelivery, run: int) -> _StoredDelivery | None:
+        """Return the blocked row that follows a claimed one, if the worker may hold it, too."""
+        if row.order_key is None or row.worker is None:
+            return None
+        following = self._first_waiting(self._ordered[row.receiver, row.order_key])
+        if following is None or following.state is not State.BLOCKED:
+            return None
+        return None if self.is_blocked(following, row.worker, run) else following
+
+    def _first_waiting(self, rows: _OrderedRows) -> _StoredDelivery | None:
+        """Return the first unfinished row of a key that is not running."""
+        while rows.waiting:
+            row = self._all.get(rows.waiting[0])
+            if row and row.state not in OVER and row.state is not State.RUNNING:
+                return row
+            heappop(rows.waiting)
+        return None
 
     def _head(self, receiver: str, key: str) -> _StoredDelivery | None:
         """Return the first unfinished row of a key."""
@@ -718,6 +755,13 @@ class _Rows:
                 return row
             heappop(ids)
         return None
+
+    def _unblock_continuation(self, receiver: str, key: str) -> None:
+        """Let the worker that runs other rows of the key claim the next one, too."""
+        rows = self._ordered.get((receiver, key))
+        following = None if rows is None else self._first_waiting(rows)
+        if following is not None and following.state is State.BLOCKED:
+            self.set(following, following.waiting_state)
 
     def _unblock_head(self, receiver: str, key: str) -> None:
         head = self._head(receiver, key)

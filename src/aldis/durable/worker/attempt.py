@@ -29,6 +29,7 @@ from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.store.sql.errors import Problem, was_caused_by
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
 from aldis.durable.worker.limits import CONFLICT_SECONDS, CONFLICT_TRIES, MAX_CONFLICT_DELAY
+from aldis.durable.worker.runs import Run
 from aldis.errors import (
     AsyncReceiverError,
     GiveUp,
@@ -108,12 +109,14 @@ class Job:
         receiver: The receiver.
         expected: The expected duration in seconds. ``None`` means long or unknown.
         is_trial: Whether it tries a receiver that the workers have paused.
+        run: The run to which the delivery belongs, if it has an ordering key.
     """
 
     claimed: ClaimedDelivery
     receiver: Durable[..., Any]
     expected: float | None = None
     is_trial: bool = False
+    run: Run | None = None
 
 
 @dataclass(slots=True)
@@ -135,6 +138,16 @@ class AttemptResult:
     started: bool = True
     seconds: float = 0.0
     error: BaseException | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver has run and has not failed."""
+        return self.started and self.failure is None
+
+    def following(self) -> Job | None:
+        """Return the next job of the run, which can start now."""
+        run = self.job.run
+        return None if run is None else run.end(success=self.is_success)
 
 
 def run(job: Job, context: RunContext) -> AttemptResult:

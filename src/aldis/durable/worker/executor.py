@@ -152,6 +152,9 @@ class _ReceiverThread:
                 if self._interrupted:
                     self._executor.submit(self.take_queued())
                     return
+                following = result.following()
+                if following is not None:
+                    self._queued.append(following)
                 self._executor.report(result)
             self._executor.report_idle()
 
@@ -292,6 +295,9 @@ class AsyncExecutor:
                 result = await run_async(job, self._context)
             finally:
                 del self._began[task]
+            following = result.following()
+            if following is not None:
+                self._start([following])
             self._report(result)
 
     def running(self) -> list[Run]:

@@ -60,10 +60,16 @@ class Heartbeat:
             if age < self._seconds / 2 or self._renew(self._store, current):
                 return current
         lease = os.urandom(16).hex()
+        asked = monotonic()
         self._store.register_worker(lease, self._name, self._seconds)
-        self._renewed[lease] = monotonic()
+        self._renewed[lease] = asked
         self._current = lease
         return lease
+
+    def holds(self, lease: str) -> bool:
+        """Return whether a lease is certain not to have run out. Any thread may call this."""
+        renewed = self._renewed.get(lease)
+        return renewed is not None and monotonic() - renewed < self._seconds
 
     def abandon(self) -> None:
         """Claim nothing more under the current lease."""

@@ -12,6 +12,7 @@ from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
 from aldis.durable.worker.attempt import AttemptResult, Job
 from aldis.durable.worker.limits import BATCH, CLAIM_AHEAD, COMPLETE_WITHIN
+from aldis.durable.worker.runs import Runs
 from aldis.errors import OutboxError
 
 __all__ = ["Counts", "InFlight"]
@@ -45,6 +46,7 @@ class InFlight:
         jobs: The jobs that were handed to an executor, by the id of the delivery.
         completed: Successful deliveries whose completion is not saved yet.
         exclusive: Whether a job is running that must run alone.
+        runs: The runs of ordering keys.
         load: The expected duration of the jobs, in seconds, without the long ones.
         free_threads: The number of threads that no long job holds.
     """
@@ -76,6 +78,9 @@ class InFlight:
         self._blocking: list[ClaimedDelivery] = []  # completed, and their keys are not unblocked
         self._failed: list[AttemptResult] = []
         self._average: dict[str, float] = {}  # seconds, by receiver
+        self._held_up: list[ClaimedDelivery] = []  # an earlier delivery of the key has failed
+        self._ended_run = False  # whether a run has ended whose completion is not saved
+        self.runs: Runs = Runs()
 
     def expected_seconds(self, receiver: str) -> float | None:
         """Return the expected duration of a receiver. ``None`` means long or unknown."""
@@ -115,9 +120,31 @@ class InFlight:
         if self._blocking:
             self._store.unblock(self._blocking)
             self._blocking.clear()
+        self._save_releases()
+        self._save_failures()
+        if self.completed and (everything or self._is_batch_complete(received=received)):
+            completed, self.completed = self.completed, []
+            self._ended_run = False
+            try:
+                self._store.complete(completed)
+            except OutboxError:
+                self.completed = completed + self.completed
+                raise
+
+    def _save_releases(self) -> None:
+        """Release deliveries that have not run.
+
+        It comes before the failures: when a failed delivery waits again, the later ones of its key
+        must not be running.
+        """
         if self._not_started:
             self._counts.given_back += self._store.release(self._not_started)
             self._not_started.clear()
+        if self._held_up:
+            self._store.release(self._held_up)
+            self._held_up.clear()
+
+    def _save_failures(self) -> None:
         while self._failed:
             result = self._failed[-1]
             failure = cast("AttemptFailure", result.failure)
@@ -127,13 +154,6 @@ class InFlight:
                 self._counts.failed += 1
                 if self._on_failure is not None:
                     self._on_failure(result)
-        if self.completed and (everything or self._is_batch_complete(received=received)):
-            completed, self.completed = self.completed, []
-            try:
-                self._store.complete(completed)
-            except OutboxError:
-                self.completed = completed + self.completed
-                raise
 
     def _is_batch_complete(self, *, received: bool) -> bool:
         """Tell whether waiting for more completions gains nothing, or takes too long."""
@@ -142,8 +162,7 @@ class InFlight:
             or len(self.completed) >= BATCH / 2
             or monotonic() - self._completed_since > COMPLETE_WITHIN
             or not received
-            # The next delivery with the same ordering key waits for this completion.
-            or any(each.order_key is not None for each in self.completed)
+            or self._ended_run
         )
 
     def process(self, result: AttemptResult) -> bool:
@@ -158,6 +177,7 @@ class InFlight:
             return False
         del self.jobs[claimed.id]
         self._forget(result.job)
+        self._end_run(result)
         if not result.started:
             self._not_started.append(claimed)
             return True
@@ -175,7 +195,24 @@ class InFlight:
             if not self.completed:
                 self._completed_since = monotonic()
             self.completed.append(claimed)
+            run = result.job.run
+            # The next delivery of the key waits for this completion.
+            self._ended_run = self._ended_run or (run is not None and run.is_idle)
         return True
+
+    def _end_run(self, result: AttemptResult) -> None:
+        """Release the rest of a run after a failure. A later flush saves the failure itself."""
+        run, claimed = result.job.run, result.job.claimed
+        if run is None or claimed.order_key is None:
+            return
+        if result.is_success and not run.is_idle:
+            return
+        if not result.is_success:
+            for job in run.close():
+                if self.jobs.pop(job.claimed.id, None) is not None:
+                    self._forget(job)
+                    self._held_up.append(job.claimed)
+        self.runs.forget(claimed.receiver, claimed.order_key, run)
 
     def _update_average(self, receiver: str, seconds: float) -> None:
         before = self._average.get(receiver)

@@ -50,6 +50,7 @@ from aldis.durable.worker.limits import (
 )
 from aldis.durable.worker.pruner import Pruner
 from aldis.durable.worker.reporter import CLOSE_SECONDS, Reporter
+from aldis.durable.worker.runs import Run as KeyRun
 from aldis.durable.worker.watchdog import Watchdog
 from aldis.errors import OutboxError, ReceiverError
 
@@ -545,6 +546,9 @@ class WorkerLoop:
         return claimed
 
     def _holds(self, job: Job) -> bool:
+        # If the worker was frozen for longer than its lease, another one may run the key by now.
+        if job.run is not None and not self._heartbeat.holds(job.claimed.worker):
+            return True
         return self._breakers is not None and self._breakers.holds(job)
 
     def _save_breakers(self) -> None:
@@ -568,6 +572,11 @@ class WorkerLoop:
             max(1, min(room, BATCH)),  # at least one, whatever other receivers have in flight
             ordered=receiver.key is not None,
             at_most=receiver.run_limit,
+            # A key gets as much work as one thread: the other threads are for other keys. All
+            # deliveries of a run count as running, so that a limit allows none.
+            run=1
+            if expected is None or receiver.run_limit is not None
+            else max(1, int(CLAIM_AHEAD / max(expected, 1e-6))),
         )
         self._submit(receiver, claimed, expected)
         return len(claimed)
@@ -594,14 +603,46 @@ class WorkerLoop:
         *,
         is_trial: bool = False,
     ) -> None:
-        jobs = [Job(each, receiver, expected, is_trial) for each in claimed]
+        runs = self._in_flight.runs
+        jobs = [
+            Job(
+                each,
+                receiver,
+                expected,
+                is_trial,
+                None
+                if receiver.key is None or each.order_key is None
+                else runs.of(each.receiver, each.order_key),
+            )
+            for each in claimed
+        ]
         self._in_flight.track(jobs, expected)
         executor: AsyncExecutor | ThreadExecutor = self._threads
         if receiver.is_async and self._async is not None:
             executor = self._async
         size = 1 if not expected else max(1, min(BATCH, int(SUBMIT_SECONDS / expected)))
-        for start in range(0, len(jobs), size):
-            executor.submit(jobs[start : start + size])
+        ready: list[Job] = []
+        count = 0
+        for job, follow in self._startable(jobs):
+            ready.append(job)
+            count += 1 + follow
+            if count >= size:
+                executor.submit(ready)
+                ready, count = [], 0
+        executor.submit(ready)
+
+    def _startable(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, int]]:
+        """Add jobs to their runs; yield those that can start now, and how many follow each."""
+        by_run: dict[KeyRun, list[Job]] = {}
+        for job in jobs:
+            if job.run is None:
+                yield job, 0
+            else:
+                by_run.setdefault(job.run, []).append(job)
+        for run, following in by_run.items():
+            first = run.add(following)
+            if first is not None:
+                yield first, len(following) - 1
 
     # -- results ---------------------------------------------------------------------------------
 
@@ -618,7 +659,7 @@ class WorkerLoop:
             or result is None
             or result.seconds > SUBMIT_SECONDS
             or result.failure is not None
-            or result.job.claimed.order_key is not None
+            or (result.job.run is not None and result.job.run.is_idle)
         ):
             self.wake()
 

@@ -1,6 +1,6 @@
 """What a store promises about ordering keys."""
 
-# ruff: noqa: S101, SIM300 - tests put what they expect first
+# ruff: noqa: PLR2004, S101, SIM300 - tests put what they expect first
 
 from __future__ import annotations
 
@@ -226,6 +226,111 @@ class OrderTests(Clock):
         store.fail(a1, AttemptFailure("gave up"))
         assert 0 == store.repair_order()
         assert [] == run_all(store, worker, ordered=True)
+
+    def test_a_run_is_claimed_in_order(self, store: Store) -> None:
+        """A claim of runs gets several deliveries of each key, in their order."""
+        for each in ("a1", "b1", "a2", "b2", "a3", "a4"):
+            add(store, each, order_key=each[0])
+        got = names(claim(store, register_worker(store), ordered=True, run=3))
+        assert ["a1", "a2", "a3"] == [each for each in got if each[0] == "a"]
+        assert ["b1", "b2"] == [each for each in got if each[0] == "b"]
+
+    def test_a_run_goes_on_at_its_worker_only(self, store: Store) -> None:
+        """The worker of a run gets its next deliveries; another worker waits for its end."""
+        add(store, "a1", "a2", order_key="a")
+        worker, other = register_worker(store), register_worker(store)
+        run = claim(store, worker, ordered=True, run=9)
+        add(store, "a3", order_key="a")
+        assert ["a3"] == names(claim(store, worker, ordered=True, run=9))
+        add(store, "a4", order_key="a")
+        assert [] == claim(store, other, ordered=True, run=9)
+        assert 2 == store.complete(run)
+        assert [] == claim(store, other, ordered=True, run=9)
+
+    def test_a_run_has_a_length(self, store: Store) -> None:
+        """The worker of a run gets no more than its length; what runs already counts."""
+        add(store, "a1", "a2", "a3", "a4", order_key="a")
+        worker = register_worker(store)
+        a1, a2 = claim(store, worker, ordered=True, run=2)
+        assert [] == claim(store, worker, ordered=True, run=2)
+        store.complete([a1])
+        assert ["a3"] == names(claim(store, worker, ordered=True, run=2))
+        store.complete([a2])
+        assert ["a4"] == names(claim(store, worker, ordered=True, run=2))
+
+    def test_a_run_includes_blocked_deliveries(self, store: Store) -> None:
+        """Deliveries that were blocked by the one before them are part of the next run."""
+        add(store, "a1", "a2", "a3", "a4", order_key="a")
+        worker = register_worker(store)
+        store.complete(claim(store, worker, ordered=True))
+        assert ["a2", "a3", "a4"] == names(claim(store, worker, ordered=True, run=9))
+
+    def test_a_run_keeps_to_the_limit(self, store: Store) -> None:
+        """A claim gets no more than its limit, and each key gets a part of it."""
+        for number in range(6):
+            add(store, f"a{number}", order_key="a")
+        for number in range(6):
+            add(store, f"b{number}", order_key="b")
+        worker = register_worker(store)
+        store.complete(claim(store, worker, ordered=True))
+        got = names(claim(store, worker, 4, ordered=True, run=9))
+        assert len(got) <= 4
+        for key in "ab":
+            mine = [each for each in got if each[0] == key]
+            assert [f"{key}{1 + number}" for number in range(len(mine))] == mine
+
+    def test_a_failure_in_a_run_comes_before_the_rest(self, store: Store) -> None:
+        """A worker releases the rest of the run, and the failed delivery runs first."""
+        add(store, "a1", "a2", "a3", order_key="a")
+        worker = register_worker(store)
+        a1, a2, a3 = claim(store, worker, ordered=True, run=9)
+        assert 1 == store.complete([a1])
+        assert 1 == store.release([a3])
+        assert [] == run_all(store, worker, ordered=True)
+        assert store.fail(a2, AttemptFailure("no paper", retry_in=0.0))
+        assert ["a2", "a3"] == run_all(store, worker, ordered=True)
+
+    def test_a_dead_letter_in_a_run_blocks_the_rest(self, store: Store) -> None:
+        """After a dead letter in the middle, the rest of the run waits for its replay."""
+        add(store, "a1", "a2", "a3", order_key="a")
+        worker = register_worker(store)
+        a1, a2, a3 = claim(store, worker, ordered=True, run=9)
+        store.complete([a1])
+        store.release([a3])
+        store.fail(a2, AttemptFailure("gave up"))
+        assert [] == claim(store, worker, ordered=True, run=9)
+        sum(store.replay(DeliveryFilter(states=[State.DEAD])))
+        assert ["a2", "a3"] == run_all(store, worker, ordered=True)
+
+    def test_a_lost_run_keeps_its_order(self, store: Store) -> None:
+        """The deliveries of a lost worker's run run in their order."""
+        add(store, "a1", "a2", "a3", order_key="a")
+        worker = register_worker(store)
+        assert 3 == len(claim(store, worker, ordered=True, run=9))
+        assert 3 == self.lose(store, worker)
+        other = register_worker(store)
+        assert ["a1", "a2", "a3"] == names(claim(store, other, ordered=True, run=9))
+
+    def test_an_earlier_delivery_does_not_join_a_run(self, store: Store) -> None:
+        """A replayed delivery waits until the later ones of a run have ended."""
+        add(store, "a1", "a2", "a3", order_key="a")
+        sum(store.discard(DeliveryFilter(ids=[delivery(store, "a1").id])))
+        worker = register_worker(store)
+        run = claim(store, worker, ordered=True, run=9)
+        assert ["a2", "a3"] == names(run)
+        sum(store.replay(DeliveryFilter(states=[State.DISCARDED])))
+        assert [] == claim(store, worker, ordered=True, run=9)
+        store.complete(run)
+        assert ["a1"] == names(claim(store, worker, ordered=True, run=9))
+
+    def test_a_paused_receiver_begins_no_run(self, store: Store) -> None:
+        """A run does not go on while its receiver is paused."""
+        add(store, "a1", order_key="a")
+        worker = register_worker(store)
+        claim(store, worker, ordered=True, run=9)
+        add(store, "a2", order_key="a")
+        store.pause(RECEIVER)
+        assert [] == claim(store, worker, ordered=True, run=9)
 
     def make_dead_letter(self, store: Store) -> str:
         """Record three deliveries with one key and make the first a dead letter."""

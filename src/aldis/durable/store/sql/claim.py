@@ -35,7 +35,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from aldis.durable.store.sql.connection import async_commit
 from aldis.durable.store.sql.corrupt_rows import damage
 from aldis.durable.store.sql.leases import one_less, one_more, unbegun
-from aldis.durable.store.sql.ordering import block, unblock_next
+from aldis.durable.store.sql.ordering import RunStatements, runs, unblock_next
 from aldis.durable.store.sql.tables import (
     BATCH,
     MICRO,
@@ -89,6 +89,7 @@ class ClaimStatements:
         self.find: dict[State, Select[Any]] = {
             state: _find(tables, state, *_columns(rows), attempt) for state in WAITING
         }
+        self.runs: RunStatements = RunStatements(rows, (*_columns(rows), attempt))
         self.mark_running: Update = (
             update(rows)
             .where(rows.c.id.in_(bindparam("ids", expanding=True)))
@@ -194,6 +195,7 @@ def take(
     wanted: dict[str, Any],
     *,
     ordered: bool,
+    run: int = 1,
 ) -> list[ClaimedDelivery]:
     """Find due deliveries, lock them and mark them as running.
 
@@ -203,14 +205,16 @@ def take(
         state: The state of the deliveries to take.
         wanted: The ``lease``, the ``receiver`` and the ``limit``.
         ordered: Whether to leave out and block the deliveries that must wait for another one.
+        run: How many deliveries with the same ordering key the worker may hold.
     """
     rows = statements.tables.deliveries
     found: Sequence[Any] = connection.execute(statements.find[state], wanted).all()
     if statements.kind == "sqlite":
         found = _without_corrupt(connection, rows, found)
     if ordered:
-        blocked = block(connection, rows, found)
-        found = [row for row in found if row.id not in blocked]
+        found = runs(connection, statements.runs, found, wanted, run)
+        if statements.kind == "sqlite":  # a run may have gone on with blocked rows
+            found = _until_corrupt(connection, rows, found)
     if found:
         bound = {"ids": [row.id for row in found], "lease": wanted["lease"]}
         connection.execute(statements.mark_running, bound)
@@ -269,6 +273,20 @@ def _without_corrupt(connection: Connection, rows: Table, found: Sequence[Any]) 
             dead.values(state=State.DEAD, finished_at=now(), reason=said, attempts=0, lost=0)
         )
     return [row for row in found if row.id not in damages] if damages else found
+
+
+def _until_corrupt(connection: Connection, rows: Table, found: Sequence[Any]) -> Sequence[Any]:
+    """Make dead letters of corrupt rows; leave out the rows of their keys that follow them."""
+    correct = _without_corrupt(connection, rows, found)
+    if len(correct) == len(found):
+        return found
+    kept = {row.id for row in correct}
+    dead: dict[str | None, int] = {}
+    for row in found:
+        if row.id not in kept:
+            dead[row.order_key] = min(row.id, dead.get(row.order_key, row.id))
+    dead.pop(None, None)
+    return [row for row in correct if row.id < dead.get(row.order_key, row.id + 1)]
 
 
 def _columns(rows: Table) -> tuple[ColumnElement[Any], ...]:

@@ -105,6 +105,9 @@ def rescue(connection: Connection, tables: Tables) -> RescueResult | None:
     ids = connection.scalars(
         select(rows.c.id)
         .where(_has_no_lease(tables))
+        # The last ones of a key come first, because a waiting delivery must not be claimed while a
+        # later one seems to be running.
+        .order_by(rows.c.id.desc())
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     ).all()

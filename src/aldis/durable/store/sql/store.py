@@ -280,7 +280,7 @@ class SqlStore:
             _, found = self._db.read(claim.due, self._statements, receivers)
         return found
 
-    def claim(
+    def claim(  # noqa: PLR0913 - each option limits the claim in another way
         self,
         worker: str,
         receiver: str,
@@ -289,22 +289,23 @@ class SqlStore:
         ordered: bool,
         exclusive: bool = False,
         at_most: RunLimit | None = None,
+        run: int = 1,
     ) -> list[ClaimedDelivery]:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
         wanted = {"receiver_": receiver, "lease": worker, "limit": limit}
         if at_most is not None:
-            taken = self._take_limited(state, wanted, at_most, ordered=ordered)
+            taken = self._take_limited(state, wanted, at_most, ordered=ordered, run=run)
             return self._without_clashes(taken) if ordered else taken
         if not ordered and self.kind == "postgresql":
             return self._db.autocommit(claim.take_unordered, self._statements, state, wanted)
         taken = self._db.write_async_commit(
-            claim.take, self._statements, state, wanted, ordered=ordered
+            claim.take, self._statements, state, wanted, ordered=ordered, run=run
         )
         return self._without_clashes(taken) if ordered else taken
 
     def _take_limited(
-        self, state: State, wanted: dict[str, Any], at_most: RunLimit, *, ordered: bool
+        self, state: State, wanted: dict[str, Any], at_most: RunLimit, *, ordered: bool, run: int
     ) -> list[ClaimedDelivery]:
         """Claim as many deliveries as may still run."""
 
@@ -313,7 +314,7 @@ class SqlStore:
             if not room:
                 return []
             some = {**wanted, "limit": min(room, wanted["limit"])}
-            return claim.take(connection, self._statements, state, some, ordered=ordered)
+            return claim.take(connection, self._statements, state, some, ordered=ordered, run=run)
 
         return self._db.write_async_commit(take)
 
@@ -323,10 +324,10 @@ class SqlStore:
         Neither worker sees the other's claim before it is committed. The worker that commits last
         sees it here.
         """
-        keyed = [each.id for each in claimed if each.order_key is not None]
+        keyed = [each for each in claimed if each.order_key is not None]
         if not keyed or self.kind == "sqlite":  # SQLite has one writer at a time
             return claimed
-        clashing = self._db.read(ordering.clashing, self._tables.deliveries, keyed)
+        clashing = self._db.read(ordering.clashing, self._statements.runs, keyed)
         if clashing:
             self.release([each for each in claimed if each.id in clashing])
         return [each for each in claimed if each.id not in clashing]
