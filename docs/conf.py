@@ -62,7 +62,11 @@ nitpick_ignore = [
     ("py:class", "aldis.core.dispatch.Emitter"),
     ("py:class", "aldis.core.inspection.Inspection"),
     ("py:class", "aldis.core.muting.Muting"),
-    ("py:class", "aldis.core.observers._Timed"),
+    *(
+        ("py:class", f"aldis.core.{engine}.{name}")
+        for engine in ("_dispatch", "dispatch")
+        for name in ("CallFields", "EmissionFields", "Progress")
+    ),
     ("py:class", "aldis.core.registry.Connection"),
     ("py:class", "aldis.core.registry.Registry"),
     ("py:class", "aldis.core.tables._Table"),
