@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from aldis.web import wsgi
@@ -115,7 +115,7 @@ class Dashboard:
         return wsgi.respond(self, environ, start_response)
 
     @property
-    def asgi(self) -> AsgiApp:
+    def asgi(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         """The dashboard as an ASGI app. ``access`` may be async.
 
         ::
