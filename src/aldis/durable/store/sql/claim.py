@@ -422,12 +422,16 @@ def fail(
 def release(connection: Connection, tables: Tables, claimed: Sequence[ClaimedDelivery]) -> int:
     """Make deliveries pending again without counting an attempt; return their number."""
     rows = tables.deliveries
-    return sum(
-        connection.execute(
-            update(rows).where(_still_held(rows, each)).values(unbegun(rows))
-        ).rowcount
-        for each in claimed
-    )
+    count = 0
+    for batch, _ in alike(claimed):
+        held = and_(
+            rows.c.id.in_([each.id for each in batch]),
+            rows.c.state == State.RUNNING,
+            rows.c.worker == batch[0].worker,
+            rows.c.attempts == batch[0].attempt,
+        )
+        count += connection.execute(update(rows).where(held).values(unbegun(rows))).rowcount
+    return count
 
 
 def _still_held(rows: Table, claimed: ClaimedDelivery) -> ColumnElement[bool]:

@@ -51,6 +51,7 @@ class StatementWatch:
         self._changing = ForkSafeLock()
         self._own: set[_Running] = set()  # transactions of the outbox itself
         self._others: dict[Any, _Running] = {}  # statements, by the driver's connection
+        self._listening = 0  # the number of workers that watch the receivers
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -62,15 +63,23 @@ class StatementWatch:
             ("checkin", self._forget),
             ("close", self._forget),
         )
-        for name, listener in listeners:
-            event.listen(self._engine, name, listener)
+        with self._changing.lock:
+            self._listening += 1
+            is_first = self._listening == 1
+        if is_first:
+            for name, listener in listeners:
+                event.listen(self._engine, name, listener)
         try:
             yield
         finally:
-            for name, listener in listeners:
-                event.remove(self._engine, name, listener)
             with self._changing.lock:
-                self._others.clear()
+                self._listening -= 1
+                is_last = self._listening == 0
+            if is_last:
+                for name, listener in listeners:
+                    event.remove(self._engine, name, listener)
+                with self._changing.lock:
+                    self._others.clear()
 
     @contextmanager
     def own(self, connection: Connection) -> Iterator[_Running]:
