@@ -123,6 +123,7 @@ ENVIRONMENTS: Final = (
             "oauth",
             "oauth-quart",
             "plugins",
+            "reload",
             "ckan",
             "cli",
             "durable",

@@ -88,8 +88,8 @@ def test_a_plugin_without_a_problem(check_listener):
 def test_the_documented_module_without_ckan(project):
     """The module in ``docs/ckan.md`` is an app that can be checked."""
     text = (Path(__file__).parents[2] / "docs" / "ckan.md").read_text(encoding="utf-8")
-    (module,) = re.findall(r"```python\n# check_listener.py\n(.*?)```", text, re.DOTALL)
-    project.write("check_listener.py", module)
+    (module,) = re.findall(r"```python\n# listening.py\n(.*?)```", text, re.DOTALL)
+    project.write("listening.py", module)
     project.write(
         "ckanext/greetings/plugin.py",
         """
@@ -100,6 +100,6 @@ def test_the_documented_module_without_ckan(project):
                 return {ckan.signal("user_craeted"): [lambda sender, **kwargs: None]}
         """,
     )
-    ended = project.run(*CHECK, "check_listener")
+    ended = project.run(*CHECK, "listening")
     assert (1, "") == (ended.returncode, ended.stderr)
     assert "did you mean 'user_created'? (of plugin 'greetings')\n" in ended.stdout

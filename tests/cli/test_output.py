@@ -207,7 +207,7 @@ class TestMain:
                 ("zzz",),
                 (
                     "unknown command 'zzz'; choose one of check, db, deliveries, run, signals, "
-                    "worker."
+                    "web, worker."
                 ),
             ),
             (("signals", "list", "--jsn"), "Did you mean --json?"),
@@ -246,7 +246,7 @@ class TestMain:
         [command] = entry_points(group="console_scripts", name="aldis")
         assert command.load() is cli.main
         [plugin] = entry_points(group="flask.commands", name="signals")
-        assert plugin.load() is cli.signals
+        assert plugin.load().find() is cli.signals
 
     def test_other_commands_of_flask_import_little(self, project):
         """Flask imports every plugin, so ``aldis.cli`` imports neither asyncio nor rich."""

@@ -122,11 +122,16 @@ def test_the_wheel_is_typed(wheel):
 
 
 def test_the_wheel_has_nothing_else(wheel):
-    """The wheel has no test, no C source and no other folder."""
+    """Besides modules, the wheel has the type marker and the dashboard's files, and no test."""
     others = {
         name for name in wheel if not name.endswith(".py") and not re.search(r"dist-info/", name)
     }
-    assert {"aldis/py.typed"} == others
+    web = {
+        path.relative_to(SOURCE.parent).as_posix()
+        for folder in ("templates", "static")
+        for path in (SOURCE / "web" / folder).iterdir()
+    }
+    assert {"aldis/py.typed", *web} == others
     assert {"aldis"} == {name.split("/")[0] for name in wheel if "dist-info" not in name}
 
 

@@ -27,5 +27,5 @@ def test_every_extra_of_users_is_listed():
     """The page on installing names each extra that is not for contributors."""
     text = (DOCS / "how-to" / "index.md").read_text(encoding="utf-8")
     table = text.partition("| extra | for |\n|---|---|\n")[2].partition("\n\n")[0]
-    named = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()]
+    named = [re.findall(r"`([\w-]+)`", row.split("|")[1]) for row in table.splitlines()]
     assert {"test", "dev", "docs", "bench", "release"} == EXTRAS - set(chain.from_iterable(named))

@@ -15,7 +15,7 @@ from tests.durable.sql.databases import database
 from tests.durable.support import create_tables, order_paid, outbox_on, rows, write, written
 from tests.durable.working import is_settled, send, until, working
 
-pytestmark = pytest.mark.usefixtures("aldis_clean")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("aldis_clean")]
 
 KEYS = 5
 
@@ -214,6 +214,7 @@ def test_a_stopped_worker_releases_the_rest_of_a_run(outbox):
         worker.stop()
         until(lambda: loop._threads.stopping)
         proceed.set()
+        until(lambda: worker._loop is None)
     assert 20 == log.done[0][-1]
     assert not rows(outbox, State.RUNNING)
     with working(outbox):

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from aldis.durable import durable
 from aldis.durable.types import AttemptFailure, ClaimedDelivery, State
-from aldis.durable.worker.attempt import AttemptResult, Job
+from aldis.durable.worker.attempt import AttemptResult
 from aldis.durable.worker.inflight import Counts, InFlight
+from aldis.durable.worker.runs import Job
 from aldis.testing import MemoryStore
 from tests.durable.support import counts, order_paid, receipt_sent, rows
 from tests.durable.working import is_settled, send, until, working

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from flask import Flask
 from quart import Quart
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -193,7 +194,7 @@ def test_async_access(place):
 def test_an_async_engine(mount, place, tmp_path):
     """An outbox with an async engine is read with connections of the dashboard's own."""
     (dead,) = place.die("OSError: no paper")
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/place.db")
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/place.db", poolclass=NullPool)
     dashboard = Dashboard(Outbox(engine=engine), access=operator)
     with ExitStack() as until_end:
         browser = Browser(until_end.enter_context(mount(dashboard)))

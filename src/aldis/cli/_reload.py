@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from os.path import relpath
-from threading import Event
 from typing import Any, Final
 
 from aldis._optional import needs
@@ -39,7 +38,9 @@ def run_and_reload(patience: float) -> int:
     """
     with needs("aldis worker --reload", "reload", watchfiles="watchfiles"):
         import watchfiles  # noqa: PLC0415 - it is optional
-    stop = Event()
+    from aldis.durable._event import SafeEvent  # noqa: PLC0415 - the extra durable is optional
+
+    stop = SafeEvent()
     before = {each: signal.signal(each, lambda *_: stop.set()) for each in STOPPING}
     process = _Process(patience)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aldis._optional import needs
 from aldis.errors import LoginError, OAuthSetupError
@@ -12,6 +12,8 @@ from aldis.oauth._login_state import on_login_failure
 from aldis.oauth.quart import OAuthBlueprint
 
 with needs("aldis.oauth.async_linking", "oauth-quart", sqlalchemy="SQLAlchemy"):
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
     from aldis.oauth._accounts import (
         WRONG_ANSWER,
         Accounts,
@@ -21,9 +23,6 @@ with needs("aldis.oauth.async_linking", "oauth-quart", sqlalchemy="SQLAlchemy"):
         note_stored_account,
         unknown_subject,
     )
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 __all__ = ["AsyncUserLinker"]
 

@@ -14,7 +14,7 @@ Only the provider is replaced. No call leaves the process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aldis._optional import needs
 from aldis.oauth._async_oauth2 import AsyncOAuth2Provider
@@ -24,8 +24,6 @@ from aldis.testing.oauth import FakeProvider, canned_response, issued_token, que
 with needs("aldis.testing.oauth_quart", "oauth-quart", httpx2="httpx2", quart="Quart"):
     import httpx2
     from quart import Response
-
-if TYPE_CHECKING:
     from quart.typing import TestClientProtocol
 
 __all__ = ["log_in"]

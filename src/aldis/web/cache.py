@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from threading import Lock
 from time import monotonic
 from typing import Any, Final, TypeVar, cast
+
+from aldis.core.process import ForkSafeLock
 
 __all__ = ["Cache"]
 
@@ -25,23 +26,27 @@ class Cache:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._entries: dict[Hashable, _Entry] = {}
-        self._lock = Lock()
+        self._changing = ForkSafeLock()
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the result of ``compute()``, or an earlier one for this key."""
-        with self._lock:
+        with self._changing.lock:
             if len(self._entries) >= MOST:
                 self._drop_old()
             entry = self._entries.setdefault(key, _Entry())
-        with entry.lock:
+        with entry.computing.lock:
             if monotonic() - entry.at >= self._seconds:
-                entry.value = compute()
+                entry.is_computing = True
+                try:
+                    entry.value = compute()
+                finally:
+                    entry.is_computing = False
                 entry.at = monotonic()
             return cast("T", entry.value)
 
     def clear(self) -> None:
         """Forget all results, because the data has changed."""
-        with self._lock:
+        with self._changing.lock:
             self._entries = {}
 
     def _drop_old(self) -> None:
@@ -50,16 +55,15 @@ class Cache:
         self._entries = {
             key: each
             for key, each in self._entries.items()
-            if present - each.at < self._seconds or each.lock.locked()
+            if present - each.at < self._seconds or each.is_computing
         }
         if len(self._entries) >= MOST:
             self._entries = {}
 
 
 class _Entry:
-    __slots__ = ("at", "lock", "value")
-
     def __init__(self) -> None:
-        self.lock = Lock()
+        self.computing = ForkSafeLock()
+        self.is_computing = False
         self.at = float("-inf")
         self.value: Any = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any, Final, TypeVar
 
+from aldis.core.process import ForkSafeLock
 from aldis.durable.outbox import Outbox
 from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.store.sql import migrate, reports
@@ -41,7 +42,7 @@ class Source:
         self._outbox = outbox
         self._store: SqlStore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = Lock()
+        self._opening = ForkSafeLock()
 
     def call(self, function: Callable[[SqlStore], T]) -> T:
         """Return ``function(store)``.
@@ -69,7 +70,7 @@ class Source:
         Raises:
             OutboxError: The outbox has no database that the dashboard can read.
         """
-        with self._lock:
+        with self._opening.lock:
             if self._store is not None:
                 return self._store
             store = self._outbox.store

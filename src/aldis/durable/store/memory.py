@@ -188,6 +188,7 @@ class MemoryStore:
     ) -> list[ClaimedDelivery]:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
+        run = 1 if exclusive else run
         claimed: list[ClaimedDelivery] = []
         with self._exclusive():
             now = self._clock()
@@ -734,6 +735,8 @@ class _Rows:
             return None
         following = self._first_waiting(self._ordered[row.receiver, row.order_key])
         if following is None or following.state is not State.BLOCKED:
+            return None
+        if following.waiting_state is not State.PENDING:  # it must run alone
             return None
         return None if self.is_blocked(following, row.worker, run) else following
 

@@ -27,9 +27,9 @@ from aldis.durable.retry import Retry
 from aldis.durable.store import Store
 from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.store.sql.errors import Problem, was_caused_by
-from aldis.durable.types import AttemptFailure, ClaimedDelivery
+from aldis.durable.types import AttemptFailure
 from aldis.durable.worker.limits import CONFLICT_SECONDS, CONFLICT_TRIES, MAX_CONFLICT_DELAY
-from aldis.durable.worker.runs import Run
+from aldis.durable.worker.runs import Job
 from aldis.errors import (
     AsyncReceiverError,
     GiveUp,
@@ -98,25 +98,6 @@ class RunContext:
     app: Any = None
     app_context: Callable[[], AbstractContextManager[Any]] = nullcontext
     backoff: Callable[[Retry, int], float] = Retry.delay
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed delivery and its receiver.
-
-    Attributes:
-        claimed: The delivery.
-        receiver: The receiver.
-        expected: The expected duration in seconds. ``None`` means long or unknown.
-        is_trial: Whether it tries a receiver that the workers have paused.
-        run: The run to which the delivery belongs, if it has an ordering key.
-    """
-
-    claimed: ClaimedDelivery
-    receiver: Durable[..., Any]
-    expected: float | None = None
-    is_trial: bool = False
-    run: Run | None = None
 
 
 @dataclass(slots=True)

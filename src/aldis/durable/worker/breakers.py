@@ -14,8 +14,9 @@ from aldis.durable.receiver import Durable
 from aldis.durable.retry import Breaker
 from aldis.durable.store import Store
 from aldis.durable.types import BreakerState
-from aldis.durable.worker.attempt import AttemptResult, Job
+from aldis.durable.worker.attempt import AttemptResult
 from aldis.durable.worker.reporter import Reporter
+from aldis.durable.worker.runs import Job
 from aldis.errors import GiveUp, LeaseLostError, PayloadError, RetryLater
 
 __all__ = ["Breakers"]

@@ -20,12 +20,12 @@ from aldis.core.process import ForkSafeLock
 from aldis.durable.store._async_bridge import call_in_greenlet
 from aldis.durable.worker.attempt import (
     AttemptResult,
-    Job,
     RunContext,
     TimeLimitInterrupt,
     run,
     run_async,
 )
+from aldis.durable.worker.runs import Job
 
 __all__ = ["AsyncExecutor", "Run", "ThreadExecutor"]
 

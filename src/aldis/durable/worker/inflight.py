@@ -10,9 +10,9 @@ from typing import cast
 
 from aldis.durable.store import Store
 from aldis.durable.types import AttemptFailure, ClaimedDelivery
-from aldis.durable.worker.attempt import AttemptResult, Job
+from aldis.durable.worker.attempt import AttemptResult
 from aldis.durable.worker.limits import BATCH, CLAIM_AHEAD, COMPLETE_WITHIN
-from aldis.durable.worker.runs import Runs
+from aldis.durable.worker.runs import Job, Runs
 from aldis.errors import OutboxError
 
 __all__ = ["Counts", "InFlight"]

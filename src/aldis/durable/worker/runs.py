@@ -1,4 +1,4 @@
-"""Runs: deliveries with the same ordering key that one worker holds.
+"""Jobs, and the runs of those that have the same ordering key.
 
 A worker claims several deliveries of a key at a time and runs them one after the other. A delivery
 begins only after the one before it has succeeded. If one fails, the worker releases the later ones.
@@ -8,14 +8,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
 from aldis.core.process import ForkSafeLock
+from aldis.durable.receiver import Durable
+from aldis.durable.types import ClaimedDelivery
 
-if TYPE_CHECKING:
-    from aldis.durable.worker.attempt import Job
+__all__ = ["Job", "Run", "Runs"]
 
-__all__ = ["Run", "Runs"]
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed delivery and its receiver.
+
+    Attributes:
+        claimed: The delivery.
+        receiver: The receiver.
+        expected: The expected duration in seconds. ``None`` means long or unknown.
+        is_trial: Whether it tries a receiver that the workers have paused.
+        run: The run to which the delivery belongs, if it has an ordering key.
+    """
+
+    claimed: ClaimedDelivery
+    receiver: Durable[..., Any]
+    expected: float | None = None
+    is_trial: bool = False
+    run: Run | None = None
 
 
 class Run:

@@ -25,7 +25,6 @@ from aldis.durable.store._async_bridge import bridge, has_async_engine
 from aldis.durable.types import UNFINISHED, ClaimedDelivery, DueReceiver
 from aldis.durable.worker.attempt import (
     AttemptResult,
-    Job,
     RunContext,
     failure_for,
     in_context,
@@ -50,6 +49,7 @@ from aldis.durable.worker.limits import (
 )
 from aldis.durable.worker.pruner import Pruner
 from aldis.durable.worker.reporter import CLOSE_SECONDS, Reporter
+from aldis.durable.worker.runs import Job
 from aldis.durable.worker.runs import Run as KeyRun
 from aldis.durable.worker.watchdog import Watchdog
 from aldis.errors import OutboxError, ReceiverError

@@ -94,13 +94,14 @@ class RunStatements:
         ).where(lasts)
         #: The keys of which another worker runs a delivery.
         self.clashes: Select[Any] = select(last.c.order_key, elsewhere).where(lasts)
-        #: The first blocked deliveries of a key, locked.
+        #: The first blocked deliveries of a key, locked. One that must run alone ends a run.
         self.blocked: Select[Any] = (
             select(*columns)
             .where(
                 rows.c.receiver == receiver,
                 rows.c.order_key == bindparam("key_"),
                 among(rows.c.state, (State.BLOCKED,)),
+                rows.c.lost < QUARANTINE_AFTER,
             )
             .order_by(rows.c.id)
             .limit(bindparam("most"))

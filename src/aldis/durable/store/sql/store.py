@@ -293,6 +293,7 @@ class SqlStore:
     ) -> list[ClaimedDelivery]:
         """Give due deliveries of a receiver to a worker."""
         state = State.QUARANTINED if exclusive else State.PENDING
+        run = 1 if exclusive else run
         wanted = {"receiver_": receiver, "lease": worker, "limit": limit}
         if at_most is not None:
             taken = self._take_limited(state, wanted, at_most, ordered=ordered, run=run)
