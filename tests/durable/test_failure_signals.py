@@ -216,7 +216,7 @@ class TestPlace:
             seen.append((threading.current_thread().name, asyncio.get_running_loop()))
 
         send(outbox, 7, 8)
-        run_all(outbox)
+        run_all(outbox, receivers=["test.broken"])
         assert 2 == len(seen)
         assert 1 == len(set(seen))
         assert "aldis-reports" == seen[0][0]

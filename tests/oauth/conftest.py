@@ -50,7 +50,8 @@ def op(scripted_provider):
     return scripted_provider
 
 
-@pytest.fixture(params=["flask", "quart"])
+# The fast tests take the framework of most users. Both share the steps of a login.
+@pytest.fixture(params=["flask", pytest.param("quart", marks=pytest.mark.slow)])
 def framework(request):
     """Let the apps of a test be Flask apps, and Quart apps."""
     from tests.oauth.frameworks import CHOSEN, LOOPS

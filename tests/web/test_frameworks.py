@@ -20,6 +20,8 @@ from aldis.web import Dashboard, Grant
 from tests.web.browser import form_in
 from tests.web.serving import Browser, serving_asgi, serving_wsgi
 
+pytestmark = pytest.mark.slow  # each test starts a server
+
 
 def flask_app(dashboard):
     """Mount the dashboard into a Flask app."""
