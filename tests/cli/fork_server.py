@@ -110,6 +110,7 @@ def run_program(request):
     os.chdir(request["folder"])
     sys.path[0] = request["folder"]
     sys.argv = request["command"]
+    sys.orig_argv = [sys.executable, *sys.argv]
     try:
         if sys.argv[0] == "-m":
             del sys.argv[0]

@@ -31,6 +31,7 @@ from aldis.cli._database import (
 from aldis.cli._options import AGE, APP, DURATION, WholeNumber, app_options, traceback_option
 from aldis.cli._output import printable
 from aldis.cli._reload import run_and_reload
+from aldis.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from aldis.cli._store import DatabaseTarget
@@ -145,7 +146,10 @@ def run_worker(  # noqa: PLR0913 - each argument is an option
             param_hint="'--prune-after'",
         )
     if reload:
-        ctx.exit(run_and_reload(grace + RELEASE_TIME))
+        try:
+            ctx.exit(run_and_reload(grace + RELEASE_TIME))
+        except MissingExtraError as missing:
+            raise click.BadParameter(str(missing), param_hint="'--reload'") from missing
     app, found, target = _find(ctx, outbox, traceback=traceback)
     _check(target)
     worker = _make_worker(
