@@ -18,6 +18,7 @@ from tests.durable.working import LIMIT, until
 pytestmark = pytest.mark.slow
 
 SHOP = """
+    import signal
     import sys
     import aldis
     from aldis.durable import Outbox, Retry, Worker, current_delivery, durable
@@ -73,7 +74,9 @@ RUN = """
             for number in map(int, sys.argv[2:]):
                 send(number)
     else:
-        Worker(outbox, concurrency=2).run()
+        worker = Worker(outbox, concurrency=2)
+        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+        worker.run()
     """
 
 

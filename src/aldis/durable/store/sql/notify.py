@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import Any, Final
@@ -143,13 +143,16 @@ class _AskingNotifier(PollNotifier):
             self._connection.detach()
             raw: Any = self._connection.connection.dbapi_connection
             self._cursor = raw.cursor()
-        self._cursor.execute(self._question)
-        version = self._cursor.fetchone()[0]
+        version = self._ask(self._connection)
         changed: bool = version != self._version
         if changed:
             self._changed_at = monotonic()
         self._version = version
         return changed
+
+    def _ask(self, connection: Connection | None) -> Any:  # noqa: ARG002 - see MariadbNotifier
+        self._cursor.execute(self._question)
+        return self._cursor.fetchone()[0]
 
     def _open(self) -> Connection:
         return self._database.engine.connect()
@@ -180,6 +183,12 @@ class MariadbNotifier(_AskingNotifier):
 
     def __init__(self, database: Database, table: str, closed: Callable[[Any], None]) -> None:
         super().__init__(database, f"SELECT MAX(id) FROM {table}", closed)  # noqa: S608 - the prefix is checked
+
+    def _ask(self, connection: Connection | None) -> Any:
+        # The watchdog breaks the connection if the network drops the question.
+        watched = nullcontext() if connection is None else self._database.watch.own(connection)
+        with watched:
+            return super()._ask(connection)
 
     def wait(self, seconds: float) -> None:
         """Return when the highest id has changed, or when it is time to poll."""
