@@ -154,7 +154,7 @@ def test_new_deliveries_wait_for_a_new_worker(outbox, processes):
     old, new = (Release(each, outbox.engine, processes) for each in (OLD, SAME_NAME))
     leaving = old.start()
     new.send(*range(20))
-    until(lambda: all(row.attempts for row in rows(outbox)))
+    until(lambda: all(row.reason for row in rows(outbox)))
     assert "give durable an upgrade= function" in rows(outbox)[0].reason
     assert [] == outbox.store.breakers()
     stop(leaving)
