@@ -27,7 +27,7 @@ def test_a_snapshot_that_is_older_than_the_next_delivery(kind, tmp_path, monkeyp
         received.append(order_id)
         if order_id < 5:
             send(sending, order_id + 1)
-            until(lambda: rows(sending, State.BLOCKED))
+            until(lambda: not rows(sending, State.PENDING))  # the worker has seen it
 
     with database(kind, tmp_path) as url:
         engine = create_engine(url, isolation_level="REPEATABLE READ")
