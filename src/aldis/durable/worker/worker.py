@@ -328,7 +328,6 @@ class WorkerLoop:
         self._log_start()
         try:
             notifier = self._notifier = self.store.notifier()
-            notifier.wait(0.0)  # opens its connection now, while the network works
             watched = getattr(self._context.store, "watched", nullcontext)
             with watched(), self._watchdog.watching(stop, grace), self.store.kept_open():
                 while not stop.is_set():

@@ -66,7 +66,9 @@ def make_notifier(
         return MariadbNotifier(database, channel, closed)
     drivers = {"psycopg", "psycopg2"}
     if listens and database.kind == "postgresql" and database.engine.dialect.driver in drivers:
-        return PostgresNotifier(database, channel, closed)
+        notifier = PostgresNotifier(database, channel, closed)
+        notifier.wait(0.0)  # opens its connection now, while the network works
+        return notifier
     return PollNotifier(closed)
 
 
