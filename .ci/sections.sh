@@ -123,6 +123,7 @@ install_tools() {
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
     command -v chromium >/dev/null || missing+=(chromium) # tests of the dashboard
+    command -v pgbouncer >/dev/null || missing+=(pgbouncer)
     if is_debian; then
         /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
         has_headers /usr/bin/python3 || missing+=(python3-dev)

@@ -20,7 +20,7 @@ Left out: slow tests, stress tests and tests that need a database server (`make 
 and the tests of other projects (`make downstream` runs them)."""
 
 ALL = """\
-All tests, on both engines. They take about 15 minutes on two idle cores.
+All tests, on both engines. They take about half an hour on two cores.
 Left out: the tests of other projects (`make downstream` runs them). Some tests need:"""
 
 ADVICE = (
@@ -54,6 +54,8 @@ def requirements() -> list[tuple[str, bool]]:
             "the programs of a PostgreSQL server (initdb, pg_ctl)",
             bool(shutil.which("initdb", path=programs)),
         ),
+        ("Chromium", bool(shutil.which("chromium"))),
+        ("PgBouncer", bool(shutil.which("pgbouncer"))),
         ("Node.js with npm", bool(shutil.which("node") and shutil.which("npm"))),
         ("the C engine", aldis.COMPILED),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import Any, Final
@@ -145,14 +145,14 @@ class _AskingNotifier(PollNotifier):
             self._connection.detach()
             raw: Any = self._connection.connection.dbapi_connection
             self._cursor = raw.cursor()
-        version = self._ask(self._connection)
+        version = self._ask()
         changed: bool = version != self._version
         if changed:
             self._changed_at = monotonic()
         self._version = version
         return changed
 
-    def _ask(self, connection: Connection | None) -> Any:  # noqa: ARG002 - see MariadbNotifier
+    def _ask(self) -> Any:
         self._cursor.execute(self._question)
         return self._cursor.fetchone()[0]
 
@@ -186,11 +186,11 @@ class MariadbNotifier(_AskingNotifier):
     def __init__(self, database: Database, table: str, closed: Callable[[Any], None]) -> None:
         super().__init__(database, f"SELECT MAX(id) FROM {table}", closed)  # noqa: S608 - the prefix is checked
 
-    def _ask(self, connection: Connection | None) -> Any:
+    def _ask(self) -> Any:
+        assert self._connection is not None  # noqa: S101 - the caller has opened it
         # The watchdog breaks the connection if the network drops the question.
-        watched = nullcontext() if connection is None else self._database.watch.own(connection)
-        with watched:
-            return super()._ask(connection)
+        with self._database.watch.own(self._connection):
+            return super()._ask()
 
     def wait(self, seconds: float) -> None:
         """Return when the highest id has changed, or when it is time to poll."""
