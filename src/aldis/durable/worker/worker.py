@@ -328,6 +328,7 @@ class WorkerLoop:
         self._log_start()
         try:
             notifier = self._notifier = self.store.notifier()
+            notifier.wait(0.0)  # It opens its connection now, and not at the first pause.
             watched = getattr(self._context.store, "watched", nullcontext)
             with watched(), self._watchdog.watching(stop, grace), self.store.kept_open():
                 while not stop.is_set():

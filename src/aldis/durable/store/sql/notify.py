@@ -66,9 +66,7 @@ def make_notifier(
         return MariadbNotifier(database, channel, closed)
     drivers = {"psycopg", "psycopg2"}
     if listens and database.kind == "postgresql" and database.engine.dialect.driver in drivers:
-        notifier = PostgresNotifier(database, channel, closed)
-        notifier.wait(0.0)  # opens its connection now, while the network works
-        return notifier
+        return PostgresNotifier(database, channel, closed)
     return PollNotifier(closed)
 
 
@@ -112,6 +110,7 @@ class _AskingNotifier(PollNotifier):
         self._question = question
         self._database = database
         self._connection: Connection | None = None
+        self._raw: Any = None
         self._cursor: Any = None
         self._version: int | None = None
         self._changed_at = float("-inf")
@@ -143,8 +142,8 @@ class _AskingNotifier(PollNotifier):
             # It runs 100 times a second, so it keeps a connection and uses the driver's cursor.
             self._connection = self._open()
             self._connection.detach()
-            raw: Any = self._connection.connection.dbapi_connection
-            self._cursor = raw.cursor()
+            self._raw = self._connection.connection.dbapi_connection
+            self._cursor = self._raw.cursor()
         version = self._ask()
         changed: bool = version != self._version
         if changed:
@@ -166,7 +165,11 @@ class _AskingNotifier(PollNotifier):
     def _disconnect(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
+            # Connection.close() rolls back, and would wait for a server that may not answer.
+            with suppress(Exception):
+                self._raw.close()
             with suppress(SQLAlchemyError):
+                connection.invalidate()
                 connection.close()
 
 
